@@ -1,0 +1,1 @@
+"""Backends: load, allocate and launch what the generators wrote."""

@@ -1,0 +1,1 @@
+"""Intermediate representations: the network graph and the step program."""

@@ -1,0 +1,156 @@
+"""Expressions shared by the network graph and the step program.
+
+One small tree serves every stage between the syntax tree and the printers. Leaves differ by
+stage: the network graph reads *variables* (`Ref`), the step program reads *buffers* (`Load`).
+Interior nodes are the same, so a pass is a map over leaves. Nodes are immutable and compare by
+structure; spans are carried along but never compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from netdsl.diagnostics.span import Span
+
+# Time roles of a variable read (language reference, section 2). A phase read is "@" + its name.
+NOW = "now"
+PREV = "prev"  # the end of the previous step
+ARRIVAL = "arrival"  # a presynaptic value as the projection's delay delivers it
+SETTLED = "settled"  # inputs and definitions recomputed from the present states
+
+
+@dataclass(frozen=True)
+class Expr:
+    """Base of all expressions."""
+
+
+@dataclass(frozen=True)
+class Const(Expr):
+    """A literal, or a parameter folded to its value (units already converted to SI)."""
+
+    value: float | int | bool
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Ref(Expr):
+    """A read of a variable, by full path (`h1.v`, `W1.w`, `sample.label`, `epoch`).
+
+    `side` says which end of a synapse it is read at: "own" in a cell, "pre", "post" or "synapse"
+    in a rule or delivery. `time` is one of NOW, PREV, ARRIVAL, SETTLED or "@phase".
+    """
+
+    path: str
+    side: str = "own"
+    time: str = NOW
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Load(Expr):
+    """A read of a buffer of the step program; the buffer's place decides how it is indexed."""
+
+    buffer: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Local(Expr):
+    """A read of a value bound earlier in the same operation (`Bind`)."""
+
+    name: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Index(Expr):
+    """The index of a neuron: flat when `axis` is None, else along a named axis.
+
+    In a synapse-placed expression `side` ("pre" or "post") says whose index.
+    """
+
+    axis: str | None = None
+    side: str = "own"
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Apply(Expr):
+    """A primitive function of `netdsl.ir.functions`, operators included ("add", "lt", "select")."""
+
+    function: str
+    args: tuple[Expr, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Reduce(Expr):
+    """`kind` ("sum", "mean", "max", "min", "any", "count", "argmax") of `body` over `axis`.
+
+    Axes: "population" (neurons within one sample), "batch", "pre" (afferents), "phase:NAME"
+    (steps of a phase), or the name of a population axis.
+    """
+
+    kind: str
+    axis: str
+    body: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """Direct operands of a node."""
+    if isinstance(expr, Apply):
+        return expr.args
+    if isinstance(expr, Reduce):
+        return (expr.body,)
+    return ()
+
+
+def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
+    """The same node with other operands."""
+    if isinstance(expr, Apply):
+        return Apply(expr.function, parts, expr.span)
+    if isinstance(expr, Reduce):
+        return Reduce(expr.kind, expr.axis, parts[0], expr.span)
+    return expr
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """All nodes, parents first."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def transform(expr: Expr, visit: Callable[[Expr], Expr | None]) -> Expr:
+    """Rewrite top-down: where `visit` returns a node it replaces the subtree, else recurse."""
+    replaced = visit(expr)
+    if replaced is not None:
+        return replaced
+    parts = children(expr)
+    if not parts:
+        return expr
+    new = tuple(transform(part, visit) for part in parts)
+    return expr if new == parts else rebuild(expr, new)
+
+
+def refs(expr: Expr) -> tuple[Ref, ...]:
+    """All variable reads, in order of appearance."""
+    return tuple(node for node in walk(expr) if isinstance(node, Ref))
+
+
+def loads(expr: Expr) -> tuple[str, ...]:
+    """Names of all buffers read, in order of appearance, without repeats."""
+    return tuple(dict.fromkeys(node.buffer for node in walk(expr) if isinstance(node, Load)))
+
+
+def apply(function: str, *args: Expr, span: Span | None = None) -> Apply:
+    """Shorthand used by passes."""
+    return Apply(function, tuple(args), span)
+
+
+def span_of(expr: Expr) -> Span | None:
+    """Where an expression was written."""
+    span = getattr(expr, "span", None)
+    return span if isinstance(span, Span) else None

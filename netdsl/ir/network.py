@@ -1,0 +1,328 @@
+"""The network graph: what a specification declares, with every name resolved.
+
+Semantic analysis produces it; checks, locality, drawing and lowering read it. Parameters are
+folded to constants, `when` is decided, templates are instantiated: one population or projection
+of the file is one object here. Expressions are `netdsl.ir.expr` trees over variable paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+import networkx as nx
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import Expr
+from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
+
+
+class Kind(Enum):
+    """What a variable is."""
+
+    PARAM = "param"  # per neuron or per synapse; scalar parameters are folded away
+    INPUT = "input"
+    STATE = "state"
+    DEF = "def"  # re-evaluated where read: `Variable.definition`
+    LET = "let"
+    SPIKE = "spike"
+    TRACE = "trace"
+    DRAW = "draw"
+    WEIGHT = "weight"
+    OPTIMISER = "optimiser"
+    MODULATOR = "modulator"
+    CONTROL = "control"
+    GLOBAL = "global"
+    SAMPLE = "sample"
+    COUNTER = "counter"
+
+
+class Place(Enum):
+    """How many numbers a variable is. Shapes with R rows (samples), n neurons, m presynaptic."""
+
+    GLOBAL = "global"  # one number
+    ROW = "row"  # (R,): one per sample
+    NEURON = "neuron"  # (n,): shared by samples
+    UNIT = "unit"  # (R, n)
+    SYNAPSE = "synapse"  # (m, n): pre, post
+
+
+class Type(Enum):
+    """Value types; BOOL counts as 0/1 in arithmetic."""
+
+    REAL = "real"
+    COUNT = "count"
+    BOOL = "bool"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A random initial value or draw: `distribution` of `args`, from the stream named `stream`.
+
+    Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high).
+    `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ.
+    """
+
+    distribution: str
+    args: tuple[Expr, ...]
+    stream: str
+    gram: bool = False
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a population, projection, modulator, or of the whole network."""
+
+    path: str  # "h1.v", "W1.w", "W1.adam.m", "good.h1", "sample.label", "epoch"
+    kind: Kind
+    place: Place
+    type: Type = Type.REAL
+    owner: str = ""  # population or projection it belongs to; "" for network-wide ones
+    init: Expr | Draw | None = None
+    definition: Expr | None = None  # of a DEF, over the owner's variables
+    keep: bool = False  # survives `reset`
+    exposed: bool = False  # readable by other cells although not delivered (`expose`)
+    unit: str = ""  # dimension as text, for display
+    of: str | None = None  # TRACE: the traced variable's path
+    shape: tuple[int, ...] = ()  # sample fields: per-sample shape
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rsplit(".", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Assign:
+    """`target := value` (states), or `let target = value` when `target` is a LET variable."""
+
+    target: str
+    value: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class DrawAssign:
+    """`target ~ D(...)` at every step."""
+
+    target: str
+    draw: Draw
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Spike:
+    """`spike target when condition`: `target` becomes 0/1. Resets follow as `Assign`s."""
+
+    target: str
+    condition: Expr
+    margin: Expr  # positive where the condition holds; what a surrogate is a function of
+    surrogate: Expr | None = None  # derivative by the margin, as an expression
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Integrate:
+    """Advance all `equations` (state path, right-hand side in 1/s) together by `dt` seconds."""
+
+    equations: tuple[tuple[str, Expr], ...]
+    method: str  # auto | exact | expeuler | euler | rk4
+    dt: float
+    span: Span | None = field(default=None, compare=False)
+
+
+Statement = Assign | DrawAssign | Spike | Integrate
+
+
+@dataclass(frozen=True)
+class Population:
+    """A group of like neurons; modulator statements stand at the end of `body`."""
+
+    name: str
+    cell: str
+    axes: tuple[tuple[str, int], ...]  # (axis name or "", length), row-major
+    types: tuple[tuple[str, int, int], ...]  # (cell type, first, past last)
+    variables: Mapping[str, Variable]  # by path, in order of declaration
+    body: tuple[Statement, ...]
+    on_phase: tuple[Assign, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        size = 1
+        for _, length in self.axes:
+            size *= length
+        return size
+
+
+@dataclass(frozen=True)
+class Connectivity:
+    """Which synapses exist. `kind`: dense | one_to_one | sparse | fixed_in | fixed_out."""
+
+    kind: str = "dense"
+    probability: float | None = None
+    number: int | None = None
+    draw: str = "bernoulli"  # bernoulli | exact | pairs_with_replacement
+    self_connections: bool = True
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """`deliver input += value`: value over pre ("pre" side, ARRIVAL), `w` and post variables."""
+
+    input: str
+    value: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """An instantiated optimiser. `gradient` is the path that stands for the reduced dw (`g`)."""
+
+    name: str
+    variables: Mapping[str, Variable]  # SYNAPSE states, and GLOBAL ones for `projection state`
+    statements: tuple[Assign, ...]
+    change: Expr
+    gradient: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A learning rule bound to one projection."""
+
+    name: str
+    projection: str
+    clock: str  # "step" or "update"
+    dw: Expr | None  # None for bptt
+    reduce: str = "sum"  # sum | mean over batch
+    optimiser: Optimiser | None = None
+    subtract: tuple[Expr, ...] = ()
+    after: tuple[Assign, ...] = ()  # targets the weight; w@prev is the weight before the update
+    bound: tuple[Expr, Expr] | None = None
+    reads: tuple[str, ...] | None = None  # the closed list as written, e.g. "pre.s", "good"
+    variables: Mapping[str, Variable] = field(default_factory=dict)  # states and lets of the rule
+    statements: tuple[Statement, ...] = ()
+    loss: str | None = None  # bptt(loss = NAME)
+    span: Span | None = field(default=None, compare=False)
+    learn_span: Span | None = field(default=None, compare=False)
+    reads_spans: tuple[Span, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A set of synapses from one population to another (or a slice by cell type)."""
+
+    name: str
+    pre: str
+    post: str
+    connectivity: Connectivity
+    delay: int  # steps
+    variables: Mapping[str, Variable]  # weight first, then other synapse states and parameters
+    delivers: tuple[Deliver, ...]
+    weight: str | None = None  # path of the weight; a transpose has its owner's
+    rule: Rule | None = None
+    transpose_of: str | None = None
+    fixed: bool = False
+    pre_slice: tuple[int, int] | None = None
+    post_slice: tuple[int, int] | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Modulator:
+    """One instance of a modulator; its statements live in the population's body.
+
+    `variable` is the path of what it emits: place ROW for scopes global and population,
+    UNIT for neuron.
+    """
+
+    name: str
+    population: str | None  # None for a global one
+    scope: str  # global | population | celltype | neuron
+    variable: str
+    emit: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """`loss E = ...`: a scalar to differentiate; per-sample body under a batch reduction."""
+
+    name: str
+    value: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`claim RULE : property, ...`, checked against the certificate."""
+
+    rule: str
+    properties: tuple[str, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """`allow LEVEL on NAME because "..."`."""
+
+    level: str
+    target: str
+    reason: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything that one specification says, resolved."""
+
+    name: str
+    source: str  # file name, for messages
+    text: str  # source text, for carets and the run directory
+    dt: float | None  # seconds
+    params: Mapping[str, object]  # resolved top-level and per-declaration parameters, by path
+    variables: Mapping[str, Variable]  # network-wide: controls, globals, sample fields, counters
+    populations: Mapping[str, Population]
+    projections: Mapping[str, Projection]
+    modulators: tuple[Modulator, ...]
+    losses: Mapping[str, Loss]
+    data: Mapping[str, Data]
+    pairs: Mapping[str, Pairs]
+    protocols: Mapping[str, Protocol]
+    readouts: Mapping[str, Readout]
+    metrics: Mapping[str, Metric]
+    recorders: tuple[Recorder, ...]
+    claims: tuple[Claim, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+
+    @cached_property
+    def table(self) -> Mapping[str, Variable]:
+        """Every variable of the network by path."""
+        table: dict[str, Variable] = dict(self.variables)
+        for population in self.populations.values():
+            table.update(population.variables)
+        for projection in self.projections.values():
+            table.update(projection.variables)
+            if projection.rule is not None:
+                table.update(projection.rule.variables)
+                if projection.rule.optimiser is not None:
+                    table.update(projection.rule.optimiser.variables)
+        return table
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph:
+        """Populations as nodes, projections as edges (key = projection name)."""
+        graph: nx.MultiDiGraph = nx.MultiDiGraph(name=self.name)
+        for population in self.populations.values():
+            graph.add_node(population.name, kind="population", size=population.size)
+        for projection in self.projections.values():
+            graph.add_edge(
+                projection.pre, projection.post, key=projection.name, delay=projection.delay
+            )
+        return graph

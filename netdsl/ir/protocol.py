@@ -1,0 +1,235 @@
+"""Data, protocols, readouts and metrics of a network, with expressions resolved.
+
+Every step that needs code carries a `site`, unique in the network ("train.3"): the name of its
+routine in the step program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import Expr
+
+
+@dataclass(frozen=True)
+class Data:
+    """`data NAME { source = ...; batch = ...; split a = train[0, 100] }`."""
+
+    name: str
+    source: str
+    batch: int
+    eval_batch: int
+    shuffle: bool = False
+    partial: str = "keep"  # keep | drop
+    splits: Mapping[str, tuple[str, int | None, int | None]] = field(default_factory=dict)
+    # split name -> (source split, first, past last)
+    settings: Mapping[str, object] = field(default_factory=dict)  # mean, std, ...
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """`pairs NAME = KIND(DATA, setting = value)`: rows double, the second half negative."""
+
+    name: str
+    kind: str  # wrong_label | mixed_image
+    data: str
+    settings: Mapping[str, float] = field(default_factory=dict)
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class SplitRef:
+    """`digits.train`, `streams.train`, or a protocol's data argument (`parameter` set)."""
+
+    source: str
+    split: str
+    parameter: str | None = None
+
+
+@dataclass(frozen=True)
+class Each:
+    """`each epoch|batch|sample of SPLIT limit N { ... }`; epochs: `of` is None."""
+
+    kind: str
+    of: SplitRef | None
+    limit: Expr | None
+    body: tuple[Step, ...]
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Reset:
+    """`reset` (everything per-sample), `reset X, Y`."""
+
+    targets: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """`clamp P.x = e`: bound at the start of every step until the enclosing block ends."""
+
+    target: str
+    value: Expr
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class SetState:
+    """`set P.x := e`, once, between steps; inputs in `e` are settled. `x` may be a weight."""
+
+    target: str
+    value: Expr
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class SetGlobal:
+    """`beta := e` for a `global state`. `random_sign()` is Apply("random_sign")."""
+
+    target: str
+    value: Expr
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class RunPhase:
+    """`phase NAME n steps [learning [P, Q]] { control = e }`.
+
+    `learning`: the projections whose step-clocked rules run (empty: none).
+    """
+
+    name: str
+    steps: Expr
+    learning: frozenset[str] = frozenset()
+    controls: tuple[tuple[str, Expr], ...] = ()
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Update:
+    """`update P, Q`: the update-clocked rules of these projections, together."""
+
+    projections: tuple[str, ...]
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """`evaluate PROTOCOL(split) as NAME [from present state]`."""
+
+    protocol: str
+    args: tuple[SplitRef, ...]
+    label: str
+    from_present: bool = False
+    limit: Expr | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`checkpoint NAME by METRIC on LABEL`: keep the parameters of the best evaluation."""
+
+    name: str
+    metric: str
+    on: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Restore:
+    """`restore NAME`."""
+
+    name: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Choose:
+    """`when COND { ... } else { ... }` in a protocol, decided at run time on the host."""
+
+    condition: Expr
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """`repeat { ... } until c limit 20`."""
+
+    body: tuple[Step, ...]
+    until: Expr
+    limit: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+Step = (
+    Each
+    | Reset
+    | Clamp
+    | SetState
+    | SetGlobal
+    | RunPhase
+    | Update
+    | Evaluate
+    | Checkpoint
+    | Restore
+    | Choose
+    | Repeat
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named schedule. `parameters`: (name, default or None); data arguments have no default."""
+
+    name: str
+    parameters: tuple[tuple[str, Expr | None], ...]
+    body: tuple[Step, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A per-sample value computed on the host after a block; may be a vector over a population."""
+
+    name: str
+    value: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number per evaluation. Readouts are already inlined in `value`.
+
+    `every`/`after`: a clock of its own ("every 500 batches after update"); `on`: only for that
+    evaluation label; `per_batch`: average of batch averages.
+    """
+
+    name: str
+    value: Expr
+    every: int | None = None
+    on: str | None = None
+    per_batch: bool = False
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """`record VAR every k step on LABEL limit n samples`."""
+
+    variable: str
+    every: int = 1
+    on: str | None = None
+    limit: int | None = None
+    span: Span | None = field(default=None, compare=False)

@@ -1,0 +1,23 @@
+"""Data: sources of every format as splits, batches, and pairs of positive and negative samples."""
+
+from netdsl.runtime.data.batches import Batches, sample_order
+from netdsl.runtime.data.fetch import data_cache, fetch_openml_npz
+from netdsl.runtime.data.pairs import PAIR_KINDS, PairContext, Streams, make_pairs, positive_only
+from netdsl.runtime.data.source import BUILTIN, load_source
+from netdsl.runtime.data.split import Split, choose_split
+
+__all__ = [
+    "BUILTIN",
+    "Batches",
+    "PAIR_KINDS",
+    "PairContext",
+    "Split",
+    "Streams",
+    "choose_split",
+    "data_cache",
+    "fetch_openml_npz",
+    "load_source",
+    "make_pairs",
+    "positive_only",
+    "sample_order",
+]

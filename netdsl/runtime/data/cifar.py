@@ -1,0 +1,55 @@
+"""CIFAR-10 and CIFAR-100 in their binary versions, which need no pickle.
+
+A record is one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100), then 3 x 32 x 32
+bytes, channel first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.runtime.data.files import read_bytes
+from netdsl.runtime.errors import DataError
+
+_SHAPE = (3, 32, 32)
+_PIXELS = 3 * 32 * 32
+
+
+def load_cifar(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """Raw arrays of a folder with either data set; {} if it holds neither.
+
+    Returns split -> field -> array: ``image`` (n, 3, 32, 32) uint8, ``label`` (n,) and, in
+    CIFAR-100, ``coarse`` (n,). Raises DataError E0704 if a file does not hold whole records.
+    """
+    ten = {"train": sorted(folder.glob("data_batch_*.bin")), "test": [folder / "test_batch.bin"]}
+    hundred = {"train": [folder / "train.bin"], "test": [folder / "test.bin"]}
+    for splits, labels in ((ten, ("label",)), (hundred, ("coarse", "label"))):
+        present = {name: [f for f in files if f.exists()] for name, files in splits.items()}
+        if any(present.values()):
+            return {name: _join(files, labels) for name, files in present.items() if files}
+    return {}
+
+
+def _join(files: list[Path], labels: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    records = np.concatenate([_records(path, len(labels)) for path in files])
+    fields: dict[str, NDArray[Any]] = {
+        "image": records[:, len(labels) :].reshape(-1, *_SHAPE),
+    }
+    for column, name in enumerate(labels):
+        fields[name] = records[:, column]
+    return fields
+
+
+def _records(path: Path, label_bytes: int) -> NDArray[np.uint8]:
+    raw, size = read_bytes(path), label_bytes + _PIXELS
+    if not raw or len(raw) % size:
+        raise DataError(
+            "E0704",
+            f"`{path}` holds {len(raw)} bytes, which is no multiple of a record's {size}",
+            "it is truncated, or not the binary version of the data set; fetch it again",
+        )
+    return np.frombuffer(raw, np.uint8).reshape(-1, size)

@@ -1,0 +1,162 @@
+"""A split: the samples of one part of a data set, as one array per field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.runtime.errors import DataError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one split.
+
+    ``fields`` maps a name to an array whose first axis is the sample: ``image`` (n, pixels)
+    float32, ``label`` (n,) int64, and whatever else the source has. ``shapes`` gives the named
+    fields' shape before flattening, such as (28, 28) or (3, 32, 32), channel first. ``classes`` is
+    the number of classes, or None without labels.
+    """
+
+    fields: Mapping[str, Array]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    classes: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of samples."""
+        return len(next(iter(self.fields.values()))) if self.fields else 0
+
+    @property
+    def shape_hint(self) -> tuple[int, ...]:
+        """Shape of one image before flattening; () without images."""
+        if "image" not in self.fields:
+            return ()
+        return self.shapes.get("image", self.fields["image"].shape[1:])
+
+    def field(self, name: str) -> Array:
+        """The array of field ``name``. Raises DataError E0711 with the names that exist."""
+        if name not in self.fields:
+            have = ", ".join(sorted(self.fields)) or "none"
+            raise DataError("E0711", f"data has no field `{name}`", f"its fields are: {have}")
+        return self.fields[name]
+
+    def slice(self, start: int, stop: int, name: str = "split") -> Split:
+        """Samples ``start`` to ``stop - 1``. Raises DataError E0710 outside the split."""
+        if not 0 <= start < stop <= self.rows:
+            raise DataError(
+                "E0710",
+                f"slice `{name}[{start}, {stop}]` does not lie in its {self.rows} samples",
+                f"use bounds with 0 <= first < last <= {self.rows}",
+            )
+        parts = {key: array[start:stop] for key, array in self.fields.items()}
+        return Split(parts, self.shapes, self.classes)
+
+    def take(self, index: NDArray[np.int64]) -> dict[str, Array]:
+        """The samples at ``index`` (B,), as fresh arrays (B, ...)."""
+        return {key: array[index] for key, array in self.fields.items()}
+
+
+def choose_split(
+    splits: Mapping[str, Split], name: str, bounds: tuple[int, int] | None = None
+) -> Split:
+    """The split ``name``, or its slice ``bounds``, as in ``split dev = train[1300, 1500]``.
+
+    Raises DataError E0710 if there is none of that name or the slice lies outside it.
+    """
+    if name not in splits:
+        have = ", ".join(f"{key} ({split.rows})" for key, split in splits.items())
+        raise DataError("E0710", f"data has no split `{name}`", f"its splits are: {have}")
+    return splits[name] if bounds is None else splits[name].slice(*bounds, name)
+
+
+def build_splits(raw: Mapping[str, Mapping[str, Array]], where: str) -> dict[str, Split]:
+    """Check raw arrays as read from files and turn them into splits.
+
+    ``raw`` maps split to field to array. An ``image`` of bytes is divided by 255; other images keep
+    their values. Further axes are flattened. ``where`` names the source in
+    messages. Raises DataError E0706, E0707, E0711 or E0715.
+    """
+    checked = {
+        name: _check_fields(fields, f"{where}, split `{name}`") for name, fields in raw.items()
+    }
+    tops = [int(f["label"].max()) for f in checked.values() if "label" in f and len(f["label"])]
+    classes = max(tops) + 1 if tops else None
+    splits = {}
+    for name, fields in checked.items():
+        shapes = {key: array.shape[1:] for key, array in raw[name].items() if array.ndim > 2}
+        splits[name] = Split(fields, shapes, classes)
+    return splits
+
+
+def _check_fields(fields: Mapping[str, Array], where: str) -> dict[str, Array]:
+    if not fields:
+        raise DataError("E0711", f"{where} has no fields", "it needs at least `image` or `label`")
+    counts = {key: len(array) for key, array in fields.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"`{key}` has {n}" for key, n in counts.items())
+        raise DataError(
+            "E0706",
+            f"{where}: fields have different numbers of samples ({listed})",
+            "check that images and labels come from the same split of the same data set",
+        )
+    if not next(iter(counts.values())):
+        raise DataError("E0711", f"{where} has no samples", "give a file that is not empty")
+    return {key: _check_field(key, array, where) for key, array in fields.items()}
+
+
+def _check_field(name: str, array: Array, where: str) -> Array:
+    if name == "label":
+        return _labels(array, where)
+    if array.ndim > 2:
+        array = array.reshape(len(array), -1)
+    if name != "image" and array.dtype.kind in "iub":
+        return array.astype(np.int64)
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / np.float32(255)
+    require_finite(array, f"{where}, field `{name}`")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def require_finite(array: Array, where: str) -> None:
+    """Raise DataError E0707 that names the first sample with NaN or infinity in ``array``."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    place = np.unravel_index(int(np.argmin(finite)), array.shape)
+    column = f", element {', '.join(map(str, place[1:]))}" if len(place) > 1 else ""
+    raise DataError(
+        "E0707",
+        f"{where} holds {array[place]} at sample {place[0]}{column}"
+        f" ({int((~finite).sum())} such values in all)",
+        "replace or drop these values; missing data has no meaning to a network",
+    )
+
+
+def _labels(array: Array, where: str) -> NDArray[np.int64]:
+    where = f"{where}, field `label`"
+    flat = array.reshape(len(array), -1)
+    if flat.shape[1] != 1:
+        raise DataError(
+            "E0715",
+            f"{where} has {flat.shape[1]} columns",
+            "give one class number per sample (arg-max of one-hot rows)",
+        )
+    column = flat[:, 0]
+    if column.dtype.kind == "f":
+        require_finite(column, where)
+    if column.dtype.kind not in "iubf" or (column.dtype.kind == "f" and (column % 1 != 0).any()):
+        raise DataError("E0715", f"{where} is not made of whole numbers", "number classes from 0")
+    labels = column.astype(np.int64)
+    if labels.min() < 0:
+        row = int(np.argmin(labels))
+        raise DataError(
+            "E0715", f"{where} is {labels[row]} at sample {row}", "number the classes from 0"
+        )
+    return labels

@@ -1,0 +1,92 @@
+"""CSV tables: a header, a column ``label``, and every other column one pixel of the image."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.runtime.data.files import cannot_open
+from netdsl.runtime.errors import DataError
+
+
+def load_csv(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """Raw arrays of one table (split ``train``), or of train.csv, dev.csv, test.csv in a folder.
+
+    Returns split -> field -> array; ``image`` is float32 with the values as written.
+    Raises DataError E0702 or E0708.
+    """
+    if not path.is_dir():
+        return {"train": read_table(path)}
+    files = ((name, path / f"{name}.csv") for name in ("train", "dev", "test"))
+    return {name: read_table(file) for name, file in files if file.exists()}
+
+
+def read_table(path: Path) -> dict[str, NDArray[Any]]:
+    """``image`` (n, columns) float32 and, if the file has it, ``label`` (n,) of one CSV file.
+
+    Raises DataError E0702 if it cannot be opened, E0708 if a line is malformed.
+    """
+    header = _header(path)
+    try:
+        # The loader reports bad cells as ValueError with row and column, and is written in C.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a table without rows is refused with its split
+            values = np.loadtxt(
+                path,
+                delimiter=",",
+                comments=None,
+                quotechar='"',
+                skiprows=1,
+                ndmin=2,
+                encoding="utf-8",
+            )
+    except ValueError as fault:
+        reason = str(fault).split(";")[0].rstrip(".")
+        raise DataError(
+            "E0708",
+            f"table `{path}`: {reason} (rows are counted from 0 below the header)",
+            "every cell must be a number, and every line as long as the header",
+        ) from None
+    if values.size and values.shape[1] != len(header):
+        raise DataError(
+            "E0708",
+            f"table `{path}` has {len(header)} names in its header and {values.shape[1]} columns",
+            "the first line must name every column",
+        )
+    values = values.reshape(-1, len(header))
+    pixels = [i for i, name in enumerate(header) if name != "label"]
+    fields: dict[str, NDArray[Any]] = {}
+    if pixels:
+        fields["image"] = values[:, pixels].astype(np.float32)
+    if "label" in header:
+        fields["label"] = values[:, header.index("label")]
+    return fields
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            names = [name.strip().strip('"') for name in stream.readline().split(",")]
+    except OSError as fault:
+        raise cannot_open(path, fault) from None
+    except UnicodeDecodeError as fault:
+        raise DataError("E0708", f"table `{path}` is not UTF-8 (byte {fault.start})") from None
+    if all(_is_number(name) for name in names):
+        raise DataError(
+            "E0708",
+            f"table `{path}` has no header",
+            "name the columns in the first line; the class goes into a column `label`",
+        )
+    return names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True

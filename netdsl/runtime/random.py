@@ -1,0 +1,253 @@
+"""Random streams: the same draws on every backend, batch size and resumed run.
+
+THE CONTRACT. Backends in C and CUDA follow this text bit for bit; NumPy here is the reference.
+
+* Cipher: Philox4x32-10 (see ``philox.py``), four uint32 lanes per counter.
+* Stream: ``stream = fnv1a64(utf8(path))`` of the declaration's path, e.g. ``"img.s"``; a member of
+  an ensemble other than 0 mixes in ``splitmix64(member)`` by exclusive or. A declaration with
+  several draws has one path per draw.
+* Key: ``(lo(seed) ^ lo(stream), hi(seed) ^ hi(stream))``, seed and stream being 64-bit.
+* Counter: ``(element // 4, step, lo(row_key), hi(row_key))``; the draw is lane ``element % 4``.
+  ``element`` is the row-major index within one sample, ``step`` the 0-based step of the
+  presentation, ``row_key`` names the presentation that the row belongs to.
+* Row key: ``h = splitmix64(call); h = splitmix64(h ^ epoch); h = splitmix64(h ^ sample);
+  h = splitmix64(h ^ member); h = splitmix64(h ^ repetition)``. ``call`` counts protocol
+  statements, ``sample`` is the index in the whole source, ``member`` is 1 for negative rows.
+* Draws made once, at build: row_key 0, step 0, element = row-major index of the whole array.
+
+From the 32-bit word ``x`` of an element:
+
+* ``uniform``: ``(x >> 8) * 2**-24``, in [0, 1), exact in float32 and float64 alike.
+* ``bernoulli(p)``: ``uniform < p``; ``uniform(a, b)``: ``a + (b - a) * u``, computed in float64 and
+  rounded once to the type asked for.
+* ``normal``: Box-Muller on lane pairs (0, 1) and (2, 3) with uniforms ``(ua, ub)``:
+  ``r = sqrt(-2 ln(1 - ua))``; the even lane is ``r cos(2 pi ub)``, the odd one ``r sin(2 pi ub)``;
+  all in float64, rounded once.
+* ``randint(n)``: ``(x * n) >> 32`` in 64 bits (bias below n / 2**32).
+* ``random_sign``: +1 if the top bit of ``x`` is set, else -1.
+* ``permutation(n)``: the stable ascending argsort of the words of elements 0 to n - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from netdsl.runtime.philox import U32, U64, PhiloxCore
+
+MAX_ELEMENTS = 2**34
+_MASK64 = 0xFFFFFFFFFFFFFFFF
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_SCALE = 2.0**-24
+# Whole-array draws work on this many elements at once, to bound their scratch memory.
+_BUILD_CHUNK = 1 << 18
+
+IntLike = int | np.integer[Any] | NDArray[np.integer[Any]]
+
+
+def stream_hash(path: str, ensemble: int = 0) -> int:
+    """64-bit stream of a declaration's path (FNV-1a of its UTF-8), for one ensemble member."""
+    value = 0xCBF29CE484222325
+    for byte in path.encode():
+        value = ((value ^ byte) * 0x100000001B3) & _MASK64
+    return value ^ int(splitmix64(np.uint64(ensemble))) if ensemble else value
+
+
+def splitmix64(value: U64 | np.uint64) -> U64:
+    """The splitmix64 finaliser of Steele, Lea and Flood (OOPSLA 2014), elementwise on uint64."""
+    with np.errstate(over="ignore"):
+        z = np.asarray(value, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(z ^ (z >> np.uint64(31)), np.uint64)
+
+
+def row_key(
+    call: IntLike, epoch: IntLike, sample: IntLike, member: IntLike = 0, repetition: IntLike = 0
+) -> U64:
+    """Keys of presentations: non-negative integers, broadcast together; returns uint64."""
+    key: U64 = np.zeros((), np.uint64)
+    for part in (call, epoch, sample, member, repetition):
+        key = splitmix64(key ^ np.asarray(part, np.uint64))
+    return key
+
+
+class PhiloxStream:
+    """The draws of one declaration, with scratch that grows to the largest request and is reused.
+
+    ``stream`` is a path or its ``stream_hash``. Methods take ``row_keys`` (R,) uint64, a 0-based
+    ``step`` and ``n`` elements per row, and return (R, n), or (steps, R, n) with ``steps`` given:
+    draws of ``steps`` steps from ``step`` on. ``out`` receives the result without a copy.
+    """
+
+    def __init__(self, seed: int, stream: int | str) -> None:
+        hashed = stream_hash(stream) if isinstance(stream, str) else stream
+        key = (seed ^ hashed) & _MASK64
+        self._core = PhiloxCore(key & 0xFFFFFFFF, key >> 32)
+        self._words = np.empty(0, np.uint64)
+        self._uniform: NDArray[Any] = np.empty(0, np.float32)
+
+    def bits(self, row_keys: U64, step: int, n: int, steps: int | None = None) -> U32:
+        """The uint32 words. The result is scratch: the next draw of this object overwrites it."""
+        return self._grid(np.atleast_1d(row_keys), step, 0, n, steps)
+
+    def uniform(
+        self,
+        row_keys: U64,
+        step: int,
+        n: int,
+        steps: int | None = None,
+        dtype: DTypeLike = np.float32,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Uniform draws in [0, 1) of type ``dtype`` (float32 or float64; ``out``'s if given)."""
+        words = self.bits(row_keys, step, n, steps)
+        if out is None:
+            out = np.empty(words.shape, dtype)
+        return _to_unit(words, out)
+
+    def uniform_between(
+        self, low: float, high: float, row_keys: U64, step: int, n: int, dtype: DTypeLike
+    ) -> NDArray[Any]:
+        """Uniform draws between ``low`` and ``high``."""
+        unit = self.uniform(row_keys, step, n, dtype=np.float64)
+        return (low + (high - low) * unit).astype(dtype)
+
+    def bernoulli(
+        self,
+        p: NDArray[Any],
+        row_keys: U64,
+        step: int,
+        steps: int | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """1 with probability ``p`` ((R, n) or (n,), constant over the steps), else 0.
+
+        The type is bool, or that of ``out``.
+        """
+        words = self.bits(row_keys, step, p.shape[-1], steps)
+        kind = p.dtype if p.dtype == np.float64 else np.dtype(np.float32)
+        if self._uniform.size < words.size or self._uniform.dtype != kind:
+            self._uniform = np.empty(words.size, kind)
+        unit = _to_unit(words, self._uniform[: words.size].reshape(words.shape))
+        drawn: NDArray[Any] = np.less(unit, p, out=out)
+        return drawn
+
+    def normal(
+        self,
+        row_keys: U64,
+        step: int,
+        n: int,
+        steps: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> NDArray[Any]:
+        """Standard normal draws."""
+        even = n + n % 2  # the last element needs its partner's lane
+        unit = self.uniform(row_keys, step, even, steps, np.float64)
+        return _box_muller(unit)[..., :n].astype(dtype)
+
+    def randint(self, bound: int, row_keys: U64, step: int, n: int) -> NDArray[np.int64]:
+        """Integers from 0 to ``bound - 1`` (1 <= bound <= 2**32)."""
+        return _to_int(self.bits(row_keys, step, n), bound)
+
+    def random_sign(self, row_keys: U64, step: int, n: int = 1) -> NDArray[np.int64]:
+        """+1 or -1 with equal probability."""
+        return self.randint(2, row_keys, step, n) * 2 - 1
+
+    def permutation(self, n: int, row_keys: U64, step: int = 0) -> NDArray[np.int64]:
+        """A permutation of 0 to n - 1 per row, (R, n)."""
+        return np.argsort(self.bits(row_keys, step, n), axis=-1, kind="stable").astype(np.int64)
+
+    def array(self, shape: Sequence[int], kind: str = "uniform") -> NDArray[np.float64]:
+        """Draws made at build for a whole array: ``kind`` is ``"uniform"`` or ``"normal"``.
+
+        Returns float64, to be scaled and then rounded by the caller.
+        """
+        out = np.empty(tuple(shape), np.float64)
+        flat, key = out.reshape(-1), np.zeros(1, np.uint64)
+        for start in range(0, flat.size, _BUILD_CHUNK):
+            part = flat[start : start + _BUILD_CHUNK]
+            words = self._grid(key, 0, start // 4, part.size + part.size % 2, None)[0]
+            unit = _to_unit(words, np.empty(words.shape, np.float64))
+            part[:] = (_box_muller(unit) if kind == "normal" else unit)[: part.size]
+        return out
+
+    def integers(self, bound: int, size: int) -> NDArray[np.int64]:
+        """``size`` integers from 0 to ``bound - 1``, drawn at build."""
+        out = np.empty(size, np.int64)
+        key = np.zeros(1, np.uint64)
+        for start in range(0, size, _BUILD_CHUNK):
+            part = out[start : start + _BUILD_CHUNK]
+            part[:] = _to_int(self._grid(key, 0, start // 4, part.size, None)[0], bound)
+        return out
+
+    def _grid(self, row_keys: U64, step: int, first_block: int, n: int, steps: int | None) -> U32:
+        if first_block * 4 + n > MAX_ELEMENTS:
+            raise ValueError(f"a draw of {n} elements per row exceeds the limit of 2**34")
+        count = 1 if steps is None else steps
+        rows, blocks = count * row_keys.size, -(-n // 4)
+        needed = rows * blocks * 2
+        if self._words.size < needed:
+            self._words = np.empty(needed, np.uint64)
+        words = self._words[:needed].reshape(rows, blocks, 2)
+        when = np.repeat(np.arange(step, step + count, dtype=np.uint64), row_keys.size)
+        low, high = np.tile(row_keys & _LOW, count), np.tile(row_keys >> _HALF, count)
+        self._core.fill(words, first_block, when, low, high)
+        lanes = words.reshape(rows, blocks * 2).view("<u4")[:, :n]
+        return lanes if steps is None else lanes.reshape(steps, row_keys.size, n)
+
+
+def build_uniform(
+    seed: int,
+    path: str,
+    shape: Sequence[int],
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: DTypeLike = np.float32,
+) -> NDArray[Any]:
+    """An array drawn once, uniform between ``low`` and ``high``, for the declaration ``path``."""
+    return (low + (high - low) * PhiloxStream(seed, path).array(shape)).astype(dtype)
+
+
+def build_normal(
+    seed: int,
+    path: str,
+    shape: Sequence[int],
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: DTypeLike = np.float32,
+) -> NDArray[Any]:
+    """An array drawn once, normal with ``mean`` and ``std``, for the declaration ``path``."""
+    return (mean + std * PhiloxStream(seed, path).array(shape, "normal")).astype(dtype)
+
+
+def build_permutation(seed: int, path: str, n: int) -> NDArray[np.int64]:
+    """A permutation of 0 to n - 1 drawn once for the declaration ``path``."""
+    order: NDArray[np.int64] = PhiloxStream(seed, path).permutation(n, np.zeros(1, np.uint64))[0]
+    return order
+
+
+def _to_unit(words: U32, out: NDArray[Any]) -> NDArray[Any]:
+    """Uniforms from words, which are overwritten. The signed view converts much faster."""
+    np.right_shift(words, np.uint32(8), out=words)
+    np.multiply(words.view(np.int32), out.dtype.type(_SCALE), out=out, casting="unsafe")
+    return out
+
+
+def _to_int(words: U32, bound: int) -> NDArray[np.int64]:
+    if not 1 <= bound <= 2**32:
+        raise ValueError(f"randint needs a bound from 1 to 2**32, not {bound}")
+    return ((words.astype(np.uint64) * np.uint64(bound)) >> _HALF).astype(np.int64)
+
+
+def _box_muller(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    radius = np.sqrt(-2.0 * np.log1p(-unit[..., 0::2]))
+    angle = 2.0 * np.pi * unit[..., 1::2]
+    out = np.empty_like(unit)
+    np.multiply(radius, np.cos(angle), out=out[..., 0::2])
+    np.multiply(radius, np.sin(angle), out=out[..., 1::2])
+    return out

@@ -1,0 +1,1 @@
+"""From the step program to source text: names, places, expression printers, comments."""

@@ -1,0 +1,292 @@
+"""Expressions of readouts, metrics, schedules and conditions, evaluated on the host in float64.
+
+Every value is a matrix so that shapes broadcast without cases: one number is (1, 1), one per
+sample (R, 1), one per neuron (1, n), both (R, n); a projection's variable is (pre, post).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, span_of
+from netdsl.ir.network import Place
+
+Matrix = NDArray[np.float64]
+Read = Callable[[str], Matrix]
+Closure = Callable[[Read], Matrix]
+PlaceOf = Callable[[str], Place]
+
+Axes = Callable[[str], tuple[tuple[str, int], ...]]
+
+
+class HostError(Exception):
+    """An expression that the host cannot evaluate; `span` is where it was written."""
+
+    def __init__(self, message: str, span: Span | None) -> None:
+        super().__init__(message)
+        self.message, self.span = message, span
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A closure, the keys it reads, and the place of its value."""
+
+    call: Closure
+    reads: tuple[str, ...]
+    place: Place
+
+
+def key_of(ref: Ref) -> str:
+    """Name of the buffer that holds a read: `h1.r`, or `h1.r@free` for a phase's end."""
+    return ref.path + ref.time if ref.time.startswith("@") else ref.path
+
+
+def phase_key(expr: Reduce) -> str | None:
+    """Name of the accumulator of `count(out.s over run)`; None when it is no reduction of steps."""
+    if expr.axis.startswith("phase:") and isinstance(expr.body, Ref):
+        return f"{expr.body.path}@{expr.kind}:{expr.axis[6:]}"
+    return None
+
+
+def as_matrix(value: Any, place: Place) -> Matrix:
+    """An array as buffers hold it, in the matrix form of this module."""
+    array = np.asarray(value, np.float64)
+    if place is Place.GLOBAL:
+        return array.reshape(1, 1)
+    if place is Place.ROW:
+        return array.reshape(-1, 1)
+    if place is Place.NEURON:
+        return array.reshape(1, -1)
+    return array.reshape(array.shape[0], -1)
+
+
+class HostCompiler:
+    """Turns expressions over variables (`Ref`) or buffers (`Load`) into closures.
+
+    `place_of` gives the place of a variable by path or key. Raises HostError where an expression
+    has no meaning on the host.
+    """
+
+    def __init__(self, place_of: PlaceOf, constants: Mapping[str, float] | None = None) -> None:
+        self._place_of = place_of
+        self._constants = constants or {}
+        self._reads: dict[str, None] = {}
+        self._witness: list[Closure] = []
+
+    def compile(self, expr: Expr) -> Compiled:
+        """The closure of one expression; `reads` lists what it will ask for."""
+        self._reads = {}
+        self._witness = []
+        call, place = self._scope(expr)
+        return Compiled(call, tuple(self._reads), place)
+
+    def _scope(self, expr: Expr) -> tuple[Closure, Place]:
+        """Compile where `Index()` counts along the neurons that the same expression reads."""
+        outer = self._witness
+        self._witness = []
+        self._find_witness(expr)
+        result = self._node(expr)
+        self._witness = outer
+        return result
+
+    def _find_witness(self, expr: Expr) -> None:
+        if isinstance(expr, Ref | Load):
+            call, place = self._leaf(expr)
+            if place in (Place.UNIT, Place.NEURON):
+                self._witness.append(call)
+        elif isinstance(expr, Apply):
+            for arg in expr.args:
+                self._find_witness(arg)
+        elif isinstance(expr, Reduce) and expr.axis == "batch":
+            self._find_witness(expr.body)
+        elif isinstance(expr, Reduce) and phase_key(expr) is not None:
+            self._witness.append(self._phase(expr)[0])
+
+    def _node(self, expr: Expr) -> tuple[Closure, Place]:
+        if isinstance(expr, Const):
+            value = np.full((1, 1), float(expr.value))
+            return (lambda read: value), Place.GLOBAL
+        if isinstance(expr, Ref | Load):
+            return self._leaf(expr)
+        if isinstance(expr, Index):
+            return self._index(expr)
+        if isinstance(expr, Apply):
+            return self._apply(expr)
+        if isinstance(expr, Reduce):
+            return self._reduce(expr)
+        name = expr.name if isinstance(expr, Local) else type(expr).__name__
+        raise HostError(f"`{name}` has no value outside a step", span_of(expr))
+
+    def _leaf(self, expr: Ref | Load) -> tuple[Closure, Place]:
+        key = key_of(expr) if isinstance(expr, Ref) else expr.buffer
+        if key in self._constants:
+            value = np.full((1, 1), self._constants[key])
+            return (lambda read: value), Place.GLOBAL
+        place = self._place_of(key)
+        self._reads[key] = None
+        return (lambda read: read(key)), place
+
+    def _index(self, expr: Index) -> tuple[Closure, Place]:
+        if not self._witness:
+            raise HostError("a neuron's index is used where no population is read", span_of(expr))
+        witness = self._witness[0]
+        return (
+            lambda read: np.arange(witness(read).shape[1], dtype=np.float64)[None, :]
+        ), Place.NEURON
+
+    def _apply(self, expr: Apply) -> tuple[Closure, Place]:
+        parts = [self._node(arg) for arg in expr.args]
+        function = FUNCTIONS.get(expr.function)
+        if function is None:
+            raise HostError(f"`{expr.function}` cannot be used here", span_of(expr))
+        calls = [call for call, _ in parts]
+        place = _result_place(expr.function, [place for _, place in parts])
+        if len(calls) == 1:
+            only = calls[0]
+            return (lambda read: function(only(read))), place
+        return (lambda read: function(*(call(read) for call in calls))), place
+
+    def _phase(self, expr: Reduce) -> tuple[Closure, Place]:
+        key = phase_key(expr)
+        if key is None:
+            raise HostError(
+                "only a variable can be reduced over the steps of a phase", span_of(expr)
+            )
+        assert isinstance(expr.body, Ref)
+        self._reads[key] = None
+        return (lambda read: read(key)), self._place_of(expr.body.path)
+
+    def _reduce(self, expr: Reduce) -> tuple[Closure, Place]:
+        if expr.axis.startswith("phase:"):
+            return self._phase(expr)
+        batch = expr.axis == "batch"
+        body, place = self._node(expr.body) if batch else self._scope(expr.body)
+        function = REDUCTIONS.get(expr.kind)
+        if function is None:
+            raise HostError(f"`{expr.kind}` is no reduction", span_of(expr))
+        axis, result = _axis_of(expr.axis, place)
+        if axis is None:
+            return (lambda read: function(body(read).reshape(1, -1), 1)), result
+        return (lambda read: function(body(read), axis)), result
+
+
+def _axis_of(axis: str, place: Place) -> tuple[int | None, Place]:
+    """The matrix axis to reduce (None: all of it) and what remains."""
+    if place is Place.SYNAPSE:
+        return (0, Place.NEURON) if axis == "pre" else (None, Place.GLOBAL)
+    if axis == "batch":
+        return 0, Place.NEURON if place in (Place.UNIT, Place.NEURON) else Place.GLOBAL
+    return 1, Place.ROW if place in (Place.UNIT, Place.ROW) else Place.GLOBAL
+
+
+_WIDENING = (Place.GLOBAL, Place.ROW, Place.NEURON, Place.UNIT, Place.SYNAPSE)
+
+
+def _result_place(function: str, places: list[Place]) -> Place:
+    if function in ("angle", "logdet", "random_sign"):
+        return Place.GLOBAL
+    if Place.SYNAPSE in places:
+        return Place.SYNAPSE
+    if function in ("argmax", "cross_entropy", "topk"):
+        return Place.ROW if places[0] in (Place.UNIT, Place.ROW) else Place.GLOBAL
+    if Place.ROW in places and Place.NEURON in places:
+        return Place.UNIT
+    return max(places, key=_WIDENING.index, default=Place.GLOBAL)
+
+
+def _truth(value: Any) -> Matrix:
+    return np.asarray(value, np.float64)
+
+
+def _softmax(x: Matrix) -> Matrix:
+    shifted = np.exp(x - x.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def _argmax(x: Matrix) -> Matrix:
+    return np.argmax(x, axis=1, keepdims=True).astype(np.float64)
+
+
+def _cross_entropy(p: Matrix, target: Matrix) -> Matrix:
+    """-sum(target * log p); a target of one column is the class number."""
+    logs = np.log(np.maximum(p, np.finfo(np.float64).tiny))
+    if target.shape[1] == 1 and p.shape[1] > 1:
+        return -np.take_along_axis(logs, target.astype(np.int64), axis=1)
+    return np.asarray(-(target * logs).sum(axis=1, keepdims=True))
+
+
+def _angle(a: Matrix, b: Matrix) -> Matrix:
+    """Degrees between two matrices read as vectors."""
+    if a.shape != b.shape:
+        raise ValueError(f"angle of arrays of shapes {a.shape} and {b.shape}")
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    cosine = float((a * b).sum() / size) if size else 0.0
+    return np.full((1, 1), np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+def _topk(x: Matrix, label: Matrix, k: Matrix) -> Matrix:
+    """1 where fewer than k entries beat the label's (earlier ones win ties)."""
+    index = label.astype(np.int64)
+    own = np.take_along_axis(x, index, axis=1)
+    ahead = (x > own) | ((x == own) & (np.arange(x.shape[1])[None, :] < index))
+    return _truth(ahead.sum(axis=1, keepdims=True) < k)
+
+
+FUNCTIONS: dict[str, Callable[..., Matrix]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "floordiv": np.floor_divide,
+    "mod": np.mod,
+    "pow": np.power,
+    "neg": np.negative,
+    "lt": lambda a, b: _truth(a < b),
+    "le": lambda a, b: _truth(a <= b),
+    "gt": lambda a, b: _truth(a > b),
+    "ge": lambda a, b: _truth(a >= b),
+    "eq": lambda a, b: _truth(a == b),
+    "ne": lambda a, b: _truth(a != b),
+    "and": lambda a, b: _truth((a != 0) & (b != 0)),
+    "or": lambda a, b: _truth((a != 0) | (b != 0)),
+    "not": lambda a: _truth(a == 0),
+    "select": lambda c, a, b: _truth(np.where(c != 0, a, b)),
+    "min": np.minimum,
+    "max": np.maximum,
+    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: _truth(0.5 * (1 + np.tanh(0.5 * x))),
+    "relu": lambda x: np.maximum(x, 0.0),
+    "logit": lambda x: _truth(np.log(x / (1 - x))),
+    "argmax": _argmax,
+    "softmax": _softmax,
+    "cross_entropy": _cross_entropy,
+    "topk": _topk,
+    "angle": _angle,
+    "transpose": lambda a: _truth(a.T),
+    "logdet": lambda a: np.full((1, 1), np.linalg.slogdet(a)[1]),
+}
+
+REDUCTIONS: dict[str, Callable[[Matrix, int], Matrix]] = {
+    "sum": lambda x, axis: _truth(x.sum(axis=axis, keepdims=True)),
+    "mean": lambda x, axis: _truth(x.mean(axis=axis, keepdims=True)),
+    "max": lambda x, axis: _truth(x.max(axis=axis, keepdims=True)),
+    "min": lambda x, axis: _truth(x.min(axis=axis, keepdims=True)),
+    "any": lambda x, axis: _truth((x != 0).any(axis=axis, keepdims=True)),
+    "count": lambda x, axis: _truth((x != 0).sum(axis=axis, keepdims=True)),
+    "argmax": lambda x, axis: np.argmax(x, axis=axis, keepdims=True).astype(np.float64),
+}

@@ -1,0 +1,1 @@
+"""Tests of executors against the direct interpreter."""

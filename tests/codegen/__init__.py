@@ -1,0 +1,1 @@
+"""Tests of generated text: names, places, printers."""

@@ -1,0 +1,197 @@
+"""A direct interpreter of step programs: float64, plain broadcasting, nothing clever.
+
+It says what a program means; generated code is tested against it. Inside an `Elementwise` ROW
+values are (R, 1), NEURON values (n,) and UNIT values (R, n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from netdsl.codegen.places import shape_of
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
+from netdsl.ir.network import Place
+from netdsl.ir.program import (
+    Bind,
+    Copy,
+    DrawStore,
+    Elementwise,
+    Fill,
+    Op,
+    Program,
+    Propagate,
+    RowReduce,
+    Store,
+    SynapseUpdate,
+    Transpose,
+)
+from netdsl.runtime.random import PhiloxStream
+
+PRIMITIVES: dict[str, Callable[..., object]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: np.divide(a, b),
+    "floordiv": lambda a, b: np.floor(np.divide(a, b)),
+    "mod": lambda a, b: a - b * np.floor(np.divide(a, b)),
+    "pow": lambda a, b: np.float_power(a, b),
+    "neg": lambda a: -a,
+    "lt": lambda a, b: 1.0 * (a < b),
+    "le": lambda a, b: 1.0 * (a <= b),
+    "gt": lambda a, b: 1.0 * (a > b),
+    "ge": lambda a, b: 1.0 * (a >= b),
+    "eq": lambda a, b: 1.0 * (a == b),
+    "ne": lambda a, b: 1.0 * (a != b),
+    "and": lambda a, b: 1.0 * np.logical_and(a, b),
+    "or": lambda a, b: 1.0 * np.logical_or(a, b),
+    "not": lambda a: 1.0 * np.logical_not(a),
+    "select": lambda c, a, b: np.where(np.not_equal(c, 0), a, b),
+    "min": np.minimum,
+    "max": np.maximum,
+    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+    "relu": lambda a: np.maximum(a, 0.0),
+    "logit": lambda a: np.log(a / (1 - a)),
+}
+REDUCTIONS = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "any": np.any}
+
+
+class Interpreter:
+    """State of a program and the meaning of its operations."""
+
+    def __init__(self, program: Program, initial: Mapping[str, np.ndarray], rows: int,
+                 keys: np.ndarray, seed: int = 0) -> None:
+        self.program, self.rows, self.keys, self.seed = program, rows, keys, seed
+        self.state = {
+            name: np.array(np.broadcast_to(initial.get(name, 0.0), shape_of(name, program, rows)),
+                           np.float64)
+            for name in program.buffers
+        }
+
+    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
+        """Run a routine as `Executor.call` says."""
+        code, last = self.program.routines[routine], steps if last is None else last
+        with np.errstate(all="ignore"):
+            if first == 0:
+                self._run(code.once)
+            for step in range(first, last):
+                self.state["phase.step"][()] = step
+                self._run(code.step)
+                self.state["t"] += 1
+            if last == steps:
+                self._run(code.after)
+
+    def _run(self, ops: tuple[Op, ...]) -> None:
+        for op in ops:
+            getattr(self, f"_{type(op).__name__.lower()}")(op)
+
+    def value(self, expr: Expr, env: dict[str, object], op: object = None) -> np.ndarray:
+        """The value of an expression; `env` holds the operation's bound values."""
+        if isinstance(expr, Const):
+            return np.float64(expr.value)
+        if isinstance(expr, Local):
+            return np.asarray(env[expr.name])
+        if isinstance(expr, Load):
+            array = self.state[expr.buffer]
+            return array[:, None] if self.program.buffers[expr.buffer].place is Place.ROW else array
+        if isinstance(expr, Index):
+            if isinstance(op, Elementwise):
+                return np.arange(self.program.sizes[op.population], dtype=float)
+            assert isinstance(op, SynapseUpdate)
+            m, n = self.program.shapes[op.projection]
+            return np.arange(m, dtype=float)[:, None] if expr.side == "pre" else np.arange(float(n))
+        assert isinstance(expr, Apply)
+        return np.asarray(PRIMITIVES[expr.function](*(self.value(a, env, op) for a in expr.args)))
+
+    def _statements(self, op: Elementwise | SynapseUpdate, env: dict[str, object]) -> None:
+        for statement in op.statements:
+            if isinstance(statement, DrawStore):
+                args = [self.value(arg, env, op) for arg in statement.args]
+                self._store(statement.buffer, self._draw(statement, args))
+                continue
+            value = self.value(statement.value, env, op)
+            if isinstance(statement, Bind):
+                env[statement.name] = value.copy()
+            elif isinstance(statement, Store):
+                self._store(statement.buffer, value)
+            elif isinstance(statement, RowReduce):
+                assert isinstance(op, Elementwise)
+                full = np.broadcast_to(value, (self.rows, self.program.sizes[op.population]))
+                self.state[statement.buffer][:] = REDUCTIONS[statement.kind](full, axis=1)
+
+    def _store(self, buffer: str, value: np.ndarray) -> None:
+        target = self.state[buffer]
+        if self.program.buffers[buffer].place is Place.ROW:
+            target = target[:, None]
+        target[...] = value
+
+    def _draw(self, statement: DrawStore, args: list[np.ndarray]) -> np.ndarray:
+        stream, step = PhiloxStream(self.seed, statement.stream), int(self.state["t"])
+        place = self.program.buffers[statement.buffer].place
+        n = 1 if place is Place.ROW else self.state[statement.buffer].shape[1]
+        if statement.distribution == "normal":
+            return args[0] + args[1] * stream.normal(self.keys, step, n, dtype=np.float64)
+        if statement.distribution == "integer":
+            low, high = (int(arg) for arg in args)
+            return low + stream.randint(high - low, self.keys, step, n).astype(float)
+        unit = stream.uniform(self.keys, step, n, dtype=np.float64)
+        if statement.distribution == "bernoulli":
+            return 1.0 * (unit < args[0])
+        return args[0] + (args[1] - args[0]) * unit
+
+    def _elementwise(self, op: Elementwise) -> None:
+        env: dict[str, object] = {}
+        for bind in op.scalars:
+            env[bind.name] = self.value(bind.value, env)
+        self._statements(op, env)
+
+    def _propagate(self, op: Propagate) -> None:
+        source, target = self.state[op.source], self.state[op.target]
+        weight = self.state[op.weight]
+        into, out_of = op.post_slice, op.pre_slice
+        if op.transposed:
+            weight, into, out_of = weight.T, out_of, into
+        scale = 1.0 if op.scale is None else self.value(op.scale, {})
+        part = target[:, slice(*into)] if into else target
+        sent = source[:, slice(*out_of)] if out_of else source
+        part[...] = (part if op.accumulate else 0) + scale * (sent @ weight)
+
+    def _synapseupdate(self, op: SynapseUpdate) -> None:
+        env: dict[str, object] = {}
+        for store in op.before:
+            self.state[store.buffer][...] = self.value(store.value, {})
+        for bind in op.scalars:
+            env[bind.name] = self.value(bind.value, env)
+        m, n = self.program.shapes[op.projection]
+        for total in op.sums:
+            value = np.zeros((m, n))
+            for product in total.products:
+                pre, post = np.ones((self.rows, m)), np.ones((self.rows, n))
+                if product.pre is not None:
+                    pre = self.state[product.pre][:, slice(*(op.pre_slice or (0, m)))]
+                if product.post is not None:
+                    post = self.state[product.post][:, slice(*(op.post_slice or (0, n)))]
+                factor = product.coefficient
+                value += (1.0 if factor is None else self.value(factor, env, op)) * (pre.T @ post)
+            env[total.name] = value
+        self._statements(op, env)
+
+    def _copy(self, op: Copy) -> None:
+        self.state[op.target][...] = self.state[op.source]
+
+    def _fill(self, op: Fill) -> None:
+        self.state[op.target][...] = op.value
+
+    def _transpose(self, op: Transpose) -> None:
+        self.state[op.target][...] = self.state[op.source].T

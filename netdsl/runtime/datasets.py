@@ -1,0 +1,177 @@
+"""The data of a network: sources opened once, splits by name, batches with their random keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
+from netdsl.ir.network import Network
+from netdsl.ir.protocol import Data, Pairs, SplitRef
+from netdsl.runtime.data import Batches, PairContext, Split, load_source, make_pairs, positive_only
+from netdsl.runtime.errors import RunFault
+from netdsl.runtime.random import row_key, stream_hash
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch."""
+
+    fields: Mapping[str, Array]
+    keys: NDArray[np.uint64]
+    index: int
+    samples: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A split that can be drawn from: `offset` is its first sample's index in the whole source."""
+
+    data: Data
+    pairs: Pairs | None
+    split: Split
+    offset: int
+    name: str
+
+
+def fault_at(fault: RunFault, span: Span | None) -> DiagnosticError:
+    """A runtime fault as a diagnostic with a place in the spec."""
+    return DiagnosticError(
+        Diagnostic(fault.code, fault.message, span or NO_SPAN, help=fault.help or None)
+    )
+
+
+class Datasets:
+    """Opens what a network's `data` declarations name.
+
+    `paths`: files or folders by declaration (`--data name=PATH`), relative to the working folder;
+    `base`: where relative sources of the spec start. Faults carry the declaration's line.
+    """
+
+    def __init__(self, network: Network, paths: Mapping[str, str], base: Path, seed: int) -> None:
+        self._network, self._paths, self._base, self._seed = network, dict(paths), base, seed
+        self._sources: dict[str, dict[str, Split]] = {}
+        self._opened: dict[tuple[str, str], Opened] = {}
+        self._check_names()
+
+    def _check_names(self) -> None:
+        from netdsl.diagnostics import did_you_mean
+
+        for name in self._paths:
+            if name not in self._network.data:
+                have = ", ".join(self._network.data) or "none"
+                hint = did_you_mean(name, self._network.data) or f"the spec declares: {have}"
+                raise RunFault("E0701", f"the spec declares no data `{name}`", hint)
+
+    def open(self, ref: SplitRef) -> Opened:
+        """The split that a reference names. Raises DiagnosticError E07xx."""
+        key = (ref.source, ref.split)
+        if key not in self._opened:
+            pairs = self._network.pairs.get(ref.source)
+            data = self._network.data[pairs.data if pairs is not None else ref.source]
+            try:
+                self._opened[key] = self._open(data, pairs, ref.split)
+            except RunFault as fault:
+                raise fault_at(fault, data.span) from None
+        return self._opened[key]
+
+    def _source(self, data: Data) -> dict[str, Split]:
+        if data.name not in self._sources:
+            path = self._paths.get(data.name)
+            base = Path() if path is not None else self._base
+            self._sources[data.name] = load_source(
+                data.source, path, base, data.settings, data.name
+            )
+        return self._sources[data.name]
+
+    def _open(self, data: Data, pairs: Pairs | None, name: str) -> Opened:
+        source = self._source(data)
+        origin, first, last = data.splits.get(name, (name, None, None))
+        if origin not in source:
+            have = ", ".join(f"{key} ({split.rows})" for key, split in source.items())
+            raise RunFault("E0710", f"data has no split `{origin}`", f"its splits are: {have}")
+        whole = source[origin]
+        start = first or 0
+        stop = whole.rows if last is None else last
+        cut = whole if (start, stop) == (0, whole.rows) else whole.slice(start, stop, origin)
+        before = 0
+        for key, split in source.items():
+            if key == origin:
+                break
+            before += split.rows
+        return Opened(data, pairs, cut, before + start, name)
+
+    def batches(
+        self, opened: Opened, *, training: bool, epoch: int, call: int, repetition: int,
+        size: int | None = None, samples: int | None = None, first: int = 0,
+    ) -> Iterator[Batch]:
+        """Batches of a split from number `first` on; `samples` cuts the split short.
+
+        Training shuffles and drops as declared; evaluation goes in order and keeps all.
+        """
+        plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
+        for index, chosen in enumerate(plan):
+            if index >= first:
+                yield self._batch(opened, chosen, index, epoch, call, repetition)
+
+    def plan(
+        self, opened: Opened, *, training: bool, epoch: int = 0,
+        size: int | None = None, samples: int | None = None,
+    ) -> Batches:
+        """How a split is cut into batches. Raises DiagnosticError E0716."""
+        data = opened.data
+        rows = opened.split.rows if samples is None else min(samples, opened.split.rows)
+        batch = size or (data.batch if training else data.eval_batch)
+        try:
+            if not training:
+                return Batches(rows, batch)
+            if rows < opened.split.rows and data.shuffle:
+                # A cut split takes the first samples of the shuffled order, not of the file.
+                return _Cut(opened.split.rows, rows, batch, data, self._seed, epoch)
+            return Batches(
+                rows, batch, data.shuffle, data.partial, self._seed, epoch, data.name
+            )
+        except RunFault as fault:
+            raise fault_at(fault, data.span) from None
+
+    def _batch(
+        self, opened: Opened, chosen: NDArray[np.int64], index: int,
+        epoch: int, call: int, repetition: int,
+    ) -> Batch:
+        samples = chosen + opened.offset
+        fields = opened.split.take(chosen)
+        if opened.pairs is None:
+            streams = positive_only(fields, samples)
+        else:
+            pairs = opened.pairs
+            context = PairContext(
+                self._seed, pairs.name, samples, opened.split.classes, epoch, index, call
+            )
+            try:
+                streams = make_pairs(pairs.kind, fields, context, pairs.settings)
+            except RunFault as fault:
+                raise fault_at(fault, pairs.span) from None
+        keys = row_key(call, epoch, streams.samples, streams.members, repetition)
+        return Batch(streams.fields, keys, index, streams.samples)
+
+
+class _Cut(Batches):
+    """Batches of the first `rows` samples of a shuffled order."""
+
+    def __init__(
+        self, whole: int, rows: int, batch: int, data: Data, seed: int, epoch: int
+    ) -> None:
+        super().__init__(rows, batch, False, data.partial)
+        self.order = Batches(whole, batch, True, "keep", seed, epoch, data.name).order[:rows]
+
+
+def call_number(label: str) -> int:
+    """The `call` of random keys: 0 for training, else a number that the label alone decides."""
+    return 0 if not label else stream_hash(f"evaluate:{label}") >> 1

@@ -1,0 +1,275 @@
+"""A program with its values: what the protocol interpreter reads and writes, by path.
+
+The executor holds every buffer. The host keeps what protocols assign (controls, global states,
+counters) and the fields of the batch that is present, and mirrors into the executor what the
+program reads of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.backends.base import Executor
+from netdsl.ir.expr import Const, Expr
+from netdsl.ir.network import Kind, Network, Place
+from netdsl.ir.program import Buffer, Program
+from netdsl.runtime.errors import RunFault
+from netdsl.runtime.host import Closure, HostCompiler, Matrix, Read, as_matrix
+from netdsl.runtime.random import PhiloxStream, row_key
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+_HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
+_SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
+# Roles whose values a run cannot recompute; the rest is scratch of one call.
+_LASTING = frozenset(
+    {"state", "input", "parameter", "snapshot", "accumulator", "weight", "optimiser", "hoisted"}
+)
+BACKEND_COUNTERS = ("phase.step", "t")
+
+
+class Session:
+    """The present state of one network on one executor.
+
+    `host`: values of controls, global states, counters and protocol parameters by path.
+    `fields`: the present batch's fields on the host, by field name.
+    """
+
+    def __init__(self, network: Network, program: Program, executor: Executor, seed: int) -> None:
+        self.network, self.program, self.executor, self.seed = network, program, executor, seed
+        self.host: dict[str, float] = {}
+        self.fields: Arrays = {}
+        self.keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.draws: dict[str, int] = {}
+        self._closures: dict[Expr, Closure] = {}
+        self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
+        self._start_host()
+
+    @property
+    def rows(self) -> int:
+        """Samples present."""
+        return self.executor.rows
+
+    # ------------------------------------------------------------- host values
+
+    def _start_host(self) -> None:
+        for path, variable in self.network.variables.items():
+            if variable.kind in _HOST_KINDS and path not in BACKEND_COUNTERS:
+                init = variable.init
+                value = init.value if isinstance(init, Const) else 0
+                if isinstance(init, Expr) and not isinstance(init, Const):
+                    value = self.evaluate(init)
+                self.set_host(path, float(value))
+        for path in ("epoch", "batch.index", "batch.rows"):
+            self.host.setdefault(path, 0.0)
+
+    def set_host(self, path: str, value: float) -> None:
+        """Assign a control, global state or counter, and its buffer if the program has one."""
+        self.host[path] = value
+        buffer = self.program.buffers.get(path)
+        if buffer is not None and buffer.place is Place.GLOBAL:
+            self.executor.write(path, value)
+
+    def random_sign(self, path: str) -> float:
+        """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""
+        count = self.draws.get(path, 0)
+        self.draws[path] = count + 1
+        key = np.atleast_1d(row_key(0, 0, count))
+        return float(PhiloxStream(self.seed, f"{path}.random_sign").random_sign(key, 0)[0, 0])
+
+    # ------------------------------------------------------------- expressions
+
+    def place_of(self, key: str) -> Place:
+        """Place of a variable or buffer; KeyError-free: an unknown one is an internal fault."""
+        base = key.split("@", 1)[0]
+        if base in self.host:
+            return Place.GLOBAL
+        buffer = self.program.buffers.get(key) or self.program.buffers.get(base)
+        if buffer is not None:
+            return buffer.place
+        variable = self.network.table.get(base)
+        if variable is not None:
+            return variable.place
+        raise RunFault("E0899", f"internal error: `{key}` is not known at run time")
+
+    def compile(self, expr: Expr) -> Closure:
+        """The closure of an expression over this session's variables."""
+        if expr not in self._closures:
+            self._closures[expr] = HostCompiler(self.place_of).compile(expr).call
+        return self._closures[expr]
+
+    def evaluate(self, expr: Expr) -> float:
+        """The value of a scalar expression of the protocol."""
+        if isinstance(expr, Const):
+            return float(expr.value)
+        with np.errstate(all="ignore"):
+            value = self.compile(expr)(self.reader())
+        if value.size != 1:
+            raise RunFault("E0899", "internal error: a protocol's expression is not one number")
+        return float(value.reshape(()))
+
+    def reader(self) -> Read:
+        """A function from keys to matrices that fetches each key from the executor once."""
+        seen: dict[str, Matrix] = {}
+
+        def read(key: str) -> Matrix:
+            if key not in seen:
+                seen[key] = as_matrix(self.read(key), self.place_of(key))
+            return seen[key]
+
+        return read
+
+    # ------------------------------------------------------------- by path
+
+    def read(self, key: str) -> Array:
+        """The present value of a variable or buffer, as the executor shapes it.
+
+        Raises RunFault E0742 when the program does not keep it.
+        """
+        if key in self.host and key not in BACKEND_COUNTERS:
+            return np.asarray(self.host[key])
+        if key.startswith("sample.") and key[7:] in self.fields:
+            return self.fields[key[7:]]
+        if key in self.program.buffers:
+            return self.executor.read(key)
+        base = key.split("@", 1)[0]
+        if key.endswith("@settled") and base in self.program.buffers:
+            return self.executor.read(base)
+        raise self._not_kept(key)
+
+    def _not_kept(self, key: str) -> RunFault:
+        from netdsl.diagnostics import suggest
+
+        if key.split("@", 1)[0] in self.network.table:
+            return RunFault(
+                "E0742",
+                f"`{key}` is not stored by this program: nothing reads it after it is computed",
+                f'ask for it with `observe=["{key}"]`',
+            )
+        near = suggest(key, [*self.program.buffers, *self.host])
+        hint = f"did you mean `{near}`?" if near else "`netdsl show memory SPEC` lists the names"
+        return RunFault("E0742", f"there is no variable `{key}`", hint)
+
+    def write(self, key: str, value: Any) -> None:
+        """Overwrite a variable; shapes as `read` gives them, numbers fill. Raises E0742, E0722."""
+        if key in self.host:
+            self.set_host(key, float(value))
+            return
+        if key not in self.program.buffers:
+            raise self._not_kept(key)
+        array = np.asarray(value, np.float64)
+        shape = self.executor.read(key).shape
+        if array.shape not in ((), shape):
+            raise RunFault(
+                "E0722",
+                f"`{key}` has shape {shape}, and the array given has {array.shape}",
+                "rows lead, then neurons; synapses are (pre, post)",
+            )
+        self.executor.write(key, array)
+
+    # ------------------------------------------------------------- samples
+
+    def load(
+        self, fields: Mapping[str, Array], keys: NDArray[np.uint64], index: int, epoch: int
+    ) -> None:
+        """Present a batch: fields (R, ...), random keys (R,), its number and its epoch."""
+        rows = len(keys)
+        self.fields = dict(fields)
+        self.fields.setdefault("positive", np.ones(rows, np.float32))
+        if "label" in self.fields:
+            self.fields.setdefault("shown_label", self.fields["label"])
+        self.keys = keys
+        self.executor.set_rows(rows, keys)
+        self.set_host("epoch", float(epoch))
+        self.set_host("batch.index", float(index))
+        self.set_host("batch.rows", float(rows))
+        self._write_counters()
+        for name, buffer in self.program.buffers.items():
+            if buffer.role == "sample":
+                self.executor.write(name, self._field(name, buffer, rows))
+        self._write_scalars()
+
+    def _write_counters(self) -> None:
+        for name in BACKEND_COUNTERS:
+            if name in self.program.buffers:
+                self.executor.write(name, 0.0)
+
+    def _field(self, name: str, buffer: Buffer, rows: int) -> Array:
+        field = name.removeprefix("sample.").split("@", 1)[0]
+        if field not in self.fields:
+            have = ", ".join(sorted(self.fields))
+            raise RunFault("E0711", f"the data has no field `{field}`", f"its fields are: {have}")
+        value = np.asarray(self.fields[field], np.float64)
+        if buffer.place is Place.ROW:
+            return value.reshape(rows, -1)[:, 0]
+        return value.reshape(rows, -1)
+
+    def _write_scalars(self) -> None:
+        read = self.reader()
+        for name, closure in self._scalars.items():
+            self.executor.write(name, float(closure(read).reshape(())))
+
+    def reset(self, targets: tuple[str, ...] = ()) -> None:
+        """Run the reset routines of the owners named, or of all."""
+        for name, routine in self.program.routines.items():
+            if routine.kind != "reset":
+                continue
+            owner = name.removeprefix("reset:")
+            if not targets or owner in targets or owner.split(".", 1)[0] in targets:
+                self.executor.call(name)
+
+    # ------------------------------------------------------------- whole states
+
+    def parameters(self) -> Arrays:
+        """Everything that samples share and learning may change, by path: weights, optimiser
+        states, build-time parameters and global states."""
+        found = {
+            name: self.executor.read(name)
+            for name, buffer in self.program.buffers.items()
+            if self._is_parameter(buffer)
+        }
+        for path, variable in self.network.variables.items():
+            if variable.kind is Kind.GLOBAL:
+                found[path] = np.asarray(self.host[path])
+        return found
+
+    def _is_parameter(self, buffer: Buffer) -> bool:
+        if "@" in buffer.name or buffer.place not in _SHARED or buffer.name in self.host:
+            return False
+        return buffer.role in ("weight", "optimiser", "parameter", "state")
+
+    def set_parameters(self, values: Mapping[str, Array]) -> None:
+        """Write back what `parameters` gave."""
+        for name, value in values.items():
+            self.write(name, value)
+
+    def lasting(self) -> Arrays:
+        """All buffers that a resumed run needs, per-sample ones included, at their present rows."""
+        return {
+            name: self.executor.read(name)
+            for name, buffer in self.program.buffers.items()
+            if buffer.role in _LASTING
+        }
+
+    def per_sample(self) -> Arrays:
+        """What `evaluate` must put back: per-sample buffers, and GLOBAL ones of the backend."""
+        return {
+            name: self.executor.read(name)
+            for name, buffer in self.program.buffers.items()
+            if buffer.place in (Place.ROW, Place.UNIT) and buffer.role != "scratch"
+        }
+
+    def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
+        """Write buffers back with their rows' keys."""
+        self.keys = keys
+        if len(keys):
+            self.executor.set_rows(len(keys), keys)
+        for name, value in values.items():
+            self.executor.write(name, value)
+
+

@@ -109,8 +109,16 @@ class Datasets:
         return Opened(data, pairs, cut, before + start, name)
 
     def batches(
-        self, opened: Opened, *, training: bool, epoch: int, call: int, repetition: int,
-        size: int | None = None, samples: int | None = None, first: int = 0,
+        self,
+        opened: Opened,
+        *,
+        training: bool,
+        epoch: int,
+        call: int,
+        repetition: int,
+        size: int | None = None,
+        samples: int | None = None,
+        first: int = 0,
     ) -> Iterator[Batch]:
         """Batches of a split from number `first` on; `samples` cuts the split short.
 
@@ -122,8 +130,13 @@ class Datasets:
                 yield self._batch(opened, chosen, index, epoch, call, repetition)
 
     def plan(
-        self, opened: Opened, *, training: bool, epoch: int = 0,
-        size: int | None = None, samples: int | None = None,
+        self,
+        opened: Opened,
+        *,
+        training: bool,
+        epoch: int = 0,
+        size: int | None = None,
+        samples: int | None = None,
     ) -> Batches:
         """How a split is cut into batches. Raises DiagnosticError E0716."""
         data = opened.data
@@ -135,15 +148,18 @@ class Datasets:
             if rows < opened.split.rows and data.shuffle:
                 # A cut split takes the first samples of the shuffled order, not of the file.
                 return _Cut(opened.split.rows, rows, batch, data, self._seed, epoch)
-            return Batches(
-                rows, batch, data.shuffle, data.partial, self._seed, epoch, data.name
-            )
+            return Batches(rows, batch, data.shuffle, data.partial, self._seed, epoch, data.name)
         except RunFault as fault:
             raise fault_at(fault, data.span) from None
 
     def _batch(
-        self, opened: Opened, chosen: NDArray[np.int64], index: int,
-        epoch: int, call: int, repetition: int,
+        self,
+        opened: Opened,
+        chosen: NDArray[np.int64],
+        index: int,
+        epoch: int,
+        call: int,
+        repetition: int,
     ) -> Batch:
         samples = chosen + opened.offset
         fields = opened.split.take(chosen)

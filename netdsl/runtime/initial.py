@@ -90,7 +90,9 @@ class _Initial:
         if isinstance(expr, Load | Ref):
             side = expr.side if isinstance(expr, Ref) else "own"
             value = self._value(expr.path if isinstance(expr, Ref) else expr.buffer)
-            return value[:, None] if side == "pre" and value.ndim == 1 and len(shape) == 2 else value
+            return (
+                value[:, None] if side == "pre" and value.ndim == 1 and len(shape) == 2 else value
+            )
         if isinstance(expr, Index):
             return _index(expr, shape)
         if isinstance(expr, Apply) and expr.function in FUNCTIONS:

@@ -28,7 +28,17 @@ _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _LASTING = frozenset(
-    {"state", "input", "parameter", "snapshot", "accumulator", "weight", "optimiser", "hoisted"}
+    {
+        "state",
+        "input",
+        "parameter",
+        "snapshot",
+        "accumulator",
+        "weight",
+        "optimiser",
+        "hoisted",
+        "modulator",
+    }
 )
 BACKEND_COUNTERS = ("phase.step", "t")
 
@@ -137,8 +147,9 @@ class Session:
             return self.fields[key[7:]]
         if key in self.program.buffers:
             return self.executor.read(key)
-        base = key.split("@", 1)[0]
-        if key.endswith("@settled") and base in self.program.buffers:
+        base, _, role = key.partition("@")
+        # A value that cannot change between the phase's end and now has no snapshot of its own.
+        if role and ":" not in role and base in self.program.buffers:
             return self.executor.read(base)
         raise self._not_kept(key)
 
@@ -271,5 +282,3 @@ class Session:
             self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
             self.executor.write(name, value)
-
-

@@ -1,0 +1,363 @@
+"""The protocol interpreter: from `protocol` blocks to calls of routines.
+
+It works on the host at the grain of batches, phases and updates; what happens within a step is the
+executor's. The place in the protocol is kept as a list of indices, so that a run can be stopped
+between two batches and taken up again at the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from netdsl.ir.expr import Apply, Expr, walk
+from netdsl.ir.protocol import (
+    Checkpoint,
+    Choose,
+    Clamp,
+    Each,
+    Evaluate,
+    Protocol,
+    Repeat,
+    Reset,
+    Restore,
+    RunPhase,
+    SetGlobal,
+    SetState,
+    SplitRef,
+    Step,
+    Update,
+)
+from netdsl.runtime.datasets import Batch, Datasets, call_number
+from netdsl.runtime.errors import RunFault
+from netdsl.runtime.session import Session
+
+PhaseRunner = Callable[[RunPhase, int], None]
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; the state is that between two batches."""
+
+
+class Hooks:
+    """What a run wants to hear of; every method may be overridden, none must be."""
+
+    def poll(self) -> None:
+        """Called before every batch, those of evaluations included; may raise Interrupted."""
+
+    def before_batch(self, interpreter: Interpreter) -> None:
+        """Called before every training batch."""
+
+    def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        """Called after every batch of this interpreter."""
+
+    def start_epoch(self, epoch: int, batches: int) -> None:
+        """An epoch begins; `batches` is its number of training batches."""
+
+    def end_epoch(self, interpreter: Interpreter) -> None:
+        """An epoch ended."""
+
+    def evaluated(self, label: str, metrics: Mapping[str, float], epoch: int) -> None:
+        """An evaluation ended."""
+
+    def kept(self, name: str, interpreter: Interpreter) -> None:
+        """A checkpoint took the present parameters."""
+
+
+@dataclass
+class Options:
+    """Settings of a run: `epochs` replaces the protocol's own, `limit` cuts training splits to so
+    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size."""
+
+    epochs: int | None = None
+    limit: int | None = None
+    eval_limit: int | None = None
+    batch: int | None = None
+
+
+@dataclass
+class Place:
+    """Where a run is, as JSON values: indices into the protocol, and counters."""
+
+    position: list[int] = field(default_factory=list)
+    loops: int = 0
+    batches: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+    results: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a checkpoint file."""
+        return dict(vars(self))
+
+
+class Interpreter:
+    """Runs one protocol on a session.
+
+    `label` is "" for training, else the evaluation's. `place` continues a stopped run. `phase`
+    replaces how a phase is run (recorders, fault finders and replays run it step by step).
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        datasets: Datasets,
+        hooks: Hooks | None = None,
+        options: Options | None = None,
+        label: str = "",
+        place: Place | None = None,
+    ) -> None:
+        self.session, self.datasets = session, datasets
+        self.hooks, self.options = hooks or Hooks(), options or Options()
+        self.label = label
+        self.place = place or Place()
+        self.kept: dict[str, dict[str, Any]] = {}
+        self.phase: PhaseRunner = self.call_phase
+        self._resume = list(self.place.position)
+        self.place.position = []
+        self._splits: dict[str, SplitRef] = {}
+        self._epochs: Expr | int | None = None
+        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
+
+    @property
+    def training(self) -> bool:
+        """Whether this is the outer protocol and not an evaluation."""
+        return not self.label
+
+    def use_evaluator(
+        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
+    ) -> None:
+        """Say who runs `evaluate` statements."""
+        self._evaluator = evaluator
+
+    def run(self, protocol: Protocol, splits: tuple[SplitRef, ...] = ()) -> None:
+        """Run the protocol; `splits` are its data arguments in order.
+
+        Raises Interrupted, DiagnosticError (data), RunFault.
+        """
+        data_names = [name for name, default in protocol.parameters if default is None]
+        self._splits = dict(zip(data_names, splits, strict=False))
+        for name, default in protocol.parameters:
+            if default is not None:
+                self.session.host[name] = self.session.evaluate(default)
+        if self.options.epochs is not None and self.training:
+            self.session.host["epochs"] = float(self.options.epochs)
+        self.block(protocol.body)
+
+    # ------------------------------------------------------------- blocks
+
+    def block(self, steps: tuple[Step, ...]) -> None:
+        """Run statements in order, from where a stopped run left off."""
+        first = self._resume.pop(0) if self._resume else 0
+        self.place.position.append(first)
+        for index in range(first, len(steps)):
+            self.place.position[-1] = index
+            _EXECUTE[type(steps[index])](self, steps[index])
+        self.place.position.pop()
+
+    def each(self, step: Each) -> None:
+        """`each epoch|batch|sample`."""
+        if step.kind == "epoch":
+            self._epochs_loop(step)
+        else:
+            self._batch_loop(step)
+
+    def _epochs_loop(self, step: Each) -> None:
+        first = self._first()
+        count = self._epoch_count(step)
+        batches = self._batches_inside(step)
+        for epoch in range(first, count):
+            self.place.position[-1] = epoch
+            self.session.set_host("epoch", float(epoch))
+            if not self._resume:
+                self.place.loops = 0
+            self.hooks.start_epoch(epoch, batches)
+            self.block(step.body)
+            self.hooks.end_epoch(self)
+        self.place.position.pop()
+
+    def _epoch_count(self, step: Each) -> int:
+        if self.options.epochs is not None and self.training:
+            return self.options.epochs
+        if step.limit is not None:
+            return int(self.session.evaluate(step.limit))
+        return int(self.session.host.get("epochs", 1))
+
+    def _first(self) -> int:
+        first = self._resume.pop(0) if self._resume else 0
+        self.place.position.append(first)
+        return first
+
+    def resolve(self, ref: SplitRef) -> SplitRef:
+        """A split reference with a protocol's data argument filled in."""
+        if ref.parameter is None:
+            return ref
+        return self._splits.get(ref.parameter, ref)
+
+    def _samples(self) -> int | None:
+        return self.options.limit if self.training else self.options.eval_limit
+
+    def _batch_loop(self, step: Each) -> None:
+        if step.of is None:
+            raise RunFault("E0712", f"`each {step.kind}` names no data to take from")
+        opened = self.datasets.open(self.resolve(step.of))
+        first = self._first()
+        repetition = self.place.loops
+        size = 1 if step.kind == "sample" else self.options.batch
+        stop = None if step.limit is None else int(self.session.evaluate(step.limit))
+        batches = self.datasets.batches(
+            opened,
+            training=self.training,
+            epoch=self.epoch,
+            call=call_number(self.label),
+            repetition=repetition,
+            size=size,
+            samples=self._samples(),
+            first=first,
+        )
+        for batch in batches:
+            if stop is not None and batch.index >= stop:
+                break
+            self.place.position[-1] = batch.index
+            self.run_batch(step, batch)
+        self.place.loops = repetition + 1
+        self.place.position.pop()
+
+    def run_batch(self, step: Each, batch: Batch) -> None:
+        """Present one batch and run the loop's body on it."""
+        self.hooks.poll()
+        if self.training:
+            self.hooks.before_batch(self)
+        self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
+        self.block(step.body)
+        if self.training:
+            self.place.batches += 1
+        self.hooks.after_batch(self, batch)
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch, 0-based."""
+        return int(self.session.host["epoch"])
+
+    def _batches_inside(self, step: Each) -> int:
+        """Training batches of one pass through an epoch's body, for the progress bar."""
+        count = 0
+        for inner in step.body:
+            if isinstance(inner, Each) and inner.of is not None:
+                opened = self.datasets.open(self.resolve(inner.of))
+                size = 1 if inner.kind == "sample" else self.options.batch
+                plan = self.datasets.plan(
+                    opened, training=self.training, size=size, samples=self._samples()
+                )
+                count += len(plan)
+        return count
+
+    def choose(self, step: Choose) -> None:
+        """`when COND { } else { }`, decided now."""
+        resumed = self._resume.pop(0) if self._resume else None
+        taken = bool(self.session.evaluate(step.condition)) if resumed is None else bool(resumed)
+        self.place.position.append(int(taken))
+        self.block(step.then if taken else step.otherwise)
+        self.place.position.pop()
+
+    def repeat(self, step: Repeat) -> None:
+        """`repeat { } until COND limit N`."""
+        limit = int(self.session.evaluate(step.limit))
+        for count in range(self._first(), limit):
+            self.place.position[-1] = count
+            self.block(step.body)
+            if self.session.evaluate(step.until):
+                break
+        self.place.position.pop()
+
+    # ------------------------------------------------------------- statements
+
+    def reset(self, step: Reset) -> None:
+        """`reset` and `reset X, Y`."""
+        self.session.reset(step.targets)
+
+    def clamp(self, step: Clamp) -> None:
+        """Clamps are part of the routines of the phases in their scope."""
+
+    def set_state(self, step: SetState) -> None:
+        """`set P.x := e`."""
+        self.session.executor.call(step.site)
+
+    def set_global(self, step: SetGlobal) -> None:
+        """`beta := e`; random signs are drawn here."""
+        value = step.value
+        signs = [n for n in walk(value) if isinstance(n, Apply) and n.function == "random_sign"]
+        if signs:
+            from netdsl.ir.expr import Const, transform
+
+            def draw(node: Expr) -> Expr | None:
+                if isinstance(node, Apply) and node.function == "random_sign":
+                    return Const(self.session.random_sign(step.target))
+                return None
+
+            value = transform(value, draw)
+        self.session.set_host(step.target, self.session.evaluate(value))
+
+    def run_phase(self, step: RunPhase) -> None:
+        """`phase NAME n steps { control = e }`; controls get their old values back."""
+        host = self.session.host
+        steps = int(self.session.evaluate(step.steps))
+        if steps < 0:
+            raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
+        before = {path: host[path] for path, _ in step.controls}
+        values = [(path, self.session.evaluate(value)) for path, value in step.controls]
+        for path, value in values:
+            self.session.set_host(path, value)
+        self.phase(step, steps)
+        for path, value in before.items():
+            self.session.set_host(path, value)
+
+    def call_phase(self, step: RunPhase, steps: int) -> None:
+        """One call into generated code for the whole phase."""
+        self.session.executor.call(step.site, steps)
+
+    def update(self, step: Update) -> None:
+        """`update P, Q`."""
+        self.session.executor.call(step.site)
+
+    def evaluate(self, step: Evaluate) -> None:
+        """`evaluate PROTOCOL(split) as NAME`, by the evaluator in charge."""
+        if self._evaluator is None:
+            return
+        metrics = self._evaluator(step, self)
+        self.place.results[step.label] = dict(metrics)
+        self.hooks.evaluated(step.label, metrics, self.epoch)
+
+    def checkpoint(self, step: Checkpoint) -> None:
+        """Keep the parameters if the metric named is the best so far (larger is better)."""
+        results = self.place.results.get(step.on)
+        if results is None or step.metric not in results:
+            return
+        value = results[step.metric]
+        if step.name in self.place.best and not value > self.place.best[step.name]:
+            return
+        self.place.best[step.name] = value
+        self.kept[step.name] = self.session.parameters()
+        self.hooks.kept(step.name, self)
+
+    def restore(self, step: Restore) -> None:
+        """`restore NAME`: nothing happens before the first checkpoint of that name."""
+        if step.name in self.kept:
+            self.session.set_parameters(self.kept[step.name])
+
+
+_EXECUTE: dict[type, Callable[[Interpreter, Any], None]] = {
+    Each: Interpreter.each,
+    Reset: Interpreter.reset,
+    Clamp: Interpreter.clamp,
+    SetState: Interpreter.set_state,
+    SetGlobal: Interpreter.set_global,
+    RunPhase: Interpreter.run_phase,
+    Update: Interpreter.update,
+    Evaluate: Interpreter.evaluate,
+    Checkpoint: Interpreter.checkpoint,
+    Restore: Interpreter.restore,
+    Choose: Interpreter.choose,
+    Repeat: Interpreter.repeat,
+}

@@ -114,6 +114,7 @@ class Interpreter:
         self.place = place or Place()
         self.kept: dict[str, dict[str, Any]] = {}
         self.phase: PhaseRunner = self.call_phase
+        self.loop: Each | None = None
         self._resume = list(self.place.position)
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
@@ -229,6 +230,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
+        self.loop = step
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:

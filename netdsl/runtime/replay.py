@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -116,8 +115,6 @@ def tolerance_of(path: str, tolerance: float | Mapping[str, float]) -> float:
         if path == pattern or fnmatchcase(path, pattern):
             return float(value)
     return 0.0
-
-
 
 
 def replay(

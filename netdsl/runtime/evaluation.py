@@ -1,0 +1,166 @@
+"""Evaluations: a protocol run on a copy of the per-sample state, with its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.ir.network import Place as Where
+from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
+from netdsl.runtime.datasets import Batch, Datasets
+from netdsl.runtime.engine import Hooks, Interpreter, Options
+from netdsl.runtime.metrics import MetricSum, available
+from netdsl.runtime.recorder import Recording
+from netdsl.runtime.session import BACKEND_COUNTERS, Session
+
+Array = NDArray[Any]
+OnNan = Callable[[Interpreter, Batch], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found: metrics by name, samples seen, recordings by variable."""
+
+    label: str
+    metrics: dict[str, float]
+    samples: int
+    recordings: dict[str, Array]
+
+
+class Evaluator:
+    """Runs `evaluate` statements of a session; `on_nan` is told of a batch whose metrics are NaN.
+
+    `latest` holds the last evaluation by label.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        datasets: Datasets,
+        options: Options | None = None,
+        poll: Callable[[], None] = lambda: None,
+        on_nan: OnNan | None = None,
+    ) -> None:
+        self._session, self._datasets = session, datasets
+        self._options, self._poll, self._on_nan = options or Options(), poll, on_nan
+        self.latest: dict[str, Evaluation] = {}
+
+    def __call__(self, step: Evaluate, outer: Interpreter) -> dict[str, float]:
+        """Run one `evaluate` statement of the protocol that `outer` interprets."""
+        splits = tuple(outer.resolve(ref) for ref in step.args)
+        limit = None if step.limit is None else int(self._session.evaluate(step.limit))
+        protocol = self._session.network.protocols[step.protocol]
+        return self.run(protocol, splits, step.label, step.from_present, limit).metrics
+
+    def run(
+        self,
+        protocol: Protocol,
+        splits: tuple[SplitRef, ...],
+        label: str,
+        from_present: bool = False,
+        limit: int | None = None,
+    ) -> Evaluation:
+        """Evaluate and leave the session as it was: states, clamps, counters, random streams."""
+        before = _Before(self._session)
+        try:
+            if not from_present:
+                self._session.reset()
+            result = self._run(protocol, splits, label, limit)
+        finally:
+            before.restore()
+        self.latest[label] = result
+        return result
+
+    def _run(
+        self, protocol: Protocol, splits: tuple[SplitRef, ...], label: str, limit: int | None
+    ) -> Evaluation:
+        sums = self._sums(protocol, label)
+        recording = Recording(self._session, label)
+        options = self._options
+        if limit is not None:
+            options = replace(options, eval_limit=_smaller(limit, options.eval_limit))
+        hooks = _Collect(sums, recording, self._session, self._poll, self._on_nan)
+        inner = Interpreter(self._session, self._datasets, hooks, options, label or "evaluation")
+        inner.phase = recording.phase(inner.phase)
+        inner.run(protocol, splits)
+        metrics = {total.metric.name: total.value() for total in sums}
+        return Evaluation(label, metrics, hooks.samples, recording.arrays())
+
+    def _sums(self, protocol: Protocol, label: str) -> list[MetricSum]:
+        metrics = self._session.network.metrics.values()
+        chosen = [m for m in metrics if m.every is None and m.on in (None, label)]
+        sums = [MetricSum(metric, self._session) for metric in chosen]
+        return [total for total in sums if available(total, protocol)]
+
+
+class _Before:
+    """The session's state at the start of an evaluation."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._arrays = session.per_sample() if session.rows and len(session.keys) else {}
+        for name in BACKEND_COUNTERS:
+            buffer = session.program.buffers.get(name)
+            if buffer is not None and buffer.place is Where.GLOBAL:
+                self._arrays[name] = session.executor.read(name)
+        self._keys, self._fields = session.keys, session.fields
+        self._host, self._draws = dict(session.host), dict(session.draws)
+
+    def restore(self) -> None:
+        session = self._session
+        session.restore(self._arrays, self._keys)
+        session.fields, session.draws = self._fields, self._draws
+        for path in set(session.host) - set(self._host):
+            del session.host[path]
+        for path, value in self._host.items():
+            session.set_host(path, value)
+
+
+class _Collect(Hooks):
+    """After every batch of an evaluation: metrics and recordings."""
+
+    def __init__(
+        self,
+        sums: list[MetricSum],
+        recording: Recording,
+        session: Session,
+        poll: Callable[[], None],
+        on_nan: OnNan | None,
+    ) -> None:
+        self._sums, self._recording, self._session = sums, recording, session
+        self._poll, self._on_nan = poll, on_nan
+        self.samples = 0
+
+    def poll(self) -> None:
+        self._poll()
+
+    def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        read = self._session.reader()
+        for total in self._sums:
+            total.add(read)
+        self.samples += len(batch.keys)
+        self._recording.end_batch()
+        if self._on_nan is not None and any(total.has_nan for total in self._sums):
+            found, self._on_nan = self._on_nan, None
+            found(interpreter, batch)
+
+
+def _smaller(a: int, b: int | None) -> int:
+    return a if b is None else min(a, b)
+
+
+def clocked_metrics(session: Session, batches: int, protocol: Protocol) -> dict[str, float]:
+    """Metrics with a clock of their own (`every 500 batches`) that are due after this batch."""
+    due: dict[str, float] = {}
+    for metric in session.network.metrics.values():
+        if metric.every is None or batches % metric.every:
+            continue
+        total = MetricSum(metric, session)
+        if available(total, protocol):
+            total.add(session.reader())
+            due[metric.name] = total.value()
+    return {name: value for name, value in due.items() if not np.isnan(value)}

@@ -1,5 +1,27 @@
 """Spans, diagnostics, the catalogue of codes and how they are shown."""
 
+from netdsl.diagnostics.diagnostic import (
+    Diagnostic,
+    DiagnosticBag,
+    DiagnosticError,
+    Label,
+    Severity,
+    did_you_mean,
+    suggest,
+)
+from netdsl.diagnostics.render import render, render_all
 from netdsl.diagnostics.span import NO_SPAN, Span
 
-__all__ = ["NO_SPAN", "Span"]
+__all__ = [
+    "NO_SPAN",
+    "Diagnostic",
+    "DiagnosticBag",
+    "DiagnosticError",
+    "Label",
+    "Severity",
+    "Span",
+    "did_you_mean",
+    "render",
+    "render_all",
+    "suggest",
+]

@@ -27,10 +27,14 @@ class Number(Node):
 
 @dataclass(frozen=True, slots=True)
 class Measured(Node):
-    """An expression counted in `step`, `batch`, `sample`, `epoch`…: `phase free T steps`."""
+    """An expression counted in `step`, `batch`, `sample`, `epoch`…: `phase free T steps`.
+
+    `unit` is the singular; `word` keeps what was written.
+    """
 
     value: Expr
     unit: str
+    word: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from netdsl.syntax.ast.base import Node
+from netdsl.syntax.ast.expressions import Number
 
-_HIDDEN = {"span", "name_span", "text"}
+_HIDDEN = {"span", "name_span", "word"}
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -32,11 +33,15 @@ def dump(node: Node, indent: int = 0) -> str:
     return "\n".join(_lines(node, indent))
 
 
+def _is_spelling(node: Node, name: str) -> bool:
+    return name == "text" and isinstance(node, Number)
+
+
 def _lines(node: Node, indent: int, label: str = "") -> Iterator[str]:
     plain, nested = [], []
     for item in fields(node):
         value = getattr(node, item.name)
-        if item.name in _HIDDEN or value is None or value == ():
+        if item.name in _HIDDEN or value is None or value == () or _is_spelling(node, item.name):
             continue
         if isinstance(value, Node):
             nested.append((item.name, value))

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from netdsl.api import Model
 
 Array = NDArray[Any]
 
@@ -50,8 +53,8 @@ class Presentation:
 class Trace:
     """Initial values by path (float64, shapes as stored: (pre, post) for synapses) and what follows.
 
-    `init` may name any parameter, state or global of the network; what it leaves out keeps the
-    value drawn at build. States named in `init` are what `reset` restores.
+    `init` may name any weight, parameter, optimiser state or global state; what it leaves out keeps
+    the value drawn at build. Per-sample states start from their reset, or from `Presentation.state`.
     """
 
     init: Mapping[str, Array]
@@ -118,7 +121,7 @@ def tolerance_of(path: str, tolerance: float | Mapping[str, float]) -> float:
 
 
 def replay(
-    model: Any,
+    model: Model,
     trace: Trace,
     *,
     tolerance: float | Mapping[str, float] = 1e-5,

@@ -1,0 +1,95 @@
+"""What a cell or a modulator may read: its own variables, samples and shared numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netdsl.diagnostics import Diagnostic
+from netdsl.diagnostics.span import NO_SPAN
+from netdsl.ir import protocol as proto
+from netdsl.ir.expr import Expr, Reduce, Ref, children, refs
+from netdsl.ir.network import Modulator, Place
+from netdsl.locality.flow import FlowGraph, steps_of
+from netdsl.locality.reads import modulator_of
+
+
+def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
+    """Reads of cells and modulators that no channel carries (E0303), data in controls (E0306)."""
+    for flow in graph.flows:
+        owner = graph.owner(flow.target)
+        modulator = modulator_of(graph.network, flow.target)
+        in_cell = flow.kind in ("statement", "def") and owner in graph.network.populations
+        if in_cell and modulator is None:
+            for ref in flow.sources:
+                yield from _cell_read(graph, owner, ref)
+    for modulator in graph.network.modulators:
+        for ref, reduced in _reads(modulator.emit, False):
+            yield from _modulator_read(graph, modulator, ref, reduced)
+    yield from _controls(graph)
+
+
+def _cell_read(graph: FlowGraph, population: str, ref: Ref) -> Iterator[Diagnostic]:
+    owner = graph.owner(ref.path)
+    # A reduction over weights is reported as a label of the rules it reaches.
+    if owner in ("", population) or graph.is_synaptic(ref.path):
+        return
+    yield Diagnostic(
+        "E0303",
+        f"`{population}` reads `{ref.path}`, which no projection carries to it",
+        ref.span or NO_SPAN,
+        help=f"send it through a projection (`{owner} -> {population}`)",
+        note="value of another population",
+    )
+
+
+def _reads(expr: Expr, reduced: bool) -> Iterator[tuple[Ref, bool]]:
+    if isinstance(expr, Ref):
+        yield expr, reduced
+    for child in children(expr):
+        yield from _reads(child, reduced or isinstance(expr, Reduce))
+
+
+def _modulator_read(
+    graph: FlowGraph, modulator: Modulator, ref: Ref, reduced: bool
+) -> Iterator[Diagnostic]:
+    owner = graph.owner(ref.path)
+    other = modulator_of(graph.network, ref.path)
+    if other is not None and other.population in (None, modulator.population):
+        return
+    if graph.is_synaptic(ref.path) and reduced:
+        return  # labelled aggregated-weights where a rule reads the modulator
+    on = f" on `{modulator.population}`" if modulator.population else ""
+    message = f"modulator `{modulator.name}`{on} reads `{ref.path}`"
+    at = ref.span or modulator.span or NO_SPAN
+    if modulator.population is None:
+        if owner in graph.network.populations and not reduced and _many(graph, ref.path):
+            help = f"a global modulator reads reductions only: `sum({ref.path})`"
+            yield Diagnostic("E0303", f"{message}, one value per neuron", at, help=help)
+    elif owner not in ("", modulator.population):
+        help = "declare a global modulator that reduces it, and read that modulator"
+        yield Diagnostic("E0303", f"{message}, which is not its population's", at, help=help)
+
+
+def _many(graph: FlowGraph, path: str) -> bool:
+    variable = graph.variable(path)
+    return variable is not None and variable.place in (Place.UNIT, Place.NEURON)
+
+
+def _controls(graph: FlowGraph) -> Iterator[Diagnostic]:
+    for protocol in graph.network.protocols.values():
+        for step in steps_of(protocol.body):
+            values: list[tuple[str, Expr]] = []
+            if isinstance(step, proto.SetGlobal):
+                values = [(step.target, step.value)]
+            elif isinstance(step, proto.RunPhase):
+                values = list(step.controls)
+            for name, value in values:
+                for ref in refs(value):
+                    if graph.owner(ref.path) or graph.is_sample_field(ref.path):
+                        yield Diagnostic(
+                            "E0306",
+                            f"`{name}` is computed from `{ref.path}`: it would carry data to "
+                            "every synapse as if it were constant",
+                            ref.span or step.span or NO_SPAN,
+                            help="declare a modulator, whose scope the certificate shows",
+                        )

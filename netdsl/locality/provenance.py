@@ -1,0 +1,238 @@
+"""Taints: where values come from that no local channel may carry, and how far they spread.
+
+A taint starts at a declaration (a transposed projection, a reduction over the batch) and follows
+the data flow, variable by variable. Weight-transport and cross-sample taints go through everything;
+aggregates of weights, counts of samples and reductions over a population end at the next
+projection, whose target makes them its own state (reference, section 7, space 1 and 3).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir import protocol as proto
+from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
+from netdsl.ir.network import Deliver, Draw, Network, Place, Projection
+from netdsl.locality.flow import Flow, FlowGraph, reductions, steps_of
+
+TRANSPORT = "weight-transport"
+CROSS_SAMPLE = "cross-sample"
+AGGREGATED = "aggregated-weights"
+COUNT = "batch-size-dependent"
+REDUCTION = "reduction"
+STOPPED_BY_CHANNELS = frozenset({AGGREGATED, COUNT, REDUCTION})
+
+
+@dataclass(frozen=True)
+class Taint:
+    """One origin: `kind`, the declaration it starts at, and why in words.
+
+    `seeds` are the variables tainted directly; `origin` is the name a waiver may give.
+    """
+
+    kind: str
+    origin: str
+    why: str
+    seeds: tuple[str, ...]
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A taint at a variable, with the flows that brought it there, first to last."""
+
+    taint: Taint
+    path: tuple[Flow, ...]
+
+
+class Provenance:
+    """All taints of a network and where they arrive."""
+
+    def __init__(self, graph: FlowGraph) -> None:
+        self.graph = graph
+        self.taints = tuple(_taints(graph))
+        self._at: dict[str, list[Arrival]] = {}
+        for taint in self.taints:
+            for variable, path in spread(graph, taint):
+                self._at.setdefault(variable, []).append(Arrival(taint, path))
+
+    def at(self, path: str, kind: str | None = None) -> tuple[Arrival, ...]:
+        """The taints (of one kind) that a variable's value carries."""
+        found = self._at.get(path, [])
+        return tuple(a for a in found if kind is None or a.taint.kind == kind)
+
+    def channels(self, path: str) -> tuple[str, ...]:
+        """Projections whose deliveries reach a variable without passing another projection."""
+        found: dict[str, None] = {}
+        seen = {path}
+        waiting = deque([path])
+        while waiting:
+            for flow in self.graph.into.get(waiting.popleft(), ()):
+                if flow.channel is not None:
+                    found[flow.channel] = None
+                    continue
+                new = {ref.path for ref in flow.sources} - seen
+                seen |= new
+                waiting.extend(sorted(new))
+        return tuple(found)
+
+
+def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ...]]]:
+    """Every variable a taint reaches, with a shortest path of flows from its origin."""
+    reached: dict[str, tuple[Flow, ...]] = {seed: () for seed in taint.seeds}
+    waiting = deque(taint.seeds)
+    while waiting:
+        source = waiting.popleft()
+        for flow in graph.out_of.get(source, ()):
+            if flow.target in reached or _stops(taint, flow):
+                continue
+            reached[flow.target] = (*reached[source], flow)
+            waiting.append(flow.target)
+    yield from reached.items()
+
+
+def _stops(taint: Taint, flow: Flow) -> bool:
+    return flow.kind == "deliver" and taint.kind in STOPPED_BY_CHANNELS
+
+
+def _taints(graph: FlowGraph) -> Iterator[Taint]:
+    yield from _transposes(graph.network)
+    for projection in graph.network.projections.values():
+        for deliver in projection.delivers:
+            yield from _delivery(graph, projection, deliver)
+    yield from _copies(graph.network)
+    yield from _starts(graph.network)
+    for flow in graph.flows:
+        yield from _reductions(graph, flow)
+
+
+def _targets(projection: Projection) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(deliver.input for deliver in projection.delivers))
+
+
+def _transposes(network: Network) -> Iterator[Taint]:
+    for projection in network.projections.values():
+        source = projection.transpose_of
+        if source is None:
+            owner = network.table.get(projection.weight or "")
+            tied = owner is not None and owner.owner not in ("", projection.name)
+            source = owner.owner if tied and owner is not None else None
+            word = "shares the weights"
+        else:
+            word = "is the transpose"
+        if source is not None:
+            why = f"projection `{projection.name}` {word} of `{source}`"
+            seeds = _targets(projection)
+            yield Taint(TRANSPORT, projection.name, why, seeds, projection.span)
+
+
+def _delivery(graph: FlowGraph, projection: Projection, deliver: Deliver) -> Iterator[Taint]:
+    name, span = projection.name, deliver.span or projection.span
+    own = {projection.name, graph.owner(projection.weight or "")}
+    for ref in refs(deliver.value):
+        if graph.is_synaptic(ref.path) and graph.owner(ref.path) not in own:
+            why = f"projection `{name}` delivers `{ref.path}`, a weight of other synapses"
+            yield Taint(TRANSPORT, name, why, (deliver.input,), ref.span or span)
+    if not any(_weight_without_pre(graph, term) for term in terms(deliver.value)):
+        return
+    backwards = graph.owner(deliver.input) == projection.pre != projection.post
+    if backwards:
+        why = f"projection `{name}` delivers backwards through its own synapses"
+        yield Taint(TRANSPORT, name, why, (deliver.input,), span)
+    else:
+        why = f"`{deliver.input}` sums weights of `{name}` without a `pre.` factor"
+        yield Taint(AGGREGATED, name, why, (deliver.input,), span)
+
+
+def _weight_without_pre(graph: FlowGraph, term: Expr) -> bool:
+    found = refs(term)
+    return any(graph.is_synaptic(r.path) for r in found) and not any(r.side == "pre" for r in found)
+
+
+def terms(expr: Expr) -> tuple[Expr, ...]:
+    """The additive terms of an expression, products over sums multiplied out."""
+    if not isinstance(expr, Apply):
+        return (expr,)
+    if expr.function in ("add", "sub"):
+        return terms(expr.args[0]) + terms(expr.args[1])
+    if expr.function == "neg":
+        return terms(expr.args[0])
+    if expr.function == "mul":
+        left, right = terms(expr.args[0]), terms(expr.args[1])
+        return tuple(Apply("mul", (a, b), expr.span) for a in left for b in right)
+    if expr.function == "div":
+        return tuple(Apply("div", (a, expr.args[1]), expr.span) for a in terms(expr.args[0]))
+    return (expr,)
+
+
+def _copies(network: Network) -> Iterator[Taint]:
+    for protocol in network.protocols.values():
+        for step in steps_of(protocol.body):
+            if isinstance(step, proto.SetState):
+                yield from _copied(network, step.target, step.value, step.span)
+
+
+def _copied(network: Network, target: str, value: Expr, span: Span | None) -> Iterator[Taint]:
+    projection = network.projections.get(target.split(".", 1)[0])
+    if projection is None:
+        return
+    for source in _foreign_weights(network, projection, value):
+        why = f"the weights of `{projection.name}` are copied from `{source.path}`"
+        at = source.span or span
+        yield Taint(TRANSPORT, projection.name, why, _targets(projection), at)
+
+
+def _foreign_weights(network: Network, projection: Projection, value: Expr) -> tuple[Ref, ...]:
+    table = network.table
+    return tuple(
+        ref
+        for ref in refs(value)
+        if ref.path in table
+        and table[ref.path].place is Place.SYNAPSE
+        and table[ref.path].owner != projection.name
+    )
+
+
+def _starts(network: Network) -> Iterator[Taint]:
+    # Equal starts: a copy at build stays one only if nothing changes either side afterwards.
+    for projection, source in equal_starts(network):
+        other = network.projections.get(source.path.split(".", 1)[0])
+        if projection.rule is None and (other is None or other.rule is None):
+            why = f"the fixed weights of `{projection.name}` are those of `{source.path}`"
+            span = source.span or projection.span
+            yield Taint(TRANSPORT, projection.name, why, _targets(projection), span)
+
+
+def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
+    """Projections whose initial weights read another projection's, with the read."""
+    for projection in network.projections.values():
+        for variable in projection.variables.values():
+            init = variable.init
+            values = init.args if isinstance(init, Draw) else (init,) if init is not None else ()
+            for value in values:
+                for source in _foreign_weights(network, projection, value):
+                    yield projection, source
+
+
+def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:
+    where = flow.span
+    for node in walk(flow.expr):
+        if not isinstance(node, Reduce):
+            continue
+        span = span_of(node) or where
+        if any(graph.is_synaptic(ref.path) for ref in refs(node.body)):
+            why = f"`{flow.target}` reduces over weights"
+            yield Taint(AGGREGATED, flow.target, why, (flow.target,), span)
+        elif node.axis == "batch" and not graph.only_flags(node.body):
+            why = f"`{flow.target}` reduces over the rows of the batch"
+            yield Taint(CROSS_SAMPLE, flow.target, why, (flow.target,), span)
+    if graph.counts_samples(flow.expr):
+        why = f"`{flow.target}` holds a count of samples"
+        yield Taint(COUNT, flow.target, why, (flow.target,), where)
+    for node in reductions(flow.expr):
+        over = "the population" if node.axis == "population" else node.axis
+        why = f"`{flow.target}` holds a {node.kind} over {over}"
+        yield Taint(REDUCTION, flow.target, why, (flow.target,), span_of(node) or where)

@@ -1,0 +1,278 @@
+"""The label of one read of a learning rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
+from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
+from netdsl.locality.flow import FlowGraph, reductions
+from netdsl.locality.labels import SAMPLE, SPACE, Label, Level, join_all
+from netdsl.locality.provenance import (
+    AGGREGATED,
+    COUNT,
+    CROSS_SAMPLE,
+    REDUCTION,
+    TRANSPORT,
+    Arrival,
+    Provenance,
+)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A level that a rule may not have, with the read it came from.
+
+    `names` are what a waiver may give after `on`; without `waivable` nothing excuses it.
+    `path` tells how it arrived, origin first.
+    """
+
+    level: str
+    code: str
+    message: str
+    span: Span | None
+    names: tuple[str, ...]
+    waivable: bool = True
+    path: tuple[str, ...] = ()
+    help: str | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    """A read as spelled, where it stands, its label and what is wrong with it."""
+
+    name: str
+    ref: Ref
+    section: str  # dw | statement | subtract | after update | bound | optimiser
+    label: Label
+    scope: str = "none"
+    violations: tuple[Violation, ...] = ()
+    path: tuple[str, ...] = ()
+    reductions: tuple[str, ...] = ()  # over populations, on the way to what is read
+
+
+def line_of(span: Span | None) -> str:
+    """`line 12`, or `built in` for what no file contains."""
+    return f"line {span.line}" if span is not None and span.line > 0 else "built in"
+
+
+def modulator_of(network: Network, path: str) -> Modulator | None:
+    """The modulator that emits a variable, if one does."""
+    return next((m for m in network.modulators if m.variable == path), None)
+
+
+def spelled(network: Network, ref: Ref) -> str:
+    """A read as a rule writes it: `pre.s`, `post.r@free`, `w`, `good`, `batch.rows`."""
+    modulator = modulator_of(network, ref.path)
+    name = ref.path
+    variable = network.table.get(ref.path)
+    if modulator is not None:
+        name = modulator.name
+    elif ref.side in ("pre", "post"):
+        name = f"{ref.side}.{ref.path.rsplit('.', 1)[-1]}"
+    elif ref.side == "synapse" and variable is not None:
+        name = variable.name
+    if ref.time in (NOW, ARRIVAL, SETTLED):
+        return name
+    return name + (ref.time if ref.time.startswith("@") else f"@{ref.time}")
+
+
+class Reader:
+    """Labels the reads of the rule of one projection."""
+
+    def __init__(
+        self, graph: FlowGraph, provenance: Provenance, projection: Projection, rule: Rule
+    ) -> None:
+        self.graph = graph
+        self.network = graph.network
+        self.provenance = provenance
+        self.projection = projection
+        self.rule = rule
+        self.sent = {r.path for d in projection.delivers for r in refs(d.value) if r.side == "pre"}
+        self.internal = {
+            *rule.variables,
+            *(rule.optimiser.variables if rule.optimiser is not None else ()),
+            *((rule.optimiser.gradient,) if rule.optimiser is not None else ()),
+        }
+
+    def read(self, ref: Ref, section: str) -> Read:
+        """Classify one read."""
+        name = spelled(self.network, ref)
+        space, scope, violations, path = self._space(ref, name)
+        label = Label(Level(space), self._time(ref), self._sample(ref))
+        arrivals = self._arrivals(ref)
+        for arrival in arrivals:
+            if arrival.taint.kind == REDUCTION:
+                continue
+            label = label.join(_tainted(arrival))
+            if arrival.taint.kind != COUNT:
+                violations += (self._violation(arrival, ref, name),)
+        return Read(name, ref, section, label, scope, violations, path, _reductions(arrivals, name))
+
+    def _arrivals(self, ref: Ref) -> tuple[Arrival, ...]:
+        return () if ref.path in self.internal else self.provenance.at(ref.path)
+
+    def _space(
+        self, ref: Ref, name: str
+    ) -> tuple[str, str, tuple[Violation, ...], tuple[str, ...]]:
+        variable = self.graph.variable(ref.path)
+        modulator = modulator_of(self.network, ref.path)
+        if modulator is not None:
+            return self._modulator(modulator, ref, name)
+        if ref.path in self.internal or variable is None or self.graph.is_shared(ref.path):
+            known = variable is None or self.graph.is_shared(ref.path)
+            return self._sample_or("constant" if known else "synapse", ref)
+        if self.graph.is_sample_field(ref.path):
+            return self._sample_or("constant", ref, variable)
+        if variable.owner in self.network.projections:
+            return self._synaptic(ref, name, variable)
+        return self._unit(ref, name, variable)
+
+    def _sample_or(
+        self, otherwise: str, ref: Ref, variable: Variable | None = None
+    ) -> tuple[str, str, tuple[Violation, ...], tuple[str, ...]]:
+        if not self.graph.is_sample_field(ref.path):
+            return otherwise, "none", (), ()
+        if variable is not None and variable.place is Place.UNIT:
+            return (
+                "non-local",
+                "none",
+                (self._foreign(ref, ref.path, "has one value per unit"),),
+                (),
+            )
+        note = f"{line_of(ref.span)}: `{ref.path}` reaches every synapse as one number per sample"
+        return "modulator", "global", (), (note,)
+
+    def _modulator(
+        self, modulator: Modulator, ref: Ref, name: str
+    ) -> tuple[str, str, tuple[Violation, ...], tuple[str, ...]]:
+        if modulator.population not in (None, self.projection.post):
+            why = f"is the modulator of `{modulator.population}`"
+            return "non-local", modulator.scope, (self._foreign(ref, name, why),), ()
+        on = f" on `{modulator.population}`" if modulator.population else ""
+        path = (
+            f"{line_of(modulator.span)}: modulator `{modulator.name}`{on}, scope {modulator.scope}",
+        )
+        return "modulator", modulator.scope, (), path
+
+    def _synaptic(
+        self, ref: Ref, name: str, variable: Variable
+    ) -> tuple[str, str, tuple[Violation, ...], tuple[str, ...]]:
+        own = (self.projection.name, self.graph.owner(self.projection.weight or ""))
+        if variable.owner in own:
+            return "synapse", "none", (), ()
+        violation = Violation(
+            TRANSPORT,
+            "E0310",
+            f"rule `{self.rule.name}` on `{self.projection.name}` reads `{ref.path}`, "
+            "a weight of other synapses",
+            ref.span,
+            (variable.owner, self.rule.name, self.projection.name),
+            path=(f"{line_of(ref.span)}: rule `{self.rule.name}` reads `{ref.path}`",),
+        )
+        return TRANSPORT, "none", (violation,), ()
+
+    def _unit(
+        self, ref: Ref, name: str, variable: Variable
+    ) -> tuple[str, str, tuple[Violation, ...], tuple[str, ...]]:
+        ends = {"pre": self.projection.pre, "post": self.projection.post}
+        if ends.get(ref.side) != variable.owner:
+            return "non-local", "none", (self._foreign(ref, name, "is another population's"),), ()
+        if ref.side == "pre":
+            if self._arrives(variable):
+                return "pre", "none", (), ()
+            why = f"{line_of(ref.span)}: `{self.projection.name}` does not send `{name}`"
+            return "pre-internal", "none", (), (why,)
+        if variable.place is Place.ROW or self._own_reduction(variable):
+            why = (
+                f"{line_of(variable.span)}: `{variable.path}` is defined by a reduction over "
+                f"`{variable.owner}`"
+            )
+            return "modulator", "population", (), (why,)
+        return "post", "none", (), ()
+
+    def _arrives(self, variable: Variable) -> bool:
+        # Delivered, exposed, or a declared trace of one of these.
+        if variable.path in self.sent or variable.exposed:
+            return True
+        if variable.kind is Kind.TRACE and variable.of is not None:
+            traced = self.graph.variable(variable.of)
+            return traced is not None and self._arrives(traced)
+        return False
+
+    def _own_reduction(self, variable: Variable) -> bool:
+        return any(reductions(e) for e in self.graph.own_expressions(variable.path))
+
+    def _foreign(self, ref: Ref, name: str, why: str) -> Violation:
+        shown = ref.path if name.startswith(("pre.", "post.")) else name
+        return Violation(
+            "non-local",
+            "E0301",
+            f"rule `{self.rule.name}` reads `{shown}`, which is neither pre, post, synapse nor "
+            "a declared modulator",
+            ref.span,
+            (self.rule.name, self.projection.name),
+            waivable=False,
+            path=(f"{line_of(ref.span)}: `{shown}` {why}",),
+            help=f"send it through a projection (`{shown.split('.')[0]} -> "
+            f"{self.projection.post}`) or declare a modulator that reads it",
+        )
+
+    def _time(self, ref: Ref) -> Level:
+        if self.rule.clock == "update":
+            return Level("trial-end")
+        if ref.path in self.internal or self.graph.is_synaptic(ref.path):
+            return Level("instant")
+        if ref.time == PREV:
+            return Level("delayed", 1)
+        if ref.time == ARRIVAL and ref.side == "pre" and self.projection.delay > 0:
+            return Level("delayed", self.projection.delay)
+        return Level("instant")
+
+    def _sample(self, ref: Ref) -> Level:
+        if ref.path == "batch.rows":
+            return Level("batch-size-dependent")
+        variable = self.graph.variable(ref.path)
+        kept = variable is not None and variable.keep and variable.owner in self.network.populations
+        return Level("history") if kept else SAMPLE.best
+
+    def _violation(self, arrival: Arrival, ref: Ref, name: str) -> Violation:
+        taint = arrival.taint
+        into = ", ".join(f"`{seed}`" for seed in taint.seeds)
+        path = [f"{line_of(taint.span)}: {taint.why}; its values are in {into}"]
+        path += [
+            f"{line_of(f.span)}: enters `{f.target}`{_through(f.channel)}" for f in arrival.path
+        ]
+        reader = f"rule `{self.rule.name}` on `{self.projection.name}`"
+        path.append(f"{line_of(ref.span)}: {reader} reads `{name}`")
+        code = {TRANSPORT: "E0310", AGGREGATED: "E0311", CROSS_SAMPLE: "E0313"}[taint.kind]
+        names = (taint.origin, taint.origin.split(".")[0], self.rule.name, self.projection.name)
+        return Violation(taint.kind, code, taint.why, taint.span, names, path=tuple(path))
+
+
+def _through(channel: str | None) -> str:
+    return f" through projection `{channel}`" if channel is not None else ""
+
+
+def _reductions(arrivals: tuple[Arrival, ...], name: str) -> tuple[str, ...]:
+    return tuple(
+        f"{arrival.taint.why} ({line_of(arrival.taint.span)})"
+        for arrival in arrivals
+        if arrival.taint.kind == REDUCTION and name.startswith(("pre.", "post."))
+    )
+
+
+def _tainted(arrival: Arrival) -> Label:
+    kind = arrival.taint.kind
+    if kind in (TRANSPORT, AGGREGATED):
+        return Label(space=Level(kind))
+    return Label(sample=Level(kind))
+
+
+def label_of(reads: tuple[Read, ...]) -> Label:
+    """The join of several reads."""
+    return join_all(read.label for read in reads)
+
+
+__all__ = ["SPACE", "Read", "Reader", "Violation", "label_of", "line_of", "modulator_of", "spelled"]

@@ -1,0 +1,207 @@
+"""The label of a learning rule: the join over everything it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
+from netdsl.ir.network import Projection, Rule
+from netdsl.locality.channels import channel_notes
+from netdsl.locality.flow import FlowGraph, reductions, statement_flows
+from netdsl.locality.labels import (
+    SPACE,
+    Label,
+    Level,
+    join_all,
+    narrower,
+    verdict,
+)
+from netdsl.locality.phases import phase_level
+from netdsl.locality.provenance import AGGREGATED, CROSS_SAMPLE, Provenance
+from netdsl.locality.reads import Read, Reader, Violation, line_of
+
+
+@dataclass(frozen=True)
+class RuleFinding:
+    """What was found out about one rule on one projection."""
+
+    rule: Rule
+    projection: Projection
+    label: Label
+    scope: str
+    verdict: str
+    reads: tuple[Read, ...]
+    violations: tuple[Violation, ...]
+    witness: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def sections(rule: Rule) -> Iterator[tuple[str, Expr]]:
+    """Every expression of a rule with the part that it stands in."""
+    for statement in rule.statements:
+        for _, value, _ in statement_flows(statement):
+            yield "statement", value
+    for variable in rule.variables.values():
+        if variable.definition is not None:
+            yield "statement", variable.definition
+    if rule.dw is not None:
+        yield "dw", rule.dw
+    for expr in rule.subtract:
+        yield "subtract", expr
+    for assign in rule.after:
+        yield "after update", assign.value
+    for limit in rule.bound or ():
+        yield "bound", limit
+    if rule.optimiser is not None:
+        for assign in rule.optimiser.statements:
+            yield "optimiser", assign.value
+        yield "optimiser", rule.optimiser.change
+
+
+def analyse_rule(
+    graph: FlowGraph, provenance: Provenance, projection: Projection, rule: Rule
+) -> RuleFinding:
+    """Label one rule: reads, reductions inside it, batch reduction, phases, and the verdict."""
+    reader = Reader(graph, provenance, projection, rule)
+    reads = tuple(
+        reader.read(ref, section) for section, expr in sections(rule) for ref in refs(expr)
+    )
+    label = join_all(read.label for read in reads)
+    violations = [v for read in reads for v in read.violations]
+    for found, violation in _inner_reductions(graph, projection, rule):
+        label = label.join(found)
+        violations += [violation] if violation is not None else []
+    label = label.join(Label(sample=Level("batch-reduced")))
+    phase = phase_level(graph, projection, rule, (expr for _, expr in sections(rule)))
+    label = label.join(Label(phase=phase))
+    if rule.loss is not None:
+        derivative = _derivative(graph, projection, rule)
+        label, violations = label.join(derivative[0]), [*violations, derivative[1]]
+        reads = (*_loss_reads(graph, rule), *reads)
+    scope = "none"
+    for read in reads:
+        scope = narrower(scope, read.scope)
+    result = verdict(label)
+    return RuleFinding(
+        rule,
+        projection,
+        label,
+        scope,
+        result,
+        reads,
+        tuple(violations),
+        _witness(projection, rule, label, result, reads, violations),
+        _notes(graph, provenance, projection, reads),
+    )
+
+
+def _inner_reductions(
+    graph: FlowGraph, projection: Projection, rule: Rule
+) -> Iterator[tuple[Label, Violation | None]]:
+    for _, expr in sections(rule):
+        for node in walk(expr):
+            if isinstance(node, Reduce):
+                yield _reduced(graph, projection, rule, node)
+
+
+def _reduced(
+    graph: FlowGraph, projection: Projection, rule: Rule, node: Reduce
+) -> tuple[Label, Violation | None]:
+    span = span_of(node) or rule.span
+    names = (rule.name, projection.name)
+    head = f"rule `{rule.name}` on `{projection.name}`"
+    if any(graph.is_synaptic(ref.path) for ref in refs(node.body)):
+        text = f"{head} reduces over the weights of other synapses"
+        path = (f"{line_of(span)}: {text}",)
+        return Label(space=Level(AGGREGATED)), Violation(
+            AGGREGATED, "E0311", text, span, names, path=path
+        )
+    if node.axis == "batch":
+        if graph.only_flags(node.body):
+            return Label(sample=Level("batch-size-dependent")), None
+        text = f"{head} reduces over the rows of the batch inside its term"
+        path = (f"{line_of(span)}: {text}",)
+        return Label(sample=Level(CROSS_SAMPLE)), Violation(
+            CROSS_SAMPLE, "E0313", text, span, names, path=path
+        )
+    if node.axis == "pre" or reductions(Reduce(node.kind, node.axis, node.body)):
+        text = f"{head} reduces over neurons, which one synapse cannot see"
+        help = "declare a modulator that holds the reduction, and read the modulator"
+        return Label(space=Level("non-local")), Violation(
+            "non-local",
+            "E0304",
+            text,
+            span,
+            names,
+            waivable=False,
+            help=help,
+            path=(f"{line_of(span)}: {text}",),
+        )
+    return Label(), None
+
+
+def _derivative(graph: FlowGraph, projection: Projection, rule: Rule) -> tuple[Label, Violation]:
+    label = Label(
+        Level("non-local"), Level("non-causal"), Level("batch-reduced"), Level("derivative")
+    )
+    at = rule.learn_span or projection.span
+    loss = graph.network.losses.get(rule.loss or "")
+    defined = loss.span if loss is not None else None
+    chain = (
+        f"{line_of(at)}: its derivative reaches `{projection.name}` through the weights and "
+        "states of every unit in between, from later steps to earlier ones"
+    )
+    path = (f"{line_of(defined)}: loss `{rule.loss}`", chain)
+    text = (
+        f"`{projection.name}` learns by the derivative of `{rule.loss}` through other units: "
+        "non-local"
+    )
+    help = (
+        f'if it is meant as a reference, write `allow non_local on {projection.name} because "…"`'
+    )
+    names = (rule.name, projection.name, rule.loss or "")
+    return label, Violation("non-local", "E0314", text, at, names, path=path, help=help)
+
+
+def _loss_reads(graph: FlowGraph, rule: Rule) -> tuple[Read, ...]:
+    name = rule.loss or ""
+    loss = graph.network.losses.get(name)
+    ref = Ref(name, "own", span=loss.span if loss is not None else rule.learn_span)
+    label = Label(Level("non-local"), Level("non-causal"), phase=Level("derivative"))
+    return (Read(name, ref, "dw", label),)
+
+
+def _witness(
+    projection: Projection,
+    rule: Rule,
+    label: Label,
+    result: str,
+    reads: tuple[Read, ...],
+    violations: list[Violation],
+) -> tuple[str, ...]:
+    for violation in violations:
+        if violation.level == result:
+            return violation.path
+    if result == "local":
+        return ()
+    for read in reads:
+        if SPACE.rank(read.label.space) == SPACE.rank(label.space):
+            at = f"{line_of(read.ref.span)}: rule `{rule.name}` on `{projection.name}` reads "
+            return (*read.path, f"{at}`{read.name}`")
+    return ()
+
+
+def _notes(
+    graph: FlowGraph, provenance: Provenance, projection: Projection, reads: tuple[Read, ...]
+) -> tuple[str, ...]:
+    notes: dict[str, None] = {}
+    for note in channel_notes(graph, provenance, projection, reads):
+        notes[note] = None
+    reduced: dict[str, dict[str, None]] = {}
+    for read in reads:
+        for reduction in read.reductions:
+            reduced.setdefault(reduction, {})[f"`{read.name.split('@')[0]}`"] = None
+    for reduction, names in reduced.items():
+        notes[f"behind {', '.join(names)}: {reduction}"] = None
+    return tuple(notes)

@@ -1,0 +1,99 @@
+"""Choosing a backend by name and making its executor."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.backends.base import BackendError, Executor
+from netdsl.ir.program import Program
+from netdsl.runtime.errors import RunFault
+
+# name -> (module, class); modules are imported only when chosen.
+BACKENDS = {
+    "numpy": ("netdsl.backends.numpy", "NumpyExecutor"),
+    "native": ("netdsl.backends.native", "NativeExecutor"),
+    "cupy": ("netdsl.backends.cupy", "CupyExecutor"),
+}
+
+
+def executor_class(name: str) -> type[Executor]:
+    """The class of a backend. Raises RunFault E0801 when it is unknown or not installed."""
+    from netdsl.diagnostics import did_you_mean
+
+    if name not in BACKENDS:
+        have = ", ".join(["auto", *BACKENDS])
+        hint = did_you_mean(name, BACKENDS) or f"backends are {have}"
+        raise RunFault("E0801", f"there is no backend `{name}`", hint)
+    module, class_name = BACKENDS[name]
+    try:
+        found = getattr(importlib.import_module(module), class_name)
+    except (ImportError, AttributeError) as fault:
+        raise RunFault(
+            "E0801", f"backend `{name}` cannot be loaded here: {fault}", "use `--backend numpy`"
+        ) from None
+    assert isinstance(found, type) and issubclass(found, Executor)
+    return found
+
+
+def choose(name: str) -> tuple[str, str]:
+    """What `auto` stands for here, and one line to tell the user ("" when there is nothing)."""
+    if name != "auto":
+        return name, ""
+    reason = _native_missing()
+    if reason is None:
+        return "native", ""
+    return "numpy", f"native backend not used ({reason}); running on NumPy"
+
+
+def _native_missing() -> str | None:
+    """Why the native backend cannot serve, or None when it can."""
+    try:
+        module = importlib.import_module(BACKENDS["native"][0])
+    except ImportError:
+        return "not installed"
+    probe = getattr(module, "missing", None)
+    return probe() if callable(probe) else None
+
+
+def make_executor(
+    name: str,
+    program: Program,
+    initial: Mapping[str, NDArray[np.float64]],
+    *,
+    rows: int,
+    dtype: str,
+    seed: int,
+    **options: Any,
+) -> Executor:
+    """An executor of the backend; BackendErrors become RunFaults with the same code and help."""
+    cls = executor_class(name)
+    try:
+        return cls(program, initial, rows=rows, dtype=dtype, seed=seed, **options)
+    except BackendError as fault:
+        raise RunFault(fault.code, fault.message, fault.help or "use `--backend numpy`") from None
+
+
+def make_auto(
+    program: Program,
+    initial: Mapping[str, NDArray[np.float64]],
+    *,
+    rows: int,
+    dtype: str,
+    seed: int,
+) -> tuple[str, Executor]:
+    """The native executor, or NumPy's with one line on standard error that says why."""
+    name, line = choose("auto")
+    if name == "native":
+        try:
+            made = make_executor(name, program, initial, rows=rows, dtype=dtype, seed=seed)
+            return name, made
+        except RunFault as fault:
+            line = f"native backend not used ({fault.message}); running on NumPy"
+    print(line, file=sys.stderr)
+    return "numpy", make_executor("numpy", program, initial, rows=rows, dtype=dtype, seed=seed)

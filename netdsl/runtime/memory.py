@@ -1,0 +1,71 @@
+"""How much memory a program's buffers need, and whether the machine has it."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from netdsl.ir.program import Program
+from netdsl.runtime.errors import RunFault
+from netdsl.runtime.initial import shape_of
+
+_SHARE = 0.9  # of what is available; the rest is for the data and the interpreter itself
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def buffer_bytes(program: Program, rows: int, dtype: str) -> dict[str, int]:
+    """Bytes of every buffer with `rows` samples, largest first."""
+    size = 8 if dtype == "float64" else 4
+    bytes_of = {
+        name: math.prod(shape_of(buffer, program, rows)) * size
+        for name, buffer in program.buffers.items()
+    }
+    return dict(sorted(bytes_of.items(), key=lambda item: -item[1]))
+
+
+def available_bytes() -> int | None:
+    """Memory that can be had now without swapping; None where the system does not say."""
+    found = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+    except (OSError, ValueError):
+        pass
+    try:
+        found.append(int(_CGROUP.read_text()))
+    except (OSError, ValueError):
+        pass
+    if not found:
+        try:
+            found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        except (AttributeError, OSError, ValueError):
+            return None
+    return min(found)
+
+
+def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
+    """Bytes needed; raises RunFault E0810, before anything is allocated, when they are not there."""
+    sizes = buffer_bytes(program, rows, dtype)
+    needed = sum(sizes.values())
+    limit = available_bytes() if available is None else available
+    if limit is None or needed <= limit * _SHARE:
+        return needed
+    biggest = list(sizes.items())[:3]
+    listed = ", ".join(f"`{name}` {readable(size)}" for name, size in biggest)
+    raise RunFault(
+        "E0810",
+        f"the network needs {readable(needed)} for {rows} samples at a time in {dtype}, and the"
+        f" machine has {readable(limit)} left; the largest: {listed}",
+        "make populations or the batch smaller, or use float32; `netdsl show memory SPEC` lists all",
+    )
+
+
+def readable(size: float) -> str:
+    """A number of bytes as people write it: `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return ""

@@ -1,0 +1,131 @@
+"""What the lowering passes share: the network, the growing table of buffers, and look-ups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, children, loads
+from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
+from netdsl.ir.program import Buffer
+
+_RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
+
+
+class LoweringError(Exception):
+    """The network asks for something that the step program cannot say."""
+
+    def __init__(self, code: str, message: str, span: Span | None, help: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.span, self.help = code, message, span, help
+
+
+@dataclass
+class Context:
+    """Mutable state of one lowering: buffers by name, and what the caller wants to see or feed."""
+
+    network: Network
+    observe: frozenset[str] = frozenset()
+    feed: frozenset[str] = frozenset()
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    host_scalars: dict[str, Expr] = field(default_factory=dict)
+    scratch_count: int = 0
+
+    def variable(self, path: str) -> Variable:
+        """The variable of a path; an internal error names the path."""
+        try:
+            return self.network.table[path]
+        except KeyError:
+            raise LoweringError("E0899", f"no variable `{path}` in the network", None) from None
+
+    def kind(self, path: str) -> Kind:
+        """Kind of a variable."""
+        return self.variable(path).kind
+
+    def need(
+        self,
+        name: str,
+        place: Place,
+        owner: str,
+        role: str,
+        why: str,
+        *,
+        type: Type = Type.REAL,
+        init: Expr | Draw | None = None,
+        span: Span | None = None,
+    ) -> str:
+        """Make sure that a buffer exists; returns its name."""
+        if name not in self.buffers:
+            self.buffers[name] = Buffer(name, place, owner, role, type, init, why, span)
+        return name
+
+    def scratch(self, hint: str, place: Place, owner: str, why: str) -> str:
+        """A new scratch buffer, named after what it holds."""
+        self.scratch_count += 1
+        return self.need(f"{hint}@{self.scratch_count}", place, owner, "scratch", why)
+
+    def sample(self, path: str, owner: str) -> str:
+        """The buffer of a sample field as population `owner` reads it ("" for one per sample)."""
+        variable = self.variable(path)
+        scalar = variable.place is Place.ROW
+        place, whose = (Place.ROW, "") if scalar else (Place.UNIT, owner)
+        held = self.buffers.get(path)
+        if held is not None and not scalar and self.size(held.owner) != self.size(owner):
+            raise LoweringError(
+                "E0206",
+                f"`{path}` is read by `{held.owner}` ({self.size(held.owner)} units) and by "
+                f"`{owner}` ({self.size(owner)} units)",
+                variable.span,
+                "a vector field has one width: give both populations the same size",
+            )
+        return self.need(path, place, whose, "sample", "sample field", type=variable.type)
+
+    def size(self, population: str) -> int:
+        """Neurons of a population."""
+        return self.network.populations[population].size
+
+    def place(self, expr: Expr, local: dict[str, Place] | None = None) -> Place:
+        """How many numbers an expression over buffers is."""
+        if isinstance(expr, Load):
+            return self.buffers[expr.buffer].place
+        if isinstance(expr, Local):
+            return (local or {}).get(expr.name, Place.UNIT)
+        if isinstance(expr, Index):
+            return Place.NEURON if expr.side == "own" else Place.SYNAPSE
+        found = [self.place(child, local) for child in children(expr)]
+        return join(found)
+
+
+def join(places: list[Place]) -> Place:
+    """The place of a value computed from values at these places."""
+    result = Place.GLOBAL
+    for place in places:
+        if {place, result} == {Place.ROW, Place.NEURON}:
+            result = Place.UNIT
+        elif _RANK[place] > _RANK[result]:
+            result = place
+    return result
+
+
+def is_scalar(expr: Expr, context: Context) -> bool:
+    """Does an expression read only literals and GLOBAL buffers?"""
+    if any(isinstance(node, Index | Local | Reduce) for node in _nodes(expr)):
+        return False
+    return all(context.buffers[name].place is Place.GLOBAL for name in loads(expr))
+
+
+def _nodes(expr: Expr) -> list[Expr]:
+    found = [expr]
+    for child in children(expr):
+        found += _nodes(child)
+    return found
+
+
+def zero() -> Expr:
+    """The literal 0."""
+    return Const(0.0)
+
+
+def add(a: Expr, b: Expr) -> Expr:
+    """a + b."""
+    return Apply("add", (a, b))

@@ -1,0 +1,220 @@
+"""Deliveries: from `deliver input += expression` to operations that add to an input buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from netdsl.ir.expr import Expr, Index, Load, Ref
+from netdsl.ir.network import Deliver, Kind, Place, Projection, Type
+from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
+from netdsl.passes.context import Context, LoweringError, add
+from netdsl.passes.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
+from netdsl.passes.resolve import Resolver, variable_buffer
+
+ResolvePre = Callable[[Projection, Expr], tuple[list[Op], Expr]]
+ResolvePost = Callable[[Projection, Expr], tuple[list[Op], Expr]]
+
+
+def classify(context: Context) -> Callable[[Expr], str | None]:
+    """Which factor a leaf of a synaptic expression belongs to."""
+
+    def leaf(node: Expr) -> str | None:
+        if isinstance(node, Index):
+            return POST if node.side == "own" else SYNAPSE
+        if not isinstance(node, Ref):
+            return None
+        place = context.variable(node.path).place
+        if node.side in (PRE, POST, SYNAPSE):
+            scalar = place is Place.GLOBAL
+            return None if scalar else node.side
+        by_place = {Place.GLOBAL: None, Place.ROW: ROW, Place.SYNAPSE: SYNAPSE}
+        return by_place.get(place, POST)
+
+    return leaf
+
+
+def terms_of(context: Context, projection: Projection, deliver: Deliver) -> tuple[Term, ...]:
+    """The delivery as a sum of factored terms. Raises LoweringError where it does not factor."""
+    try:
+        return factor(deliver.value, classify(context))
+    except NotFactorable as problem:
+        raise LoweringError(
+            "E0801",
+            f"what `{projection.name}` delivers does not factor into presynaptic, synaptic and "
+            "postsynaptic parts",
+            problem.span or deliver.span,
+            "write it as a sum of products such as `w * f(pre.x) * g(post.y)`",
+        ) from None
+
+
+def synapse_resolver(context: Context, projection: Projection) -> Callable[[Expr], Expr]:
+    """Resolve reads at the synapse itself (weights, per-synapse parameters, `self`)."""
+    from netdsl.ir.expr import transform
+    from netdsl.passes.simplify import simplify
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Ref):
+            return Load(variable_buffer(context, context.variable(node.path)), node.span)
+        return None
+
+    return lambda expr: simplify(transform(expr, visit))
+
+
+@dataclass
+class Delivery:
+    """Emits the operations of one delivery into `target`; `started` is whether it holds a sum."""
+
+    context: Context
+    resolve_pre: ResolvePre
+    resolve_post: ResolvePost
+    ops: list[Op] = field(default_factory=list)
+
+    def emit(self, projection: Projection, deliver: Deliver, target: str, started: bool) -> bool:
+        """Add the delivery's terms to `target`; returns True."""
+        for term in terms_of(self.context, projection, deliver):
+            self._term(projection, deliver, term, target, started)
+            started = True
+        return started
+
+    def _term(
+        self, projection: Projection, deliver: Deliver, term: Term, target: str, started: bool
+    ) -> None:
+        if projection.connectivity.kind == "one_to_one":
+            self._one_to_one(projection, term, target, started)
+        elif term.synapse is None:
+            self._broadcast(projection, term, target, started)
+        else:
+            self._dense(projection, deliver, term, target, started)
+
+    def _one_to_one(self, projection: Projection, term: Term, target: str, started: bool) -> None:
+        synapse = None
+        if term.synapse is not None:
+            synapse = synapse_resolver(self.context, projection)(term.synapse)
+        value = times(self._scalar(projection, term), synapse)
+        for part, resolve in ((term.pre, self.resolve_pre), (term.post, self.resolve_post)):
+            if part is not None:
+                ops, resolved = resolve(projection, part)
+                self.ops += ops
+                value = times(value, resolved)
+        self._store(projection, target, value, started)
+
+    def _store(
+        self, projection: Projection, target: str, value: Expr | None, started: bool
+    ) -> None:
+        from netdsl.ir.expr import Const
+
+        value = Const(1.0) if value is None else value
+        total = add(Load(target), value) if started else value
+        self.ops.append(
+            Elementwise(projection.post, (Store(target, total, projection.span),), label=target)
+        )
+
+    def _scalar(self, projection: Projection, term: Term) -> Expr | None:
+        if term.scalar is None:
+            return None
+        ops, value = self.resolve_post(projection, term.scalar)
+        self.ops += ops
+        return value
+
+    def _broadcast(self, projection: Projection, term: Term, target: str, started: bool) -> None:
+        """No weight: every unit receives the population's sum."""
+        context = self.context
+        row = context.scratch(f"{projection.name}.sum", Place.ROW, projection.pre, "sum over pre")
+        source, ops = self._source(projection, term.pre)
+        self.ops += ops
+        self.ops.append(Elementwise(projection.pre, (RowReduce(row, "sum", Load(source)),)))
+        value = times(self._scalar(projection, term), Load(row))
+        if term.post is not None:
+            post_ops, post = self.resolve_post(projection, term.post)
+            self.ops += post_ops
+            value = times(value, post)
+        self._store(projection, target, value, started)
+
+    def _dense(
+        self,
+        projection: Projection,
+        deliver: Deliver,
+        term: Term,
+        target: str,
+        started: bool,
+    ) -> None:
+        context = self.context
+        weight = self._weight(projection, term)
+        source, ops = self._source(projection, term.pre)
+        self.ops += ops
+        goal, fresh = target, not started
+        if term.post is not None:
+            goal = context.scratch(
+                f"{target}.part", Place.UNIT, projection.post, "delivery before its post factor"
+            )
+            fresh = True
+        self.ops.append(
+            Propagate(
+                projection.name,
+                weight,
+                source,
+                goal,
+                self._scalar(projection, term),
+                accumulate=not fresh,
+                transposed=projection.transpose_of is not None,
+                binary=context.buffers[source].type is Type.BOOL,
+                pre_slice=projection.pre_slice,
+                post_slice=projection.post_slice,
+                span=deliver.span or projection.span,
+            )
+        )
+        if term.post is not None:
+            post_ops, post = self.resolve_post(projection, term.post)
+            self.ops += post_ops
+            self._store(projection, target, times(Load(goal), post), started)
+
+    def _source(self, projection: Projection, pre: Expr | None) -> tuple[str, list[Op]]:
+        """A UNIT buffer of the presynaptic population holding the factor that is sent."""
+        context = self.context
+        population = projection.pre
+        if pre is None:
+            ones = context.need(f"{population}@ones", Place.UNIT, population, "scratch", "ones")
+            return ones, [Fill(ones, 1.0)]
+        ops, value = self.resolve_pre(projection, pre)
+        if isinstance(value, Load) and context.buffers[value.buffer].place is Place.UNIT:
+            return value.buffer, ops
+        name = context.scratch(
+            f"{projection.name}.sent", Place.UNIT, population, "what the projection sends"
+        )
+        return name, [*ops, Elementwise(population, (Store(name, value),), label=name)]
+
+    def _weight(self, projection: Projection, term: Term) -> str:
+        """The buffer of the effective weight: the weight itself, or a function of it."""
+        assert term.synapse is not None
+        context = self.context
+        value = synapse_resolver(context, projection)(term.synapse)
+        if isinstance(value, Load):
+            return value.buffer
+        name = context.need(
+            f"{projection.name}.effective",
+            Place.SYNAPSE,
+            projection.name,
+            "scratch",
+            "function of the weight that is delivered",
+        )
+        self.ops.append(
+            SynapseUpdate(
+                projection.name,
+                (),
+                (Store(name, value, projection.span),),
+                label=name,
+                span=projection.span,
+            )
+        )
+        return name
+
+
+def plain_resolver(context: Context, population: str) -> Resolver:
+    """A resolver for present values of a population."""
+    return Resolver(context, population)
+
+
+def is_input(context: Context, path: str) -> bool:
+    """Is a variable an input?"""
+    return context.kind(path) is Kind.INPUT

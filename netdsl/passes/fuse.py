@@ -1,0 +1,151 @@
+"""Fuse elementwise operations, drop what nobody reads, take scalar work out of loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from netdsl.ir.expr import Apply, Expr, Local, transform
+from netdsl.ir.program import (
+    Bind,
+    Copy,
+    Elementwise,
+    Fill,
+    Op,
+    Product,
+    Propagate,
+    RowReduce,
+    Statement,
+    SynapseUpdate,
+)
+from netdsl.passes.body import map_statement
+from netdsl.passes.context import Context, is_scalar
+from netdsl.passes.effects import expressions, reads, writes
+
+_DROPPABLE = {"scratch", "modulator", "accumulator"}
+
+
+def fuse(ops: Iterable[Op]) -> tuple[Op, ...]:
+    """Merge elementwise operations of one population where no operation between forbids it."""
+    result: list[Op] = []
+    for op in ops:
+        if not isinstance(op, Elementwise) or not op.statements:
+            if not isinstance(op, Elementwise):
+                result.append(op)
+            continue
+        place = _partner(result, op)
+        if place is None:
+            result.append(op)
+        else:
+            earlier = result[place]
+            assert isinstance(earlier, Elementwise)
+            result[place] = _joined(earlier, op)
+    return tuple(result)
+
+
+def _partner(ops: list[Op], op: Elementwise) -> int | None:
+    """Index of an earlier operation on the same population that `op` can join."""
+    need, change = reads(op), writes(op)
+    for index in range(len(ops) - 1, -1, -1):
+        other = ops[index]
+        if isinstance(other, Elementwise) and other.population == op.population:
+            return index
+        touched = writes(other)
+        if touched & (need | change) or reads(other) & change:
+            return None
+    return None
+
+
+def _joined(first: Elementwise, second: Elementwise) -> Elementwise:
+    label = first.label if second.label in ("", first.label) else f"{first.label}, {second.label}"
+    return Elementwise(first.population, (*first.statements, *second.statements), (), label)
+
+
+def live(context: Context, ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:
+    """Drop stores to scratch values that neither this routine nor `outside` reads."""
+    while True:
+        needed = set(outside)
+        for op in ops:
+            needed |= reads(op)
+        kept = tuple(o for o in (_pruned(context, op, needed) for op in ops) if o is not None)
+        if kept == ops:
+            return ops
+        ops = kept
+
+
+def _dead(context: Context, buffer: str, needed: set[str]) -> bool:
+    return buffer not in needed and context.buffers[buffer].role in _DROPPABLE
+
+
+def _pruned(context: Context, op: Op, needed: set[str]) -> Op | None:
+    if isinstance(op, Propagate | Copy | Fill):
+        return None if _dead(context, op.target, needed) else op
+    if not isinstance(op, Elementwise):
+        return op
+    kept = [s for s in op.statements if isinstance(s, Bind) or not _dead(context, s.buffer, needed)]
+    kept = _without_unused_binds(kept)
+    if not kept:
+        return None
+    return op if len(kept) == len(op.statements) else replace(op, statements=tuple(kept))
+
+
+def _without_unused_binds(statements: list[Statement]) -> list[Statement]:
+    used: set[str] = set()
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if isinstance(statement, Bind) and statement.name not in used:
+            continue
+        kept.append(statement)
+        for expr in expressions(statement):
+            used |= {n.name for n in _locals(expr)}
+    return kept[::-1]
+
+
+def _locals(expr: Expr) -> list[Local]:
+    from netdsl.ir.expr import walk
+
+    return [node for node in walk(expr) if isinstance(node, Local)]
+
+
+class _Scalars:
+    """Collects scalar subexpressions of one operation under names."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.names: dict[Expr, str] = {}
+
+    def visit(self, node: Expr) -> Expr | None:
+        if isinstance(node, Apply) and is_scalar(node, self.context):
+            name = self.names.setdefault(node, f"scalar{len(self.names)}")
+            return Local(name, node.span)
+        return None
+
+    def take(self, expr: Expr) -> Expr:
+        return transform(expr, self.visit)
+
+    def binds(self) -> tuple[Bind, ...]:
+        return tuple(Bind(name, expr) for expr, name in self.names.items())
+
+
+def with_scalars(context: Context, op: Op) -> Op:
+    """Name the scalar subexpressions of an operation, to be evaluated once before its loops."""
+    scalars = _Scalars(context)
+    if isinstance(op, Elementwise):
+        statements = tuple(map_statement(s, scalars.take) for s in op.statements)
+        return replace(op, statements=statements, scalars=scalars.binds())
+    if isinstance(op, SynapseUpdate):
+        sums = tuple(
+            replace(s, products=tuple(_product(p, scalars) for p in s.products)) for s in op.sums
+        )
+        inner = tuple(replace(s, value=scalars.take(s.value)) for s in op.statements)
+        return replace(op, sums=sums, statements=inner, scalars=scalars.binds())
+    return op
+
+
+def _product(product: Product, scalars: _Scalars) -> Product:
+    if product.coefficient is None:
+        return product
+    return replace(product, coefficient=scalars.take(product.coefficient))
+
+
+__all__ = ["RowReduce", "fuse", "live", "with_scalars"]

@@ -1,0 +1,92 @@
+"""What a phase needs and what cannot change while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.ir.expr import Expr, refs
+from netdsl.ir.network import Deliver, Kind, Projection, Variable
+from netdsl.ir.protocol import Clamp, RunPhase
+from netdsl.passes.body import body_inputs, inputs_read
+from netdsl.passes.context import Context
+from netdsl.passes.resolve import assigned
+from netdsl.passes.settle import contributions
+
+Feed = tuple[Projection, Deliver]
+
+
+@dataclass
+class Invariants:
+    """Questions about one phase: inputs needed, deliveries into them, and what stays constant.
+
+    `clamps`: the clamps in force by target; `moving`: those that change from step to step.
+    """
+
+    context: Context
+    phase: RunPhase
+    clamps: dict[str, Clamp]
+    moving: set[str]
+    _constant: dict[str, bool] = field(default_factory=dict)
+
+    def needed_inputs(self) -> set[str]:
+        """Inputs that some cell reads in a step, and those behind definitions that are sent."""
+        needed: set[str] = set()
+        for population in self.context.network.populations.values():
+            needed |= body_inputs(self.context, population)
+        for name in self.phase.learning:
+            needed |= self._learning_inputs(self.context.network.projections[name])
+        frontier = set(needed)
+        while frontier:
+            found: set[str] = set()
+            for path in frontier:
+                for _, deliver in contributions(self.context, path):
+                    found |= inputs_read(self.context, deliver.value)
+            frontier = found - needed
+            needed |= found
+        return needed
+
+    def _learning_inputs(self, projection: Projection) -> set[str]:
+        rule = projection.rule
+        if rule is None or rule.dw is None:
+            return set()
+        found: set[str] = set()
+        for expr in (rule.dw, *rule.subtract):
+            found |= inputs_read(self.context, expr)
+        return found
+
+    def feeds(self, path: str) -> tuple[Feed, ...]:
+        """Deliveries into an input; none while it is clamped."""
+        return () if path in self.clamps else contributions(self.context, path)
+
+    def constant(self, path: str) -> bool:
+        """Can a variable not change while the phase runs?"""
+        if path not in self._constant:
+            self._constant[path] = False  # a variable that depends on itself is not constant
+            self._constant[path] = self._is_constant(self.context.variable(path))
+        return self._constant[path]
+
+    def _is_constant(self, variable: Variable) -> bool:
+        kind = variable.kind
+        if variable.path in self.clamps:
+            return variable.path not in self.moving
+        if kind in (Kind.PARAM, Kind.SAMPLE, Kind.CONTROL, Kind.GLOBAL):
+            return True
+        if kind is Kind.COUNTER:
+            return variable.path not in ("phase.step", "t")
+        if kind in (Kind.WEIGHT, Kind.OPTIMISER):
+            return variable.owner not in self.phase.learning
+        if kind is Kind.DEF:
+            return variable.definition is not None and self.constant_expr(variable.definition)
+        if kind is Kind.INPUT:
+            return all(self.constant_send(*feed) for feed in self.feeds(variable.path))
+        return kind is Kind.STATE and variable.path not in assigned(self.context, variable.owner)
+
+    def constant_expr(self, expr: Expr) -> bool:
+        """Can a value not change while the phase runs?"""
+        return all(self.constant(ref.path) for ref in refs(expr))
+
+    def constant_send(self, projection: Projection, deliver: Deliver) -> bool:
+        """Does a delivery bring the same numbers at every step?"""
+        if projection.delay > 1 or projection.name in self.phase.learning:
+            return False
+        return self.constant_expr(deliver.value)

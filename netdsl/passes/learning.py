@@ -1,0 +1,354 @@
+"""Learning rules as one pass over the synapses of a projection.
+
+The change of a rule is a batch sum of products of a presynaptic and a postsynaptic factor, each
+weighted per synapse: it becomes `Product`s of two UNIT buffers. What follows (optimiser,
+`subtract`, `after update`, `bound`) are statements of the same pass, in the order that the
+language fixes: optimise and add, subtract, after update, bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Ref, span_of, transform
+from netdsl.ir.network import Draw, Kind, Optimiser, Place, Projection, Rule, Type
+from netdsl.ir.program import Bind, Elementwise, Op, Product, Store, Sum, SynapseUpdate
+from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.deliver import classify
+from netdsl.passes.factor import NotFactorable, Term, factor, times
+from netdsl.passes.resolve import variable_buffer
+from netdsl.passes.settle import Settle
+from netdsl.passes.simplify import simplify
+
+Read = Callable[[str, Expr, int], tuple[list[Op], Expr]]  # population, expression, delay
+GRADIENT, DECREMENT, BEFORE = "g", "d", "w_before"
+
+
+@dataclass
+class Factors:
+    """Factor buffers of one routine: equal factors of equal populations are computed once."""
+
+    context: Context
+    ops: list[Op] = field(default_factory=list)
+    _known: dict[tuple[str, Expr], str] = field(default_factory=dict)
+
+    def buffer(self, population: str, value: Expr, label: str) -> str:
+        """A UNIT buffer of the population that holds `value`."""
+        held = self.context.buffers
+        if isinstance(value, Load) and held[value.buffer].place is Place.UNIT:
+            return value.buffer
+        key = (population, value)
+        if key not in self._known:
+            name = self.context.scratch(f"{population}.factor", Place.UNIT, population, label)
+            self._known[key] = name
+            self.ops.append(Elementwise(population, (Store(name, value),), label=name))
+        return self._known[key]
+
+
+@dataclass
+class UpdateBuilder:
+    """Builds the pass of one rule; `read` resolves pre and post reads where the rule runs."""
+
+    context: Context
+    projection: Projection
+    rule: Rule
+    read: Read
+    factors: Factors
+
+    def build(self, gradient: tuple[Product, ...] | None = None) -> list[Op]:
+        """Factor computations and the pass itself; `gradient` replaces the rule's own dw."""
+        if self.projection.connectivity.kind == "one_to_one":
+            raise LoweringError(
+                "E0804",
+                "a one_to_one projection cannot learn in this edition",
+                self.rule.learn_span or self.rule.span,
+                "make it `dense no_self` between other populations, or scale it in the cell",
+            )
+        self.ops: list[Op] = []
+        if gradient is None:
+            assert self.rule.dw is not None
+            gradient = self._products((self.rule.dw,))
+        sums = [Sum(GRADIENT, gradient)]
+        if self.rule.subtract:
+            sums.append(Sum(DECREMENT, self._products(self.rule.subtract)))
+        statements = self._statements()
+        before, statements = self._optimiser_counts(statements)
+        update = SynapseUpdate(
+            self.projection.name,
+            tuple(sums),
+            tuple(statements),
+            before=tuple(before),
+            pre_slice=self.projection.pre_slice,
+            post_slice=self.projection.post_slice,
+            label=f"{self.projection.name} learns {self.rule.name}",
+            span=self.rule.learn_span or self.rule.span,
+        )
+        return [*self.ops, update]
+
+    # -- sums ---------------------------------------------------------------------------------
+
+    def _products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
+        products: list[Product] = []
+        for expr in exprs:
+            for term in self._terms(inline_lets(self.rule, expr)):
+                products += self._product(term)
+        return merge(products)
+
+    def _terms(self, expr: Expr) -> tuple[Term, ...]:
+        try:
+            return factor(expr, classify(self.context))
+        except NotFactorable as problem:
+            raise LoweringError(
+                "E0802",
+                f"the change of `{self.rule.name}` on `{self.projection.name}` does not factor "
+                "into presynaptic, postsynaptic and synaptic parts",
+                problem.span or self.rule.span,
+                "write it as a sum of products such as `f(pre.x) * g(post.y) * h(w)`",
+            ) from None
+
+    def _product(self, term: Term) -> list[Product]:
+        coefficient = times(self._scalar(term.scalar), self._synapse(term.synapse))
+        if self.rule.reduce == "mean":
+            self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
+            coefficient = simplify(Apply("div", (coefficient or Const(1.0), Load("batch.rows"))))
+        post = self._factor(self.projection.post, term.post, 0)
+        split = complement(term.pre)
+        if split is not None and self._binary(split):
+            minus = times(Const(-1.0), coefficient)
+            return [
+                Product(None, post, coefficient),
+                Product(self._pre(split), post, minus, binary_pre=True),
+            ]
+        pre = self._pre(term.pre)
+        return [Product(pre, post, coefficient, binary_pre=self._is_binary(pre))]
+
+    def _binary(self, expr: Expr) -> bool:
+        if not isinstance(expr, Ref):
+            return False
+        variable = self.context.variable(expr.path)
+        return variable.kind is Kind.SPIKE or variable.type is Type.BOOL
+
+    def _is_binary(self, buffer: str | None) -> bool:
+        return buffer is not None and self.context.buffers[buffer].type is Type.BOOL
+
+    def _pre(self, expr: Expr | None) -> str | None:
+        return self._factor(self.projection.pre, expr, self.projection.delay)
+
+    def _factor(self, population: str, expr: Expr | None, delay: int) -> str | None:
+        if expr is None:
+            return None
+        ops, value = self.read(population, expr, delay)
+        self.ops += ops
+        self.factors.ops = []
+        buffer = self.factors.buffer(population, value, f"factor of {self.rule.name}")
+        self.ops += self.factors.ops
+        return buffer
+
+    def _scalar(self, expr: Expr | None) -> Expr | None:
+        if expr is None:
+            return None
+        ops, value = self.read(self.projection.post, expr, 0)
+        self.ops += ops
+        return value
+
+    def _synapse(self, expr: Expr | None) -> Expr | None:
+        return None if expr is None else self._at_synapse(expr)
+
+    def _at_synapse(self, expr: Expr, weight: Expr | None = None) -> Expr:
+        """Reads at the synapse; `weight` is the value that the weight has by now."""
+
+        def visit(node: Expr) -> Expr | None:
+            if not isinstance(node, Ref):
+                return None
+            if node.path == self._gradient_path():
+                return Local(GRADIENT)
+            if node.path == self.projection.weight:
+                if node.time == PREV:
+                    return Local(BEFORE)
+                return weight if weight is not None else Load(node.path, node.span)
+            return Load(variable_buffer(self.context, self.context.variable(node.path)), node.span)
+
+        return simplify(transform(expr, visit))
+
+    def _gradient_path(self) -> str:
+        optimiser = self.rule.optimiser
+        return optimiser.gradient if optimiser is not None else ""
+
+    # -- what follows the sum -----------------------------------------------------------------
+
+    def _statements(self) -> list[Bind | Store]:
+        rule, context = self.rule, self.context
+        assert self.projection.weight is not None
+        weight = variable_buffer(context, context.variable(self.projection.weight))
+        statements: list[Bind | Store] = []
+        observed = f"{self.projection.name}.dw"
+        if observed in context.observe:
+            context.need(observed, Place.SYNAPSE, self.projection.name, "observed", "reduced dw")
+            statements.append(Store(observed, Local(GRADIENT), rule.span))
+        change, optimiser = self._change()
+        statements += optimiser
+        statements.append(Bind(BEFORE, Load(weight)))
+        statements.append(Bind("w1", Apply("add", (Local(BEFORE), change)), rule.span))
+        value: Expr = Local("w1")
+        for number, (expr, span) in enumerate(self._tail(value), start=2):
+            name = f"w{number}"
+            statements.append(Bind(name, self._at_synapse(expr, Local(f"w{number - 1}")), span))
+            value = Local(name)
+        mask = mask_of(context, self.projection)
+        if mask is not None:
+            value = Apply("mul", (Load(mask), value))
+        statements.append(Store(weight, value, rule.span))
+        return statements
+
+    def _tail(self, value: Expr) -> list[tuple[Expr, Span | None]]:
+        """`subtract`, `after update` and `bound` as expressions over the weight so far."""
+        rule = self.rule
+        assert self.projection.weight is not None
+        w = Ref(self.projection.weight, "synapse")
+        tail: list[tuple[Expr, Span | None]] = []
+        if rule.subtract:
+            tail.append((Apply("sub", (w, Local(DECREMENT))), span_of(rule.subtract[0])))
+        for assign in rule.after:
+            tail.append((assign.value, assign.span))
+        if rule.bound is not None:
+            tail.append((Apply("clip", (w, *rule.bound)), rule.span))
+        return tail
+
+    def _change(self) -> tuple[Expr, list[Bind | Store]]:
+        optimiser = self.rule.optimiser
+        if optimiser is None:
+            return Local(GRADIENT), []
+        statements: list[Bind | Store] = []
+        for assign in optimiser.statements:
+            value = self._at_synapse(assign.value)
+            if self._is_let(optimiser, assign.target):
+                statements.append(Bind(assign.target, value, assign.span))
+            else:
+                target = variable_buffer(self.context, self.context.variable(assign.target))
+                statements.append(Store(target, value, assign.span))
+        return self._at_synapse(optimiser.change), statements
+
+    def _is_let(self, optimiser: Optimiser, path: str) -> bool:
+        return optimiser.variables[path].kind is Kind.LET
+
+    def _optimiser_counts(
+        self, statements: list[Bind | Store]
+    ) -> tuple[list[Store], list[Bind | Store]]:
+        """Separate the stores to per-projection numbers, which run once, ahead of the pass."""
+        before: list[Store] = []
+        rest: list[Bind | Store] = []
+        for statement in statements:
+            is_count = (
+                isinstance(statement, Store)
+                and self.context.buffers[statement.buffer].place is Place.GLOBAL
+            )
+            if is_count and isinstance(statement, Store):
+                before.append(statement)
+            else:
+                rest.append(statement)
+        return before, rest
+
+
+def inline_lets(rule: Rule, expr: Expr) -> Expr:
+    """Replace a rule's `let`s by their values; refuse per-synapse state written by a rule."""
+    values: dict[str, Expr] = {}
+
+    def visit(node: Expr) -> Expr | None:
+        return values.get(node.path) if isinstance(node, Ref) else None
+
+    for statement in rule.statements:
+        target = getattr(statement, "target", "")
+        value = getattr(statement, "value", None)
+        known = rule.variables.get(target)
+        if known is None or known.kind is not Kind.LET or value is None:
+            raise LoweringError(
+                "E0805",
+                f"rule `{rule.name}` keeps a state per synapse and sample",
+                getattr(statement, "span", None) or rule.span,
+                "keep the trace in the pre or post cell: products of cell traces need no matrix",
+            )
+        values[target] = transform(value, visit)
+    return transform(expr, visit)
+
+
+def complement(expr: Expr | None) -> Expr | None:
+    """`s` when `expr` is `1 - s`."""
+    if isinstance(expr, Apply) and expr.function == "sub" and expr.args[0] == Const(1.0):
+        return expr.args[1]
+    return None
+
+
+def merge(products: list[Product]) -> tuple[Product, ...]:
+    """Add up coefficients of products of the same two buffers."""
+    merged: dict[tuple[str | None, str | None], Product] = {}
+    for product in products:
+        key = (product.pre, product.post)
+        if key not in merged:
+            merged[key] = product
+            continue
+        total = Apply(
+            "add",
+            (merged[key].coefficient or Const(1.0), product.coefficient or Const(1.0)),
+        )
+        merged[key] = Product(*key, simplify(total), product.binary_pre)
+    return tuple(merged.values())
+
+
+def mask_of(context: Context, projection: Projection) -> str | None:
+    """The 0/1 buffer of existing synapses of a projection that is not full; None for dense."""
+    connectivity = projection.connectivity
+    if connectivity.kind == "one_to_one":
+        return None
+    if connectivity.kind == "dense" and connectivity.self_connections:
+        return None
+    kind = connectivity.kind
+    if kind == "sparse":
+        kind = f"sparse:{connectivity.draw}"
+    amount = connectivity.probability
+    if amount is None:
+        amount = float(connectivity.number or 0)
+    name = f"{projection.name}.mask"
+    init = Draw(
+        f"connect:{kind}",
+        (Const(amount), Const(connectivity.self_connections)),
+        name,
+        span=connectivity.span,
+    )
+    return context.need(
+        name, Place.SYNAPSE, projection.name, "mask", "which synapses exist", init=init
+    )
+
+
+def step_learning(
+    context: Context, projection: Projection, read: Read, factors: Factors
+) -> list[Op]:
+    """The pass of a rule that runs at every step."""
+    rule = projection.rule
+    assert rule is not None
+    return UpdateBuilder(context, projection, rule, read, factors).build()
+
+
+def update_learning(
+    context: Context, projection: Projection, settle: Settle, factors: Factors
+) -> list[Op]:
+    """The pass of a rule that runs at `update`: bare reads are settled."""
+    rule = projection.rule
+    assert rule is not None
+
+    def read(population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:
+        settle.ops = []
+        value = settle.value(population, expr)
+        return settle.ops, value
+
+    return UpdateBuilder(context, projection, rule, read, factors).build()
+
+
+def together(ops: list[Op] | tuple[Op, ...]) -> tuple[Op, ...]:
+    """Everything that reads weights first, then all weight changes."""
+
+    def changes(op: Op) -> bool:
+        return isinstance(op, SynapseUpdate) and bool(op.sums)
+
+    return (*(op for op in ops if not changes(op)), *(op for op in ops if changes(op)))

@@ -1,0 +1,320 @@
+"""Lower a network to a step program: every protocol step that needs code becomes a routine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from netdsl.ir.expr import Apply, Const, Expr, Ref, refs
+from netdsl.ir.network import Draw, Kind, Network, Place, Population, Variable
+from netdsl.ir.program import (
+    Buffer,
+    Copy,
+    DrawStore,
+    Elementwise,
+    Op,
+    Program,
+    Routine,
+    Statement,
+    Store,
+    Transpose,
+)
+from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.passes.adjoint import reference_updates
+from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.effects import reads, writes
+from netdsl.passes.fuse import fuse, live, with_scalars
+from netdsl.passes.learning import Factors, mask_of, together, update_learning
+from netdsl.passes.readout import accumulators, read_phases, settled_reads
+from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
+from netdsl.passes.settle import Settle
+from netdsl.passes.sites import Site, sites
+from netdsl.passes.step import PhaseBuilder, clamp_ops
+
+_STORED = {
+    Kind.PARAM,
+    Kind.INPUT,
+    Kind.STATE,
+    Kind.SPIKE,
+    Kind.TRACE,
+    Kind.DRAW,
+    Kind.MODULATOR,
+    Kind.WEIGHT,
+    Kind.OPTIMISER,
+    Kind.CONTROL,
+    Kind.GLOBAL,
+    Kind.COUNTER,
+}
+
+
+def lower(network: Network, *, observe: Iterable[str] = (), feed: Iterable[str] = ()) -> Program:
+    """The step program of a network.
+
+    `observe`: variables (lets, definitions, modulators) and `PROJECTION.dw` to keep in buffers of
+    their own. `feed`: random variables whose draws the host supplies in `NAME@feed`.
+    Raises LoweringError for what the step program cannot say.
+    """
+    return _Lowering(Context(network, frozenset(observe), frozenset(feed))).run()
+
+
+class _Lowering:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.network = context.network
+        self.routines: dict[str, Routine] = {}
+        self.fixed: dict[str, frozenset[str]] = {}
+
+    def run(self) -> Program:
+        self._declare()
+        for site in sites(self.network):
+            if isinstance(site.step, RunPhase):
+                self._phase(site, site.step)
+        for site in sites(self.network):
+            if isinstance(site.step, Update):
+                self._update(site, site.step)
+            elif isinstance(site.step, SetState):
+                self._set(site, site.step)
+            elif isinstance(site.step, Clamp):
+                ops = clamp_ops(self.context, site.step, frozenset(c.target for c in site.clamps))
+                self.routines[site.step.site] = Routine(
+                    site.step.site, "set", tuple(ops), span=site.step.span
+                )
+        self._host_reads()
+        self._phase_ends()
+        self._reference_rules()
+        for population in self.network.populations.values():
+            self._reset(population)
+        self._finish()
+        return self._program()
+
+    # -- buffers ------------------------------------------------------------------------------
+
+    def _declare(self) -> None:
+        for name, place in (("phase.step", "counter"), ("t", "counter"), ("batch.rows", "counter")):
+            self.context.need(name, Place.GLOBAL, "", place, "counter")
+        for variable in self.network.table.values():
+            if variable.kind in _STORED:
+                variable_buffer(self.context, variable)
+        for projection in self.network.projections.values():
+            if projection.transpose_of is None:
+                mask_of(self.context, projection)
+        for projection in self.network.projections.values():
+            if projection.connectivity.kind == "one_to_one" and projection.weight is not None:
+                held = self.context.buffers[projection.weight]
+                self.context.buffers[projection.weight] = replace(
+                    held, place=Place.NEURON, owner=projection.post
+                )
+
+    def _host_reads(self) -> None:
+        for reduce in (m.value for m in self.network.metrics.values()):
+            self._need_all(reduce)
+        for readout in self.network.readouts.values():
+            self._need_all(readout.value)
+        paths = {ref.path for ref in settled_reads(self.network)}
+        if not paths:
+            return
+        settle = Settle(self.context)
+        ops: list[Op] = []
+        for path in sorted(paths):
+            settle.ops = []
+            settle.snapshot(path, "settled")
+            ops += settle.ops
+        self.routines["settle"] = Routine("settle", "set", tuple(ops))
+
+    def _need_all(self, expr: Expr) -> None:
+        for ref in refs(expr):
+            variable = self.context.variable(ref.path)
+            if variable.kind in _STORED:
+                variable_buffer(self.context, variable)
+
+    # -- routines -----------------------------------------------------------------------------
+
+    def _phase(self, site: Site, phase: RunPhase) -> None:
+        builder = PhaseBuilder(self.context, site, phase)
+        self.routines[phase.site] = builder.build()
+        self.fixed[phase.site] = frozenset(builder.fixed_inputs)
+
+    def _phase_ends(self) -> None:
+        """`x@phase` reads of rules, cells and the host: stored when a phase of that name ends."""
+        names = {r.phase for r in self.routines.values() if r.kind == "phase"}
+        wanted = set(read_phases(self.network))
+        for buffer in list(self.context.buffers.values()):
+            path, _, phase = buffer.name.partition("@")
+            if buffer.role == "snapshot" and phase in names:
+                wanted.add((path, phase))
+        for site in sites(self.network):
+            if isinstance(site.step, RunPhase):
+                self._phase_end(site, site.step, wanted)
+
+    def _phase_end(self, site: Site, phase: RunPhase, wanted: set[tuple[str, str]]) -> None:
+        clamped = frozenset(c.target for c in site.clamps)
+        settle = Settle(self.context, clamped, {p: p for p in self.fixed[phase.site]})
+        for path, name in sorted(wanted):
+            if name == phase.name:
+                phase_buffer(self.context, self.context.variable(path), name)
+                settle.snapshot(path, name)
+        after = [*settle.ops, *accumulators(self.context, site, phase).after]
+        routine = self.routines[phase.site]
+        self.routines[phase.site] = replace(routine, after=tuple(after))
+
+    def _update(self, site: Site, step: Update) -> None:
+        clamped = frozenset(c.target for c in site.clamps)
+        settle, factors = Settle(self.context, clamped), Factors(self.context)
+        ops: list[Op] = []
+        for name in step.projections:
+            projection = self.network.projections[name]
+            if projection.rule is None:
+                raise LoweringError(
+                    "E0506",
+                    f"`update {name}`: the projection has no rule",
+                    step.span,
+                    f"add `learn RULE(...)` to `{name}` or take it out of the list",
+                )
+            if projection.rule.loss is None:
+                ops += update_learning(self.context, projection, settle, factors)
+        self.routines[step.site] = Routine(step.site, "update", together(ops), span=step.span)
+
+    def _reference_rules(self) -> None:
+        for site in sites(self.network):
+            if not isinstance(site.step, Update):
+                continue
+            ops = reference_updates(self.context, site, site.step, self.routines)
+            if ops:
+                routine = self.routines[site.step.site]
+                self.routines[site.step.site] = replace(
+                    routine, once=together([*routine.once, *ops])
+                )
+
+    def _set(self, site: Site, step: SetState) -> None:
+        variable = self.context.variable(step.target)
+        clamped = frozenset(c.target for c in site.clamps)
+        if variable.owner in self.network.projections:
+            ops = self._set_weight(step, variable)
+        else:
+            settle = Settle(self.context, clamped)
+            value = settle.value(variable.owner, step.value)
+            target = variable_buffer(self.context, variable)
+            store = Store(target, value, step.span)
+            ops = [*settle.ops, Elementwise(variable.owner, (store,), label=f"set {step.target}")]
+        self.routines[step.site] = Routine(step.site, "set", tuple(ops), span=step.span)
+
+    def _set_weight(self, step: SetState, variable: Variable) -> list[Op]:
+        value = step.value
+        target = variable_buffer(self.context, variable)
+        if isinstance(value, Apply) and value.function == "transpose":
+            source = value.args[0]
+            if isinstance(source, Ref):
+                return [Transpose(target, source.path, step.span)]
+        if isinstance(value, Ref):
+            return [Copy(target, value.path, step.span)]
+        raise LoweringError(
+            "E0507",
+            f"`set {step.target}` takes another weight or its transpose",
+            step.span,
+            "write `set Wc.w := transpose(W.w)`",
+        )
+
+    def _reset(self, population: Population) -> None:
+        resolver = Resolver(self.context, population.name)
+        statements: list[Statement] = []
+        for variable in population.variables.values():
+            if variable.keep or variable.kind not in _RESET:
+                continue
+            buffer = variable_buffer(self.context, variable)
+            resolver.emit = []
+            statement = self._initial(resolver, variable, buffer)
+            statements += [*resolver.emit, statement]
+        ops: list[Op] = [Elementwise(population.name, tuple(statements), label="reset")]
+        for name, buffer_ in list(self.context.buffers.items()):
+            path, _, slot = name.partition("@")
+            line = slot == "prev" or (slot[:1] == "d" and slot[1:].isdigit())
+            if buffer_.role == "snapshot" and line and path in population.variables:
+                ops.append(Copy(name, path))
+        self.routines[f"reset:{population.name}"] = Routine(
+            f"reset:{population.name}", "reset", tuple(ops), span=population.span
+        )
+
+    def _initial(self, resolver: Resolver, variable: Variable, buffer: str) -> Statement:
+        init = variable.init
+        if isinstance(init, Draw):
+            args = tuple(resolver.resolve(arg) for arg in init.args)
+            return DrawStore(buffer, init.distribution, args, init.stream, variable.span)
+        value = resolver.resolve(init) if init is not None else Const(0.0)
+        return Store(buffer, value, variable.span)
+
+    # -- finishing ----------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        host = self._read_by_host()
+        every = {name: self._reads(routine) for name, routine in self.routines.items()}
+        for name, routine in self.routines.items():
+            outside = host.union(*(r for other, r in every.items() if other != name))
+            once, step, after = routine.once, routine.step, routine.after
+            self.routines[name] = replace(
+                routine,
+                once=self._tidy(once, outside | _reads((*step, *after))),
+                step=self._tidy(step, outside | _reads((*once, *after))),
+                after=self._tidy(after, outside | _reads((*once, *step))),
+            )
+
+    def _tidy(self, ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:
+        tidy = fuse(live(self.context, fuse(ops), outside))
+        return tuple(with_scalars(self.context, op) for op in tidy)
+
+    def _read_by_host(self) -> set[str]:
+        host = set(self.context.observe)
+        for value in [
+            *(m.value for m in self.network.metrics.values()),
+            *(r.value for r in self.network.readouts.values()),
+        ]:
+            host.update(ref.path for ref in refs(value))
+        host.update(recorder.variable for recorder in self.network.recorders)
+        host.update(b.name for b in self.context.buffers.values() if b.role == "accumulator")
+        host.update(f"{ref.path}@settled" for ref in settled_reads(self.network))
+        return host
+
+    def _reads(self, routine: Routine) -> set[str]:
+        return _reads((*routine.once, *routine.step, *routine.after))
+
+    def _program(self) -> Program:
+        used: set[str] = set()
+        for routine in self.routines.values():
+            for op in (*routine.once, *routine.step, *routine.after):
+                used |= _touched(op)
+        keep = used | self._read_by_host()
+        buffers: dict[str, Buffer] = {
+            name: buffer
+            for name, buffer in self.context.buffers.items()
+            if name in keep or buffer.role not in ("scratch", "snapshot", "hoisted")
+        }
+        shapes = {
+            p.name: (
+                _width(p.pre_slice, self.context.size(p.pre)),
+                _width(p.post_slice, self.context.size(p.post)),
+            )
+            for p in self.network.projections.values()
+        }
+        return Program(
+            self.network.name,
+            {name: p.size for name, p in self.network.populations.items()},
+            shapes,
+            buffers,
+            self.routines,
+            self.context.host_scalars,
+            {self.network.source: self.network.text},
+        )
+
+
+_RESET = {Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DRAW}
+
+
+def _width(part: tuple[int, int] | None, size: int) -> int:
+    return size if part is None else part[1] - part[0]
+
+
+def _reads(ops: Iterable[Op]) -> set[str]:
+    return set().union(*(reads(op) for op in ops))
+
+
+def _touched(op: Op) -> set[str]:
+    return reads(op) | writes(op)

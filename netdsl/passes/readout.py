@@ -1,0 +1,131 @@
+"""Reductions over the steps of a phase: accumulators that a phase fills for readouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.ir.expr import Apply, Const, Expr, Load, Reduce, Ref, walk
+from netdsl.ir.network import Kind, Network, Place, Type
+from netdsl.ir.program import Elementwise, Fill, Op, Store
+from netdsl.ir.protocol import RunPhase
+from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.resolve import Resolver
+from netdsl.passes.sites import Site, learns
+
+PHASE = "phase:"
+
+
+@dataclass
+class Accumulation:
+    """Operations for a phase: at its start, at every step, at its end."""
+
+    once: list[Op] = field(default_factory=list)
+    step: list[Op] = field(default_factory=list)
+    after: list[Op] = field(default_factory=list)
+
+
+def phase_reductions(network: Network) -> tuple[Reduce, ...]:
+    """Every reduction over a phase in the readouts and metrics, without repeats."""
+    values = [readout.value for readout in network.readouts.values()]
+    values += [metric.value for metric in network.metrics.values()]
+    found = [
+        node
+        for value in values
+        for node in walk(value)
+        if isinstance(node, Reduce) and node.axis.startswith(PHASE)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def accumulator_name(network: Network, reduce: Reduce) -> str:
+    """Name of the buffer that holds a reduction over a phase."""
+    phase = reduce.axis[len(PHASE) :]
+    if isinstance(reduce.body, Ref):
+        return f"{reduce.body.path}@{reduce.kind}:{phase}"
+    number = phase_reductions(network).index(reduce)
+    return f"readout{number}@{reduce.kind}:{phase}"
+
+
+def population_of(context: Context, expr: Expr) -> str:
+    """The population whose variables an expression reads."""
+    for node in walk(expr):
+        if isinstance(node, Ref):
+            owner = context.variable(node.path).owner
+            if owner in context.network.populations:
+                return owner
+    raise LoweringError(
+        "E0505",
+        "a reduction over a phase must read a variable of a population",
+        getattr(expr, "span", None),
+        "write for example `count(out.s over run)`",
+    )
+
+
+def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
+    """What a phase must add up for the readouts; nothing in protocols that learn."""
+    result = Accumulation()
+    if learns(context.network, site.protocol):
+        return result
+    for reduce in phase_reductions(context.network):
+        if reduce.axis == PHASE + phase.name:
+            _accumulate(context, reduce, result)
+    return result
+
+
+_START = {"max": float("-inf"), "min": float("inf")}
+
+
+def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
+    population = population_of(context, reduce.body)
+    name = accumulator_name(context.network, reduce)
+    resolver = Resolver(context, population)
+    value = resolver.resolve(reduce.body)
+    place = context.place(value)
+    row = place is Place.ROW
+    context.need(
+        name,
+        Place.ROW if row else Place.UNIT,
+        population,
+        "accumulator",
+        f"{reduce.kind} over phase",
+        type=Type.REAL,
+    )
+    operator = reduce.kind if reduce.kind in _START else "add"
+    held: Expr = Load(name)
+    store = Store(name, Apply(operator, (held, value)), reduce.span)
+    result.once.append(Fill(name, _START.get(reduce.kind, 0.0)))
+    result.step.append(Elementwise(population, (*resolver.emit, store), label=f"accumulate {name}"))
+    if reduce.kind == "mean":
+        context.need("phase.step", Place.GLOBAL, "", "counter", "step within the phase")
+        steps = Apply("add", (Load("phase.step"), Const(1.0)))
+        mean = Store(name, Apply("div", (Load(name), steps)), reduce.span)
+        result.after.append(Elementwise(population, (mean,), label=f"mean {name}"))
+
+
+def read_phases(network: Network) -> set[tuple[str, str]]:
+    """(variable, phase) reads of readouts, metrics and losses."""
+    values = [readout.value for readout in network.readouts.values()]
+    values += [metric.value for metric in network.metrics.values()]
+    values += [loss.value for loss in network.losses.values()]
+    return {
+        (node.path, node.time[1:])
+        for value in values
+        for node in walk(value)
+        if isinstance(node, Ref) and node.time.startswith("@")
+    }
+
+
+def settled_reads(network: Network) -> tuple[Ref, ...]:
+    """Bare reads of inputs and definitions by readouts and metrics."""
+    values = [readout.value for readout in network.readouts.values()]
+    values += [metric.value for metric in network.metrics.values()]
+    table = network.table
+    return tuple(
+        node
+        for value in values
+        for node in walk(value)
+        if isinstance(node, Ref)
+        and not node.time.startswith("@")
+        and node.path in table
+        and table[node.path].kind in (Kind.INPUT, Kind.DEF)
+    )

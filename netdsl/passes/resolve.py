@@ -1,0 +1,240 @@
+"""Turn expressions over variables into expressions over buffers, for one population.
+
+A reader (`Resolver`) knows which population it stands in and what bare reads mean there: in a step
+an input is the held sum; elsewhere it is settled. Population reductions are taken out as
+`RowReduce` statements ahead of the statement that reads them; batch reductions of sample fields
+become scalars that the host computes when a batch is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from netdsl.ir.expr import NOW, PREV, Expr, Load, Local, Reduce, Ref, refs, transform
+from netdsl.ir.network import Kind, Place, Type, Variable
+from netdsl.ir.program import RowReduce, Statement
+from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.simplify import simplify
+
+DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
+
+_ROLE = {
+    Kind.PARAM: "parameter",
+    Kind.INPUT: "input",
+    Kind.STATE: "state",
+    Kind.SPIKE: "state",
+    Kind.TRACE: "state",
+    Kind.DRAW: "state",
+    Kind.MODULATOR: "modulator",
+    Kind.CONTROL: "control",
+    Kind.GLOBAL: "control",
+    Kind.COUNTER: "counter",
+    Kind.WEIGHT: "weight",
+    Kind.OPTIMISER: "optimiser",
+    Kind.LET: "scratch",
+    Kind.DEF: "scratch",
+}
+
+
+def variable_buffer(context: Context, variable: Variable) -> str:
+    """The buffer that holds a variable's present value."""
+    binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
+    place = variable.place
+    init = variable.init
+    per_sample = place in (Place.UNIT, Place.ROW)
+    return context.need(
+        variable.path,
+        place,
+        variable.owner,
+        _ROLE[variable.kind],
+        variable.kind.value,
+        type=Type.BOOL if binary else Type.REAL,
+        init=None if per_sample else init,
+        span=variable.span,
+    )
+
+
+@dataclass
+class Resolver:
+    """Resolves reads of one population's code; `emit` collects reductions taken out.
+
+    `lets`: names bound so far. `settled`: how to obtain an input's settled buffer, when bare input
+    reads are settled here. `delays` collects how many steps back each variable is read; `phases`
+    collects (path, phase) reads.
+    """
+
+    context: Context
+    population: str
+    emit: list[Statement] = field(default_factory=list)
+    lets: set[str] = field(default_factory=set)
+    delays: dict[str, int] = field(default_factory=dict)
+    phases: set[tuple[str, str]] = field(default_factory=set)
+    settled: Callable[[str], str] | None = None
+
+    def resolve(self, expr: Expr) -> Expr:
+        """The same value over buffers."""
+        return simplify(transform(expr, self._visit))
+
+    def _visit(self, node: Expr) -> Expr | None:
+        if isinstance(node, Ref):
+            return self._ref(node)
+        if isinstance(node, Reduce):
+            return self._reduce(node)
+        return None
+
+    def _ref(self, ref: Ref) -> Expr:
+        if ref.path in self.lets:
+            return Local(ref.path, ref.span)
+        variable = self.context.variable(ref.path)
+        if variable.kind is Kind.SAMPLE:
+            return Load(self.context.sample(ref.path, self.population), ref.span)
+        if ref.time.startswith("@"):
+            return self._phase_read(variable, ref)
+        if variable.kind is Kind.DEF:
+            return self._definition(variable, ref)
+        if ref.time == PREV or ref.time.startswith(DELAY):
+            return self._previous(variable, ref)
+        if variable.kind is Kind.INPUT and self.settled is not None:
+            return Load(self.settled(ref.path), ref.span)
+        if variable.kind is Kind.LET:
+            return self._stored_let(variable, ref)
+        return Load(variable_buffer(self.context, variable), ref.span)
+
+    def _stored_let(self, variable: Variable, ref: Ref) -> Expr:
+        """A `let` read outside its body (a modulator's): only where it is observed."""
+        if variable.path in self.context.buffers:
+            return Load(variable.path, ref.span)
+        raise LoweringError(
+            "E0105",
+            f"`{variable.path}` is a `let`: it is private to the body that computes it",
+            ref.span,
+            "make it a `def` or a `state` to read it from elsewhere",
+        )
+
+    def _definition(self, variable: Variable, ref: Ref) -> Expr:
+        assert variable.definition is not None
+        definition = variable.definition
+        if ref.time == PREV or ref.time.startswith(DELAY):
+            definition = retime(definition, ref.time)
+        return self.resolve(definition)
+
+    def _previous(self, variable: Variable, ref: Ref) -> Expr:
+        steps = 1 if ref.time == PREV else int(ref.time[len(DELAY) :])
+        self.delays[variable.path] = max(steps, self.delays.get(variable.path, 0))
+        return Load(delayed(self.context, variable, steps), ref.span)
+
+    def _phase_read(self, variable: Variable, ref: Ref) -> Expr:
+        phase = ref.time[1:]
+        if constant_source(self.context, variable):
+            return Load(variable_buffer(self.context, variable), ref.span)
+        self.phases.add((variable.path, phase))
+        return Load(phase_buffer(self.context, variable, phase), ref.span)
+
+    def _reduce(self, node: Reduce) -> Expr:
+        context = self.context
+        if node.axis == "batch":
+            return self._batch_reduce(node)
+        if node.axis != "population":
+            raise LoweringError(
+                "E0803",
+                f"a reduction over `{node.axis}` is not offered inside a cell",
+                node.span,
+                "reduce over the population, or read it out with a `readout`",
+            )
+        body = self.resolve(node.body)
+        buffer = context.scratch(
+            f"{self.population}.{node.kind}", Place.ROW, self.population, "population reduction"
+        )
+        self.emit.append(RowReduce(buffer, node.kind, body, node.span))
+        return Load(buffer, node.span)
+
+    def _batch_reduce(self, node: Reduce) -> Expr:
+        for ref in refs(node.body):
+            if self.context.kind(ref.path) is not Kind.SAMPLE:
+                raise LoweringError(
+                    "E0310",
+                    f"`{ref.path}` differs between samples: a batch reduction in a cell or rule "
+                    "may read `sample.*` only",
+                    ref.span,
+                    "reduce it over the population, or let the rule's own `reduce` sum it",
+                )
+        expr = Reduce(node.kind, node.axis, self.resolve(node.body))
+        for name, known in self.context.host_scalars.items():
+            if known == expr:
+                return Load(name, node.span)
+        name = f"batch.{node.kind}{len(self.context.host_scalars)}"
+        self.context.need(name, Place.GLOBAL, "", "control", "batch reduction of sample fields")
+        self.context.host_scalars[name] = expr
+        return Load(name, node.span)
+
+
+def retime(expr: Expr, time: str) -> Expr:
+    """The expression with every present-time read moved to `time`."""
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Ref) and node.time == NOW:
+            return Ref(node.path, node.side, time, node.span)
+        return None
+
+    return transform(expr, visit)
+
+
+def delayed(context: Context, variable: Variable, steps: int) -> str:
+    """The buffer of a value `steps` steps ago (start-of-step value for 1)."""
+    name = f"{variable.path}@prev" if steps == 1 else f"{variable.path}@d{steps}"
+    binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
+    return context.need(
+        name,
+        variable.place,
+        variable.owner,
+        "snapshot",
+        f"value {steps} step{'s' if steps > 1 else ''} ago",
+        type=Type.BOOL if binary else Type.REAL,
+        span=variable.span,
+    )
+
+
+def phase_buffer(context: Context, variable: Variable, phase: str) -> str:
+    """The buffer of `x@phase`."""
+    binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
+    place = Place.UNIT if variable.kind in (Kind.DEF, Kind.INPUT) else variable.place
+    return context.need(
+        f"{variable.path}@{phase}",
+        place,
+        variable.owner,
+        "snapshot",
+        f"value at the end of phase `{phase}`",
+        type=Type.BOOL if binary else Type.REAL,
+        span=variable.span,
+    )
+
+
+def constant_source(context: Context, variable: Variable) -> bool:
+    """Is this a state that no body assigns and that at most one clamp per protocol drives?
+
+    Then its value at the end of any phase of a block is its present value: no snapshot is needed.
+    """
+    from netdsl.passes.sites import clamps_of, sets_of
+
+    if variable.kind is not Kind.STATE or variable.owner not in context.network.populations:
+        return False
+    if variable.path in assigned(context, variable.owner):
+        return False
+    if sets_of(context.network, variable.path):
+        return False
+    return all(count <= 1 for count in clamps_of(context.network, variable.path).values())
+
+
+def assigned(context: Context, population: str) -> frozenset[str]:
+    """Paths that a population's body, or its phase-entry actions, assign."""
+    from netdsl.ir.network import Integrate
+
+    found: set[str] = set()
+    held = context.network.populations[population]
+    for statement in (*held.body, *held.on_phase):
+        if isinstance(statement, Integrate):
+            found.update(path for path, _ in statement.equations)
+        else:
+            found.add(statement.target)
+    return frozenset(found)

@@ -1,0 +1,135 @@
+"""Settled values: inputs and definitions recomputed from the present states, delays ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from netdsl.ir.expr import Expr, Load
+from netdsl.ir.network import Deliver, Kind, Place, Projection, Variable
+from netdsl.ir.program import Copy, Elementwise, Fill, Op, Store
+from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.deliver import Delivery
+from netdsl.passes.resolve import Resolver, phase_buffer, retime, variable_buffer
+
+
+def contributions(context: Context, path: str) -> tuple[tuple[Projection, Deliver], ...]:
+    """Every delivery into an input, in the order of the text."""
+    return tuple(
+        (projection, deliver)
+        for projection in context.network.projections.values()
+        for deliver in projection.delivers
+        if deliver.input == path
+    )
+
+
+@dataclass
+class Settle:
+    """Collects the operations that settle what is asked for; each input is computed once.
+
+    `known`: inputs whose settled value some buffer already holds (loop-invariant ones).
+    `clamped`: inputs bound by a clamp: their buffer is their value.
+    """
+
+    context: Context
+    clamped: frozenset[str] = frozenset()
+    known: Mapping[str, str] = field(default_factory=dict)
+    ops: list[Op] = field(default_factory=list)
+    phases: set[tuple[str, str]] = field(default_factory=set)
+    _done: dict[str, str] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+
+    def resolver(self, population: str) -> Resolver:
+        """A resolver whose bare input reads are settled ones."""
+        return Resolver(self.context, population, settled=self.input, phases=self.phases)
+
+    def value(self, population: str, expr: Expr) -> Expr:
+        """An expression of a population over present states; reductions are emitted."""
+        resolver = self.resolver(population)
+        value = resolver.resolve(retime_all(expr))
+        if resolver.emit:
+            self.ops.append(Elementwise(population, tuple(resolver.emit)))
+        return value
+
+    def input(self, path: str) -> str:
+        """The buffer that holds an input's settled value."""
+        if path in self._done:
+            return self._done[path]
+        variable = self.context.variable(path)
+        feeds = contributions(self.context, path)
+        if path in self.known:
+            buffer = self.known[path]
+        elif path in self.clamped or not feeds:
+            buffer = variable_buffer(self.context, variable)
+            if path not in self.clamped:
+                self.ops.append(Fill(buffer, 0.0))
+        else:
+            buffer = self._compute(variable, feeds)
+        self._done[path] = buffer
+        return buffer
+
+    def _compute(self, variable: Variable, feeds: tuple[tuple[Projection, Deliver], ...]) -> str:
+        if variable.path in self._open:
+            loop = " -> ".join([*self._open[self._open.index(variable.path) :], variable.path])
+            raise LoweringError(
+                "E0503",
+                f"the settled value of `{variable.path}` depends on itself: {loop}",
+                variable.span,
+                "send a state instead of a definition of inputs along one of these projections",
+            )
+        self._open.append(variable.path)
+        target = self.context.need(
+            f"{variable.path}@settled",
+            Place.UNIT,
+            variable.owner,
+            "scratch",
+            "input recomputed from the present states",
+            span=variable.span,
+        )
+        delivery = Delivery(
+            self.context,
+            lambda projection, expr: ([], self.value(projection.pre, expr)),
+            lambda projection, expr: ([], self.value(projection.post, expr)),
+        )
+        started = False
+        for projection, deliver in feeds:
+            delivery.ops = []
+            started = delivery.emit(projection, deliver, target, started)
+            self.ops += delivery.ops
+        self._open.pop()
+        return target
+
+    def snapshot(self, path: str, phase: str) -> None:
+        """Store `x@phase` at the end of a phase."""
+        variable = self.context.variable(path)
+        target = phase_buffer(self.context, variable, phase)
+        if variable.kind is Kind.INPUT:
+            self.ops.append(Copy(target, self.input(path), variable.span))
+        elif variable.kind is Kind.DEF:
+            assert variable.definition is not None
+            value = self.value(variable.owner, variable.definition)
+            self.ops.append(
+                Elementwise(variable.owner, (Store(target, value, variable.span),), label=target)
+            )
+        else:
+            self.ops.append(Copy(target, variable_buffer(self.context, variable), variable.span))
+
+
+def retime_all(expr: Expr) -> Expr:
+    """Arrival and settled reads become present ones: delays are ignored."""
+    from netdsl.ir.expr import ARRIVAL, NOW, SETTLED, Ref, transform
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Ref) and node.time in (ARRIVAL, SETTLED):
+            return replace(node, time=NOW)
+        return None
+
+    return transform(expr, visit)
+
+
+def load(buffer: str) -> Load:
+    """Read a buffer."""
+    return Load(buffer)
+
+
+__all__ = ["Settle", "contributions", "retime", "retime_all"]

@@ -1,0 +1,370 @@
+"""One phase of a protocol as a routine: what runs once, at every step, and at its end.
+
+The order of a step: start-of-step snapshots and delay lines; deliveries of one-step and longer
+edges, which read values before any cell overwrites them; cells and zero-delay deliveries in
+data-flow order; then learning, all projections together. What cannot change within the phase is
+computed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import networkx as nx
+
+from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
+from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
+from netdsl.ir.program import Copy, Elementwise, Fill, Op, Routine, Store
+from netdsl.ir.protocol import Clamp, RunPhase
+from netdsl.passes.body import Body, BodyBuilder, inputs_read
+from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.deliver import Delivery
+from netdsl.passes.invariant import Invariants
+from netdsl.passes.learning import Factors, step_learning, together
+from netdsl.passes.readout import accumulators
+from netdsl.passes.resolve import DELAY, Resolver, delayed, variable_buffer
+from netdsl.passes.settle import Settle
+from netdsl.passes.sites import Site
+
+Node = tuple[str, str, int]  # ("body", population, segment) | ("send", projection, delivery)
+# | ("input", path, 0)
+
+
+def at_arrival(expr: Expr, time: str) -> Expr:
+    """The expression with delayed presynaptic reads placed at `time`."""
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Ref) and node.time == ARRIVAL:
+            return Ref(node.path, node.side, time, node.span)
+        return None
+
+    return transform(expr, visit)
+
+
+@dataclass
+class PhaseBuilder:
+    """Builds the routine of one phase statement."""
+
+    context: Context
+    site: Site
+    phase: RunPhase
+    delays: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def build(self) -> Routine:
+        """The routine, before fusion."""
+        self.network = self.context.network
+        self.clamps = {clamp.target: clamp for clamp in self.site.clamps}
+        self.moving = {t for t, c in self.clamps.items() if reads_step(self.context, c.value)}
+        self.facts = Invariants(self.context, self.phase, self.clamps, self.moving)
+        self.needed = self.facts.needed_inputs()
+        once = self._clamp_ops(each_step=False) + self._entry()
+        hoisted = self._hoisted()
+        start = self._clamp_ops(each_step=True) + self._first_deliveries()
+        bodies = self._bodies()
+        middle = self._ordered(bodies)
+        learn = self._learning()
+        step = [*self._snapshots(), *start, *middle, *self._accumulate(), *learn]
+        if not self._steps_do_something(step):
+            step = []
+        return Routine(
+            self.phase.site,
+            "phase",
+            tuple([*once, *hoisted, *self._zero_accumulators()]),
+            tuple(step),
+            (),
+            self.phase.name,
+            tuple(dict.fromkeys(self.notes)),
+            self.phase.span,
+        )
+
+    # -- deliveries that are equal at every step ---------------------------------------------
+
+    def _hoisted(self) -> list[Op]:
+        """Deliveries that are equal at every step, into the input itself or into a base."""
+        self.base: dict[str, str] = {}
+        self.fixed_inputs: set[str] = set()
+        ops: list[Op] = []
+        for path in self._in_order():
+            feeds = [feed for feed in self.facts.feeds(path) if self.facts.constant_send(*feed)]
+            every = len(feeds) == len(self.facts.feeds(path))
+            variable = self.context.variable(path)
+            target = variable_buffer(self.context, variable)
+            if path in self.clamps:
+                continue
+            if not self.facts.feeds(path):
+                ops.append(Fill(target, 0.0))
+                self.fixed_inputs.add(path)
+                continue
+            if not feeds:
+                continue
+            if every:
+                self.fixed_inputs.add(path)
+            else:
+                target = self.context.need(
+                    f"{path}@base", Place.UNIT, variable.owner, "hoisted", "loop-invariant part"
+                )
+                self.base[path] = target
+            started = False
+            for projection, deliver in feeds:
+                started, sent = self._send(projection, deliver, target, started, NOW)
+                ops += sent
+                self.notes.append(f"{projection.name}: computed once per phase, its source is held")
+        return ops
+
+    def _in_order(self) -> list[str]:
+        """Needed inputs, those behind sent definitions first."""
+        order: list[str] = []
+
+        def visit(path: str) -> None:
+            if path in order or path not in self.needed:
+                return
+            for projection, deliver in self.facts.feeds(path):
+                if projection.delay == 0 or self.facts.constant_send(projection, deliver):
+                    for inner in sorted(inputs_read(self.context, deliver.value) - {path}):
+                        if self.facts.constant(inner):
+                            visit(inner)
+            order.append(path)
+
+        for path in sorted(self.needed):
+            visit(path)
+        return order
+
+    # -- deliveries ---------------------------------------------------------------------------
+
+    def _send(
+        self, projection: Projection, deliver: Deliver, target: str, started: bool, time: str
+    ) -> tuple[bool, list[Op]]:
+        delivery = Delivery(
+            self.context,
+            lambda p, e: self._resolved(p.pre, at_arrival(e, time)),
+            lambda p, e: self._resolved(p.post, e),
+        )
+        started = delivery.emit(projection, deliver, target, started)
+        return started, delivery.ops
+
+    def _resolved(self, population: str, expr: Expr) -> tuple[list[Op], Expr]:
+        resolver = Resolver(self.context, population)
+        value = resolver.resolve(expr)
+        self._remember(resolver.delays)
+        ops: list[Op] = []
+        if resolver.emit:
+            ops.append(Elementwise(population, tuple(resolver.emit)))
+        return ops, value
+
+    def _remember(self, delays: dict[str, int]) -> None:
+        for path, steps in delays.items():
+            self.delays[path] = max(steps, self.delays.get(path, 0))
+
+    def _first_deliveries(self) -> list[Op]:
+        """Bases of partly held inputs, and edges with a delay, before any cell runs."""
+        self.started: set[str] = set()
+        ops: list[Op] = []
+        for path in sorted(self.needed):
+            target = path
+            if path in self.base:
+                ops.append(Copy(target, self.base[path]))
+                self.started.add(path)
+            for projection, deliver in self.facts.feeds(path):
+                if projection.delay == 0 or self.facts.constant_send(projection, deliver):
+                    continue
+                time = NOW if projection.delay == 1 else f"{DELAY}{projection.delay}"
+                variable_buffer(self.context, self.context.variable(path))
+                _, sent = self._send(projection, deliver, target, path in self.started, time)
+                self.started.add(path)
+                ops += sent
+        return ops
+
+    def _late(self) -> dict[str, list[tuple[Projection, Deliver]]]:
+        """Inputs fed by zero-delay edges whose source moves within the phase."""
+        late: dict[str, list[tuple[Projection, Deliver]]] = {}
+        for path in sorted(self.needed):
+            feeds = [
+                (projection, deliver)
+                for projection, deliver in self.facts.feeds(path)
+                if projection.delay == 0 and not self.facts.constant_send(projection, deliver)
+            ]
+            if feeds:
+                late[path] = feeds
+        return late
+
+    # -- cells --------------------------------------------------------------------------------
+
+    def _bodies(self) -> dict[str, Body]:
+        self.late = self._late()
+        bodies: dict[str, Body] = {}
+        for population in self.network.populations.values():
+            body = BodyBuilder(
+                self.context, population, frozenset(self.clamps), frozenset(self.late)
+            ).build()
+            bodies[population.name] = body
+            self._remember(body.delays)
+            self.notes += body.notes
+        return bodies
+
+    def _ordered(self, bodies: dict[str, Body]) -> list[Op]:
+        """Segments and zero-delay deliveries in data-flow order."""
+        graph = self._dependencies(bodies)
+        try:
+            rank = {node: i for i, node in enumerate(graph.nodes)}
+            order = list(nx.lexicographical_topological_sort(graph, key=lambda n: rank[n]))
+        except nx.NetworkXUnfeasible:
+            raise self._cycle(graph) from None
+        ops: list[Op] = []
+        for kind, name, index in order:
+            if kind == "body":
+                segment = bodies[name].segments[index]
+                ops.append(Elementwise(name, tuple(segment.statements), label=name))
+            elif kind == "send":
+                ops += self._late_send(name, index)
+        return ops
+
+    def _late_send(self, name: str, index: int) -> list[Op]:
+        projection = self.network.projections[name]
+        deliver = projection.delivers[index]
+        path = deliver.input
+        variable_buffer(self.context, self.context.variable(path))
+        _, ops = self._send(projection, deliver, path, path in self.started, NOW)
+        self.started.add(path)
+        return ops
+
+    def _dependencies(self, bodies: dict[str, Body]) -> nx.DiGraph[Node]:
+        graph: nx.DiGraph[Node] = nx.DiGraph()
+        for name, body in bodies.items():
+            for index, segment in enumerate(body.segments):
+                graph.add_node(("body", name, index))
+                if index:
+                    graph.add_edge(("body", name, index - 1), ("body", name, index))
+                for path in segment.inputs & set(self.late):
+                    graph.add_edge(("input", path, 0), ("body", name, index))
+        for path, feeds in self.late.items():
+            for projection, deliver in feeds:
+                node = ("send", projection.name, projection.delivers.index(deliver))
+                graph.add_edge(node, ("input", path, 0))
+                for before in self._sources(projection, deliver, bodies):
+                    graph.add_edge(before, node)
+        return graph
+
+    def _sources(
+        self, projection: Projection, deliver: Deliver, bodies: dict[str, Body]
+    ) -> list[Node]:
+        """What must have run before a zero-delay delivery can read its source."""
+        states, inputs = self._read_behind(deliver.value)
+        nodes: list[Node] = [("input", path, 0) for path in sorted(inputs & set(self.late))]
+        for side in (projection.pre, projection.post):
+            for index, segment in enumerate(bodies[side].segments):
+                if segment.assigns & states[side == projection.post]:
+                    nodes.append(("body", side, index))
+        return nodes
+
+    def _read_behind(self, expr: Expr) -> tuple[tuple[set[str], set[str]], set[str]]:
+        """States read on the pre side and on the post side, and inputs, through definitions."""
+        pre: set[str] = set()
+        post: set[str] = set()
+        inputs: set[str] = set()
+        for ref in refs(expr):
+            variable = self.context.variable(ref.path)
+            if variable.kind is Kind.DEF and variable.definition is not None:
+                (inner, _), more = self._read_behind(variable.definition)
+                (pre if ref.side == "pre" else post).update(inner)
+                inputs |= more
+            elif variable.kind is Kind.INPUT:
+                inputs.add(ref.path)
+            else:
+                (post if ref.side == "post" else pre).add(ref.path)
+        return (pre, post), inputs
+
+    def _cycle(self, graph: nx.DiGraph[Node]) -> LoweringError:
+        path = [name for kind, name, _ in (e[0] for e in nx.find_cycle(graph)) if kind != "input"]
+        text = " -> ".join(dict.fromkeys(path))
+        first = next((n for n in path if n in self.network.projections), None)
+        span = self.network.projections[first].span if first else self.phase.span
+        return LoweringError(
+            "E0501",
+            f"a cycle without delay: {text}",
+            span,
+            "give one of these projections `delay 1 step`",
+        )
+
+    # -- the rest -----------------------------------------------------------------------------
+
+    def _clamp_ops(self, *, each_step: bool) -> list[Op]:
+        ops: list[Op] = []
+        for target, clamp in self.clamps.items():
+            if (target in self.moving) == each_step:
+                ops += clamp_ops(self.context, clamp, frozenset(self.clamps))
+        return ops
+
+    def _entry(self) -> list[Op]:
+        """`on phase` actions."""
+        ops: list[Op] = []
+        for population in self.network.populations.values():
+            if population.on_phase:
+                ops += self._entry_of(population)
+        return ops
+
+    def _entry_of(self, population: Population) -> list[Op]:
+        settle = Settle(self.context, frozenset(self.clamps))
+        stores = []
+        for action in population.on_phase:
+            if action.target in self.clamps:
+                continue
+            value = settle.value(population.name, action.value)
+            target = variable_buffer(self.context, self.context.variable(action.target))
+            stores.append(Store(target, value, action.span))
+        return [*settle.ops, Elementwise(population.name, tuple(stores), label="on phase")]
+
+    def _snapshots(self) -> list[Op]:
+        """Delay lines, oldest first, then the start-of-step values."""
+        ops: list[Op] = []
+        for path, steps in sorted(self.delays.items()):
+            variable = self.context.variable(path)
+            present = variable_buffer(self.context, variable)
+            for k in range(steps, 1, -1):
+                older = delayed(self.context, variable, k)
+                ops.append(Copy(older, delayed(self.context, variable, k - 1)))
+            ops.append(Copy(delayed(self.context, variable, 1), present))
+        return ops
+
+    def _learning(self) -> list[Op]:
+        factors = Factors(self.context)
+        ops: list[Op] = []
+        for name, projection in self.network.projections.items():
+            if name in self.phase.learning:
+                ops += step_learning(self.context, projection, self._at_end, factors)
+        return list(together(ops))
+
+    def _at_end(self, population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:
+        """A rule's read at the end of the step: arrivals are `delay` steps old."""
+        if delay == 0 or self.facts.constant_expr(expr):
+            time = NOW
+        else:
+            time = PREV if delay == 1 else f"{DELAY}{delay}"
+        return self._resolved(population, at_arrival(expr, time))
+
+    def _accumulate(self) -> list[Op]:
+        return accumulators(self.context, self.site, self.phase).step
+
+    def _zero_accumulators(self) -> list[Op]:
+        return accumulators(self.context, self.site, self.phase).once
+
+    def _steps_do_something(self, step: list[Op]) -> bool:
+        return any(not isinstance(op, Copy) for op in step)
+
+
+def reads_step(context: Context, expr: Expr) -> bool:
+    """Does a clamp's expression change from step to step?"""
+    return any(
+        ref.path in ("phase.step", "t") or context.kind(ref.path) in (Kind.STATE, Kind.SPIKE)
+        for ref in refs(expr)
+    )
+
+
+def clamp_ops(context: Context, clamp: Clamp, clamped: frozenset[str]) -> list[Op]:
+    """Store a clamp's value."""
+    variable = context.variable(clamp.target)
+    settle = Settle(context, clamped)
+    value = settle.value(variable.owner, clamp.value)
+    target = variable_buffer(context, variable)
+    store = Store(target, value, clamp.span)
+    return [*settle.ops, Elementwise(variable.owner, (store,), label=f"clamp {clamp.target}")]

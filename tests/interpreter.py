@@ -144,7 +144,7 @@ class Interpreter:
             return args[0] + args[1] * stream.normal(self.keys, step, n, dtype=np.float64)
         if statement.distribution == "integer":
             low, high = (int(arg) for arg in args)
-            return low + stream.randint(high - low, self.keys, step, n).astype(float)
+            return low + stream.randint(high - low + 1, self.keys, step, n).astype(float)
         unit = stream.uniform(self.keys, step, n, dtype=np.float64)
         if statement.distribution == "bernoulli":
             return 1.0 * (unit < args[0])

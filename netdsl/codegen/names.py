@@ -47,6 +47,10 @@ class Names:
             self._given[name] = self.fresh(name)
         return self._given[name]
 
+    def child(self) -> Names:
+        """Names of an inner scope, which avoid all of this one's."""
+        return Names(self._taken)
+
     def fresh(self, name: str) -> str:
         """An identifier like `name` that nothing else has, not remembered for `name`."""
         base = candidate = mangle(name)

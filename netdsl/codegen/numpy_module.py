@@ -1,0 +1,206 @@
+"""A whole program as one Python module: a function per operation and per routine.
+
+The module's globals are the buffers (views of the present rows), set by the executor; `bind`
+rebuilds the tiles, tuples of views that the loops unpack. Nothing is allocated in a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.codegen.c_templates import render
+from netdsl.codegen.comments import plain, spec_line
+from netdsl.codegen.names import Names
+from netdsl.codegen.numpy_cells import CellsPrinter
+from netdsl.codegen.numpy_synapses import SynapsesPrinter
+from netdsl.codegen.numpy_tiles import cells_context, columns, synapses_context
+from netdsl.codegen.python_scalars import bare, scalar
+from netdsl.codegen.registers import RESERVED
+from netdsl.codegen.simplify import simplify
+from netdsl.ir.network import Place
+from netdsl.ir.program import (
+    Copy,
+    Elementwise,
+    Fill,
+    Op,
+    Program,
+    Propagate,
+    Routine,
+    SynapseUpdate,
+    Transpose,
+)
+
+_WORDS = frozenset(
+    "np bind spans blocks scratch propagate row_keys rows step steps first last a b i j pre_index "
+    "tiles block tile draw_bernoulli draw_uniform draw_normal draw_integer indices stream routines".split()
+)
+_TERMS = frozenset(f"{word}{k}" for word in ("p", "pre", "block") for k in range(99))
+_SHAPES = {
+    Place.GLOBAL: "one number",
+    Place.ROW: "(rows, 1)",
+    Place.NEURON: "({n},)",
+    Place.UNIT: "(rows, {n})",
+    Place.SYNAPSE: "({m}, {n})",
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    """Generated text and what the executor must put into its namespace.
+
+    `identifiers`: buffer to global name. `streams`: random stream path to global name.
+    `indices`: population size to the name of the array 0, 1, ... `routines`: to function names.
+    """
+
+    text: str
+    identifiers: dict[str, str]
+    streams: dict[str, str]
+    indices: dict[int, str]
+    routines: dict[str, str]
+
+
+@dataclass
+class ModuleWriter:
+    """Writes the module of a program."""
+
+    program: Program
+    names: Names = field(default_factory=lambda: Names(_WORDS | RESERVED | _TERMS))
+    streams: dict[str, str] = field(default_factory=dict)
+    indices: dict[int, str] = field(default_factory=dict)
+    functions: list[str] = field(default_factory=list)
+    tiles: list[str] = field(default_factory=list)
+    tile_names: list[str] = field(default_factory=list)
+    _written: dict[Op, str] = field(default_factory=dict)
+
+    def module(self) -> Module:
+        """The module's text and tables."""
+        identifiers = {name: self.names(name) for name in self.program.buffers}
+        for counter in ("t", "phase.step"):
+            identifiers.setdefault(counter, self.names(counter))
+        routines = {name: self.names.fresh(name) for name in self.program.routines}
+        texts = [self._routine(self.program.routines[name], routines[name]) for name in routines]
+        text = render(
+            "numpy",
+            "module.py",
+            program=plain(self.program.name),
+            buffers=self._table(identifiers),
+            functions=self.functions,
+            routines=texts,
+            tile_names=self.tile_names,
+            tiles=self.tiles,
+        )
+        return Module(text, identifiers, self.streams, self.indices, routines)
+
+    # -- the header ----------------------------------------------------------------------------
+
+    def _table(self, identifiers: dict[str, str]) -> list[str]:
+        rows = []
+        for buffer in self.program.buffers.values():
+            about = buffer.role + (f": {plain(buffer.why)}" if buffer.why else "")
+            written = f" ({plain(buffer.name)})" if buffer.name != identifiers[buffer.name] else ""
+            rows.append((identifiers[buffer.name], self._shape(buffer.name), about + written))
+        wide = [max((len(row[k]) for row in rows), default=0) for k in range(2)]
+        return [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows]
+
+    def _shape(self, name: str) -> str:
+        buffer = self.program.buffers[name]
+        m, n = 0, 0
+        if buffer.place is Place.SYNAPSE:
+            m, n = self.program.shapes[buffer.owner]
+        elif buffer.place in (Place.NEURON, Place.UNIT):
+            n = self.program.sizes[buffer.owner]
+        return _SHAPES[buffer.place].format(m=m, n=n)
+
+    # -- routines ------------------------------------------------------------------------------
+
+    def _routine(self, routine: Routine, name: str) -> str:
+        origin = spec_line(routine.span, self.program.sources)
+        return render(
+            "numpy",
+            "routine.py",
+            name=name,
+            title=f"{plain(routine.kind)} {plain(routine.phase or routine.name)}",
+            notes=[note for note in (origin, *(plain(n) for n in routine.notes)) if note],
+            phase=routine.kind == "phase",
+            once=self._ops(routine.once),
+            step=self._ops(routine.step),
+            after=self._ops(routine.after),
+            counter=self.names("phase.step"),
+            clock=self.names("t"),
+        )
+
+    def _ops(self, ops: tuple[Op, ...]) -> list[str]:
+        return [line for op in ops for line in self._op(op)]
+
+    def _op(self, op: Op) -> list[str]:
+        if isinstance(op, Elementwise | SynapseUpdate):
+            if op not in self._written:
+                self._written[op] = self._function(op)
+            return [f"{self._written[op]}()"]
+        comment = spec_line(op.span, self.program.sources)
+        lines = self._inline(op)
+        return [f"# {comment}", *lines] if comment else lines
+
+    def _inline(self, op: Propagate | Copy | Fill | Transpose) -> list[str]:
+        if isinstance(op, Propagate):
+            return self._propagate(op)
+        kind = type(op).__name__.lower()
+        context: dict[str, object] = {"target": self.names(op.target)}
+        if isinstance(op, Fill):
+            context["value"] = repr(float(op.value))
+        else:
+            context["source"] = self.names(op.source)
+        return render("numpy", f"{kind}.py", **context).splitlines()
+
+    def _propagate(self, op: Propagate) -> list[str]:
+        into, out_of = op.post_slice, op.pre_slice
+        if op.transposed:
+            into, out_of = out_of, into
+        scale = "1.0"
+        if op.scale is not None:
+            scale = bare(scalar(simplify(op.scale), self.names, {}))
+        text = render(
+            "numpy",
+            "propagate.py",
+            target=self.names(op.target) + columns(into),
+            source=self.names(op.source) + columns(out_of),
+            weight=self.names(op.weight) + (".T" if op.transposed else ""),
+            scale=scale,
+            keep="1.0" if op.accumulate else "0.0",
+        )
+        return text.splitlines()
+
+    # -- operations with loops -----------------------------------------------------------------
+
+    def _function(self, op: Elementwise | SynapseUpdate) -> str:
+        if isinstance(op, Elementwise):
+            name = self.names.fresh(f"{op.label or op.population}_cells")
+            scope = self.names.child()
+            cells = CellsPrinter(
+                self.program, op, scope, self.names, self._stream,
+                lambda population: self._indices(self.program.sizes[population]),
+            ).code()
+            self._add("elementwise", name, cells_context(cells), owner=plain(op.population))
+            return name
+        name = self.names.fresh(f"{op.label or op.projection}_update")
+        scope = self.names.child()
+        synapses = SynapsesPrinter(self.program, op, scope, self.names, self._indices).code()
+        self._add("synapse_update", name, synapses_context(synapses), owner=plain(op.projection))
+        return name
+
+    def _add(self, template: str, name: str, context: dict[str, object], owner: str) -> None:
+        tiles = self.names.fresh(f"{name}_tiles")
+        context = {**context, "name": name, "owner": owner, "tiles": tiles}
+        self.functions.append(render("numpy", f"{template}.py", **context))
+        self.tiles.append(render("numpy", f"{template}_tiles.py", **context))
+        self.tile_names.append(tiles)
+
+    def _stream(self, path: str) -> str:
+        if path not in self.streams:
+            self.streams[path] = self.names.fresh(f"stream_{path}")
+        return self.streams[path]
+
+    def _indices(self, size: int) -> str:
+        if size not in self.indices:
+            self.indices[size] = self.names.fresh(f"indices_{size}")
+        return self.indices[size]

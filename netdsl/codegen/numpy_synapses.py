@@ -1,0 +1,148 @@
+"""Printing of `SynapseUpdate`: products over the batch by blocks of presynaptic rows, then the
+statements tile by tile while a tile is in cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from netdsl.codegen.comments import spec_line
+from netdsl.codegen.names import Names
+from netdsl.codegen.numpy_cells import live_after
+from netdsl.codegen.numpy_printer import Printer
+from netdsl.codegen.python_scalars import bare
+from netdsl.codegen.registers import Register, Value, assign_registers, render
+from netdsl.codegen.simplify import simplify
+from netdsl.ir.expr import Apply, Const, Expr, Index, Local, loads, span_of
+from netdsl.ir.network import Place
+from netdsl.ir.program import Bind, Product, Program, Store, Sum, SynapseUpdate
+
+
+@dataclass(frozen=True)
+class Term:
+    """A product over the batch: `kind` is "outer", "columns", "rows" or "count"."""
+
+    kind: str
+    name: str  # of the scratch array
+    pre: str = ""
+    post: str = ""
+    pre_buffer: str = ""
+
+
+@dataclass
+class SynapsesCode:
+    """What the template of a synapse update is filled with.
+
+    `terms` are computed per block of presynaptic rows ("outer") or once (sums). `views` are
+    SYNAPSE buffers cut into tiles; `pre_index` says that a tile needs its neurons' indices.
+    """
+
+    prelude: list[str]
+    body: list[str]
+    shape: tuple[int, int]
+    terms: list[Term] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
+    registers: tuple[Register, ...] = ()
+    pre_index: str = ""
+    pre_slice: tuple[int, int] | None = None
+    post_slice: tuple[int, int] | None = None
+
+
+@dataclass
+class SynapsesPrinter:
+    """Prints one `SynapseUpdate`; `neuron_index` names the array 0, 1, ... of a size."""
+
+    program: Program
+    op: SynapseUpdate
+    names: Names
+    buffer: Callable[[str], str]
+    neuron_index: Callable[[int], str]
+
+    def code(self) -> SynapsesCode:
+        """The filled-in pieces."""
+        self.views: list[str] = []
+        self.terms: dict[tuple[str | None, str | None], Term] = {}
+        self.pre_index = ""
+        self.shape = self.program.shapes[self.op.projection]
+        self.printer = Printer(
+            self.program, self.names, self._spell, self.buffer, self._index, Place.SYNAPSE
+        )
+        self._before()
+        for bind in self.op.scalars:
+            self.printer.bind_scalar(bind)
+        for total in self.op.sums:
+            self._sum(total)
+        live = live_after(self.op.statements)
+        for statement, names in zip(self.op.statements, live, strict=True):
+            self._statement(statement, names)
+        registers = assign_registers(self.printer.block)
+        return SynapsesCode(
+            self.printer.prelude,
+            render(self.printer.block),
+            self.shape,
+            list(self.terms.values()),
+            list(dict.fromkeys(self.views)),
+            registers,
+            self.pre_index,
+            self.op.pre_slice,
+            self.op.post_slice,
+        )
+
+    def _before(self) -> None:
+        for store in self.op.before:
+            text = bare(self.printer.scalar_text(simplify(store.value)))
+            self.printer.prelude.append(f"{self.buffer(store.buffer)}[()] = {text}")
+
+    def _spell(self, buffer: str) -> str:
+        name = self.buffer(buffer)
+        self.views.append(name)
+        return name
+
+    def _index(self, node: Index) -> str:
+        if node.side == "post":
+            return self.neuron_index(self.shape[1])
+        self.pre_index = "pre_index"
+        return self.pre_index
+
+    def _sum(self, total: Sum) -> None:
+        """Make a sum readable: at its first use, or now if it reads what the pass changes."""
+        value: Expr = Const(0.0)
+        for product in total.products:
+            name = f"{product.pre}*{product.post}"
+            self._product(name, product)
+            factor = product.coefficient or Const(1.0)
+            value = Apply("add", (value, Apply("mul", (factor, Local(name)))))
+        bind = Bind(total.name, simplify(value))
+        changed = {statement.buffer for statement in self.op.statements
+                   if isinstance(statement, Store)}
+        self.printer.places[total.name] = Place.SYNAPSE
+        if changed & set(loads(value)):
+            self.printer.bind(bind)
+        else:
+            self.printer.deferred[total.name] = lambda: self.printer.value(bind.value)
+
+    def _product(self, name: str, product: Product) -> None:
+        key = (product.pre, product.post)
+        if key not in self.terms:
+            self.terms[key] = self._term(product)
+        term = self.terms[key]
+        self.printer.places[name] = Place.SYNAPSE
+        self.printer.values[name] = Value(Place.SYNAPSE, text=term.name, home=True)
+
+    def _term(self, product: Product) -> Term:
+        number = len(self.terms)
+        pre = self.buffer(product.pre) if product.pre else ""
+        post = self.buffer(product.post) if product.post else ""
+        kind = {(True, True): "outer", (False, True): "columns", (True, False): "rows",
+                (False, False): "count"}[bool(pre), bool(post)]
+        return Term(kind, f"p{number}", pre, post, product.pre or "")
+
+    def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
+        if isinstance(statement, Bind) and statement.name not in live:
+            return
+        span = statement.span or span_of(statement.value)
+        self.printer.block.comment(spec_line(span, self.program.sources))
+        if isinstance(statement, Bind):
+            self.printer.bind(statement)
+        else:
+            self.printer.store(statement.buffer, statement.value, live)

@@ -1,0 +1,121 @@
+"""Which views a loop over tiles unpacks, and how `bind` makes them: contexts of the templates.
+
+A view is a pair: the name inside the loop, and the expression that makes it in `bind`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from netdsl.codegen.numpy_cells import CellsCode
+from netdsl.codegen.numpy_synapses import SynapsesCode, Term
+from netdsl.codegen.registers import Register
+from netdsl.ir.network import Place
+
+View = tuple[str, str]
+_WIDTH = 92
+
+
+def columns(part: tuple[int, int] | None) -> str:
+    """A subscript that selects neurons of a (rows, n) array."""
+    return f"[:, {part[0]}:{part[1]}]" if part else ""
+
+
+def unpack(views: list[View], indent: int) -> str:
+    """The target of a `for` over tuples of views, on as many lines as it takes."""
+    names = [name for name, _ in views]
+    if not names:
+        return "_"
+    line = ", ".join(names) + ("," if len(names) == 1 else "")
+    if len(line) + indent < _WIDTH - 24:
+        return line
+    pad = " " * (indent + 4)
+    body = textwrap.fill(
+        line + ("" if line.endswith(",") else ","), _WIDTH, initial_indent=pad,
+        subsequent_indent=pad, break_long_words=False,
+    )
+    return f"(\n{body}\n{' ' * indent})"
+
+
+def items(views: list[View], indent: int) -> str:
+    """The tuple of views, one view a line."""
+    pad = " " * indent
+    return "".join(f"{pad}{expression},\n" for _, expression in views)
+
+
+def _scratch(register: Register, size: int) -> View:
+    shape = {
+        Place.ROW: "b - a, 1", Place.NEURON: f"{size}",
+        Place.UNIT: f"b - a, {size}", Place.SYNAPSE: f"b - a, {size}",
+    }[register.place]
+    return register.name, f'scratch("{register.name}", {shape})'
+
+
+def cells_context(code: CellsCode) -> dict[str, object]:
+    """What the elementwise templates read."""
+    views: list[View] = [(name, f"{name}[a:b]") for name in code.views]
+    views += [_scratch(register, code.size) for register in code.registers]
+    return {
+        "prelude": code.prelude,
+        "body": code.body or ["pass"],
+        "unpack": unpack(views, 4),
+        "items": items(views, 12),
+        "spans": f"spans(0, rows, {code.size})" if code.tiled else "[(0, rows)]",
+    }
+
+
+def synapses_context(code: SynapsesCode) -> dict[str, object]:
+    """What the synapse update templates read."""
+    m, n = code.shape
+    outer = [term for term in code.terms if term.kind == "outer"]
+    start = code.pre_slice[0] if code.pre_slice else 0
+    outer_views: list[View] = []
+    for term in outer:
+        rows = f"{start} + i:{start} + j" if start else "i:j"
+        outer_views.append((f"pre{term.name[1:]}", f"{term.pre}[:, {rows}].T"))
+        outer_views.append((f"block{term.name[1:]}", f'scratch("{term.name}", j - i, {n})'))
+    views: list[View] = [(name, f"{name}[a:b]") for name in code.views]
+    if code.pre_index:
+        views.append((code.pre_index, f"np.arange(a, b, dtype=scratch.dtype)[:, None]"))
+    views += [view for term in code.terms for view in _term_view(term, m, n)]
+    views += [_scratch(register, n) for register in code.registers]
+    return {
+        "prelude": code.prelude,
+        "body": code.body or ["pass"],
+        "totals": [line for term in code.terms for line in _total(term, code)],
+        "products": [_product(term, code) for term in outer],
+        "outer_unpack": unpack(outer_views, 4),
+        "outer_items": items(outer_views, 16),
+        "unpack": unpack(views, 8 if outer else 4),
+        "items": items(views, 20 if outer else 12),
+        "m": m,
+        "n": n,
+    }
+
+
+def _term_view(term: Term, m: int, n: int) -> list[View]:
+    if term.kind == "outer":
+        return [(term.name, f'scratch("{term.name}", j - i, {n})[a - i:b - i]')]
+    if term.kind == "columns":
+        return [(term.name, f'scratch("{term.name}", {n})')]
+    if term.kind == "rows":
+        return [(term.name, f'scratch("{term.name}", {m})[a:b, None]')]
+    return []
+
+
+def _total(term: Term, code: SynapsesCode) -> list[str]:
+    """Sums over rows that do not depend on the tile."""
+    m, n = code.shape
+    if term.kind == "columns":
+        source = term.post + columns(code.post_slice)
+        return [f'np.add.reduce({source}, axis=0, out=scratch("{term.name}", {n}))']
+    if term.kind == "rows":
+        source = term.pre + columns(code.pre_slice)
+        return [f'np.add.reduce({source}, axis=0, out=scratch("{term.name}", {m}))']
+    return [f"{term.name} = float(rows)"] if term.kind == "count" else []
+
+
+def _product(term: Term, code: SynapsesCode) -> str:
+    number = term.name[1:]
+    post = term.post + columns(code.post_slice)
+    return f"np.matmul(pre{number}, {post}, out=block{number})"

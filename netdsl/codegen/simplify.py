@@ -1,0 +1,139 @@
+"""Constant folding and exact identities of expressions, before they are printed.
+
+Only rewrites that keep every bit of the result (up to the sign of a zero) are made; nothing is
+reassociated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, children, rebuild
+
+
+def _pow(a: float, b: float) -> float:
+    value = a**b
+    if isinstance(value, complex):
+        raise ValueError("a negative number to a fractional power")
+    return value
+
+
+_FOLD: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "floordiv": lambda a, b: float(math.floor(a / b)),
+    "mod": lambda a, b: a - b * math.floor(a / b),
+    "pow": _pow,
+    "neg": lambda a: -a,
+    "lt": lambda a, b: float(a < b),
+    "le": lambda a, b: float(a <= b),
+    "gt": lambda a, b: float(a > b),
+    "ge": lambda a, b: float(a >= b),
+    "eq": lambda a, b: float(a == b),
+    "ne": lambda a, b: float(a != b),
+    "and": lambda a, b: float(bool(a) and bool(b)),
+    "or": lambda a, b: float(bool(a) or bool(b)),
+    "not": lambda a: float(not a),
+    "select": lambda c, a, b: a if c else b,
+    "min": min,
+    "max": max,
+    "clip": lambda x, low, high: min(max(x, low), high),
+    "abs": abs,
+    "sign": lambda a: float((a > 0) - (a < 0)),
+    "floor": lambda a: float(math.floor(a)),
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "relu": lambda a: max(a, 0.0),
+}
+
+
+def number(expr: Expr) -> float | None:
+    """The value of a constant, else None."""
+    return float(expr.value) if isinstance(expr, Const) else None
+
+
+def simplify(expr: Expr) -> Expr:
+    """An equal expression with constants folded and neutral operands dropped."""
+    parts = tuple(simplify(child) for child in children(expr))
+    if isinstance(expr, Reduce) or not parts:
+        return rebuild(expr, parts) if parts else expr
+    assert isinstance(expr, Apply)
+    values = [number(part) for part in parts]
+    if all(value is not None for value in values) and expr.function in _FOLD:
+        try:
+            folded = float(_FOLD[expr.function](*values))
+        except (ArithmeticError, ValueError):
+            return rebuild(expr, parts)
+        if math.isfinite(folded):
+            return Const(folded, expr.span)
+    return _identity(Apply(expr.function, parts, expr.span), values)
+
+
+def _identity(expr: Apply, values: list[float | None]) -> Expr:
+    rule = _IDENTITIES.get(expr.function)
+    return expr if rule is None else rule(expr, expr.args, values)
+
+
+def _negated(expr: Expr) -> Expr | None:
+    return expr.args[0] if isinstance(expr, Apply) and expr.function == "neg" else None
+
+
+def _add(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    if values[0] == 0:
+        return args[1]
+    if values[1] == 0:
+        return args[0]
+    for first, second in (args, args[::-1]):
+        inner = _negated(second)
+        if inner is not None:
+            return Apply("sub", (first, inner), expr.span)
+    return expr
+
+
+def _sub(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    if values[1] == 0:
+        return args[0]
+    if values[0] == 0:
+        return Apply("neg", (args[1],), expr.span)
+    inner = _negated(args[1])
+    return expr if inner is None else Apply("add", (args[0], inner), expr.span)
+
+
+def _mul(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    for value, other in ((values[0], args[1]), (values[1], args[0])):
+        if value == 1:
+            return other
+        if value == -1:
+            return Apply("neg", (other,), expr.span)
+    return expr
+
+
+def _div(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    return args[0] if values[1] == 1 else expr
+
+
+def _pow_identity(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    return args[0] if values[1] == 1 else expr
+
+
+def _neg(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    return _negated(args[0]) or expr
+
+
+def _select(expr: Apply, args: tuple[Expr, ...], values: list[float | None]) -> Expr:
+    return expr if values[0] is None else args[1] if values[0] else args[2]
+
+
+_IDENTITIES: dict[str, Callable[[Apply, tuple[Expr, ...], list[float | None]], Expr]] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "pow": _pow_identity,
+    "neg": _neg,
+    "select": _select,
+}

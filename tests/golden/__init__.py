@@ -1,0 +1,1 @@
+"""Golden traces: recordings of published implementations, replayed on the shipped specifications."""

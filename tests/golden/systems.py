@@ -1,0 +1,54 @@
+"""The systems that golden files exist of, and reading such a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.golden import coding, csdp, settling, sweeping
+from tests.golden.case import Array, Case, GoldenError
+
+Adapter = Callable[[Mapping[str, Array], dict[str, Any], float], Case]
+
+# Name -> (adapter, what `hyper` of such a file says).
+SYSTEMS: dict[str, tuple[Adapter, dict[str, Any]]] = {
+    "csdp": (csdp.case, {"algo_type": "supervised"}),
+    "csdp_unsupervised": (csdp.case, {"algo_type": "unsupervised"}),
+    "corinfomax": (settling.corinfomax, {"algorithm": "corinfomax"}),
+    "corinfomax_sparse": (settling.corinfomax, {"algorithm": "corinfomax_sparse"}),
+    "ep": (settling.energy, {"algorithm": "ep"}),
+    "csm": (settling.energy, {"algorithm": "csm"}),
+    "pc": (coding.clamped, {"algorithm": "pc"}),
+    "pc_nudge": (coding.nudged, {"algorithm": "pc_nudge"}),
+    "bp_mse": (sweeping.case, {"algorithm": "bp", "loss": "mse"}),
+    "bp_ce": (sweeping.case, {"algorithm": "bp", "loss": "ce"}),
+    "fa": (sweeping.case, {"algorithm": "fa"}),
+}
+RELATIVE = {"float64": 1e-12, "float32": 1e-5}
+
+
+def open_case(system: str, path: Path, dtype: str = "float64") -> Case:
+    """The replay that a golden file asks for.
+
+    Raises GoldenError when the file cannot be read, has another layout or is of another system.
+    """
+    adapter, marks = SYSTEMS[system]
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            file = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError) as fault:
+        raise GoldenError(f"cannot read {path}: {fault}") from None
+    if "hyper" not in file:
+        raise GoldenError(f"{path} has no `hyper`: it is not a golden file")
+    hyper = json.loads(str(file["hyper"]))
+    for key, value in marks.items():
+        if hyper.get(key) != value:
+            raise GoldenError(f"{path} has {key} = {hyper.get(key)!r}; {system} needs {value!r}")
+    try:
+        return adapter(file, hyper, RELATIVE[dtype])
+    except KeyError as missing:
+        raise GoldenError(f"{path} has no {missing}, which files of {system} have") from None

@@ -175,6 +175,8 @@ class Interpreter:
                 self.place.loops = 0
             self.hooks.start_epoch(epoch, batches)
             self.block(step.body)
+            # What is saved at the end of an epoch continues with the next one.
+            self.place.position[-1] = epoch + 1
             self.hooks.end_epoch(self)
         self.place.position.pop()
 

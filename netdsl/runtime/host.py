@@ -6,7 +6,7 @@ sample (R, 1), one per neuron (1, n), both (R, n); a projection's variable is (p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ Read = Callable[[str], Matrix]
 Closure = Callable[[Read], Matrix]
 PlaceOf = Callable[[str], Place]
 
-Axes = Callable[[str], tuple[tuple[str, int], ...]]
+PHASE = "phase:"
 
 
 class HostError(Exception):
@@ -47,11 +47,15 @@ def key_of(ref: Ref) -> str:
     return ref.path + ref.time if ref.time.startswith("@") else ref.path
 
 
-def phase_key(expr: Reduce) -> str | None:
-    """Name of the accumulator of `count(out.s over run)`; None when it is no reduction of steps."""
-    if expr.axis.startswith("phase:") and isinstance(expr.body, Ref):
-        return f"{expr.body.path}@{expr.kind}:{expr.axis[6:]}"
-    return None
+Accumulator = Callable[[Reduce], str]
+
+
+def plain_accumulator(expr: Reduce) -> str:
+    """Name of the buffer that holds `count(out.s over run)` of a single variable."""
+    body = expr.body
+    if not isinstance(body, Ref):
+        raise HostError("only a variable can be reduced over steps here", span_of(expr))
+    return f"{body.path}@{expr.kind}:{expr.axis.removeprefix(PHASE)}"
 
 
 def as_matrix(value: Any, place: Place) -> Matrix:
@@ -73,9 +77,9 @@ class HostCompiler:
     has no meaning on the host.
     """
 
-    def __init__(self, place_of: PlaceOf, constants: Mapping[str, float] | None = None) -> None:
+    def __init__(self, place_of: PlaceOf, accumulator: Accumulator = plain_accumulator) -> None:
         self._place_of = place_of
-        self._constants = constants or {}
+        self._accumulator = accumulator
         self._reads: dict[str, None] = {}
         self._witness: list[Closure] = []
 
@@ -105,7 +109,7 @@ class HostCompiler:
                 self._find_witness(arg)
         elif isinstance(expr, Reduce) and expr.axis == "batch":
             self._find_witness(expr.body)
-        elif isinstance(expr, Reduce) and phase_key(expr) is not None:
+        elif isinstance(expr, Reduce) and expr.axis.startswith(PHASE):
             self._witness.append(self._phase(expr)[0])
 
     def _node(self, expr: Expr) -> tuple[Closure, Place]:
@@ -125,9 +129,6 @@ class HostCompiler:
 
     def _leaf(self, expr: Ref | Load) -> tuple[Closure, Place]:
         key = key_of(expr) if isinstance(expr, Ref) else expr.buffer
-        if key in self._constants:
-            value = np.full((1, 1), self._constants[key])
-            return (lambda read: value), Place.GLOBAL
         place = self._place_of(key)
         self._reads[key] = None
         return (lambda read: read(key)), place
@@ -153,17 +154,12 @@ class HostCompiler:
         return (lambda read: function(*(call(read) for call in calls))), place
 
     def _phase(self, expr: Reduce) -> tuple[Closure, Place]:
-        key = phase_key(expr)
-        if key is None:
-            raise HostError(
-                "only a variable can be reduced over the steps of a phase", span_of(expr)
-            )
-        assert isinstance(expr.body, Ref)
+        key = self._accumulator(expr)
         self._reads[key] = None
-        return (lambda read: read(key)), self._place_of(expr.body.path)
+        return (lambda read: read(key)), self._place_of(key)
 
     def _reduce(self, expr: Reduce) -> tuple[Closure, Place]:
-        if expr.axis.startswith("phase:"):
+        if expr.axis.startswith(PHASE):
             return self._phase(expr)
         batch = expr.axis == "batch"
         body, place = self._node(expr.body) if batch else self._scope(expr.body)

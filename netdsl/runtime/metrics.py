@@ -13,7 +13,7 @@ from netdsl.ir.network import Place
 from netdsl.ir.protocol import Choose, Each, Metric, Protocol, Repeat, RunPhase, Step
 from netdsl.runtime.datasets import fault_at
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.host import REDUCTIONS, Compiled, HostCompiler, HostError, Matrix, Read
+from netdsl.runtime.host import REDUCTIONS, Compiled, HostError, Matrix, Read
 from netdsl.runtime.session import Session
 
 _PART = "metric.part"
@@ -38,7 +38,7 @@ class MetricSum:
             raise fault_at(error, fault.span or metric.span) from None
 
     def _prepare(self, expr: Expr) -> None:
-        compiler = HostCompiler(self._place_of)
+        compiler = self._session.compiler(self._place_of)
         if self.metric.per_batch:
             self._rest = compiler.compile(expr)
             return
@@ -46,7 +46,7 @@ class MetricSum:
         def visit(node: Expr) -> Expr | None:
             if not (isinstance(node, Reduce) and node.axis == "batch"):
                 return None
-            self._parts.append((node, HostCompiler(self._place_of).compile(node.body)))
+            self._parts.append((node, self._session.compiler(self._place_of).compile(node.body)))
             self._kept.append([])
             return Ref(f"{_PART}{len(self._parts) - 1}")
 

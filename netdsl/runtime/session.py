@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
-from netdsl.ir.expr import Const, Expr
+from netdsl.ir.expr import Const, Expr, Reduce
 from netdsl.ir.network import Kind, Network, Place
 from netdsl.ir.program import Buffer, Program
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.host import Closure, HostCompiler, Matrix, Read, as_matrix
+from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix
 from netdsl.runtime.random import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -107,10 +107,19 @@ class Session:
             return variable.place
         raise RunFault("E0899", f"internal error: `{key}` is not known at run time")
 
+    def compiler(self, place_of: PlaceOf | None = None) -> HostCompiler:
+        """A compiler of expressions over this session's variables."""
+        from netdsl.passes.readout import accumulator_name
+
+        def accumulator(node: Reduce) -> str:
+            return accumulator_name(self.network, node)
+
+        return HostCompiler(place_of or self.place_of, accumulator)
+
     def compile(self, expr: Expr) -> Closure:
         """The closure of an expression over this session's variables."""
         if expr not in self._closures:
-            self._closures[expr] = HostCompiler(self.place_of).compile(expr).call
+            self._closures[expr] = self.compiler().compile(expr).call
         return self._closures[expr]
 
     def evaluate(self, expr: Expr) -> float:

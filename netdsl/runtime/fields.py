@@ -1,0 +1,99 @@
+"""Do the data fit the network: widths of fields, numbers of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Label, Span
+from netdsl.ir.expr import Apply, Expr, Index, Ref, walk
+from netdsl.ir.network import Network, Place
+from netdsl.ir.protocol import Clamp, SetState, SplitRef
+from netdsl.runtime.datasets import Opened
+
+if TYPE_CHECKING:
+    from netdsl.api import Model
+
+_LABELS = ("sample.label", "sample.shown_label")
+_MADE = frozenset({"positive", "shown_label", "newest"})
+
+
+def check_fields(model: Model, refs: tuple[SplitRef, ...]) -> None:
+    """Open every split and compare it with the network.
+
+    Raises DiagnosticError: E0711 for a field the data lack, E0745 for a width, E0746 for more
+    classes than the units that stand for them, and what opening raises.
+    """
+    for ref in refs:
+        opened = model.datasets.open(ref)
+        _check_widths(model, opened)
+        _check_classes(model.network, opened)
+
+
+def _check_widths(model: Model, opened: Opened) -> None:
+    for name, buffer in model.program.buffers.items():
+        if buffer.role != "sample":
+            continue
+        field = name.removeprefix("sample.").split("@", 1)[0]
+        if field in _MADE:
+            continue
+        array = opened.split.fields.get(field)
+        if array is None:
+            have = ", ".join(sorted(opened.split.fields))
+            help = f"its fields are: {have}"
+            raise _error(opened, "E0711", f"the data have no field `{field}`", help, buffer.span)
+        width = array[0].size
+        size = model.program.sizes[buffer.owner] if buffer.place is Place.UNIT else 1
+        if width != size:
+            shape = " x ".join(str(n) for n in opened.split.shapes.get(field, (width,)))
+            message = (
+                f"`sample.{field}` has {width} values ({shape}), "
+                f"but `{buffer.owner}` has {size} unit{'s' if size != 1 else ''}"
+            )
+            if buffer.place is not Place.UNIT:
+                message = f"`sample.{field}` has {width} values ({shape}), one is expected"
+            help = "change the population's size (--set), or give other data (--data)"
+            raise _error(opened, "E0745", message, help, buffer.span)
+
+
+def _check_classes(network: Network, opened: Opened) -> None:
+    classes = opened.split.classes
+    if classes is None:
+        return
+    for step, owner in _onehots(network):
+        size = network.populations[owner].size
+        if classes > size:
+            message = (
+                f"the data have {classes} classes, but `{owner}`, which stands for the label,"
+                f" has {size} units"
+            )
+            help = f"make `{owner}` a population of {classes}"
+            raise _error(opened, "E0746", message, help, step.span)
+
+
+def _onehots(network: Network) -> Iterator[tuple[Clamp | SetState, str]]:
+    """Assignments of `onehot(sample.label)`, and the population assigned."""
+    from netdsl.api import _steps
+
+    for step in _steps(network):
+        if isinstance(step, Clamp | SetState) and any(map(_is_onehot, walk(step.value))):
+            owner = step.target.rpartition(".")[0]
+            if owner in network.populations:
+                yield step, owner
+
+
+def _is_onehot(node: Expr) -> bool:
+    if not (isinstance(node, Apply) and node.function == "eq"):
+        return False
+    paths = [arg.path for arg in node.args if isinstance(arg, Ref)]
+    return any(isinstance(arg, Index) for arg in node.args) and any(p in _LABELS for p in paths)
+
+
+def _error(
+    opened: Opened, code: str, message: str, help: str, span: Span | None
+) -> DiagnosticError:
+    data = opened.data.span or NO_SPAN
+    labels = (Label(data, f"these data, split `{opened.name}`"),)
+    primary = span or data
+    shown = labels if primary is not data and data is not NO_SPAN else ()
+    return DiagnosticError(Diagnostic(code, message, primary, shown, help=help))

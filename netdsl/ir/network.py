@@ -316,9 +316,9 @@ class Network:
         return table
 
     @cached_property
-    def graph(self) -> nx.MultiDiGraph:
+    def graph(self) -> nx.MultiDiGraph[str]:
         """Populations as nodes, projections as edges (key = projection name)."""
-        graph: nx.MultiDiGraph = nx.MultiDiGraph(name=self.name)
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
         for population in self.populations.values():
             graph.add_node(population.name, kind="population", size=population.size)
         for projection in self.projections.values():

@@ -282,7 +282,8 @@ class Interpreter:
         self.session.reset(step.targets)
 
     def clamp(self, step: Clamp) -> None:
-        """Clamps are part of the routines of the phases in their scope."""
+        """`clamp P.x = e`: stored now; the phases in its scope store it again."""
+        self.session.executor.call(step.site)
 
     def set_state(self, step: SetState) -> None:
         """`set P.x := e`."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.program import Buffer, Program
+from netdsl.runtime import connectivity
 from netdsl.runtime.host import FUNCTIONS, HostError
 from netdsl.runtime.random import PhiloxStream
 
@@ -64,6 +65,8 @@ class _Initial:
         self._open.add(name)
         shape = shape_of(buffer, self._program, 0)
         self._done[name] = self._make(buffer, shape)
+        if buffer.role == "weight" and f"{buffer.owner}.mask" in self._program.buffers:
+            self._done[name] = self._done[name] * self._value(f"{buffer.owner}.mask")
         self._open.discard(name)
         return self._done[name]
 
@@ -79,6 +82,9 @@ class _Initial:
     def _draw(self, draw: Draw, shape: tuple[int, ...]) -> Array:
         args = [self._expr(arg, shape) for arg in draw.args]
         stream = PhiloxStream(self._seed, draw.stream)
+        if draw.distribution.startswith(connectivity.PREFIX):
+            kind = draw.distribution.removeprefix(connectivity.PREFIX)
+            return connectivity.mask(kind, (shape[0], shape[1]), args, stream)
         flat = shape or (1,)
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
         value = value.reshape(shape)

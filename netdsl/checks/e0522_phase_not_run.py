@@ -1,0 +1,114 @@
+"""E0522: a value at the end of a phase is read where that phase has not run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
+from netdsl.diagnostics.span import Span
+from netdsl.ir import protocol as proto
+from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
+from netdsl.ir.network import Network, Rule
+from netdsl.locality.flow import steps_of
+from netdsl.locality.phases import phase_name
+from netdsl.locality.rules import sections
+
+
+def check(network: Network) -> Iterator[Diagnostic]:
+    """Phases that exist nowhere, and rules that are applied before a phase that they read."""
+    names = {
+        step.name
+        for protocol in network.protocols.values()
+        for step in steps_of(protocol.body)
+        if isinstance(step, proto.RunPhase)
+    }
+    for expr in _expressions(network):
+        for name, span in _phases(expr):
+            if name not in names:
+                yield _missing(name, span, names)
+    for protocol in network.protocols.values():
+        yield from _walk(network, protocol.body, frozenset(), names)[1]
+
+
+def _missing(name: str, span: Span | None, names: set[str]) -> Diagnostic:
+    known = ", ".join(f"`{known}`" for known in sorted(names)) or "none"
+    message = f"no protocol runs a phase `{name}`"
+    return Diagnostic("E0522", message, span or NO_SPAN, help=f"phases that run: {known}")
+
+
+def _expressions(network: Network) -> Iterator[Expr]:
+    for projection in network.projections.values():
+        if projection.rule is not None:
+            yield from (expr for _, expr in sections(projection.rule))
+    for readout in network.readouts.values():
+        yield readout.value
+    for metric in network.metrics.values():
+        yield metric.value
+
+
+def _phases(expr: Expr) -> Iterator[tuple[str, Span | None]]:
+    for node in walk(expr):
+        if isinstance(node, Ref):
+            name = phase_name(node)
+            if name is not None:
+                yield name, node.span
+        elif isinstance(node, Reduce) and node.axis.startswith("phase:"):
+            yield node.axis.removeprefix("phase:"), span_of(node)
+
+
+def _walk(
+    network: Network, body: Iterable[proto.Step], ran: frozenset[str], names: set[str]
+) -> tuple[frozenset[str], list[Diagnostic]]:
+    """Phases that have run since the last reset at the end of `body`, and findings in it."""
+    found: list[Diagnostic] = []
+    for step in body:
+        if isinstance(step, proto.Reset) and not step.targets:
+            ran = frozenset()
+        elif isinstance(step, proto.RunPhase):
+            for name in sorted(step.learning):
+                found += _applied(network, name, "step", step.span, ran, names)
+            ran |= {step.name}
+        elif isinstance(step, proto.Update):
+            for name in step.projections:
+                found += _applied(network, name, "update", step.span, ran, names)
+        elif isinstance(step, proto.Each | proto.Repeat):
+            ran, inner = _walk(network, step.body, ran, names)
+            found += inner
+        elif isinstance(step, proto.Choose):
+            first, inner = _walk(network, step.then, ran, names)
+            second, other = _walk(network, step.otherwise, ran, names)
+            ran, found = first & second, [*found, *inner, *other]
+    return ran, found
+
+
+def _applied(
+    network: Network,
+    projection: str,
+    clock: str,
+    at: Span | None,
+    ran: frozenset[str],
+    names: set[str],
+) -> Iterator[Diagnostic]:
+    edge = network.projections.get(projection)
+    rule = edge.rule if edge is not None else None
+    if rule is None or rule.clock != clock:
+        return
+    for ref, name in _reads(rule):
+        if name in names and name not in ran:
+            labels = (Label(at, f"`{projection}` learns here"),) if at is not None else ()
+            yield Diagnostic(
+                "E0522",
+                f"rule `{rule.name}` reads phase `{name}`, which has not run since the last reset "
+                f"where `{projection}` learns",
+                ref.span or at or NO_SPAN,
+                labels,
+                f"run `phase {name} …` before it, in the same block",
+            )
+
+
+def _reads(rule: Rule) -> Iterator[tuple[Ref, str]]:
+    for _, expr in sections(rule):
+        for ref in refs(expr):
+            name = phase_name(ref)
+            if name is not None:
+                yield ref, name

@@ -1,0 +1,83 @@
+"""L0601, L0602, L0603: parts that nothing uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netdsl.diagnostics import NO_SPAN, Diagnostic
+from netdsl.ir import protocol as proto
+from netdsl.ir.expr import Expr, refs
+from netdsl.ir.network import Kind, Network, Variable
+from netdsl.locality.flow import FlowGraph, steps_of
+from netdsl.locality.rules import sections
+
+WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)
+
+
+def check(network: Network) -> Iterator[Diagnostic]:
+    """Unconnected populations, inputs that nothing feeds, variables that nothing reads."""
+    read = set(_read_paths(network))
+    fed = set(_fed_paths(network))
+    outside = fed | {ref.path for expr in _other_expressions(network) for ref in refs(expr)}
+    outside |= {recorder.variable for recorder in network.recorders}
+    connected = {end for p in network.projections.values() for end in (p.pre, p.post)}
+    for population in network.populations.values():
+        if population.name not in connected and not outside & population.variables.keys():
+            message = f"no projection, clamp or readout touches population `{population.name}`"
+            yield Diagnostic("L0601", message, population.span or NO_SPAN, severity="lint")
+            continue
+        for variable in population.variables.values():
+            if variable.kind is Kind.INPUT and variable.path not in fed and variable.path in read:
+                message = f"nothing feeds `{variable.path}`: it is always 0"
+                yield Diagnostic("L0602", message, population.span or NO_SPAN, severity="lint")
+    yield from _unread(network, read)
+
+
+def _unread(network: Network, read: set[str]) -> Iterator[Diagnostic]:
+    # A cell's variable counts as read if any population of that cell has it read.
+    cells: dict[tuple[str, str], list[Variable]] = {}
+    for population in network.populations.values():
+        for variable in population.variables.values():
+            if (
+                variable.kind in WATCHED
+                and not variable.exposed
+                and _written_here(network, variable)
+            ):
+                cells.setdefault((population.cell, variable.name), []).append(variable)
+    for (cell, name), variables in cells.items():
+        if not any(variable.path in read for variable in variables):
+            message = f"`{name}` of `{cell}` is never read"
+            yield Diagnostic("L0603", message, variables[0].span or NO_SPAN, severity="lint")
+
+
+def _written_here(network: Network, variable: Variable) -> bool:
+    return variable.span is None or variable.span.source == network.source
+
+
+def _read_paths(network: Network) -> Iterator[str]:
+    for flow in FlowGraph(network).flows:
+        yield from (ref.path for ref in flow.sources if ref.path != flow.target)
+    for expr in _other_expressions(network):
+        yield from (ref.path for ref in refs(expr))
+    yield from (recorder.variable for recorder in network.recorders)
+
+
+def _other_expressions(network: Network) -> Iterator[Expr]:
+    for projection in network.projections.values():
+        if projection.rule is not None:
+            yield from (expr for _, expr in sections(projection.rule))
+    for readout in network.readouts.values():
+        yield readout.value
+    for metric in network.metrics.values():
+        yield metric.value
+    for loss in network.losses.values():
+        yield loss.value
+
+
+def _fed_paths(network: Network) -> Iterator[str]:
+    for projection in network.projections.values():
+        yield from (deliver.input for deliver in projection.delivers)
+    for protocol in network.protocols.values():
+        for step in steps_of(protocol.body):
+            if isinstance(step, proto.Clamp | proto.SetState):
+                yield step.target

@@ -1,0 +1,53 @@
+"""Runs every check over a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from netdsl.checks import (
+    e0421_exact,
+    e0422_conditionally_linear,
+    e0423_stability,
+    e0521_zero_delay_cycle,
+    e0522_phase_not_run,
+    e0523_learning_in_evaluate,
+    e0524_nothing_to_learn,
+    e0525_clamped_input,
+    e0621_one_to_one,
+    e0622_transpose,
+    e0623_self_connections,
+    e0624_fixed_number,
+    e0625_bound_order,
+    l0501_never_learns,
+    l0601_unused_parts,
+)
+from netdsl.diagnostics import Diagnostic, DiagnosticBag
+from netdsl.ir.network import Network
+
+Check = Callable[[Network], Iterable[Diagnostic]]
+
+CHECKS: tuple[Check, ...] = (
+    e0421_exact.check,
+    e0422_conditionally_linear.check,
+    e0423_stability.check,
+    e0521_zero_delay_cycle.check,
+    e0522_phase_not_run.check,
+    e0523_learning_in_evaluate.check,
+    e0524_nothing_to_learn.check,
+    e0525_clamped_input.check,
+    e0621_one_to_one.check,
+    e0622_transpose.check,
+    e0623_self_connections.check,
+    e0624_fixed_number.check,
+    e0625_bound_order.check,
+    l0501_never_learns.check,
+    l0601_unused_parts.check,
+)
+
+
+def run(network: Network) -> tuple[Diagnostic, ...]:
+    """All findings of all checks, in the order of their places; each is reported once."""
+    bag = DiagnosticBag()
+    for check in CHECKS:
+        bag.extend(check(network))
+    return bag.sorted()

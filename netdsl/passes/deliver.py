@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import Expr, Index, Load, Ref
-from netdsl.ir.network import Deliver, Kind, Place, Projection, Type
+from netdsl.ir.expr import Const, Expr, Index, Load, Ref, transform
+from netdsl.ir.network import Deliver, Place, Projection, Type
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError, add
 from netdsl.passes.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
-from netdsl.passes.resolve import Resolver, variable_buffer
+from netdsl.passes.resolve import variable_buffer
+from netdsl.passes.simplify import simplify
 
 ResolvePre = Callable[[Projection, Expr], tuple[list[Op], Expr]]
 ResolvePost = Callable[[Projection, Expr], tuple[list[Op], Expr]]
@@ -50,8 +51,6 @@ def terms_of(context: Context, projection: Projection, deliver: Deliver) -> tupl
 
 def synapse_resolver(context: Context, projection: Projection) -> Callable[[Expr], Expr]:
     """Resolve reads at the synapse itself (weights, per-synapse parameters, `self`)."""
-    from netdsl.ir.expr import transform
-    from netdsl.passes.simplify import simplify
 
     def visit(node: Expr) -> Expr | None:
         if isinstance(node, Ref):
@@ -102,8 +101,6 @@ class Delivery:
     def _store(
         self, projection: Projection, target: str, value: Expr | None, started: bool
     ) -> None:
-        from netdsl.ir.expr import Const
-
         value = Const(1.0) if value is None else value
         total = add(Load(target), value) if started else value
         self.ops.append(
@@ -208,13 +205,3 @@ class Delivery:
             )
         )
         return name
-
-
-def plain_resolver(context: Context, population: str) -> Resolver:
-    """A resolver for present values of a population."""
-    return Resolver(context, population)
-
-
-def is_input(context: Context, path: str) -> bool:
-    """Is a variable an input?"""
-    return context.kind(path) is Kind.INPUT

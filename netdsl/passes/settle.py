@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from netdsl.ir.expr import Expr, Load
+from netdsl.ir.expr import ARRIVAL, NOW, SETTLED, Expr, Ref, transform
 from netdsl.ir.network import Deliver, Kind, Place, Projection, Variable
 from netdsl.ir.program import Copy, Elementwise, Fill, Op, Store
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import Delivery
-from netdsl.passes.resolve import Resolver, phase_buffer, retime, variable_buffer
+from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 
 
 def contributions(context: Context, path: str) -> tuple[tuple[Projection, Deliver], ...]:
@@ -117,7 +117,6 @@ class Settle:
 
 def retime_all(expr: Expr) -> Expr:
     """Arrival and settled reads become present ones: delays are ignored."""
-    from netdsl.ir.expr import ARRIVAL, NOW, SETTLED, Ref, transform
 
     def visit(node: Expr) -> Expr | None:
         if isinstance(node, Ref) and node.time in (ARRIVAL, SETTLED):
@@ -125,11 +124,3 @@ def retime_all(expr: Expr) -> Expr:
         return None
 
     return transform(expr, visit)
-
-
-def load(buffer: str) -> Load:
-    """Read a buffer."""
-    return Load(buffer)
-
-
-__all__ = ["Settle", "contributions", "retime", "retime_all"]

@@ -1,5 +1,6 @@
 """Spans, diagnostics, the catalogue of codes and how they are shown."""
 
+from netdsl.diagnostics.catalogue import Entry, catalogue, explain
 from netdsl.diagnostics.diagnostic import (
     Diagnostic,
     DiagnosticBag,
@@ -17,10 +18,13 @@ __all__ = [
     "Diagnostic",
     "DiagnosticBag",
     "DiagnosticError",
+    "Entry",
     "Label",
     "Severity",
     "Span",
+    "catalogue",
     "did_you_mean",
+    "explain",
     "render",
     "render_all",
     "suggest",

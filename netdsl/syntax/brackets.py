@@ -44,9 +44,10 @@ def balance(tokens: list[Token], source: str) -> Balanced:
 class _Balancer:
     """One walk over the tokens with a stack of open brackets.
 
-    The first walk matches brackets by kind. If a brace stays open at the end, a second walk also
-    looks at the layout: a declaration at the margin, or a `}` standing under the line that opened
-    an outer block, shows which block was meant to end before it.
+    The first walk matches brackets by kind. If a brace stays open at the end, or a declaration at
+    the margin stands inside a block, a second walk also looks at the layout: such a declaration,
+    or a `}` standing under the line that opened an outer block, shows which block was meant to
+    end before it.
     """
 
     def __init__(self, tokens: list[Token], source: str) -> None:
@@ -58,10 +59,13 @@ class _Balancer:
         self.inserted: dict[int, list[Token]] = {}  # before which index
 
     def run(self, by_layout: bool) -> bool:
-        """Walk; False when a brace is left open (and `by_layout` was not asked for)."""
+        """Walk; False when the layout has to be consulted (and `by_layout` was not asked for)."""
         for index, token in enumerate(self.tokens):
-            if by_layout and self.starts_line(index):
-                self.use_layout(index)
+            if self.starts_line(index):
+                if by_layout:
+                    self.use_layout(index)
+                elif self.declares(index) and self.inside_block():
+                    return False
             if token.type in OPENERS:
                 self.stack.append(index)
                 if len(self.stack) == MAX_DEPTH:
@@ -102,7 +106,8 @@ class _Balancer:
         place = self.tokens[at - 1]
         self.inserted.setdefault(at, []).append(_virtual(close, place))
         labels: tuple[Label, ...] = ()
-        if before < len(self.tokens):
+        near = token.type == "LBRACE" or at == before
+        if before < len(self.tokens) and near:
             labels = (Label(span_of(self.tokens[before], self.source), "expected before this"),)
         message = f"this `{token}` is never closed"
         fix = f"add `{_TEXT[close]}`"
@@ -120,15 +125,30 @@ class _Balancer:
         if token.type == "RBRACE":
             levels = [i for i, at in enumerate(self.stack) if self.indent(at) == token.column]
             keep = levels[-1] + 1 if levels else len(self.stack)
-        elif token.column == 1 and token in _TOP_LEVEL:
-            keep = 0
-            while keep < len(self.stack) and self.first_word(self.stack[keep]) in ("when", "}"):
-                keep += 1
+        elif self.declares(index):
+            keep = self.conditions()
         else:
             return
         for opener in reversed(self.stack[keep:]):
             self.missing(opener, index)
         del self.stack[keep:]
+
+    def declares(self, index: int) -> bool:
+        """Whether a declaration begins at the margin here."""
+        token = self.tokens[index]
+        follower = self.tokens[index + 1] if index + 1 < len(self.tokens) else ""
+        return token.column == 1 and token in _TOP_LEVEL and follower != "state"
+
+    def conditions(self) -> int:
+        """How many of the open brackets, from the outermost, are blocks of a top-level `when`."""
+        count = 0
+        while count < len(self.stack) and self.first_word(self.stack[count]) in ("when", "}"):
+            count += 1
+        return count
+
+    def inside_block(self) -> bool:
+        inner = self.stack[self.conditions() :]
+        return any(self.tokens[i].type == "LBRACE" for i in inner)
 
     def starts_line(self, index: int) -> bool:
         return index == 0 or self.tokens[index - 1].line != self.tokens[index].line

@@ -33,7 +33,9 @@ def parse(text: str, source: str = "<text>") -> ParseResult:
     """Parse a text; never raises for a mistake in it."""
     lexed = lex(text, source)
     balanced = balance(lexed.tokens, source)
-    bag = DiagnosticBag([*lexed.diagnostics, *balanced.diagnostics])
+    bag = DiagnosticBag(lexed.diagnostics)
+    if not any(d.code == "E0005" for d in bag):  # an open text hides the brackets after it
+        bag.extend(balanced.diagnostics)
     if any(d.code == "E0010" for d in bag):
         return ParseResult(ast.Spec(), bag.sorted(), tuple(lexed.comments))
     mute = {d.primary.line for d in bag}

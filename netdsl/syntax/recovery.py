@@ -141,7 +141,10 @@ class Driver:
         what = place or "a declaration"
         message = f"`{word}` does not begin {what}"
         span = span_of(word, self.source)
-        return Diagnostic("E0004", message, span, (), did_you_mean(str(word), keywords))
+        help_text = did_you_mean(str(word), keywords)
+        if index < len(self.tokens) and self.tokens[min(start + 1, len(self.tokens) - 1)] == "=":
+            help_text = f"declare it: `param {word} = …`, or `let {word} = …` for an expression"
+        return Diagnostic("E0004", message, span, (), help_text)
 
     def _statement_keywords(self, index: int) -> list[str]:
         """The words that may begin a statement of the innermost block."""
@@ -158,9 +161,9 @@ class Driver:
 
     def _unexpected(self, index: int, token: Token) -> Diagnostic:
         accepted = self.machine.accepts()
-        shown = "the end of the file" if token.type == "$END" else f"`{token}`"
+        shown = "end of the file" if token.type == "$END" else f"`{token}`"
         if token.type == SEPARATOR:
-            shown = "the end of the statement"
+            shown = "end of the statement"
         message = f"unexpected {shown}"
         expected = self._expected(accepted)
         if expected:

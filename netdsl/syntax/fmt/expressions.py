@@ -55,7 +55,10 @@ def _render(expr: ast.Expr) -> tuple[str, int]:
 def _binary(op: str, left: ast.Expr, right: ast.Expr) -> str:
     level = _LEVELS[op]
     if op == "^":
-        return f"{_show(left, _POSTFIX)}^{_show(right, _SIGNED)}"
+        base = _show(left, _POSTFIX)
+        if isinstance(left, ast.Number) and left.unit is not None:
+            base = f"({base})"  # in `3 ms^2` the power belongs to the unit
+        return f"{base}^{_show(right, _SIGNED)}"
     least = level + 1 if level == _COMPARE else level
     return f"{_show(left, least)} {op} {_show(right, level + 1)}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lark import Token
+
 from netdsl.syntax.brackets import CLOSERS, OPENERS
 from netdsl.syntax.lexer import lex
 
@@ -40,19 +42,21 @@ def _choose(breaks: list[tuple[int, int]], start: int, room: int) -> int | None:
 def _breaks(text: str) -> list[tuple[int, int]]:
     """The spaces at which the line may be broken, with the depth of brackets around them."""
     out: list[tuple[int, int]] = []
-    depth = 0
+    depth, previous = 0, ""
     for token in lex(text, "").tokens:
         start, end = token.start_pos or 0, token.end_pos or 0
         depth += (token.type in OPENERS) - (token.type in CLOSERS)
         spaced = text[end : end + 1] == " "
         if token == "else" and not text[:start].endswith("} "):
             out.append((start - 1, depth))
-        elif token.type == "COMMA" and spaced:
+        elif spaced and (token.type == "COMMA" or _operates(token, text, previous)):
             out.append((end, depth))
-        elif (
-            (token.type in _OPERATORS or token in _OPERATOR_TEXTS)
-            and spaced
-            and text[start - 1 : start] == " "  # not a sign before its operand
-        ):
-            out.append((end, depth))
+        previous = str(token)
     return out
+
+
+def _operates(token: Token, text: str, previous: str) -> bool:
+    """Whether a token stands between two operands (a sign may also belong to one, or to `sign`)."""
+    start = token.start_pos or 0
+    operator = token.type in _OPERATORS or token in _OPERATOR_TEXTS
+    return operator and text[start - 1 : start] == " " and previous != "sign"

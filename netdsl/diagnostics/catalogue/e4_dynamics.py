@@ -1,0 +1,7 @@
+"""Codes E04xx: dynamics."""
+
+from __future__ import annotations
+
+from netdsl.diagnostics.catalogue.entry import Entry
+
+ENTRIES: list[Entry] = []

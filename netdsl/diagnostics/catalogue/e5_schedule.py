@@ -1,0 +1,7 @@
+"""Codes E05xx: schedule and phases."""
+
+from __future__ import annotations
+
+from netdsl.diagnostics.catalogue.entry import Entry
+
+ENTRIES: list[Entry] = []

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against other implementations of the same equations, measured in one run."""

@@ -1,0 +1,1 @@
+"""The same equations in general-purpose array libraries, written for these benchmarks."""

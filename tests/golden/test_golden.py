@@ -1,0 +1,58 @@
+"""Every recording under data/, on every backend that this machine has, in both number types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.golden.__main__ import main, table
+from tests.golden.replaying import run_case
+from tests.golden.systems import SYSTEMS, open_case
+
+DATA = Path(__file__).parent / "data"
+FILES = sorted(DATA.glob("*.npz"))
+
+
+def system_of(path: Path) -> str:
+    """The system that a file's name begins with; the longest name that fits."""
+    return max((s for s in SYSTEMS if path.stem.startswith(s)), key=len)
+
+
+def backends() -> list[str]:
+    """Backends that can run here."""
+    from netdsl.runtime.backend import available
+
+    return available()
+
+
+def test_every_system_has_a_recording() -> None:
+    assert {system_of(path) for path in FILES} == set(SYSTEMS)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("backend", backends())
+def test_recording(path: Path, dtype: str, backend: str) -> None:
+    rows = run_case(open_case(system_of(path), path, dtype), backend, dtype)
+    beyond = [row for row in rows if not row.ok]
+    assert rows and not beyond, "\n" + table(beyond)
+
+
+def test_a_wrong_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["ep", str(DATA / "pc_a.npz")]) == 2
+    assert "algorithm" in capsys.readouterr().err
+    assert main(["ep", str(tmp_path / "none.npz")]) == 2
+
+
+def test_a_wrong_weight_is_found(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A recording with one weight changed must fail: what is not compared proves nothing."""
+    import numpy as np
+
+    with np.load(DATA / "ep_a.npz") as archive:
+        file = {key: archive[key] for key in archive.files}
+    file["W2_after"] = file["W2_after"].copy()
+    file["W2_after"][1, 0, 0] += 1e-6
+    np.savez(tmp_path / "ep_b.npz", **file)
+    assert main(["ep", str(tmp_path / "ep_b.npz")]) == 1
+    assert "BEYOND" in capsys.readouterr().out

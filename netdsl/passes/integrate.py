@@ -135,6 +135,8 @@ def _relax(path: str, rhs: Expr, slope: Expr, dt: float) -> Expr:
         return _plus(Ref(path), _times(Const(dt), rest))
     decay = simplify(Apply("exp", (_times(slope, Const(dt)),)))
     gain = simplify(Apply("div", (Apply("sub", (decay, Const(1.0))), slope)))
+    if not isinstance(slope, Const):  # a coefficient that may vanish: the limit is dt
+        gain = Apply("select", (Apply("eq", (slope, Const(0.0))), Const(dt), gain))
     return _plus(_times(decay, Ref(path)), _times(gain, rest))
 
 

@@ -1,0 +1,144 @@
+"""The native executor: buffers in aligned memory, one C call per routine."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from netdsl.backends.base import Array, Executor
+from netdsl.backends.native import blas
+from netdsl.backends.native.library import load
+from netdsl.backends.native.memory import Memory
+from netdsl.codegen.c_program import generate
+from netdsl.codegen.places import shape_of
+from netdsl.ir.network import Place
+from netdsl.ir.program import Program
+
+STRATEGIES = ("auto", "dense", "gather")
+_MASK64 = 0xFFFFFFFFFFFFFFFF
+
+
+@dataclass(frozen=True)
+class OperationProfile:
+    """What one operation did so far: seconds, bytes moved and arithmetic operations.
+
+    `gathered` of the `calls` used index lists; `density` is the share of nonzeros last measured.
+    Seconds, bytes and flops are 0 unless the executor was made with `profile=True`.
+    """
+
+    kind: str
+    label: str
+    calls: int
+    seconds: float
+    bytes: float
+    flops: float
+    gathered: int
+    density: float
+
+
+class NativeExecutor(Executor):
+    """Runs a program as compiled C.
+
+    `fast_math` lets the compiler reorder arithmetic (spike times may change); `profile` times every
+    operation; `strategy` forces "dense" products or "gather" by index lists where "auto" chooses by
+    measured density. `notices` are lines for the user. Raises BackendError E0801 to E0814.
+    """
+
+    name = "native"
+
+    def __init__(
+        self,
+        program: Program,
+        initial: Mapping[str, Array],
+        *,
+        rows: int,
+        dtype: str = "float32",
+        seed: int = 0,
+        fast_math: bool = False,
+        profile: bool = False,
+        strategy: str = "auto",
+    ) -> None:
+        super().__init__(program, initial, rows=rows, dtype=dtype, seed=seed)
+        self.unit = generate(program, dtype, profile=profile)
+        loaded = load(self.unit.source, fast_math=fast_math)
+        self.notices = loaded.notices
+        self.cached = loaded.cached
+        self._blas = blas.load()
+        self.memory = Memory(
+            self.unit.layout, rows, len(self.unit.operations), full_lists=strategy == "gather"
+        )
+        self.memory.word("seed", seed & _MASK64)
+        self.memory.word("strategy", STRATEGIES.index(strategy))
+        self.memory.word("gemm", self._blas.gemm(self.unit.layout.real))
+        self.memory.word("gemm_int_bits", self._blas.int_bits)
+        self._entries = {}
+        for routine, symbol in self.unit.routines.items():
+            entry = getattr(loaded.library, symbol)
+            entry.argtypes = (ctypes.c_void_p, *(ctypes.c_int64,) * 3)
+            entry.restype = None
+            self._entries[routine] = entry
+        self.set_rows(rows)
+        for name, value in initial.items():
+            if name in program.buffers:
+                self.write(name, value)
+
+    def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
+        """Say how many samples are present; ValueError when there is no room for them."""
+        if not 0 <= rows <= self.capacity:
+            raise ValueError(f"{rows} rows do not fit into {self.capacity}")
+        self.rows = rows
+        self.memory.word("rows", rows)
+        if keys is not None:
+            self.memory.row_key[:rows] = keys
+
+    def read(self, buffer: str) -> Array:
+        """A copy of a buffer's present rows."""
+        shape = shape_of(buffer, self.program, self.rows)
+        if self._is_global(buffer):
+            return np.array(self.memory.doubles[self.memory.scalar(buffer)])
+        return np.array(self._view(buffer, shape))
+
+    def write(self, buffer: str, value: Array | float) -> None:
+        """Overwrite a buffer's present rows."""
+        if self._is_global(buffer):
+            self.memory.doubles[self.memory.scalar(buffer)] = value
+            return
+        self._view(buffer, shape_of(buffer, self.program, self.rows))[...] = value
+
+    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
+        """Run a routine in one call of C."""
+        last = steps if last is None else last
+        if not 0 <= first <= last <= steps:
+            raise ValueError(f"steps {first} to {last} of {steps}")
+        with self._blas.one_thread():
+            self._entries[routine](self.memory.net.ctypes.data, steps, first, last)
+
+    def nbytes(self) -> int:
+        """Bytes of buffers, lists and scratch."""
+        return self.memory.nbytes()
+
+    def source(self) -> str:
+        """The generated C."""
+        return self.unit.source
+
+    def profile(self) -> list[OperationProfile]:
+        """Counts of every operation since the executor was made, in order of first use."""
+        return [
+            OperationProfile(
+                operation.kind, operation.label, int(stat["calls"]), float(stat["seconds"]),
+                float(stat["bytes"]), float(stat["flops"]), int(stat["gathered"]),
+                float(stat["density"]),
+            )
+            for operation, stat in zip(self.unit.operations, self.memory.stats, strict=True)
+        ]
+
+    def _is_global(self, buffer: str) -> bool:
+        return self.program.buffers[buffer].place is Place.GLOBAL
+
+    def _view(self, buffer: str, shape: tuple[int, ...]) -> Array:
+        count = int(np.prod(shape, dtype=np.int64))
+        return self.memory[buffer][:count].reshape(shape)

@@ -1,0 +1,59 @@
+"""From a compilation unit to a loaded library: the cache, the compiler, ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from netdsl.backends.base import BackendError
+from netdsl.backends.native import cache, compiler
+
+_LOG = logging.getLogger("netdsl")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A library, the file it came from, whether that was in the cache, and lines for the user."""
+
+    library: ctypes.CDLL
+    path: Path
+    cached: bool
+    notices: tuple[str, ...] = ()
+
+
+def load(source: str, *, fast_math: bool = False) -> Loaded:
+    """Compile a C file unless the cache has its object, and load it.
+
+    Raises BackendError E0810 to E0814.
+    """
+    tool = compiler.find()
+    flags = " ".join(option for options in compiler.flag_sets(fast_math=fast_math)
+                     for option in options)
+    key = cache.key_of(source, flags, tool.identity, compiler.cpu_identity())
+    found = cache.find(key)
+    if found is not None:
+        try:
+            return Loaded(ctypes.CDLL(str(found)), found, True)
+        except OSError:
+            found.unlink(missing_ok=True)
+
+    def make(text: Path, target: Path) -> None:
+        compiler.compile_object(tool, text, target, fast_math=fast_math)
+
+    path, kept = cache.build(key, source, make)
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise BackendError(
+            "E0814", f"what the C compiler `{tool.name}` made cannot be loaded: {error}",
+            "set CC to another compiler, or use --backend numpy",
+        ) from error
+    if kept:
+        return Loaded(library, path, False)
+    shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
+    notice = f"the cache folder {cache.folder()} cannot be written: compiled in a temporary folder"
+    _LOG.warning(notice)
+    return Loaded(library, path, False, (notice,))

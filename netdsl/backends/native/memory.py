@@ -1,0 +1,109 @@
+"""Memory of a run: aligned arrays, and the words of the generated library's `struct net`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from netdsl.codegen.c_layout import LIST_PARTS, Layout, ListUse
+from netdsl.codegen.places import shape_of
+from netdsl.ir.network import Place
+
+_ALIGNMENT = 64
+Array = npt.NDArray[np.generic]
+
+STAT = np.dtype(
+    [("calls", np.int64), ("gathered", np.int64), ("last_gathered", np.int64),
+     ("density", np.float64), ("seconds", np.float64), ("bytes", np.float64),
+     ("flops", np.float64), ("unused", np.float64)]
+)
+
+
+def aligned(count: int, dtype: npt.DTypeLike) -> Array:
+    """Zeros that begin at a cache line."""
+    kind = np.dtype(dtype)
+    raw = np.zeros(max(count, 1) * kind.itemsize + _ALIGNMENT, np.uint8)
+    skip = -raw.ctypes.data % _ALIGNMENT
+    return raw[skip : skip + max(count, 1) * kind.itemsize].view(kind)
+
+
+class Memory:
+    """All arrays of a run for at most `rows` samples, and the struct that points to them.
+
+    `full_lists`: index lists have room for every element instead of a quarter of them.
+    """
+
+    def __init__(self, layout: Layout, rows: int, operations: int, *, full_lists: bool) -> None:
+        self.layout, self.rows, self.full_lists = layout, rows, full_lists
+        self.real = np.dtype(np.float32 if layout.real == "float" else np.float64)
+        self.slots: dict[str, int] = {}
+        size = 0
+        for field in layout.fields():
+            self.slots[field.name] = size
+            size += field.words
+        self.net = aligned(size, np.uint64)
+        self.doubles = self.net.view(np.float64)
+        self.stats = np.zeros(operations, STAT)
+        self.row_key = aligned(rows, np.uint64)
+        self._arrays: dict[int, Array] = {}  # by address, since the library exchanges pointers
+        self._fill()
+
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+    def __getitem__(self, buffer: str) -> Array:
+        """The memory that a buffer occupies now: a flat array for `rows` samples."""
+        return self._arrays[int(self.net[self.slots[self.layout.names(buffer)]])]
+
+    def word(self, name: str, value: int) -> None:
+        """Set a field of the struct's head."""
+        self.net[self.slots[name]] = value
+
+    def scalar(self, buffer: str) -> int:
+        """Index into `doubles` of a GLOBAL buffer."""
+        return self.slots[self.layout.names(buffer)]
+
+    def _new(self, slot: int, count: int, dtype: npt.DTypeLike) -> None:
+        array = aligned(count, dtype)
+        self._arrays[array.ctypes.data] = array
+        self.net[slot] = array.ctypes.data
+
+    def _fill(self) -> None:
+        layout, rows = self.layout, self.rows
+        for name, buffer in layout.program.buffers.items():
+            if buffer.place is not Place.GLOBAL:
+                count = math.prod(shape_of(name, layout.program, rows))
+                self._new(self.slots[layout.names(name)], count, self.real)
+        for window, ident in layout.sums.items():
+            self._new(self.slots[ident], window.width, self.real)
+        for use in layout.lists.values():
+            self._list(use)
+        scratch: Mapping[str, tuple[int, npt.DTypeLike]] = {
+            "tile": (layout.tile_reals, self.real),
+            "words": (layout.words, np.uint32),
+            "normals": (layout.normals, np.float64),
+        }
+        for name, (count, dtype) in scratch.items():
+            self._new(self.slots[name], count, dtype)
+        self.word("row_key", self.row_key.ctypes.data)
+        self.word("stats", self.stats.ctypes.data)
+
+    def _list(self, use: ListUse) -> None:
+        width, rows = use.window.width, self.rows
+        # The library gives up when fewer than 32 places are left.
+        capacity = rows * width // (1 if self.full_lists else 4) + 64
+        sizes: dict[str, tuple[int, npt.DTypeLike]] = {
+            "start": (rows + 1, np.int32),
+            "column": (capacity, np.int32),
+            "value": (capacity if use.values else 0, self.real),
+            "row_start": (width + 2 if use.columns else 0, np.int32),
+            "row": (capacity if use.columns else 0, np.int32),
+        }
+        slot = self.slots[use.name]
+        for part, (count, dtype) in sizes.items():
+            self._new(slot + LIST_PARTS.index(part), count, dtype)
+        self.net[slot] = capacity

@@ -1,0 +1,222 @@
+"""`Elementwise` operations as C: rows outside, fused loops over neurons inside.
+
+Fills `templates/c/elementwise.c.j2`. Sums over neurons are accumulated in double.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.codegen.c_layout import Layout
+from netdsl.codegen.c_printer import Printer, literal
+from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
+from netdsl.codegen.c_scope import Scope, operations
+from netdsl.codegen.comments import spec_line
+from netdsl.codegen.simplify import simplify
+from netdsl.ir.expr import Expr, Index, Load, Local, loads
+from netdsl.ir.network import Place
+from netdsl.ir.program import Bind, DrawStore, Elementwise, RowReduce, Store
+from netdsl.runtime.random import stream_hash
+
+# kind: (identity, combination in the loop, OpenMP's operator)
+_REDUCTIONS = {
+    "sum": ("0", "{a} += (double){v};", "+"),
+    "mean": ("0", "{a} += (double){v};", "+"),
+    "max": ("-INFINITY", "{a} = (double){v} > {a} ? (double){v} : {a};", "max"),
+    "min": ("INFINITY", "{a} = (double){v} < {a} ? (double){v} : {a};", "min"),
+    "any": ("0", "{a} = (double)({v} != 0) > {a} ? (double)({v} != 0) : {a};", "max"),
+}
+
+
+@dataclass
+class DrawCode:
+    """Random words (or normal draws) of one row, made before its loops."""
+
+    words: str
+    offset: int
+    count: int
+    stream: str
+    normals: str = ""
+    normals_offset: int = 0
+
+
+@dataclass
+class LevelCode:
+    """Lines once per row, accumulators, the loop's body, and what follows the loop."""
+
+    values: list[str] = field(default_factory=list)
+    accumulators: list[str] = field(default_factory=list)
+    pragma: str = ""
+    body: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ElementwiseCode:
+    """What the template needs."""
+
+    size: int
+    head: list[str]
+    pointers: list[str]
+    loaded: list[str]
+    draws: list[DrawCode]
+    levels: list[LevelCode]
+    stored: list[str]
+    bytes_per_row: int
+    flops_per_row: int
+
+
+def elementwise(op: Elementwise, layout: Layout) -> ElementwiseCode:
+    """Code of one operation; raises ValueError for an expression that has no place here."""
+    return _Writer(op, layout).write()
+
+
+class _Writer:
+    def __init__(self, op: Elementwise, layout: Layout) -> None:
+        self.op, self.layout, self.program = op, layout, layout.program
+        self.plan: RowPlan = plan_rows(op, layout.program)
+        self.scope = Scope(layout, self.plan.places)
+        self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
+        self.size = layout.program.sizes.get(op.population, 0)
+        self.draws: list[DrawCode] = []
+        self.buffers: dict[str, bool] = {}  # UNIT and NEURON buffers: whether they are stored
+        self.exprs: list[Expr] = []
+        self._word_count = self._normal_count = 0
+
+    def write(self) -> ElementwiseCode:
+        self.scope.declare(self.plan.scalars)
+        levels = [self._level(level) for level in self.plan.levels]
+        self.layout.words = max(self.layout.words, self._word_count)
+        self.layout.normals = max(self.layout.normals, self._normal_count)
+        names = self.layout.names
+        return ElementwiseCode(
+            self.size,
+            self.scope.lines,
+            [self._pointer(buffer, stored) for buffer, stored in self.buffers.items()],
+            [
+                f"const real {self.scope.local(version)} = net->{names(buffer)}[r];"
+                for buffer, version in self.plan.loaded.items()
+            ],
+            self.draws,
+            levels,
+            [
+                f"net->{names(buffer)}[r] = {self.scope.local(version)};"
+                for buffer, version in self.plan.stored.items()
+            ],
+            self._traffic(),
+            operations(self.exprs) * self.size,
+        )
+
+    def _level(self, level: Level) -> LevelCode:
+        code = LevelCode()
+        for value in level.values:
+            text = self._number(value.value)
+            code.values.append(f"const real {self.scope.local(value.name)} = {text};")
+        operators = []
+        for statement in level.statements:
+            line = spec_line(statement.span, self.program.sources)
+            if line:
+                code.body.append(f"/* {line} */")
+            if isinstance(statement, RowReduce):
+                operators.append(self._reduce(statement, code))
+            elif isinstance(statement, DrawStore):
+                self._draw(statement, code)
+            elif isinstance(statement, Bind):
+                name = self.scope.local(statement.name)
+                code.body.append(f"const real {name} = {self._number(statement.value)};")
+            else:
+                code.body.append(self._store(statement, self._number(statement.value)))
+        code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
+        return code
+
+    def _number(self, expr: Expr) -> str:
+        expr = simplify(expr)
+        self.exprs.append(expr)
+        for buffer in loads(expr):
+            if self.program.buffers[buffer].place is not Place.GLOBAL:
+                self.buffers.setdefault(buffer, False)
+        return self.printer.number(expr)
+
+    def _store(self, statement: Store | DrawStore, text: str) -> str:
+        self.buffers[statement.buffer] = True
+        return f"{self.layout.names(statement.buffer)}[k] = {text};"
+
+    def _reduce(self, statement: RowReduce, code: LevelCode) -> tuple[str, str]:
+        start, combine, sign = _REDUCTIONS[statement.kind]
+        version = self._version(statement)
+        sum_name, value = self.scope.fresh("total"), self.scope.fresh("term")
+        code.accumulators.append(f"double {sum_name} = {start};")
+        code.body.append(f"const real {value} = {self._number(statement.value)};")
+        code.body.append(combine.format(a=sum_name, v=value))
+        result = f"{sum_name} / {max(self.size, 1)}.0" if statement.kind == "mean" else sum_name
+        code.results.append(f"const real {version} = (real)({result});")
+        return sign, sum_name
+
+    def _version(self, statement: RowReduce | DrawStore) -> str:
+        return self.scope.local(statement.buffer)
+
+    def _draw(self, draw: DrawStore, code: LevelCode) -> None:
+        row = draw.buffer not in self.program.buffers  # the name of a ROW buffer's version
+        words = self._words(draw, 1 if row else self.size)
+        index = "0" if row else "k"
+        text = self._drawn(draw, words, index)
+        if row:
+            code.results.append(f"const real {self._version(draw)} = {text};")
+        else:
+            code.body.append(self._store(draw, text))
+
+    def _words(self, draw: DrawStore, count: int) -> DrawCode:
+        padded = (count + 3) // 4 * 4
+        name = self.scope.fresh("words")
+        stream = f"0x{stream_hash(draw.stream):016X}u"
+        made = DrawCode(name, self._word_count, count, stream)
+        self._word_count += padded
+        if draw.distribution == "normal":
+            made.normals = self.scope.fresh("normals")
+            made.normals_offset = self._normal_count
+            self._normal_count += padded
+        self.draws.append(made)
+        return made
+
+    def _drawn(self, draw: DrawStore, made: DrawCode, index: str) -> str:
+        word = f"{made.words}[{index}]"
+        if draw.distribution == "bernoulli":
+            one, zero = literal(1, self.layout.real), literal(0, self.layout.real)
+            return f"(uniform_of({word}) < {self._number(draw.args[0])} ? {one} : {zero})"
+        a, b = (self._double(arg) for arg in draw.args)
+        if draw.distribution == "normal":
+            return f"(real)({a} + {b} * {made.normals}[{index}])"
+        if draw.distribution == "uniform":
+            return f"between({word}, {a}, {b})"
+        if draw.distribution == "integer":
+            return f"integer_of({word}, {a}, {b})"
+        raise ValueError(f"unknown distribution `{draw.distribution}`")
+
+    def _double(self, expr: Expr) -> str:
+        if self.scope.place(expr) is Place.GLOBAL:
+            return self.scope.double(expr)
+        return f"(double){self._number(expr)}"
+
+    def _read(self, expr: Expr) -> str:
+        if isinstance(expr, Local):
+            return self.scope.local(expr.name)
+        if isinstance(expr, Load):
+            return f"{self.layout.names(expr.buffer)}[k]"
+        if isinstance(expr, Index) and expr.axis is None and expr.side == "own":
+            return "(real)k"
+        raise ValueError("an index along an axis must be lowered to the flat index")
+
+    def _pointer(self, buffer: str, stored: bool) -> str:
+        name = self.layout.names(buffer)
+        const = "" if stored else "const "
+        row = " + r * SIZE" if self.program.buffers[buffer].place is Place.UNIT else ""
+        return f"{const}real *restrict {name} = net->{name}{row};"
+
+    def _traffic(self) -> int:
+        """Bytes read and written for one row."""
+        read = {name for expr in self.exprs for name in loads(expr)}
+        count = 0
+        for buffer, stored in self.buffers.items():
+            if self.program.buffers[buffer].place is Place.UNIT:
+                count += (buffer in read) + stored
+        return count * self.size * self.layout.real_bytes

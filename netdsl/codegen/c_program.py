@@ -1,0 +1,255 @@
+"""A step program as one C file: one function per operation, one per routine.
+
+Equal operations of several routines share a function. `Unit` carries what the executor must know
+to allocate and call: the fields of `struct net`, entry points and the label of each statistic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netdsl.backends.base import BackendError
+from netdsl.codegen.c_elementwise import elementwise
+from netdsl.codegen.c_layout import Layout
+from netdsl.codegen.c_plan import (
+    Exchange,
+    Instruction,
+    MakeList,
+    MakeSum,
+    RoutinePlan,
+    plan_routine,
+)
+from netdsl.codegen.c_printer import literal
+from netdsl.codegen.c_synapses import propagate, synapse_update
+from netdsl.codegen.c_templates import render
+from netdsl.codegen.comments import spec_line
+from netdsl.ir.network import Place
+from netdsl.ir.program import (
+    Copy,
+    Elementwise,
+    Fill,
+    Program,
+    Propagate,
+    SynapseUpdate,
+    Transpose,
+)
+
+_TEMPLATES = {
+    Elementwise: "elementwise",
+    Propagate: "propagate",
+    SynapseUpdate: "synapse_update",
+    Copy: "copy",
+    Fill: "fill",
+    Transpose: "transpose",
+    Exchange: "exchange",
+    MakeList: "make_list",
+    MakeSum: "make_sum",
+}
+PARTS = ("functions", "random", "lists", "products")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One generated function: its kind (the template), name, label and the instruction."""
+
+    kind: str
+    name: str
+    label: str
+    instruction: Instruction
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A compilation unit: source text, layout, operations by statistic index, entry points."""
+
+    source: str
+    layout: Layout
+    operations: tuple[Operation, ...]
+    routines: dict[str, str]
+    plans: tuple[RoutinePlan, ...]
+
+
+def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
+    """The C file of a program; BackendError E0802 for an expression that C cannot say."""
+    reserved = "".join(_shared(part, profile, True, "float") for part in ("header", *PARTS))
+    layout = Layout.of(program, dtype, reserved)
+    try:
+        return _Writer(program, layout, profile).write()
+    except (KeyError, ValueError) as error:
+        raise BackendError(
+            "E0802",
+            f"the native backend cannot translate `{program.name}`: {error}",
+            "use --backend numpy",
+        ) from error
+
+
+def _shared(part: str, profile: bool, normal: bool, real: str, title: str = "") -> str:
+    lanes = 16 if real == "float" else 8
+    return render(
+        "c", f"{part}.c", profile=profile, normal=normal, real=real, lanes=lanes, title=title
+    )
+
+
+class _Writer:
+    def __init__(self, program: Program, layout: Layout, profile: bool) -> None:
+        self.program, self.layout, self.profile = program, layout, profile
+        self.operations: dict[Instruction, Operation] = {}
+        self.texts: list[str] = []
+        self.routines: dict[str, str] = {}
+
+    def write(self) -> Unit:
+        plans = tuple(plan_routine(r, self.layout) for r in self.program.routines.values())
+        for plan in plans:
+            self._routine(plan)
+        title = f"{self.program.name} in {self.layout.real}"
+        head = self._part("header", title=title)
+        net = render("c", "net.c", fields=list(self.layout.fields()))
+        shared = [self._part(part) for part in PARTS]
+        # struct list stands in struct net, and products read struct net.
+        functions, random, lists, products = shared
+        source = "".join(
+            [head, functions, "\n", random if self._draws() else "", "\n", lists, "\n", net,
+             products, self._part("profile"), *self.texts]
+        )
+        operations = tuple(self.operations.values())
+        return Unit(source, self.layout, operations, self.routines, plans)
+
+    def _part(self, part: str, title: str = "") -> str:
+        normal = self.layout.normals > 0
+        return _shared(part, self.profile, normal, self.layout.real, title)
+
+    def _draws(self) -> bool:
+        return self.layout.words > 0
+
+    def _routine(self, plan: RoutinePlan) -> None:
+        calls = {
+            part: [self._call(instruction) for instruction in getattr(plan, part)]
+            for part in ("once", "before_steps", "step", "after")
+        }
+        used = {i for part in (plan.once, plan.before_steps, plan.step, plan.after) for i in part}
+        lists = [self.layout.lists[i.window].name for i in used
+                 if isinstance(i, MakeList) and not i.columns]
+        gathering = [n for n, i in enumerate(self.operations)
+                     if i in used and isinstance(i, Propagate) and i.binary]
+        routine = plan.routine
+        name = f"routine_{self.layout.names.fresh(routine.name)}"
+        self.routines[routine.name] = name
+        label = f"{routine.kind} {routine.phase or routine.name}"
+        line = spec_line(routine.span, self.program.sources)
+        label = f"{label}: {line}" if line else label
+        self.texts.append(
+            render("c", "routine.c", name=name, label=label, phase_step=self._counter("phase.step"),
+                   step_counter=self._counter("t"), lists=sorted(lists), gathering=gathering,
+                   **calls)
+        )
+
+    def _counter(self, name: str) -> str:
+        if name not in self.program.buffers:
+            raise KeyError(f"the program has no counter `{name}`")
+        return self.layout.names(name)
+
+    def _call(self, instruction: Instruction) -> str:
+        operation = self.operations.get(instruction)
+        if operation is None:
+            operation = self._operation(instruction)
+        index = list(self.operations).index(instruction)
+        return f"RUN({index}, {operation.name});"
+
+    def _operation(self, instruction: Instruction) -> Operation:
+        kind = _TEMPLATES[type(instruction)]
+        if isinstance(instruction, Fill) and self._place(instruction.target) is Place.GLOBAL:
+            kind = "set_global"
+        if isinstance(instruction, Copy) and self._place(instruction.target) is Place.GLOBAL:
+            kind = "set_global"
+        label = _label(instruction)
+        name = self.layout.names.fresh(f"{kind} {label}")
+        line = spec_line(getattr(instruction, "span", None), self.program.sources)
+        operation = Operation(kind, name, label, instruction)
+        index = len(self.operations)
+        self.operations[instruction] = operation
+        self.texts.append(
+            render("c", f"{kind}.c", name=name, index=index, code=self._code(instruction),
+                   label=f"{label}: {line}" if line else label,
+                   step_counter=self._counter("t"))
+        )
+        return operation
+
+    def _code(self, instruction: Instruction) -> object:
+        names, layout = self.layout.names, self.layout
+        if isinstance(instruction, Elementwise):
+            return elementwise(instruction, layout)
+        if isinstance(instruction, Propagate):
+            return propagate(instruction, layout)
+        if isinstance(instruction, SynapseUpdate):
+            return synapse_update(instruction, layout)
+        if isinstance(instruction, Exchange):
+            copy = instruction.copy
+            return {"target": names(copy.target), "source": names(copy.source)}
+        if isinstance(instruction, MakeList | MakeSum):
+            return self._derived(instruction)
+        if isinstance(instruction, Fill):
+            real = self._place(instruction.target) is not Place.GLOBAL
+            value = literal(instruction.value, layout.real if real else "double")
+            return {"target": names(instruction.target), "value": value,
+                    "count": self._count(instruction.target)}
+        if isinstance(instruction, Copy):
+            return {"target": names(instruction.target), "source": names(instruction.source),
+                    "value": f"net->{names(instruction.source)}",
+                    "count": self._count(instruction.target)}
+        m, n = self.program.shapes[self.program.buffers[instruction.source].owner]
+        return {"target": names(instruction.target), "source": names(instruction.source),
+                "m": m, "n": n}
+
+    def _derived(self, need: MakeList | MakeSum) -> dict[str, object]:
+        window, layout = need.window, self.layout
+        use = layout.lists.get(window)
+        code: dict[str, object] = {
+            "list": use.name if use else "",
+            "with_values": use is not None and use.values,
+            "source": layout.names(window.buffer),
+            "stride": layout.width(window.buffer),
+            "first": window.first,
+            "last": window.last,
+            "width": window.width,
+        }
+        if isinstance(need, MakeList):
+            return {**code, "columns": need.columns}
+        return {**code, "sum": layout.sum_of(window), "list": code["list"] if need.listed else ""}
+
+    def _place(self, buffer: str) -> Place:
+        return self.program.buffers[buffer].place
+
+    def _count(self, buffer: str) -> str:
+        entry = self.program.buffers[buffer]
+        if entry.place is Place.GLOBAL:
+            return "1"
+        if entry.place is Place.ROW:
+            return "net->rows"
+        if entry.place is Place.SYNAPSE:
+            m, n = self.program.shapes[entry.owner]
+            return f"INT64_C({m * n})"
+        size = self.program.sizes[entry.owner]
+        return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)
+
+
+def _label(instruction: Instruction) -> str:
+    if isinstance(instruction, Elementwise):
+        return instruction.label or instruction.population
+    if isinstance(instruction, SynapseUpdate):
+        return instruction.label or instruction.projection
+    if isinstance(instruction, Propagate):
+        return instruction.projection
+    if isinstance(instruction, Exchange):
+        return f"{instruction.copy.target} {instruction.copy.source}"
+    if isinstance(instruction, MakeList):
+        by = "columns" if instruction.columns else "rows"
+        return f"{by} of {instruction.window.buffer}"
+    if isinstance(instruction, MakeSum):
+        return instruction.window.buffer
+    return instruction.target
+
+
+def listing(operations: Iterable[Operation]) -> str:
+    """Operations by index, for people."""
+    return "\n".join(f"{i:3d} {op.kind} {op.label}" for i, op in enumerate(operations))

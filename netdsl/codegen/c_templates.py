@@ -1,0 +1,40 @@
+"""The Jinja environment of generated C and CUDA: strict about names, no escaping, no code in it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+
+from netdsl.backends.base import BackendError
+from netdsl.codegen.comments import plain
+from netdsl.paths import data_path
+
+
+@cache
+def environment(folder: str) -> Environment:
+    """Templates of one backend's folder below `templates/`."""
+    loader = FileSystemLoader(str(data_path("templates") / folder))
+    made = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    made.filters["comment"] = plain
+    return made
+
+
+def render(folder: str, template: str, **context: object) -> str:
+    """The text of `templates/FOLDER/TEMPLATE.j2`; BackendError E0801 when there is none."""
+    try:
+        found = environment(folder).get_template(f"{template}.j2")
+    except TemplateNotFound:
+        raise BackendError(
+            "E0801",
+            f"the backend lacks the template `{folder}/{template}.j2`",
+            "use --backend numpy",
+        ) from None
+    return found.render(**context)

@@ -19,6 +19,7 @@ from netdsl.frontend import Override, check, lower_network
 from netdsl.ir.network import Network
 from netdsl.ir.program import Program
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.steps import all_steps
 
 if TYPE_CHECKING:
     from netdsl.backends.base import Executor
@@ -35,11 +36,11 @@ Array = NDArray[Any]
 DTYPES = ("float32", "float64")
 
 
-def compile(  # noqa: A001 - the field's own word, always used as netdsl.compile
+def compile(
     spec: str | Path,
     backend: str = "auto",
     *,
-    set: Mapping[str, Override] | None = None,  # noqa: A002
+    set: Mapping[str, Override] | None = None,
     seed: int = 0,
     dtype: str = "float32",
     data: Mapping[str, str | Path] | None = None,
@@ -275,7 +276,7 @@ class Model:
         """Run the `update` statement that names these projections (default: the only one)."""
         from netdsl.ir.protocol import Update
 
-        found = [step for step in _steps(self.network) if isinstance(step, Update)]
+        found = [step for step in all_steps(self.network) if isinstance(step, Update)]
         chosen = [step for step in found if not projections or step.projections == projections]
         if not chosen:
             have = "; ".join(", ".join(step.projections) for step in found) or "none"
@@ -296,7 +297,7 @@ class Model:
     def _phases(self, protocol: str | None) -> list[RunPhase]:
         from netdsl.ir.protocol import RunPhase
 
-        return [step for step in _steps(self.network, protocol) if isinstance(step, RunPhase)]
+        return [step for step in all_steps(self.network, protocol) if isinstance(step, RunPhase)]
 
     def _find_phase(self, name: str, protocol: str | None) -> RunPhase:
         phases = self._phases(protocol)
@@ -340,20 +341,6 @@ class Model:
         from netdsl.show import show_model
 
         return show_model(self, kind, name)
-
-
-def _steps(network: Network, protocol: str | None = None) -> Iterator[Any]:
-    """All steps of the protocols (of one, if named), innermost ones included."""
-    for name, held in network.protocols.items():
-        if protocol in (None, name):
-            yield from _inside(held.body)
-
-
-def _inside(steps: tuple[Any, ...]) -> Iterator[Any]:
-    for step in steps:
-        yield step
-        for part in ("body", "then", "otherwise"):
-            yield from _inside(getattr(step, part, ()))
 
 
 def default_rows(network: Network) -> int:

@@ -10,6 +10,7 @@ from netdsl.ir.expr import Apply, Expr, Index, Ref, walk
 from netdsl.ir.network import Network, Place
 from netdsl.ir.protocol import Clamp, SetState, SplitRef
 from netdsl.runtime.datasets import Opened
+from netdsl.runtime.steps import all_steps
 
 if TYPE_CHECKING:
     from netdsl.api import Model
@@ -32,7 +33,7 @@ def check_fields(model: Model, refs: tuple[SplitRef, ...]) -> None:
 
 def _check_widths(model: Model, opened: Opened) -> None:
     for name, buffer in model.program.buffers.items():
-        if buffer.role != "sample":
+        if buffer.role != "sample" or not name.startswith("sample."):
             continue
         field = name.removeprefix("sample.").split("@", 1)[0]
         if field in _MADE:
@@ -73,9 +74,7 @@ def _check_classes(network: Network, opened: Opened) -> None:
 
 def _onehots(network: Network) -> Iterator[tuple[Clamp | SetState, str]]:
     """Assignments of `onehot(sample.label)`, and the population assigned."""
-    from netdsl.api import _steps
-
-    for step in _steps(network):
+    for step in all_steps(network):
         if isinstance(step, Clamp | SetState) and any(map(_is_onehot, walk(step.value))):
             owner = step.target.rpartition(".")[0]
             if owner in network.populations:

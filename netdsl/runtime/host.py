@@ -42,12 +42,13 @@ class Compiled:
     place: Place
 
 
-def key_of(ref: Ref) -> str:
+def plain_key(ref: Ref) -> str:
     """Name of the buffer that holds a read: `h1.r`, or `h1.r@free` for a phase's end."""
     return ref.path + ref.time if ref.time.startswith("@") else ref.path
 
 
 Accumulator = Callable[[Reduce], str]
+KeyOf = Callable[[Ref], str]
 
 
 def plain_accumulator(expr: Reduce) -> str:
@@ -77,9 +78,15 @@ class HostCompiler:
     has no meaning on the host.
     """
 
-    def __init__(self, place_of: PlaceOf, accumulator: Accumulator = plain_accumulator) -> None:
+    def __init__(
+        self,
+        place_of: PlaceOf,
+        accumulator: Accumulator = plain_accumulator,
+        key_of: KeyOf = plain_key,
+    ) -> None:
         self._place_of = place_of
         self._accumulator = accumulator
+        self._key_of = key_of
         self._reads: dict[str, None] = {}
         self._witness: list[Closure] = []
 
@@ -128,7 +135,7 @@ class HostCompiler:
         raise HostError(f"`{name}` has no value outside a step", span_of(expr))
 
     def _leaf(self, expr: Ref | Load) -> tuple[Closure, Place]:
-        key = key_of(expr) if isinstance(expr, Ref) else expr.buffer
+        key = self._key_of(expr) if isinstance(expr, Ref) else expr.buffer
         place = self._place_of(key)
         self._reads[key] = None
         return (lambda read: read(key)), place

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
-from netdsl.ir.expr import Const, Expr, Reduce
+from netdsl.ir.expr import Const, Expr, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place
 from netdsl.ir.program import Buffer, Program
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix
+from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.runtime.random import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -114,7 +114,15 @@ class Session:
         def accumulator(node: Reduce) -> str:
             return accumulator_name(self.network, node)
 
-        return HostCompiler(place_of or self.place_of, accumulator)
+        return HostCompiler(place_of or self.place_of, accumulator, self._key_of)
+
+    def _key_of(self, ref: Ref) -> str:
+        """Inputs and definitions are settled where the host reads them."""
+        variable = self.network.table.get(ref.path)
+        bare = not ref.time.startswith("@")
+        if bare and variable is not None and variable.kind in (Kind.INPUT, Kind.DEF):
+            return f"{ref.path}@settled"
+        return plain_key(ref)
 
     def compile(self, expr: Expr) -> Closure:
         """The closure of an expression over this session's variables."""
@@ -135,8 +143,12 @@ class Session:
     def reader(self) -> Read:
         """A function from keys to matrices that fetches each key from the executor once."""
         seen: dict[str, Matrix] = {}
+        settled: list[str] = []
 
         def read(key: str) -> Matrix:
+            if key.endswith("@settled") and not settled and "settle" in self.program.routines:
+                settled.append(key)
+                self.executor.call("settle")
             if key not in seen:
                 seen[key] = as_matrix(self.read(key), self.place_of(key))
             return seen[key]
@@ -210,7 +222,7 @@ class Session:
         self.set_host("batch.rows", float(rows))
         self._write_counters()
         for name, buffer in self.program.buffers.items():
-            if buffer.role == "sample":
+            if buffer.role == "sample" and name.startswith("sample."):
                 self.executor.write(name, self._field(name, buffer, rows))
         self._write_scalars()
 

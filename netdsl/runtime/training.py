@@ -22,6 +22,7 @@ from netdsl.runtime.faults import NanWatch, probe_batch
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
+from netdsl.runtime.steps import all_steps, inside
 
 if TYPE_CHECKING:
     from netdsl.api import Model
@@ -249,9 +250,7 @@ def default_splits(model: Model, protocol: Protocol, split: str) -> tuple[SplitR
 
 def _evaluated_source(model: Model) -> str | None:
     """The data that the spec's own `evaluate` statements use."""
-    from netdsl.api import _steps
-
-    for step in _steps(model.network):
+    for step in all_steps(model.network):
         if isinstance(step, Evaluate) and step.args and step.args[0].parameter is None:
             return step.args[0].source
     return None
@@ -259,10 +258,8 @@ def _evaluated_source(model: Model) -> str | None:
 
 def _split_refs(model: Model, protocol: Protocol) -> tuple[SplitRef, ...]:
     """Every split that a protocol draws from or evaluates on, and the final test's."""
-    from netdsl.api import _inside
-
     found: dict[SplitRef, None] = {}
-    for step in _inside(protocol.body):
+    for step in inside(protocol.body):
         refs = step.args if isinstance(step, Evaluate) else (getattr(step, "of", None),)
         found.update({ref: None for ref in refs if ref is not None and ref.parameter is None})
     test = model.network.protocols.get("test")

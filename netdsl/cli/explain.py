@@ -1,0 +1,22 @@
+"""`netdsl explain`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("explain", help="Explain a diagnostic code: cause, a bad and a good example.")
+@click.argument("code")
+def command(code: str) -> int:
+    """Exit code 0, or 1 when there is no such code."""
+    from netdsl.diagnostics.catalogue import catalogue, explain
+
+    page = explain(code)
+    if page is None:
+        from netdsl.diagnostics import did_you_mean
+
+        hint = did_you_mean(code.upper(), catalogue())
+        click.echo(f"there is no code `{code}`" + (f"; {hint}" if hint else ""), err=True)
+        return 1
+    click.echo(page)
+    return 0

@@ -1,0 +1,58 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+spec_argument = click.argument("spec", type=click.Path())
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="PATH=VALUE",
+    help="Set a parameter, such as n1=100 or `tau_m=20 ms`; may be repeated.",
+)  # fmt: skip
+data_option = click.option(
+    "--data", multiple=True, metavar="NAME=PATH", help="Where a data declaration finds its files."
+)
+backend_option = click.option(
+    "--backend", default="auto", show_default=True, help="auto, numpy, native or cupy."
+)
+dtype_option = click.option(
+    "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
+)
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """SPEC, --set, --data, --backend, --dtype, --seed and --fast-math."""
+    fast = click.option(
+        "--fast-math", is_flag=True, help="Let the compiler reorder arithmetic (native backend)."
+    )
+    for decorate in (fast, seed_option, dtype_option, backend_option, data_option, set_option):
+        function = decorate(function)
+    return spec_argument(function)
+
+
+def compile_model(
+    spec: str,
+    sets: tuple[str, ...] = (),
+    data: tuple[str, ...] = (),
+    backend: str = "auto",
+    dtype: str = "float32",
+    seed: int = 0,
+    fast_math: bool = False,
+    **more: Any,
+) -> Any:
+    """A Model from a command's options."""
+    from netdsl.api import compile as compile_spec
+    from netdsl.cli.output import pairs_of
+
+    if fast_math:
+        more["fast_math"] = True
+    return compile_spec(
+        spec, backend, set=pairs_of(sets, "--set"), data=pairs_of(data, "--data"),
+        dtype=dtype, seed=seed, **more,
+    )  # fmt: skip

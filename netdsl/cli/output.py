@@ -1,0 +1,50 @@
+"""How commands print: faults, diagnostics, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+
+import click
+
+from netdsl.diagnostics import Diagnostic, DiagnosticError, render_all
+
+
+def show_fault(fault: Exception) -> bool:
+    """Print a fault that a user can mend; False when it is not one."""
+    from netdsl.runtime.errors import RunFault
+
+    if isinstance(fault, DiagnosticError):
+        show_diagnostics(fault.diagnostics)
+        return True
+    if isinstance(fault, RunFault):
+        print(fault, file=sys.stderr)
+        return True
+    if isinstance(fault, MemoryError):
+        print(
+            "error[E0810]: memory ran out\n  help: make populations or the batch smaller",
+            file=sys.stderr,
+        )
+        return True
+    return False
+
+
+def show_diagnostics(
+    diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | None = None
+) -> None:
+    """Print diagnostics on standard error, with colour on a terminal."""
+    found = list(diagnostics)
+    if found:
+        colour = sys.stderr.isatty()
+        print(render_all(found, dict(sources or {}), colour) + "\n", file=sys.stderr)
+
+
+def pairs_of(values: tuple[str, ...], option: str) -> dict[str, str]:
+    """`name=value` options as a mapping; a usage error for one without `=`."""
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{option} takes NAME=VALUE, not `{value}`")
+        found[name.strip()] = text.strip()
+    return found

@@ -57,6 +57,7 @@ class Module:
     streams: dict[str, str]
     indices: dict[int, str]
     routines: dict[str, str]
+    functions: tuple[str, ...] = ()  # text of each operation's function
 
 
 @dataclass
@@ -89,7 +90,9 @@ class ModuleWriter:
             tile_names=self.tile_names,
             tiles=self.tiles,
         )
-        return Module(text, identifiers, self.streams, self.indices, routines)
+        return Module(
+            text, identifiers, self.streams, self.indices, routines, tuple(self.functions)
+        )
 
     # -- the header ----------------------------------------------------------------------------
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netdsl.checks.linear import constant
 from netdsl.diagnostics import NO_SPAN, Diagnostic
-from netdsl.ir.expr import span_of
+from netdsl.ir.expr import Const, span_of
 from netdsl.ir.network import Network
+from netdsl.passes.simplify import simplify
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
@@ -16,7 +16,8 @@ def check(network: Network) -> Iterator[Diagnostic]:
         rule = projection.rule
         if rule is None or rule.bound is None:
             continue
-        low, high = (constant(end) for end in rule.bound)
+        ends = [simplify(end) for end in rule.bound]
+        low, high = (float(e.value) if isinstance(e, Const) else None for e in ends)
         if low is not None and high is not None and low > high:
             yield Diagnostic(
                 "E0625",

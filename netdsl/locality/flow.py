@@ -152,7 +152,7 @@ class FlowGraph:
         return variable is not None and variable.place is Place.SYNAPSE
 
     def is_shared(self, path: str) -> bool:
-        """Counters, controls, global states, folded parameters: the same known number everywhere."""
+        """Counters, controls, global states, folded parameters: one known number everywhere."""
         variable = self.variable(path)
         if variable is None:
             return not path.startswith("sample.")

@@ -82,10 +82,10 @@ VERDICTS = (
 )
 # Levels that are errors unless waived, with the code of the error.
 ERRORS = {
-    "weight-transport": "E0310",
+    "weight-transport": "E0313",
     "aggregated-weights": "E0311",
     "non-causal": "E0312",
-    "cross-sample": "E0313",
+    "cross-sample": "E0310",
     "non-local": "E0314",
 }
 

@@ -82,7 +82,7 @@ class Provenance:
 
 def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ...]]]:
     """Every variable a taint reaches, with a shortest path of flows from its origin."""
-    reached: dict[str, tuple[Flow, ...]] = {seed: () for seed in taint.seeds}
+    reached: dict[str, tuple[Flow, ...]] = dict.fromkeys(taint.seeds, ())
     waiting = deque(taint.seeds)
     while waiting:
         source = waiting.popleft()

@@ -164,7 +164,7 @@ class Reader:
             return "synapse", "none", (), ()
         violation = Violation(
             TRANSPORT,
-            "E0310",
+            "E0313",
             f"rule `{self.rule.name}` on `{self.projection.name}` reads `{ref.path}`, "
             "a weight of other synapses",
             ref.span,
@@ -246,7 +246,7 @@ class Reader:
         ]
         reader = f"rule `{self.rule.name}` on `{self.projection.name}`"
         path.append(f"{line_of(ref.span)}: {reader} reads `{name}`")
-        code = {TRANSPORT: "E0310", AGGREGATED: "E0311", CROSS_SAMPLE: "E0313"}[taint.kind]
+        code = {TRANSPORT: "E0313", AGGREGATED: "E0311", CROSS_SAMPLE: "E0310"}[taint.kind]
         names = (taint.origin, taint.origin.split(".")[0], self.rule.name, self.projection.name)
         return Violation(taint.kind, code, taint.why, taint.span, names, path=tuple(path))
 

@@ -123,7 +123,7 @@ def _reduced(
         text = f"{head} reduces over the rows of the batch inside its term"
         path = (f"{line_of(span)}: {text}",)
         return Label(sample=Level(CROSS_SAMPLE)), Violation(
-            CROSS_SAMPLE, "E0313", text, span, names, path=path
+            CROSS_SAMPLE, "E0310", text, span, names, path=path
         )
     if node.axis == "pre" or reductions(Reduce(node.kind, node.axis, node.body)):
         text = f"{head} reduces over neurons, which one synapse cannot see"

@@ -1,4 +1,4 @@
-"""Integrators: what `exact` and `expeuler` can solve, and what diverges."""
+"""Integrators that diverge at the given time step."""
 
 from __future__ import annotations
 
@@ -16,35 +16,19 @@ def findings(*body: str) -> list[Diagnostic]:
 
 
 @pytest.mark.parametrize(
-    ("method", "rate", "code", "column"),
+    ("method", "rate", "diverges"),
     [
-        ("exact", "(-v + j) / 0.1", None, 0),
-        ("exact", "-v * v", "E0421", 1),
-        ("exact", "j - v - exp(v)", "E0421", 9),
-        ("exact", "j / v", "E0421", 1),
-        ("expeuler", "(-v + j * u) / 0.1", None, 0),
-        ("expeuler", "select(v > 0, 1, 0)", "E0422", 8),
-        ("expeuler", "j - tanh(v)", "E0422", 5),
-        ("rk4", "j - tanh(v)", None, 0),
-        ("auto", "j - tanh(v)", None, 0),
-        ("euler", "-v / 0.01", None, 0),
-        ("euler", "-v / 0.0004", "E0423", 1),
-        ("rk4", "-v / 0.0004", None, 0),
-        ("rk4", "-v / 0.0003", "E0423", 1),
-        ("euler", "3 * v", None, 0),
-        ("euler", "-v / j", None, 0),
+        ("euler", "-v / 0.01", False),
+        ("euler", "-v / 0.0004", True),
+        ("euler", "j - k", True),
+        ("rk4", "-v / 0.0004", False),
+        ("rk4", "-v / 0.0003", True),
+        ("exact", "-v / 0.0003", False),
+        ("euler", "3 * v", False),
+        ("euler", "-v / j", False),
+        ("euler", "-exp(v)", False),
     ],
 )
-def test_admissibility(method: str, rate: str, code: str | None, column: int) -> None:
-    found = findings(f"ode {method} v: {rate}")
-    assert [d.code for d in found] == ([] if code is None else [code])
-    if code is not None:
-        assert found[0].primary.column == column
-        assert found[0].severity == ("warning" if code == "E0423" else "error")
-
-
-def test_a_let_is_looked_into() -> None:
-    found = findings("k = v * v", "ode exact v: j - k")
-    assert [d.code for d in found] == ["E0421"]
-    assert found[0].primary.column == 5
-    assert findings("k = 2 * v", "ode exact v: j - k") == []
+def test_stability(method: str, rate: str, diverges: bool) -> None:
+    found = findings("k = 3000 * v", f"ode {method} v: {rate}")
+    assert [(d.code, d.severity) for d in found] == ([("E0421", "warning")] if diverges else [])

@@ -25,19 +25,19 @@ def relay(delay: int = 0, late: bool = False) -> Builder:
 
 
 def test_a_zero_delay_cycle_is_named() -> None:
-    found = [d for d in run(relay().network()) if d.code == "E0521"]
+    found = [d for d in run(relay().network()) if d.code == "E0501"]
     assert len(found) == 1
     assert found[0].message == "zero-delay cycle: `a` -Up-> `c` -Down-> `a`"
     assert len(found[0].labels) == 1
 
 
 def test_a_delay_breaks_the_cycle() -> None:
-    assert "E0521" not in codes(relay(delay=1))
+    assert "E0501" not in codes(relay(delay=1))
 
 
 def test_cycles_are_among_statements_not_populations() -> None:
     # `s` is assigned before the input is read, so it can be sent first.
-    assert "E0521" not in codes(relay(late=True))
+    assert "E0501" not in codes(relay(late=True))
 
 
 def test_a_definition_sends_what_it_reads() -> None:
@@ -46,14 +46,14 @@ def test_a_definition_sends_what_it_reads() -> None:
     b.population("c", body=("x = x + mu",), input="mu", state="x")
     b.projection("Up", "c", "a", "mu: w * pre.x", delay=0)
     b.projection("Down", "a", "c", "mu: w * pre.e", delay=0)
-    assert "E0521" in codes(b)
+    assert "E0501" in codes(b)
 
 
 def test_a_population_that_waits_for_itself() -> None:
     b = Builder()
     b.population("a", body=("s = relu(i)",), input="i", state="s")
     b.projection("R", "a", "a", "i: w * pre.s")
-    found = [d for d in run(b.network()) if d.code == "E0521"]
+    found = [d for d in run(b.network()) if d.code == "E0501"]
     assert "`a` -R-> `a`" in found[0].message
 
 
@@ -95,7 +95,7 @@ def test_evaluation_must_not_learn() -> None:
 def test_update_needs_a_rule_that_runs_then() -> None:
     b = csdp()
     b.protocol("train", Update(("W1", "T"), span=b.span()))
-    found = [d for d in run(b.network()) if d.code == "E0524"]
+    found = [d for d in run(b.network()) if d.code == "E0506"]
     assert [d.message for d in found] == [
         "`T` has no rule, so it cannot learn",
         "rule `csdp` of `W1` does not run here",

@@ -56,7 +56,7 @@ def test_equilibrium_propagation_is_weight_transport_everywhere() -> None:
 
 def test_unwaived_transport_is_one_error_per_transpose() -> None:
     found = certify(ep(waived=False).network()).diagnostics
-    assert [d.code for d in found] == ["E0310", "E0310"]
+    assert [d.code for d in found] == ["E0313", "E0313"]
     assert len(found[0].labels) == 3
 
 

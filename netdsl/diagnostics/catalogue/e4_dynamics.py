@@ -3,5 +3,20 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
-ENTRIES: list[Entry] = []
+LEAKY = (
+    "input i; state v = 0; state s = 0; d v/dt = (i - v) / {tau}; "
+    "integrate v with {method}; s := relu(v)"
+)
+
+ENTRIES: list[Entry] = [
+    Entry(
+        "E0421",
+        "an explicit integrator diverges",
+        "Where coefficients are constant, the growth of one step is known: Euler and Runge-Kutta "
+        "need a `dt` that is small against the fastest time constant. This is a warning.",
+        network(unit=LEAKY.format(tau="0.4 ms", method="euler"), before="dt = 1 ms"),
+        network(unit=LEAKY.format(tau="20 ms", method="euler"), before="dt = 1 ms"),
+    ),
+]

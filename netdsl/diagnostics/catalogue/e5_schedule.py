@@ -3,5 +3,71 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
-ENTRIES: list[Entry] = []
+CELL = "neuron relay { input i; input drive; state s = 0; s := relu(i + drive) }\nneuron source"
+BACK = """\
+population c : relay[10]
+projection V : b -> c dense delay 0 {{ weight w ~ uniform(-1, 1); deliver i += w * pre.s }}
+projection B : c -> b dense delay {delay} {{ weight w ~ uniform(-1, 1); deliver i += w * pre.s }}"""
+AGAIN = "protocol whole {{ evaluate {name}() as whole }}\n"
+SHOW = """\
+protocol show {
+  each batch of digits.test { reset; clamp a.s = sample.image; phase run 5 steps }
+}
+"""
+
+ENTRIES: list[Entry] = [
+    Entry(
+        "E0501",
+        "a cycle without delay",
+        "Within one step, statements wait for the inputs that they read and zero-delay projections "
+        "wait for the last assignment of what they send. A cycle of these has no order. Cycles are "
+        "among statements, so populations may well be joined both ways.",
+        network(edge="dense delay 0", more=BACK.format(delay="0")).replace("neuron source", CELL),
+        network(edge="dense delay 0", more=BACK.format(delay="1 step")).replace(
+            "neuron source", CELL
+        ),
+    ),
+    Entry(
+        "E0506",
+        "a protocol lets a projection learn that has no rule for that moment",
+        "`update P` runs rules with `at update { … }`, a phase marked `learning` runs rules that "
+        "act at every step.",
+        network(steps="phase run 5 steps; update W"),
+        network(
+            rule="at update { dw = 0.01 * pre.s * post.s }", steps="phase run 5 steps; update W"
+        ),
+    ),
+    Entry(
+        "E0522",
+        "a phase is read that has not run",
+        "`x@phase` is the value at the end of that phase in the same block; a `reset` forgets it.",
+        network(
+            rule="at update { dw = 0.01 * pre.s@late * post.s@late }",
+            steps="phase early 5 steps; update W; phase late 5 steps",
+        ),
+        network(
+            rule="at update { dw = 0.01 * pre.s@late * post.s@late }",
+            steps="phase early 5 steps; phase late 5 steps; update W",
+        ),
+    ),
+    Entry(
+        "E0523",
+        "an evaluation would learn",
+        "`evaluate` leaves everything that was learned as it is, so no `update` and no learning "
+        "phase may be reached from it.",
+        network() + AGAIN.format(name="train"),
+        network() + SHOW + AGAIN.format(name="show"),
+    ),
+    Entry(
+        "E0525",
+        "a clamp of an input that projections feed",
+        "A clamp binds an input to a value; the sum of what projections deliver would be lost.",
+        network(steps="clamp b.i = 1; phase run 5 steps learning"),
+        network(
+            unit="input i; input drive; state s = 0; s := relu(i + drive)",
+            steps="clamp b.drive = 1; phase run 5 steps learning",
+        ),
+    ),
+]

@@ -3,5 +3,49 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
-ENTRIES: list[Entry] = []
+TAUGHT = "input i; input back; state s = 0; s := relu(i + back)"
+TRANSPOSE = """\
+population c : unit[12]
+projection V : b -> c dense delay 1 step {{ weight w ~ uniform(-1, 1); deliver i += w * pre.s }}
+projection Vt : {ends} transpose of V delay 1 step {{ deliver {back} += w * pre.s }}
+allow weight_transport on Vt because "the energy is symmetric\""""
+
+ENTRIES: list[Entry] = [
+    Entry(
+        "E0621",
+        "one to one between different numbers of neurons",
+        "A one-to-one projection joins neuron k to neuron k.",
+        network(edge="one_to_one delay 1 step"),
+        network(edge="dense delay 1 step"),
+    ),
+    Entry(
+        "E0622",
+        "a transpose whose ends do not fit",
+        "A transpose has as many presynaptic neurons as its original has postsynaptic ones.",
+        network(unit=TAUGHT, more=TRANSPOSE.format(ends="c -> c", back="i")),
+        network(unit=TAUGHT, more=TRANSPOSE.format(ends="c -> b", back="back")),
+    ),
+    Entry(
+        "E0623",
+        "self-connections excluded between different populations",
+        "Only a projection from a population to itself has self-connections.",
+        network(edge="sparse(p = 0.5, self = false) delay 1 step"),
+        network(edge="sparse(p = 0.5) delay 1 step"),
+    ),
+    Entry(
+        "E0624",
+        "more synapses per neuron than partners",
+        "`fixed_in(n)` gives each postsynaptic neuron n different presynaptic ones.",
+        network(edge="fixed_in(65) delay 1 step"),
+        network(edge="fixed_in(16) delay 1 step"),
+    ),
+    Entry(
+        "E0625",
+        "a bound with its ends the wrong way round",
+        "`bound w in [low, high]` needs low <= high.",
+        network().replace("learn hebb()", "learn hebb()\n  bound w in [1, -1]"),
+        network().replace("learn hebb()", "learn hebb()\n  bound w in [-1, 1]"),
+    ),
+]

@@ -3,5 +3,42 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
-ENTRIES: list[Entry] = []
+ENTRIES: list[Entry] = [
+    Entry(
+        "L0301",
+        "a name in a `reads` list that the rule never reads",
+        "The list is what a reader trusts; names that are not read make it say less.",
+        network(rule="reads pre.s, post.s, w; dw = 0.01 * pre.s * post.s"),
+        network(rule="reads pre.s, post.s; dw = 0.01 * pre.s * post.s"),
+    ),
+    Entry(
+        "L0501",
+        "a rule that never runs",
+        "No learning phase and no `update` names the projection.",
+        network(steps="phase run 5 steps"),
+        network(steps="phase run 5 steps learning"),
+    ),
+    Entry(
+        "L0601",
+        "a population that nothing touches",
+        "No projection, clamp, readout, metric or recorder uses it.",
+        network(more="population c : unit[10]"),
+        network(more="population c : unit[10]\nreadout y = argmax(c.s)"),
+    ),
+    Entry(
+        "L0602",
+        "an input that nothing feeds",
+        "It is always 0: no projection delivers to it and no clamp binds it.",
+        network(unit="input i; input drive; state s = 0; s := relu(i + drive)"),
+        network(unit="input i; state s = 0; s := relu(i)"),
+    ),
+    Entry(
+        "L0603",
+        "a variable that nothing reads",
+        "Neither the cell, a projection, a rule, a readout nor a recorder uses it.",
+        network(unit="input i; state s = 0; state u = 0; s := relu(i); u := 2 * s"),
+        network(unit="input i; state s = 0; s := relu(i)"),
+    ),
+]

@@ -1,4 +1,4 @@
-"""E0521: a cycle of statements that all wait for each other within one step.
+"""E0501: a cycle of statements that all wait for each other within one step.
 
 Bodies are cut into segments at the first read of each zero-delay input; a segment follows the one
 before it, and a zero-delay projection makes the reader of its input wait for the last assignment
@@ -48,7 +48,7 @@ def _error(cycle: list[Projection]) -> Diagnostic:
         Label(projection.span, "and this one") for projection in cycle[1:] if projection.span
     )
     return Diagnostic(
-        "E0521",
+        "E0501",
         f"zero-delay cycle: {shown}",
         cycle[0].span or NO_SPAN,
         labels,

@@ -1,4 +1,4 @@
-"""E0524: a protocol lets a projection learn that has no rule for that moment."""
+"""E0506: a protocol lets a projection learn that has no rule for that moment."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ def _named(network: Network, name: str, clock: str, span: Span | None) -> Iterat
         other = MOMENTS[projection.rule.clock]
         message = f"rule `{projection.rule.name}` of `{name}` does not run here"
         help = f"it runs at `{other}`"
-    yield Diagnostic("E0524", message, span or NO_SPAN, labels, help)
+    yield Diagnostic("E0506", message, span or NO_SPAN, labels, help)

@@ -16,7 +16,10 @@ projection Vt : c -> b transpose of V delay 1 step { deliver back += w * pre.s }
 FREE = """\
 population c : unit[10]
 projection V : b -> c dense delay 1 step { weight w ~ uniform(-1, 1); deliver i += w * pre.s }
-projection B : c -> b dense fixed delay 1 step { weight w ~ uniform(-1, 1); deliver back += w * pre.s }"""
+projection B : c -> b dense fixed delay 1 step {
+  weight w ~ uniform(-1, 1)
+  deliver back += w * pre.s
+}"""
 GOOD = "modulator good on b { scope population; emit sum(s) - 1 }"
 LOSS = "loss E = mean(cross_entropy(b.s@run, sample.label))"
 REFERENCE = "phase run 5 steps; update W"

@@ -51,10 +51,11 @@ class Presentation:
 
 @dataclass(frozen=True)
 class Trace:
-    """Initial values by path (float64, shapes as stored: (pre, post) for synapses) and what follows.
+    """Initial values by path (float64; (pre, post) for synapses) and what follows.
 
-    `init` may name any weight, parameter, optimiser state or global state; what it leaves out keeps
-    the value drawn at build. Per-sample states start from their reset, or from `Presentation.state`.
+    `init` may name any weight, parameter, optimiser state or global state; what it leaves out
+    keeps the value drawn at build. Per-sample states start from their reset, or from
+    `Presentation.state`.
     """
 
     init: Mapping[str, Array]

@@ -264,7 +264,7 @@ def _split_refs(model: Model, protocol: Protocol) -> tuple[SplitRef, ...]:
         found.update({ref: None for ref in refs if ref is not None and ref.parameter is None})
     test = model.network.protocols.get("test")
     if test is not None and test is not protocol:
-        found.update({ref: None for ref in default_splits(model, test, "test")})
+        found.update(dict.fromkeys(default_splits(model, test, "test")))
     return tuple(found)
 
 

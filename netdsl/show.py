@@ -1,0 +1,228 @@
+"""Intermediate forms of a spec as text: `netdsl show`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netdsl.diagnostics import Span
+from netdsl.runtime.errors import RunFault
+
+if TYPE_CHECKING:
+    from netdsl.api import Model
+    from netdsl.ir.program import Buffer, Program, Routine
+
+_WIDTH = 100
+
+
+def show_text(kind: str, spec: str | Path, name: str | None = None) -> str:
+    """Tokens or tree of a spec's text. Raises DiagnosticError when it cannot be read."""
+    from netdsl.frontend import load_text
+    from netdsl.syntax.parser import parse_or_raise
+
+    source, text, _ = load_text(spec)
+    if kind == "tokens":
+        from netdsl.syntax.lexer import lex
+
+        tokens = lex(text, source).tokens
+        return "\n".join(f"{t.line}:{t.column}\t{t.type}\t{t.value!r}" for t in tokens)
+    tree = parse_or_raise(text, source)
+    if name is None:
+        return dump(tree)
+    parts = [item for item in tree.items if getattr(item, "name", None) == name]
+    if not parts:
+        names = [n for n in (getattr(item, "name", "") for item in tree.items) if n]
+        raise _unknown("declaration", name, names)
+    return "\n".join(dump(part) for part in parts)
+
+
+def show_model(model: Model, kind: str, name: str | None = None) -> str:
+    """`ir`, `schedule`, `memory`, `graph` or `kernel` of a compiled spec.
+
+    Raises RunFault E0747 for an unknown kind or name.
+    """
+    makers = {
+        "ir": _ir,
+        "schedule": _schedule,
+        "memory": _memory,
+        "graph": _graph,
+        "kernel": _kernel,
+    }
+    if kind not in makers:
+        raise _unknown("kind", kind, list(makers))
+    return makers[kind](model, name)
+
+
+def _unknown(what: str, name: str, known: list[str]) -> RunFault:
+    from netdsl.diagnostics import did_you_mean
+
+    have = ", ".join(known[:30])
+    help = did_you_mean(name, known) or f"there are: {have}"
+    return RunFault("E0747", f"there is no {what} `{name}`", help)
+
+
+# ------------------------------------------------------------------ trees
+
+
+def dump(value: Any) -> str:
+    """A tree of dataclasses as indented text; what fits on a line stays on one, spans are left out."""
+    return "\n".join(_lines(value, 0))
+
+
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    pad = "  " * depth
+    flat = _flat(value)
+    if len(pad) + len(flat) <= _WIDTH:
+        yield pad + flat
+        return
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield f"{pad}{type(value).__name__}"
+        for key, part in _fields(value):
+            yield from _entry(f"{key}: ", part, depth + 1)
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _entry(f"{key}: ", part, depth)
+    elif isinstance(value, tuple | list | frozenset):
+        for part in value:
+            yield from _lines(part, depth)
+    else:
+        yield pad + flat
+
+
+def _entry(key: str, part: Any, depth: int) -> Iterator[str]:
+    pad = "  " * depth
+    flat = _flat(part)
+    if len(pad) + len(key) + len(flat) <= _WIDTH:
+        yield pad + key + flat
+    else:
+        yield pad + key.rstrip()
+        yield from _lines(part, depth + 1)
+
+
+def _fields(value: Any) -> list[tuple[str, Any]]:
+    found = []
+    for field in dataclasses.fields(value):
+        part = getattr(value, field.name)
+        default = field.default
+        if isinstance(part, Span) or field.name.endswith("span") or field.name.endswith("spans"):
+            continue
+        if default is not dataclasses.MISSING and part == default:
+            continue
+        found.append((field.name, part))
+    return found
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, str) else value.name
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inside = ", ".join(f"{key}={_flat(part)}" for key, part in _fields(value))
+        return f"{type(value).__name__}({inside})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flat(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_flat(part) for part in value) + "]"
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+# ------------------------------------------------------------------ compiled forms
+
+
+def _ir(model: Model, name: str | None) -> str:
+    network = model.network
+    parts: dict[str, Any] = {
+        **network.populations,
+        **network.projections,
+        **network.protocols,
+        **network.readouts,
+        **network.metrics,
+        **network.data,
+        **network.pairs,
+    }
+    if name is not None:
+        if name not in parts:
+            raise _unknown("part of the network", name, list(parts))
+        return dump(parts[name])
+    return "\n\n".join(dump(part) for part in parts.values())
+
+
+def _schedule(model: Model, name: str | None) -> str:
+    routines = _routines(model.program, name)
+    described = [describe_routine(routine, model.program) for routine in routines]
+    extra = getattr(model.session.executor, "schedule", None) if model.backend != "numpy" else None
+    if callable(extra) and name is None:
+        described.append(str(extra()))
+    return "\n\n".join(described)
+
+
+def _routines(program: Program, name: str | None) -> list[Routine]:
+    found = [r for r in program.routines.values() if name in (None, r.name, r.phase)]
+    if not found:
+        raise _unknown("routine", str(name), list(program.routines))
+    return found
+
+
+def describe_routine(routine: Routine, program: Program) -> str:
+    """A routine's operations in order, with what was fused and why."""
+    from netdsl.ir.text import show_op
+
+    title = f"{routine.kind} {routine.name}" + (f" ({routine.phase})" if routine.phase else "")
+    lines = [title]
+    for part in ("once", "step", "after"):
+        ops = getattr(routine, part)
+        if ops:
+            lines.append(f"  {part}")
+            lines += [f"    {line}" for op in ops for line in show_op(op).splitlines()]
+    lines += [f"  note: {note}" for note in routine.notes]
+    return "\n".join(lines)
+
+
+def _memory(model: Model, name: str | None) -> str:
+    from netdsl.runtime.memory import buffer_bytes, readable
+
+    sizes = buffer_bytes(model.program, model.rows, model.dtype)
+    buffers = model.program.buffers
+    if name is not None:
+        sizes = {key: size for key, size in sizes.items() if key.split("@")[0].startswith(name)}
+        if not sizes:
+            raise _unknown("buffer", name, list(buffers))
+    lines = [_memory_line(buffers[key], readable(size)) for key, size in sizes.items()]
+    total = readable(sum(sizes.values()))
+    lines.append(f"{total:>10}  in all, for {model.rows} samples at a time in {model.dtype}")
+    return "\n".join(lines)
+
+
+def _memory_line(buffer: Buffer, size: str) -> str:
+    owner = f" of {buffer.owner}" if buffer.owner else ""
+    return f"{size:>10}  {buffer.name:<28} {buffer.place.value}{owner}; {buffer.role}: {buffer.why}"
+
+
+def _graph(model: Model, name: str | None) -> str:
+    """The network in the DOT language."""
+    network = model.network
+    lines = [f'digraph "{network.name}" {{', "  rankdir=LR;"]
+    for population in network.populations.values():
+        label = f"{population.name}\\n{population.size} {population.cell}"
+        lines.append(f'  "{population.name}" [label="{label}", shape=box];')
+    for projection in network.projections.values():
+        rule = f"\\n{projection.rule.name}" if projection.rule is not None else ""
+        delay = f"\\ndelay {projection.delay}" if projection.delay else ""
+        style = ", style=dashed" if projection.rule is None else ""
+        lines.append(
+            f'  "{projection.pre}" -> "{projection.post}"'
+            f' [label="{projection.name}{delay}{rule}"{style}];'
+        )
+    return "\n".join([*lines, "}"])
+
+
+def _kernel(model: Model, name: str | None) -> str:
+    source = model.session.executor.source()
+    if name is None:
+        return source
+    blocks = [block for block in source.split("\n\n") if name in block.split("\n", 1)[0]]
+    if not blocks:
+        raise _unknown("kernel", name, list(model.program.routines))
+    return "\n\n".join(blocks)

@@ -82,10 +82,24 @@ class Driver:
         return Token.new_borrow_pos(kind, str(token), token)
 
     def _followed_as_name(self, index: int) -> bool:
-        if index + 1 >= len(self.tokens):
+        index += 1
+        if index < len(self.tokens) and self.tokens[index].type == "LSQB":
+            index = self._after_bracket(index)
+            return index < len(self.tokens) and self.tokens[index] == ":="  # `input[k] := …`
+        if index >= len(self.tokens):
             return False
-        follower = self.tokens[index + 1]
+        follower = self.tokens[index]
         return follower in _NAME_ENDINGS and follower.type != "STRING"
+
+    def _after_bracket(self, index: int) -> int:
+        """The index after the bracket that closes the one at `index`."""
+        depth = 0
+        while index < len(self.tokens):
+            depth += (self.tokens[index].type == "LSQB") - (self.tokens[index].type == "RSQB")
+            index += 1
+            if depth == 0:
+                break
+        return index
 
     def _accepted(self) -> dict[str, Any]:
         state = self.machine.parser_state

@@ -152,8 +152,8 @@ def test_specs(spec: ast.Spec) -> None:
     assert format_source(printed) == printed
 
 
-_PIECES = """neuron population a h1 : -> { } ( ) [ ] = := ~ + - * ^ . , ; # state v 0 3 ms when if else
-    rule dw pre.s spike phase steps reset each protocol over d v/dt \\ " é @ != 1e9 over"""
+_PIECES = """neuron population a h1 : -> { } ( ) [ ] = := ~ + - * ^ . , ; # state v 0 3 ms when if
+    else rule dw pre.s spike phase steps reset each protocol over d v/dt \\ " é @ != 1e9 over"""
 _pieces = st.sampled_from([*_PIECES.split(), "\n"])
 
 

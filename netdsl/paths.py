@@ -34,5 +34,5 @@ def cache_path() -> Path:
         base = os.environ.get("LOCALAPPDATA")
     else:
         base = os.environ.get("XDG_CACHE_HOME")
-    home = Path(os.path.expanduser("~"))
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path raises without a home)
     return (Path(base) if base else home / ".cache") / "netdsl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from netdsl.diagnostics.diagnostic import Diagnostic
 from netdsl.diagnostics.span import Span
@@ -92,8 +93,7 @@ def _lines(source: str, sources: dict[str, str]) -> list[str] | None:
     text = sources.get(source)
     if text is None:
         try:
-            with open(source, encoding="utf-8-sig") as stream:
-                text = stream.read()
+            text = Path(source).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError, ValueError):
             return None
     return [line.rstrip("\r") for line in text.split("\n")]

@@ -54,8 +54,8 @@ def _store(parser: Lark, file: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             parser.save(stream)
-        os.replace(name, file)
+        Path(name).replace(file)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            Path(name).unlink()
         raise

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+START = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bare Python and NumPy
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = ROOT / "specs"
 ONE_THREAD = {
@@ -52,7 +53,7 @@ def measure(batch: Callable[[], None], repeats: int, warm: int = 1) -> dict[str,
         "cpu_s": statistics.median(cpu),
         "wall_s": statistics.median(wall),
         "first_cpu_s": first,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - START) / 1024,
     }
 
 

@@ -63,8 +63,10 @@ def _presentation(
 ) -> Any:  # fmt: skip
     rows = images.shape[0]
     cells = {
-        name: tuple(jnp.zeros((rows, t.shape[1]), jnp.float32) for _ in range(3))
-        + (jnp.broadcast_to(t, (rows, t.shape[1])),)
+        name: (
+            *(jnp.zeros((rows, t.shape[1]), jnp.float32) for _ in range(3)),
+            jnp.broadcast_to(t, (rows, t.shape[1])),
+        )
         for name, t in thresholds.items()
     }
     silent = {"img": jnp.zeros_like(images), "ctx": jnp.zeros_like(shown)}
@@ -125,9 +127,7 @@ def _good(jax: Any, jnp: Any, z: Any, positive: Any) -> Any:
     return 2 * (jax.nn.sigmoid(a) - positive) / z.shape[0]
 
 
-def _gradient(
-    jnp: Any, name: str, w: Any, past: Any, cells: Any, good: Any, errors: Any
-) -> Any:
+def _gradient(jnp: Any, name: str, w: Any, past: Any, cells: Any, good: Any, errors: Any) -> Any:
     pre, post = PRE_POST[name]
     if name in READ:
         sent = cells["h1"][2] if name == "R1" else past[pre]

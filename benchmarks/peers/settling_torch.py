@@ -53,8 +53,8 @@ class CorInfoMax:
 
         n = x.shape[0]
         r1, r2 = torch.zeros(n, self.f1.shape[1]), torch.zeros(n, self.f2.shape[1])
-        free = self.settle(x, y, r1, r2, 30, 0.0)
-        nudged = self.settle(x, y, *free, 10, 1.0)
+        free: tuple[Any, Any] = self.settle(x, y, r1, r2, 30, 0.0)
+        nudged = self.settle(x, y, free[0], free[1], 10, 1.0)
         change = [0.0, 0.0, 0.0]
         for sign, (r1, r2) in ((-1.0, free), (1.0, nudged)):
             change[0] = change[0] + sign * (x.T @ (r1 - x @ self.f1))
@@ -93,8 +93,8 @@ class EquilibriumPropagation:
         import torch
 
         n = x.shape[0]
-        zero = torch.zeros(n, self.w1.shape[1]), torch.zeros(n, self.w2.shape[1])
-        f1, f2 = self.settle(x, y, *zero, 20, 0.0)
+        s1, s2 = torch.zeros(n, self.w1.shape[1]), torch.zeros(n, self.w2.shape[1])
+        f1, f2 = self.settle(x, y, s1, s2, 20, 0.0)
         n1, n2 = self.settle(x, y, f1, f2, 4, 1.0)
         self.w1 += 0.1 / n * (x.T @ (n1 - f1))
         self.w2 += 0.05 / n * (n1.T @ n2 - f1.T @ f2)

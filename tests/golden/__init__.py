@@ -1,1 +1,1 @@
-"""Golden traces: recordings of published implementations, replayed on the shipped specifications."""
+"""Golden traces: published implementations recorded, replayed on the shipped specifications."""

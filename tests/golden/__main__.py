@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(rows))
     beyond = [row for row in rows if not row.ok]
     outcome = f"{len(beyond)} beyond tolerance" if beyond else "all within tolerance"
-    print(f"{options.system} on {options.backend}, {options.dtype}: {len(rows)} compared, {outcome}")
+    where = f"{options.system} on {options.backend}, {options.dtype}"
+    print(f"{where}: {len(rows)} compared, {outcome}")
     return 1 if beyond else 0
 
 

@@ -40,8 +40,8 @@ class Derived:
 class Case:
     """A compiled specification is `spec` with `settings`; `trace` is replayed on it.
 
-    `tolerance`: absolute, by key of the report. `keep`: keys that `derived` computes from. `spikes`:
-    keys where any difference is a different spike, and may be explained by a near-tie.
+    `tolerance`: absolute, by key of the report. `keep`: keys that `derived` computes from.
+    `spikes`: keys where any difference is a different spike, and may be explained by a near-tie.
     """
 
     spec: Path

@@ -135,13 +135,13 @@ def _modulated(
     def loss(z: Array) -> Array:
         a = (np.asarray(z, np.float64) ** 2).sum(-1) - theta
         terms = np.maximum(a, 0) - a * next(turn) + np.log1p(np.exp(-np.abs(a)))
-        return terms.mean(-1)
+        return np.asarray(terms.mean(-1))
 
     return [
         Derived(
             f"good.h{k} * h{k}.z",
             (f"show/good.h{k}", f"show/h{k}.z"),
-            lambda good, z: good[..., None] * z,
+            lambda good, z: np.asarray(good[..., None] * z),
             tuple(np.asarray(file[f"{p}/mod_g{k}"], np.float64) for p in phases),
             TOLERANCE["mod"],
         ),

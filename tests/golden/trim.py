@@ -37,8 +37,10 @@ def main(arguments: list[str]) -> int:
         file = {key: archive[key] for key in archive.files}
     phases = json.loads(str(file["hyper"]))["phases"]
     name = path.stem.removesuffix("_a")
-    np.savez_compressed(folder / f"{name}_train.npz", **trim(file, phases[0]))
-    np.savez_compressed(folder / f"{name}_test.npz", **trim(file, phases[-1], phases[-2]))
+    train: dict[str, Any] = dict(trim(file, phases[0]))
+    test: dict[str, Any] = dict(trim(file, phases[-1], phases[-2]))
+    np.savez_compressed(folder / f"{name}_train.npz", **train)
+    np.savez_compressed(folder / f"{name}_test.npz", **test)
     return 0
 
 

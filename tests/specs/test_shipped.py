@@ -1,0 +1,70 @@
+"""Every shipped specification parses, is formatted, checks without a finding, and learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import netdsl
+from netdsl.frontend import check
+from netdsl.syntax.fmt import format_source
+
+SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("*.net"))
+SMALL = {"n1": 12, "n2": 10, "n3": 8}
+
+# Verdicts of learning rules by specification and rule: sheet corinfomax.md section 10, csdp.md
+# section 8.
+VERDICTS = {
+    "csdp": {"csdp": {"three-factor"}, "correct": {"local"}},
+    "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"local"}},
+    "corinfomax": {"predict": {"local"}, "decorrelate": {"local"}},
+    "corinfomax_4": {"predict": {"local"}, "decorrelate": {"local"}},
+    "corinfomax_sparse": {"predict": {"local"}, "decorrelate": {"local"}},
+    "ep": {"contrast": {"weight-transport"}},
+    "csm": {"contrast": {"weight-transport"}, "similarity": {"weight-transport"}},
+    "pc": {"explain": {"weight-transport"}},
+    "pc_nudge": {"explain": {"weight-transport"}},
+    "fa": {"descend": {"local"}, "shift": {"local"}},
+    "bp": {"bptt": {"non-local"}},
+}
+
+
+def settings_of(path: Path) -> dict[str, int]:
+    """Sizes small enough for a test, of the parameters that a specification has."""
+    network = check(path, lower=False).require()
+    return {name: size for name, size in SMALL.items() if name in network.params}
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_is_formatted(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert format_source(text, path.name) == text
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_checks_without_a_finding(path: Path) -> None:
+    found = check(path)
+    assert not found.diagnostics, [f"{d.code} {d.message}" for d in found.diagnostics]
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_learns_and_evaluates(path: Path) -> None:
+    model = netdsl.compile(path, backend="numpy", set=settings_of(path))
+    before = model.state["W1.w"] if "W1.w" in model.state else model.state["Wff1.w"]
+    result = model.run(epochs=1, limit=200)
+    after = model.state["W1.w"] if "W1.w" in model.state else model.state["Wff1.w"]
+    assert (before != after).any()
+    assert 0 <= result.metrics["test"]["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("name", sorted(VERDICTS))
+def test_verdicts(name: str) -> None:
+    path = next(path for path in SPECS if path.stem == name)
+    certificate = check(path, lower=False).certificate
+    assert certificate is not None
+    found: dict[str, set[str]] = {}
+    for entry in certificate.rules:
+        found.setdefault(entry.rule, set()).add(entry.verdict)
+    for rule, verdicts in VERDICTS[name].items():
+        assert found[rule] == verdicts

@@ -65,7 +65,7 @@ def _settings(hyper: dict[str, Any]) -> dict[str, Any]:
         "tau_m": f"{hyper['tau_m']} ms",
         "tau_tr": f"{hyper['tau_tr']} ms",
         "rho": hyper["rho_b"],
-        "floor": hyper["thr_floor"],
+        "thr_min": hyper["thr_floor"],
         "w_max": hyper["w_bound"],
         "soft": hyper["hebb_post_weight"],
         "eta": hyper["eta"],

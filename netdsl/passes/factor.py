@@ -55,13 +55,23 @@ def factor(expr: Expr, classify: Classify) -> tuple[Term, ...]:
 
 def _expand(expr: Expr, classify: Classify) -> list[Term]:
     found = classes(expr, classify)
-    if len(found) <= 1:
+    if not found or (len(found) == 1 and not _scaled(expr, classify)):
         return [_single(expr, next(iter(found), None))]
     if isinstance(expr, Apply):
         rule = _EXPAND.get(expr.function)
         if rule is not None:
             return rule(expr, classify)
     raise NotFactorable(span_of(expr))
+
+
+def _scaled(expr: Expr, classify: Classify) -> bool:
+    """Is this a scalar times (or under) a factor, so that the factor may be a plain buffer?"""
+    if not isinstance(expr, Apply) or expr.function not in ("mul", "div", "neg"):
+        return False
+    if expr.function == "neg":
+        return True
+    plain = [not classes(arg, classify) for arg in expr.args]
+    return plain[1] or (plain[0] and expr.function == "mul")
 
 
 def _single(expr: Expr, kind: str | None) -> Term:

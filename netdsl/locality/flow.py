@@ -27,7 +27,7 @@ from netdsl.ir.network import (
 class Flow:
     """The values `sources` enter `target`; `channel` is the projection that carries them.
 
-    `kind`: statement | def | deliver | modulator | clamp | set. `expr` is the expression read.
+    `kind`: statement | initial | def | deliver | modulator | clamp | set. `expr` is what is read.
     """
 
     target: str
@@ -106,7 +106,7 @@ def _parameter_flows(network: Network) -> Iterator[Flow]:
             values = variable.init.args if isinstance(variable.init, Draw) else (variable.init,)
             for value in values:
                 if value is not None:
-                    yield Flow(variable.path, value, "statement", None, variable.span)
+                    yield Flow(variable.path, value, "initial", None, variable.span)
 
 
 def all_flows(network: Network) -> tuple[Flow, ...]:
@@ -188,7 +188,7 @@ class FlowGraph:
                 continue
             seen.add(current)
             for flow in self.into.get(current, ()):
-                if flow.kind in ("deliver", "clamp", "set"):
+                if flow.kind in ("deliver", "clamp", "set", "initial"):
                     continue
                 found.append(flow.expr)
                 waiting.extend(ref.path for ref in flow.sources if self._inlined(ref.path))

@@ -1,0 +1,73 @@
+"""What one application of a rule can depend on, by data flow within one learning step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netdsl.ir.expr import Ref, refs
+from netdsl.ir.network import Kind, Projection, Rule
+from netdsl.locality.flow import Flow, FlowGraph
+from netdsl.locality.phases import phase_name
+from netdsl.locality.rules import sections
+
+SETTLED_KINDS = (Kind.DEF, Kind.INPUT, Kind.LET, Kind.MODULATOR)
+
+
+def reach(
+    graph: FlowGraph, projection: Projection, rule: Rule, buffers: frozenset[str]
+) -> frozenset[str]:
+    """Variables (and `x@phase` snapshots) whose values before the step can enter the update.
+
+    A rule that runs at every step sees what its reads become within the step: everything upstream
+    up to the first projection with a delay. A rule `at update` sees present states, with inputs and
+    definitions settled through any projection. `buffers`: names that the program keeps.
+    """
+    walk = _Walk(graph, rule.clock == "update", buffers)
+    if rule.optimiser is not None:
+        walk.seen |= set(rule.optimiser.variables)
+    walk.seen |= {projection.weight or "", *rule.variables}
+    for _, expr in sections(rule):
+        for ref in refs(expr):
+            walk.visit(ref)
+    return frozenset(walk.seen)
+
+
+class _Walk:
+    def __init__(self, graph: FlowGraph, settled: bool, buffers: frozenset[str]) -> None:
+        self.graph, self.settled, self.buffers = graph, settled, buffers
+        self.seen: set[str] = set()
+        self._expanded: set[tuple[str, bool]] = set()
+
+    def visit(self, ref: Ref, old: bool = False) -> None:
+        """Follow one read; `old`: its value is from before the step."""
+        phase = phase_name(ref)
+        snapshot = f"{ref.path}@{phase}"
+        if phase is not None and snapshot in self.buffers:
+            self.seen.add(snapshot)
+            return
+        self.seen.add(ref.path)
+        if (ref.path, old) in self._expanded:
+            return
+        self._expanded.add((ref.path, old))
+        for flow in self._flows(ref.path, old):
+            late = old or self._delayed(flow)
+            for source in flow.sources:
+                self.visit(source, late)
+
+    def _flows(self, path: str, old: bool) -> Iterator[Flow]:
+        variable = self.graph.variable(path)
+        kind = variable.kind if variable is not None else None
+        for flow in self.graph.into.get(path, ()):
+            if flow.kind in ("set", "initial"):
+                continue
+            # Old values are what they are, except definitions, which are computed from old ones.
+            if old and kind is not Kind.DEF:
+                continue
+            if self.settled and kind not in SETTLED_KINDS:
+                continue
+            yield flow
+
+    def _delayed(self, flow: Flow) -> bool:
+        if self.settled or flow.channel is None:
+            return False
+        return self.graph.network.projections[flow.channel].delay > 0

@@ -131,7 +131,14 @@ def _interpreter(model: Model, generator: np.random.Generator, trials: list[Tria
     class Tester(Interpreter):
         """Runs the loop's body, with a trial at every place where something learns."""
 
-        def update(self, step: Update) -> None:
+        def block(self, steps: tuple[Step, ...]) -> None:
+            for step in steps:
+                if isinstance(step, Update):
+                    self.tested(step)
+                else:
+                    super().block((step,))
+
+        def tested(self, step: Update) -> None:
             def call() -> None:
                 self.session.executor.call(step.site)
 
@@ -171,12 +178,13 @@ class _Bench:
         """Make the trials of one learning step, then take the step."""
         executor = self.model.session.executor
         before = {name: executor.read(name) for name in self.model.program.buffers}
+        lively = self._lively(before)
         for name in projections:
             projection = self.model.network.projections[name]
             rule = projection.rule
             # The derivative of a loss reads whatever stands before the loss: nothing is excluded.
             if rule is not None and rule.clock == clock and rule.loss is None:
-                self._trial(call, before, projection, rule, where)
+                self._trial(call, lively, projection, rule, where)
         self._restore(before)
         call()
 
@@ -201,6 +209,15 @@ class _Bench:
         differing = tuple(n for n in own if executor.read(n).tobytes() != plain[n].tobytes())
         moved = any(plain[n].tobytes() != before[n].tobytes() for n in own)
         self.trials.append(Trial(rule.name, projection.name, where, changed, differing, moved))
+
+    def _lively(self, values: dict[str, Array]) -> dict[str, Array]:
+        """The state with activity drawn for every unit: at rest too little would change."""
+        drawn = dict(values)
+        for name, buffer in self.model.program.buffers.items():
+            if buffer.place in (Place.UNIT, Place.ROW) and buffer.role in ROLES:
+                value = self.generator.random(values[name].shape)
+                drawn[name] = np.round(value) if buffer.type is Type.BOOL else value
+        return drawn
 
     def _restore(self, values: dict[str, Array]) -> None:
         for name, value in values.items():

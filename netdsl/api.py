@@ -124,7 +124,7 @@ class Model:
             executor_class(backend)
         self.network, self.program = network, program
         self.backend, self.seed, self.dtype = backend, seed, dtype
-        self.rows = rows or default_rows(network)
+        self.rows = self.full_rows = rows or default_rows(network)
         self.state = State(self)
         self.sources: dict[str, str] = {}
         self.overrides: dict[str, Override] = {}
@@ -170,12 +170,18 @@ class Model:
             self._datasets = Datasets(self.network, self.data_paths, self._base, self.seed)
         return self._datasets
 
-    def reserve(self, rows: int) -> None:
-        """Make room for `rows` samples at a time; shared values are kept, per-sample ones not."""
-        if rows <= self.rows and self._session is not None:
+    def reserve(self, rows: int | None = None, *, exact: bool = False) -> None:
+        """Make room for `rows` samples at a time (default: what the spec's batches need).
+
+        `exact` gives back what is not needed. Shared values are kept, per-sample ones are not when
+        the room changes.
+        """
+        wanted = self.full_rows if rows is None else rows
+        room = max(wanted, 1) if exact else max(wanted, self.rows, 1)
+        if room == self.rows:
             return
         kept = self._session.parameters() if self._session is not None else None
-        self.rows = max(rows, 1) if self._session is None else max(rows, self.rows)
+        self.rows = room
         self.close()
         if kept is not None:
             self.session.set_parameters(kept)

@@ -68,7 +68,7 @@ def _unknown(what: str, name: str, known: list[str]) -> RunFault:
 
 
 def dump(value: Any) -> str:
-    """A tree of dataclasses as indented text; what fits on a line stays on one, spans are left out."""
+    """A tree of dataclasses as indented text; what fits on a line stays on one. No spans."""
     return "\n".join(_lines(value, 0))
 
 
@@ -132,7 +132,11 @@ def _flat(value: Any) -> str:
 
 
 def _ir(model: Model, name: str | None) -> str:
+    from netdsl.ir.text import network_text
+
     network = model.network
+    if name is None:
+        return network_text(network)
     parts: dict[str, Any] = {
         **network.populations,
         **network.projections,
@@ -142,16 +146,15 @@ def _ir(model: Model, name: str | None) -> str:
         **network.data,
         **network.pairs,
     }
-    if name is not None:
-        if name not in parts:
-            raise _unknown("part of the network", name, list(parts))
-        return dump(parts[name])
-    return "\n\n".join(dump(part) for part in parts.values())
+    if name not in parts:
+        raise _unknown("part of the network", name, list(parts))
+    return dump(parts[name])
 
 
 def _schedule(model: Model, name: str | None) -> str:
-    routines = _routines(model.program, name)
-    described = [describe_routine(routine, model.program) for routine in routines]
+    from netdsl.ir.text import routine_text
+
+    described = [routine_text(routine) for routine in _routines(model.program, name)]
     extra = getattr(model.session.executor, "schedule", None) if model.backend != "numpy" else None
     if callable(extra) and name is None:
         described.append(str(extra()))
@@ -163,21 +166,6 @@ def _routines(program: Program, name: str | None) -> list[Routine]:
     if not found:
         raise _unknown("routine", str(name), list(program.routines))
     return found
-
-
-def describe_routine(routine: Routine, program: Program) -> str:
-    """A routine's operations in order, with what was fused and why."""
-    from netdsl.ir.text import show_op
-
-    title = f"{routine.kind} {routine.name}" + (f" ({routine.phase})" if routine.phase else "")
-    lines = [title]
-    for part in ("once", "step", "after"):
-        ops = getattr(routine, part)
-        if ops:
-            lines.append(f"  {part}")
-            lines += [f"    {line}" for op in ops for line in show_op(op).splitlines()]
-    lines += [f"  note: {note}" for note in routine.notes]
-    return "\n".join(lines)
 
 
 def _memory(model: Model, name: str | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
+from netdsl.backends.numpy_active import Active
 from netdsl.backends.numpy_support import Scratch
 from netdsl.codegen.numpy_module import ModuleWriter
 from netdsl.codegen.places import shape_of
@@ -44,6 +45,7 @@ class NumpyExecutor(Executor):
         self._scratch = Scratch(self.dtype)
         self._buffers = {name: self._allocate(name) for name in self.module.identifiers}
         self._keys = np.zeros(rows, np.uint64)
+        self._active = {buffer: Active() for buffer in self.module.active}
         self._space = self._load()
         # Twice: work arrays grow while tiles are made, and all views must be of their final ones.
         self._bind()
@@ -71,6 +73,8 @@ class NumpyExecutor(Executor):
             space[name] = PhiloxStream(self.seed, path)
         for size, name in self.module.indices.items():
             space[name] = np.arange(size, dtype=self.dtype)
+        for buffer, name in self.module.active.items():
+            space[name] = self._active[buffer]
         exec(compile(text, file, "exec"), space)
         return space
 
@@ -85,6 +89,8 @@ class NumpyExecutor(Executor):
     def _bind(self) -> None:
         for name, identifier in self.module.identifiers.items():
             self._space[identifier] = self._present(name)
+        for name, active in self._active.items():
+            active.bind(self._present(name))
         self._space["rows"] = self.rows
         self._space["row_keys"] = self._keys[: self.rows]
         self._space["bind"](self.rows)
@@ -115,6 +121,8 @@ class NumpyExecutor(Executor):
         if given.shape not in ((), target.shape):
             raise ValueError(f"`{buffer}` has shape {target.shape}, not {given.shape}")
         np.copyto(target, given, casting="unsafe")
+        if buffer in self._active:
+            self._active[buffer].changed()
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""

@@ -123,4 +123,5 @@ def _innermost(fault: Exception) -> str:
     if trace is None:
         return ""
     code = trace.tb_frame.f_code
-    return f" (in {code.co_name}, {os.path.basename(code.co_filename)}:{trace.tb_lineno})"
+    file = code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f" (in {code.co_name}, {file}:{trace.tb_lineno})"

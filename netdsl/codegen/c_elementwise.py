@@ -46,6 +46,7 @@ class LevelCode:
 
     values: list[str] = field(default_factory=list)
     accumulators: list[str] = field(default_factory=list)
+    reductions: list[tuple[str, str]] = field(default_factory=list)  # operator, accumulator
     pragma: str = ""
     body: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
@@ -126,6 +127,7 @@ class _Writer:
                 code.body.append(f"const real {name} = {self._number(statement.value)};")
             else:
                 code.body.append(self._store(statement, self._number(statement.value)))
+        code.reductions = operators
         code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
         return code
 

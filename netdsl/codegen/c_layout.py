@@ -33,10 +33,10 @@ LIST_PARTS = (
     "capacity", "nonzeros", "skip", "start", "column", "value", "row_start", "row",
 )
 # Names of C's own headers that a buffer could otherwise hide or be replaced by.
-_HEADERS = frozenset(
+_HEADERS = (
     "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t NAN INFINITY "
     "NULL linux unix i386 memset memcpy expf logf sqrtf sinf cosf tanhf powf floorf fabsf "
-    "fabs log1p signgam y0 y1 yn j0 j1 jn gamma real vector LANES".split()
+    "fabs log1p signgam y0 y1 yn j0 j1 jn gamma real vector LANES"
 )
 
 
@@ -90,7 +90,7 @@ class Layout:
     @classmethod
     def of(cls, program: Program, dtype: str, reserved_text: str) -> Layout:
         """A layout whose names avoid every identifier of `reserved_text` and of C's headers."""
-        taken = set(re.findall(r"[A-Za-z_]\w*", reserved_text)) | _HEADERS
+        taken = set(re.findall(r"[A-Za-z_]\w*", reserved_text)) | set(_HEADERS.split())
         taken |= {name for name, _, _ in _HEAD} | {"net"}
         layout = cls(program, FLOAT if dtype == "float32" else DOUBLE, Names(taken))
         for buffer in program.buffers:

@@ -97,10 +97,14 @@ def propagate(op: Propagate, layout: Layout) -> PropagateCode:
 
 def synapse_update(op: SynapseUpdate, layout: Layout) -> UpdateCode:
     """Code of one learning pass; raises ValueError for an expression that has no place here."""
-    return _Writer(op, layout).write()
+    return UpdateWriter(op, layout).write()
 
 
-class _Writer:
+class UpdateWriter:
+    """Writes one synapse update; a product of a tile is spelt as an element of its row."""
+
+    element = "[j]"
+
     def __init__(self, op: SynapseUpdate, layout: Layout) -> None:
         self.op, self.layout, self.program = op, layout, layout.program
         self.scope = Scope(layout, {})
@@ -112,6 +116,7 @@ class _Writer:
         self.exprs: list[Expr] = []
 
     def write(self) -> UpdateCode:
+        """The code of the whole operation."""
         for store in self.op.before:
             text = self.scope.double(store.value)
             self.scope.lines.append(f"net->{self.layout.names(store.buffer)} = {text};")
@@ -156,7 +161,7 @@ class _Writer:
     def _product(self, product: Product) -> str:
         pre, post = product.pre, product.post
         if pre is not None and post is not None:
-            return f"{self._matrix(pre, post, product.binary_pre).name}[j]"
+            return f"{self._matrix(pre, post, product.binary_pre).name}{self.element}"
         if post is not None:
             field_name = self.layout.sum_of(self.layout.window(post, self.op.post_slice))
             return f"net->{field_name}[j]"

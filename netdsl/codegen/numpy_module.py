@@ -19,6 +19,7 @@ from netdsl.codegen.registers import RESERVED
 from netdsl.codegen.simplify import simplify
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
+    Bind,
     Copy,
     Elementwise,
     Fill,
@@ -31,7 +32,7 @@ from netdsl.ir.program import (
 )
 
 _WORDS = frozenset(
-    "np bind spans blocks scratch propagate row_keys rows step steps first last a b i j pre_index "
+    "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows step steps first last a b i j pre_index "
     "tiles block tile draw_bernoulli draw_uniform draw_normal draw_integer indices stream routines".split()
 )
 _TERMS = frozenset(f"{word}{k}" for word in ("p", "pre", "block") for k in range(99))
@@ -57,7 +58,28 @@ class Module:
     streams: dict[str, str]
     indices: dict[int, str]
     routines: dict[str, str]
+    active: dict[str, str] = field(default_factory=dict)  # sparse 0/1 buffer to the name of its spikes
     functions: tuple[str, ...] = ()  # text of each operation's function
+
+
+def sparse_buffers(program: Program) -> list[str]:
+    """Buffers of 0 and 1 that products read, in order of first use."""
+    found: dict[str, None] = {}
+    for routine in program.routines.values():
+        for op in (*routine.once, *routine.step, *routine.after):
+            if isinstance(op, Propagate) and op.binary:
+                found[op.source] = None
+            elif isinstance(op, SynapseUpdate):
+                terms = [product for total in op.sums for product in total.products]
+                found.update({p.pre: None for p in terms if p.binary_pre and p.pre})
+    return list(found)
+
+
+def stored_by(op: Op) -> list[str]:
+    """Buffers that an operation changes."""
+    if isinstance(op, Elementwise | SynapseUpdate):
+        return list(dict.fromkeys(s.buffer for s in op.statements if not isinstance(s, Bind)))
+    return [op.target]
 
 
 @dataclass
@@ -71,6 +93,7 @@ class ModuleWriter:
     functions: list[str] = field(default_factory=list)
     tiles: list[str] = field(default_factory=list)
     tile_names: list[str] = field(default_factory=list)
+    active: dict[str, str] = field(default_factory=dict)
     _written: dict[Op, str] = field(default_factory=dict)
 
     def module(self) -> Module:
@@ -79,6 +102,8 @@ class ModuleWriter:
         for counter in ("t", "phase.step"):
             identifiers.setdefault(counter, self.names(counter))
         routines = {name: self.names.fresh(name) for name in self.program.routines}
+        for buffer in sparse_buffers(self.program):
+            self.active[buffer] = self.names.fresh(f"{buffer} active")
         texts = [self._routine(self.program.routines[name], routines[name]) for name in routines]
         text = render(
             "numpy",
@@ -91,7 +116,8 @@ class ModuleWriter:
             tiles=self.tiles,
         )
         return Module(
-            text, identifiers, self.streams, self.indices, routines, tuple(self.functions)
+            text, identifiers, self.streams, self.indices, routines, self.active,
+            tuple(self.functions),
         )
 
     # -- the header ----------------------------------------------------------------------------
@@ -139,10 +165,12 @@ class ModuleWriter:
         if isinstance(op, Elementwise | SynapseUpdate):
             if op not in self._written:
                 self._written[op] = self._function(op)
-            return [f"{self._written[op]}()"]
-        comment = spec_line(op.span, self.program.sources)
-        lines = self._inline(op)
-        return [f"# {comment}", *lines] if comment else lines
+            lines = [f"{self._written[op]}()"]
+        else:
+            comment = spec_line(op.span, self.program.sources)
+            lines = [f"# {comment}", *self._inline(op)] if comment else self._inline(op)
+        changed = [self.active[name] for name in stored_by(op) if name in self.active]
+        return [*lines, *(f"{name}.changed()" for name in changed)]
 
     def _inline(self, op: Propagate | Copy | Fill | Transpose) -> list[str]:
         if isinstance(op, Propagate):
@@ -162,11 +190,15 @@ class ModuleWriter:
         scale = "1.0"
         if op.scale is not None:
             scale = bare(scalar(simplify(op.scale), self.names, {}))
+        source = self.names(op.source) + columns(out_of)
+        if op.source in self.active and not (out_of or into or op.transposed):
+            source = self.active[op.source]
         text = render(
             "numpy",
             "propagate.py",
+            gather=source in self.active.values(),
             target=self.names(op.target) + columns(into),
-            source=self.names(op.source) + columns(out_of),
+            source=source,
             weight=self.names(op.weight) + (".T" if op.transposed else ""),
             scale=scale,
             keep="1.0" if op.accumulate else "0.0",
@@ -188,7 +220,8 @@ class ModuleWriter:
         name = self.names.fresh(f"{op.label or op.projection}_update")
         scope = self.names.child()
         synapses = SynapsesPrinter(self.program, op, scope, self.names, self._indices).code()
-        self._add("synapse_update", name, synapses_context(synapses), owner=plain(op.projection))
+        context = synapses_context(synapses, self.active)
+        self._add("synapse_update", name, context, owner=plain(op.projection))
         return name
 
     def _add(self, template: str, name: str, context: dict[str, object], owner: str) -> None:

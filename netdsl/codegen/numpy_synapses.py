@@ -27,6 +27,7 @@ class Term:
     pre: str = ""
     post: str = ""
     pre_buffer: str = ""
+    binary: bool = False
 
 
 @dataclass
@@ -135,7 +136,7 @@ class SynapsesPrinter:
         post = self.buffer(product.post) if product.post else ""
         kind = {(True, True): "outer", (False, True): "columns", (True, False): "rows",
                 (False, False): "count"}[bool(pre), bool(post)]
-        return Term(kind, f"p{number}", pre, post, product.pre or "")
+        return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre)
 
     def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
         if isinstance(statement, Bind) and statement.name not in live:

@@ -64,12 +64,13 @@ def cells_context(code: CellsCode) -> dict[str, object]:
     }
 
 
-def synapses_context(code: SynapsesCode) -> dict[str, object]:
+def synapses_context(code: SynapsesCode, active: dict[str, str]) -> dict[str, object]:
     """What the synapse update templates read."""
     m, n = code.shape
     outer = [term for term in code.terms if term.kind == "outer"]
     start = code.pre_slice[0] if code.pre_slice else 0
-    outer_views: list[View] = []
+    outer_views: list[View] = [("i", f"{start} + i" if start else "i"),
+                               ("j", f"{start} + j" if start else "j")]
     for term in outer:
         rows = f"{start} + i:{start} + j" if start else "i:j"
         outer_views.append((f"pre{term.name[1:]}", f"{term.pre}[:, {rows}].T"))
@@ -83,7 +84,7 @@ def synapses_context(code: SynapsesCode) -> dict[str, object]:
         "prelude": code.prelude,
         "body": code.body or ["pass"],
         "totals": [line for term in code.terms for line in _total(term, code)],
-        "products": [_product(term, code) for term in outer],
+        "products": [_product(term, code, active) for term in outer],
         "outer_unpack": unpack(outer_views, 4),
         "outer_items": items(outer_views, 16),
         "unpack": unpack(views, 8 if outer else 4),
@@ -115,7 +116,10 @@ def _total(term: Term, code: SynapsesCode) -> list[str]:
     return [f"{term.name} = float(rows)"] if term.kind == "count" else []
 
 
-def _product(term: Term, code: SynapsesCode) -> str:
+def _product(term: Term, code: SynapsesCode, active: dict[str, str]) -> str:
     number = term.name[1:]
     post = term.post + columns(code.post_slice)
-    return f"np.matmul(pre{number}, {post}, out=block{number})"
+    if term.binary:
+        spikes = active[term.pre_buffer]
+        return f"outer_active({spikes}, i, j, {post}, out=block{number}, part=pre{number})"
+    return f"outer(pre{number}, {post}, out=block{number})"

@@ -102,7 +102,7 @@ class _Before:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._arrays = session.per_sample() if session.rows and len(session.keys) else {}
+        self._arrays = session.per_sample()
         for name in BACKEND_COUNTERS:
             buffer = session.program.buffers.get(name)
             if buffer is not None and buffer.place is Where.GLOBAL:

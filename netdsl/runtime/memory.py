@@ -46,7 +46,7 @@ def available_bytes() -> int | None:
 
 
 def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
-    """Bytes needed; raises RunFault E0810, before anything is allocated, when they are not there."""
+    """Bytes needed. Raises RunFault E0810 when they are not there; nothing is allocated yet."""
     sizes = buffer_bytes(program, rows, dtype)
     needed = sum(sizes.values())
     limit = available_bytes() if available is None else available
@@ -58,7 +58,7 @@ def require_memory(program: Program, rows: int, dtype: str, available: int | Non
         "E0810",
         f"the network needs {readable(needed)} for {rows} samples at a time in {dtype}, and the"
         f" machine has {readable(limit)} left; the largest: {listed}",
-        "make populations or the batch smaller, or use float32; `netdsl show memory SPEC` lists all",
+        "make populations or the batch smaller, or use float32; see `netdsl show memory SPEC`",
     )
 
 

@@ -102,7 +102,7 @@ class Replayer:
     def run(self) -> ReplayReport:
         """Replay all presentations in order."""
         rows = [_rows(presentation) for presentation in self._trace.presentations]
-        self._model.reserve(max(rows, default=1))
+        self._model.reserve(max(rows, default=1), exact=True)
         session = self._model.session
         for path, value in self._trace.init.items():
             session.write(path, value)

@@ -54,7 +54,7 @@ class Session:
         self.network, self.program, self.executor, self.seed = network, program, executor, seed
         self.host: dict[str, float] = {}
         self.fields: Arrays = {}
-        self.keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.keys: NDArray[np.uint64] = np.zeros(executor.rows, np.uint64)
         self.draws: dict[str, int] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
@@ -299,7 +299,6 @@ class Session:
     def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
         """Write buffers back with their rows' keys."""
         self.keys = keys
-        if len(keys):
-            self.executor.set_rows(len(keys), keys)
+        self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
             self.executor.write(name, value)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
+from netdsl.ir.protocol import Each, Evaluate, Protocol, SplitRef
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
@@ -71,6 +71,7 @@ class Training(Hooks):
         protocol = _protocol(model, settings.protocol)
         options = Options(epochs=settings.epochs, limit=settings.limit)
         self._open_data(protocol)
+        model.reserve()
         session = model.session
         place, kept = self._open_run()
         evaluator = Evaluator(session, model.datasets, options, self.poll, self._on_nan)
@@ -79,7 +80,8 @@ class Training(Hooks):
         interpreter.kept.update(kept)
         interpreter.use_evaluator(evaluator)
         epochs = settings.epochs or _epochs(protocol, session.evaluate)
-        with self._interruptible(), Progress(epochs, 1, quiet=settings.quiet) as progress:
+        rows = _batch_rows(model, protocol)
+        with self._interruptible(), Progress(epochs, 1, rows, quiet=settings.quiet) as progress:
             self._progress = progress
             try:
                 interpreter.run(protocol)
@@ -227,6 +229,7 @@ def evaluate_model(
     held = _protocol(model, protocol)
     splits = default_splits(model, held, split or "test")
     check_fields(model, splits)
+    model.reserve()
     session = model.session
 
     def on_nan(interpreter: Interpreter, batch: Batch) -> None:
@@ -280,6 +283,15 @@ def _epochs(protocol: Protocol, evaluate: Any) -> int:
     for name, default in protocol.parameters:
         if name == "epochs" and default is not None:
             return int(evaluate(default))
+    return 1
+
+
+def _batch_rows(model: Model, protocol: Protocol) -> int:
+    """Samples in a training batch, for the rate shown."""
+    for step in inside(protocol.body):
+        if isinstance(step, Each) and step.of is not None:
+            opened = model.datasets.open(step.of)
+            return 1 if step.kind == "sample" else opened.data.batch
     return 1
 
 

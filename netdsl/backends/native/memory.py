@@ -13,6 +13,10 @@ from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Place
 
 _ALIGNMENT = 64
+_PAGE = 4096
+# Large arrays begin at a page. Loops over several of them would find all in the same cache sets, and
+# loads would wait for stores to addresses that are equal modulo a page; hence different offsets.
+_STAGGER = 5 * _ALIGNMENT
 Array = npt.NDArray[np.generic]
 
 STAT = np.dtype(
@@ -22,11 +26,11 @@ STAT = np.dtype(
 )
 
 
-def aligned(count: int, dtype: npt.DTypeLike) -> Array:
-    """Zeros that begin at a cache line."""
+def aligned(count: int, dtype: npt.DTypeLike, number: int = 0) -> Array:
+    """Zeros that begin at a cache line; arrays of other `number` at another place in a page."""
     kind = np.dtype(dtype)
-    raw = np.zeros(max(count, 1) * kind.itemsize + _ALIGNMENT, np.uint8)
-    skip = -raw.ctypes.data % _ALIGNMENT
+    raw = np.zeros(max(count, 1) * kind.itemsize + _PAGE + _ALIGNMENT, np.uint8)
+    skip = -raw.ctypes.data % _ALIGNMENT + number * _STAGGER % _PAGE
     return raw[skip : skip + max(count, 1) * kind.itemsize].view(kind)
 
 
@@ -68,7 +72,7 @@ class Memory:
         return self.slots[self.layout.names(buffer)]
 
     def _new(self, slot: int, count: int, dtype: npt.DTypeLike) -> None:
-        array = aligned(count, dtype)
+        array = aligned(count, dtype, len(self._arrays))
         self._arrays[array.ctypes.data] = array
         self.net[slot] = array.ctypes.data
 

@@ -8,13 +8,13 @@ computed once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import networkx as nx
 
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
-from netdsl.ir.program import Copy, Elementwise, Fill, Op, Routine, Store
+from netdsl.ir.program import Copy, Elementwise, Fill, Op, Propagate, Routine, Store
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import Body, BodyBuilder, inputs_read
 from netdsl.passes.context import Context, LoweringError
@@ -64,7 +64,7 @@ class PhaseBuilder:
         bodies = self._bodies()
         middle = self._ordered(bodies)
         learn = self._learning()
-        step = [*self._snapshots(), *start, *middle, *self._accumulate(), *learn]
+        step = [*self._snapshots(), *self._from_snapshots(start), *middle, *self._accumulate(), *learn]
         if not self._steps_do_something(step):
             step = []
         return Routine(
@@ -325,6 +325,18 @@ class PhaseBuilder:
                 ops.append(Copy(older, delayed(self.context, variable, k - 1)))
             ops.append(Copy(delayed(self.context, variable, 1), present))
         return ops
+
+    def _from_snapshots(self, ops: list[Op]) -> list[Op]:
+        """Deliveries read the start-of-step copy where one is kept: learning will read it too,
+        so a backend that lists its spikes does so once."""
+
+        def moved(op: Op) -> Op:
+            if isinstance(op, Propagate) and op.source in self.delays:
+                variable = self.context.variable(op.source)
+                return replace(op, source=delayed(self.context, variable, 1))
+            return op
+
+        return [moved(op) for op in ops]
 
     def _learning(self) -> list[Op]:
         factors = Factors(self.context)

@@ -70,12 +70,19 @@ REDUCTIONS = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "any
 class Interpreter:
     """State of a program and the meaning of its operations."""
 
-    def __init__(self, program: Program, initial: Mapping[str, np.ndarray], rows: int,
-                 keys: np.ndarray, seed: int = 0) -> None:
+    def __init__(
+        self,
+        program: Program,
+        initial: Mapping[str, np.ndarray],
+        rows: int,
+        keys: np.ndarray,
+        seed: int = 0,
+    ) -> None:
         self.program, self.rows, self.keys, self.seed = program, rows, keys, seed
         self.state = {
-            name: np.array(np.broadcast_to(initial.get(name, 0.0), shape_of(name, program, rows)),
-                           np.float64)
+            name: np.array(
+                np.broadcast_to(initial.get(name, 0.0), shape_of(name, program, rows)), np.float64
+            )
             for name in program.buffers
         }
 

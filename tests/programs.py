@@ -56,14 +56,17 @@ def program(
     routines: Iterable[Routine],
 ) -> Program:
     """A program with the counters that every program has."""
-    counters = [buffer("phase.step", Place.GLOBAL, role="counter"),
-                buffer("t", Place.GLOBAL, role="counter")]
+    counters = [
+        buffer("phase.step", Place.GLOBAL, role="counter"),
+        buffer("t", Place.GLOBAL, role="counter"),
+    ]
     table = {entry.name: entry for entry in [*buffers, *counters]}
     return Program(name, sizes, shapes, table, {routine.name: routine for routine in routines})
 
 
-def adam(prefix: str, g: Expr, rate: float) -> tuple[tuple[Store, ...], tuple[Bind, ...],
-                                                      tuple[Bind | Store, ...], Expr]:
+def adam(
+    prefix: str, g: Expr, rate: float
+) -> tuple[tuple[Store, ...], tuple[Bind, ...], tuple[Bind | Store, ...], Expr]:
     """Adam as `before`, `scalars`, statements and change, over buffers `PREFIX.m/v/n`."""
     m, v, n = f"{prefix}.m", f"{prefix}.v", f"{prefix}.n"
     before = (Store(n, fn("add", Load(n), 1)),)
@@ -73,11 +76,24 @@ def adam(prefix: str, g: Expr, rate: float) -> tuple[tuple[Store, ...], tuple[Bi
     )
     statements = (
         Store(m, fn("add", fn("mul", 0.9, Load(m)), fn("mul", fn("sub", 1, Const(0.9)), g))),
-        Store(v, fn("add", fn("mul", 0.999, Load(v)),
-                    fn("mul", fn("sub", 1, Const(0.999)), fn("pow", g, 2)))),
+        Store(
+            v,
+            fn(
+                "add",
+                fn("mul", 0.999, Load(v)),
+                fn("mul", fn("sub", 1, Const(0.999)), fn("pow", g, 2)),
+            ),
+        ),
     )
-    change = fn("mul", rate, fn("div", fn("div", Load(m), Local("c1")),
-                                fn("add", fn("sqrt", fn("div", Load(v), Local("c2"))), 1e-8)))
+    change = fn(
+        "mul",
+        rate,
+        fn(
+            "div",
+            fn("div", Load(m), Local("c1")),
+            fn("add", fn("sqrt", fn("div", Load(v), Local("c2"))), 1e-8),
+        ),
+    )
     return before, scalars, statements, change
 
 
@@ -105,34 +121,72 @@ def three_factor(n_in: int = 7, n: int = 5) -> Program:
         buffer("W1.adam.n", Place.GLOBAL, "W1", "optimiser"),
     ]
     spikes = RowReduce("good.h1", "sum", Load("h1.s"))  # the spike count, before the modulator
-    cells = Elementwise("h1", (
-        Bind("u", fn("add", Load("h1.v"), fn("mul", Local("dt_tau"),
-                                              fn("sub", Load("h1.j"), Load("h1.v"))))),
-        Store("h1.s", fn("gt", Local("u"), Load("h1.thr"))),
-        Store("h1.v", fn("select", Load("h1.s"), 0, Local("u"))),
-        spikes,
-        Store("h1.thr", fn("max", fn("add", Load("h1.thr"),
-                                     fn("mul", 0.01, fn("sub", Load("good.h1"), 1))), 0.025)),
-        Store("h1.z", fn("select", Load("h1.s"), 1, fn("mul", 10 / 13, Load("h1.z")))),
-        Store("h1.s@count:run", fn("add", Load("h1.s@count:run"), Load("h1.s"))),
-        RowReduce("good.h1", "sum", fn("mul", Load("h1.z"), Load("h1.z"))),
-        Store("good.h1", fn("mul", fn("div", 2, Load("batch.rows")),
-                            fn("sub", fn("sigmoid", fn("sub", Load("good.h1"), 1.5)),
-                               Load("sample.positive")))),
-        Store("h1.modulated", fn("mul", fn("neg", Load("good.h1")), Load("h1.z"))),
-    ), scalars=(Bind("dt_tau", fn("div", 3.0, 100.0 / 5)),), label="h1")
+    cells = Elementwise(
+        "h1",
+        (
+            Bind(
+                "u",
+                fn(
+                    "add",
+                    Load("h1.v"),
+                    fn("mul", Local("dt_tau"), fn("sub", Load("h1.j"), Load("h1.v"))),
+                ),
+            ),
+            Store("h1.s", fn("gt", Local("u"), Load("h1.thr"))),
+            Store("h1.v", fn("select", Load("h1.s"), 0, Local("u"))),
+            spikes,
+            Store(
+                "h1.thr",
+                fn(
+                    "max",
+                    fn("add", Load("h1.thr"), fn("mul", 0.01, fn("sub", Load("good.h1"), 1))),
+                    0.025,
+                ),
+            ),
+            Store("h1.z", fn("select", Load("h1.s"), 1, fn("mul", 10 / 13, Load("h1.z")))),
+            Store("h1.s@count:run", fn("add", Load("h1.s@count:run"), Load("h1.s"))),
+            RowReduce("good.h1", "sum", fn("mul", Load("h1.z"), Load("h1.z"))),
+            Store(
+                "good.h1",
+                fn(
+                    "mul",
+                    fn("div", 2, Load("batch.rows")),
+                    fn(
+                        "sub",
+                        fn("sigmoid", fn("sub", Load("good.h1"), 1.5)),
+                        Load("sample.positive"),
+                    ),
+                ),
+            ),
+            Store("h1.modulated", fn("mul", fn("neg", Load("good.h1")), Load("h1.z"))),
+        ),
+        scalars=(Bind("dt_tau", fn("div", 3.0, 100.0 / 5)),),
+        label="h1",
+    )
     before, scalars, optimise, change = adam("W1.adam", Local("g"), 0.01)
-    learn = SynapseUpdate("W1", (
-        Sum("g", (Product("img.s@prev", "h1.modulated", binary_pre=True),)),
-        Sum("decay", (Product(None, "h1.s", Const(0.001)),
-                      Product("img.s@prev", "h1.s", Const(-0.001), binary_pre=True))),
-    ), (
-        Store("W1.dw", Local("g")),
-        *optimise,
-        Store("W1.w", fn("add", Load("W1.w"), change)),
-        Store("W1.w", fn("sub", Load("W1.w"), Local("decay"))),
-        Store("W1.w", fn("clip", Load("W1.w"), -1, 1)),
-    ), before, scalars, label="W1")
+    learn = SynapseUpdate(
+        "W1",
+        (
+            Sum("g", (Product("img.s@prev", "h1.modulated", binary_pre=True),)),
+            Sum(
+                "decay",
+                (
+                    Product(None, "h1.s", Const(0.001)),
+                    Product("img.s@prev", "h1.s", Const(-0.001), binary_pre=True),
+                ),
+            ),
+        ),
+        (
+            Store("W1.dw", Local("g")),
+            *optimise,
+            Store("W1.w", fn("add", Load("W1.w"), change)),
+            Store("W1.w", fn("sub", Load("W1.w"), Local("decay"))),
+            Store("W1.w", fn("clip", Load("W1.w"), -1, 1)),
+        ),
+        before,
+        scalars,
+        label="W1",
+    )
     step: tuple[Op, ...] = (
         Copy("img.s@prev", "img.s"),
         Elementwise("img", (DrawStore("img.s", "bernoulli", (Load("img.p"),), "img.s"),)),
@@ -141,12 +195,21 @@ def three_factor(n_in: int = 7, n: int = 5) -> Program:
     )
     run = {"once": (Fill("h1.s@count:run", 0.0),), "phase": "run"}
     return program(
-        "three_factor", {"img": n_in, "h1": n}, {"W1": (n_in, n)}, buffers,
+        "three_factor",
+        {"img": n_in, "h1": n},
+        {"W1": (n_in, n)},
+        buffers,
         [
-            Routine("reset:h1", "reset", once=(Fill("h1.v", 0.0), Fill("h1.z", 0.0),
-                                                Fill("img.s", 0.0),
-                                                Elementwise("h1", (Store("h1.thr",
-                                                                         Load("h1.thr0")),)))),
+            Routine(
+                "reset:h1",
+                "reset",
+                once=(
+                    Fill("h1.v", 0.0),
+                    Fill("h1.z", 0.0),
+                    Fill("img.s", 0.0),
+                    Elementwise("h1", (Store("h1.thr", Load("h1.thr0")),)),
+                ),
+            ),
             Routine("train.1", "phase", step=(*step, learn), **run),  # type: ignore[arg-type]
             Routine("test.1", "phase", step=step, **run),  # type: ignore[arg-type]
         ],
@@ -176,49 +239,114 @@ def relaxation(n_in: int = 4, n: int = 6, n_out: int = 3) -> Program:
     ]
     target = fn("eq", Index(), Load("sample.label"))
     step: tuple[Op, ...] = (
-        Propagate("Wout", "Wout.w", "y.r", "h.fb", Load("gain"), accumulate=False,
-                  transposed=True),
+        Propagate("Wout", "Wout.w", "y.r", "h.fb", Load("gain"), accumulate=False, transposed=True),
         Propagate("L", "L.w", "h.r", "h.lat", Const(-0.1), accumulate=False),
         Propagate("S", "S.w", "h.r", "h.lat", None, pre_slice=(1, 4), post_slice=(2, 6)),
-        Propagate("S", "S.w", "h.r", "h.lat", Const(0.25), transposed=True, pre_slice=(1, 4),
-                  post_slice=(2, 6)),
-        Elementwise("h", (
-            Bind("drive", fn("add", fn("add", Load("h.ff"), Load("h.fb")),
-                             fn("add", Load("h.lat"), Load("h.b")))),
-            Store("h.r", fn("clip", fn("add", Load("h.r"),
-                                       fn("mul", Local("rate"),
-                                          fn("sub", Local("drive"), Load("h.r")))), 0, 1)),
-        ), scalars=(Bind("rate", fn("div", 0.5, fn("add", 1, fn("mul", 0.1, Load("t"))))),)),
+        Propagate(
+            "S",
+            "S.w",
+            "h.r",
+            "h.lat",
+            Const(0.25),
+            transposed=True,
+            pre_slice=(1, 4),
+            post_slice=(2, 6),
+        ),
+        Elementwise(
+            "h",
+            (
+                Bind(
+                    "drive",
+                    fn(
+                        "add",
+                        fn("add", Load("h.ff"), Load("h.fb")),
+                        fn("add", Load("h.lat"), Load("h.b")),
+                    ),
+                ),
+                Store(
+                    "h.r",
+                    fn(
+                        "clip",
+                        fn(
+                            "add",
+                            Load("h.r"),
+                            fn("mul", Local("rate"), fn("sub", Local("drive"), Load("h.r"))),
+                        ),
+                        0,
+                        1,
+                    ),
+                ),
+            ),
+            scalars=(Bind("rate", fn("div", 0.5, fn("add", 1, fn("mul", 0.1, Load("t"))))),),
+        ),
         Propagate("Wout", "Wout.w", "h.r", "y.in", None, accumulate=False),
-        Elementwise("y", (
-            Store("y.r", fn("add", Load("y.in"),
-                            fn("mul", Load("nudge"), fn("sub", target, Load("y.r"))))),
-        )),
+        Elementwise(
+            "y",
+            (
+                Store(
+                    "y.r",
+                    fn(
+                        "add",
+                        Load("y.in"),
+                        fn("mul", Load("nudge"), fn("sub", target, Load("y.r"))),
+                    ),
+                ),
+            ),
+        ),
     )
-    lateral = SynapseUpdate("L", (
-        Sum("hh", (Product("h.r", "h.r", fn("sub", 1, fn("abs", Load("L.w")))),
-                   Product("h.r@free", "h.r@free", Const(-1.0)),
-                   Product("h.r", None, fn("mul", 0.01, Index(side="post"))))),
-    ), (
-        Bind("old", Load("L.w")),
-        Store("L.w", fn("add", fn("mul", 0.99, Load("L.w")), fn("mul", 0.1, Local("hh")))),
-        Store("L.w", fn("select", fn("eq", Index(side="pre"), Index(side="post")), 0,
-                        fn("min", Load("L.w"), fn("add", Local("old"), 0.5)))),
-    ))
-    out = SynapseUpdate("Wout", (Sum("g", (Product("h.r", "y.r"), Product(None, None))),), (
-        Store("Wout.w", fn("add", Load("Wout.w"), fn("mul", Local("eta"), Local("g")))),
-    ), scalars=(Bind("eta", fn("div", 0.1, Load("gain"))),))
-    sliced = SynapseUpdate("S", (Sum("g", (Product("h.r", "h.r"),)),), (
-        Store("S.w", fn("sub", Load("S.w"), fn("mul", 0.01, Local("g")))),
-    ), pre_slice=(1, 4), post_slice=(2, 6))
+    lateral = SynapseUpdate(
+        "L",
+        (
+            Sum(
+                "hh",
+                (
+                    Product("h.r", "h.r", fn("sub", 1, fn("abs", Load("L.w")))),
+                    Product("h.r@free", "h.r@free", Const(-1.0)),
+                    Product("h.r", None, fn("mul", 0.01, Index(side="post"))),
+                ),
+            ),
+        ),
+        (
+            Bind("old", Load("L.w")),
+            Store("L.w", fn("add", fn("mul", 0.99, Load("L.w")), fn("mul", 0.1, Local("hh")))),
+            Store(
+                "L.w",
+                fn(
+                    "select",
+                    fn("eq", Index(side="pre"), Index(side="post")),
+                    0,
+                    fn("min", Load("L.w"), fn("add", Local("old"), 0.5)),
+                ),
+            ),
+        ),
+    )
+    out = SynapseUpdate(
+        "Wout",
+        (Sum("g", (Product("h.r", "y.r"), Product(None, None))),),
+        (Store("Wout.w", fn("add", Load("Wout.w"), fn("mul", Local("eta"), Local("g")))),),
+        scalars=(Bind("eta", fn("div", 0.1, Load("gain"))),),
+    )
+    sliced = SynapseUpdate(
+        "S",
+        (Sum("g", (Product("h.r", "h.r"),)),),
+        (Store("S.w", fn("sub", Load("S.w"), fn("mul", 0.01, Local("g")))),),
+        pre_slice=(1, 4),
+        post_slice=(2, 6),
+    )
     return program(
-        "relaxation", {"x": n_in, "h": n, "y": n_out},
+        "relaxation",
+        {"x": n_in, "h": n, "y": n_out},
         {"Wff": (n_in, n), "Wout": (n, n_out), "Wback": (n_out, n), "L": (n, n), "S": (3, 4)},
         buffers,
         [
-            Routine("train.free", "phase", phase="free",
-                    once=(Propagate("Wff", "Wff.w", "x.r", "h.ff", None, accumulate=False),),
-                    step=step, after=(Copy("h.r@free", "h.r"),)),
+            Routine(
+                "train.free",
+                "phase",
+                phase="free",
+                once=(Propagate("Wff", "Wff.w", "x.r", "h.ff", None, accumulate=False),),
+                step=step,
+                after=(Copy("h.r@free", "h.r"),),
+            ),
             Routine("train.nudged", "phase", phase="nudged", step=step),
             Routine("train.update", "update", once=(lateral, out, sliced)),
             Routine("train.set", "set", once=(Transpose("Wout.back", "Wout.w"),)),
@@ -256,7 +384,8 @@ def functions(n: int = 5, m: int = 3) -> Program:
         *(buffer(f"p.{x}", Place.UNIT, "p") for x in "ab"),
         *(buffer(f"p.{x}", Place.ROW, "p") for x in ("row", "row2")),
         buffer("p.n", Place.NEURON, "p", "parameter"),
-        buffer("g", Place.GLOBAL), buffer("g2", Place.GLOBAL),
+        buffer("g", Place.GLOBAL),
+        buffer("g2", Place.GLOBAL),
         *(buffer(f"W.{x}", Place.SYNAPSE, "W") for x in "wc"),
     ]
     cells: list[Statement] = []
@@ -269,21 +398,33 @@ def functions(n: int = 5, m: int = 3) -> Program:
             buffers.append(buffer(target, home, "W" if synaptic else "p"))
             store = Store(target, _result(name, args[: function.arity]))
             (synapses if synaptic else cells).append(store)
-    return program("functions", {"q": m, "p": n}, {"W": (m, n)}, buffers, [
-        Routine("all", "update", once=(Elementwise("p", tuple(cells)),
-                                       SynapseUpdate("W", (), tuple(synapses)))),
-    ])
+    return program(
+        "functions",
+        {"q": m, "p": n},
+        {"W": (m, n)},
+        buffers,
+        [
+            Routine(
+                "all",
+                "update",
+                once=(Elementwise("p", tuple(cells)), SynapseUpdate("W", (), tuple(synapses))),
+            ),
+        ],
+    )
 
 
 def draws(n: int = 9) -> Program:
     """Every distribution and every reduction over a population."""
     buffers = [
-        buffer("p.prob", Place.UNIT, "p"), buffer("p.bias", Place.NEURON, "p", "parameter"),
-        buffer("p.row", Place.ROW, "p"), buffer("level", Place.GLOBAL),
-        *(buffer(f"p.{name}", Place.UNIT, "p")
-          for name in ("s", "s2", "s3", "u", "u2", "z", "k")),
-        *(buffer(f"p.{kind}", Place.ROW, "p")
-          for kind in ("sum", "mean", "max", "min", "any", "none", "wide", "once")),
+        buffer("p.prob", Place.UNIT, "p"),
+        buffer("p.bias", Place.NEURON, "p", "parameter"),
+        buffer("p.row", Place.ROW, "p"),
+        buffer("level", Place.GLOBAL),
+        *(buffer(f"p.{name}", Place.UNIT, "p") for name in ("s", "s2", "s3", "u", "u2", "z", "k")),
+        *(
+            buffer(f"p.{kind}", Place.ROW, "p")
+            for kind in ("sum", "mean", "max", "min", "any", "none", "wide", "once")
+        ),
     ]
     statements: tuple[Statement, ...] = (
         DrawStore("p.s", "bernoulli", (Load("p.prob"),), "p.s"),
@@ -302,22 +443,40 @@ def draws(n: int = 9) -> Program:
         RowReduce("p.none", "any", fn("gt", Load("p.u"), 2.5)),
         RowReduce("p.wide", "sum", fn("add", Load("p.row"), Load("level"))),
     )
-    return program("draws", {"p": n}, {}, buffers, [
-        Routine("run.1", "phase", step=(Elementwise("p", statements),), phase="run"),
-    ])
+    return program(
+        "draws",
+        {"p": n},
+        {},
+        buffers,
+        [
+            Routine("run.1", "phase", step=(Elementwise("p", statements),), phase="run"),
+        ],
+    )
 
 
 PROGRAMS: dict[str, Callable[[], Program]] = {
-    "three_factor": three_factor, "relaxation": relaxation, "functions": functions, "draws": draws,
+    "three_factor": three_factor,
+    "relaxation": relaxation,
+    "functions": functions,
+    "draws": draws,
 }
 
 # (routine, steps, first, last) in order; routines without steps have 0.
 CALLS: dict[str, tuple[tuple[str, int, int, int | None], ...]] = {
-    "three_factor": (("reset:h1", 0, 0, None), ("train.1", 12, 0, 5), ("train.1", 12, 5, None),
-                     ("reset:h1", 0, 0, None), ("test.1", 6, 0, None)),
-    "relaxation": (("train.free", 7, 0, None), ("train.nudged", 4, 0, None),
-                   ("train.update", 0, 0, None), ("train.set", 0, 0, None),
-                   ("train.free", 3, 0, None)),
+    "three_factor": (
+        ("reset:h1", 0, 0, None),
+        ("train.1", 12, 0, 5),
+        ("train.1", 12, 5, None),
+        ("reset:h1", 0, 0, None),
+        ("test.1", 6, 0, None),
+    ),
+    "relaxation": (
+        ("train.free", 7, 0, None),
+        ("train.nudged", 4, 0, None),
+        ("train.update", 0, 0, None),
+        ("train.set", 0, 0, None),
+        ("train.free", 3, 0, None),
+    ),
     "functions": (("all", 0, 0, None),),
     "draws": (("run.1", 3, 0, None),),
 }

@@ -21,9 +21,23 @@ from netdsl.ir.program import (
 from tests.programs import buffer, fn, program
 
 # Functions that keep values moderate whatever their arguments; the others are tested one by one.
-_SMOOTH = (("add", 2), ("sub", 2), ("mul", 2), ("neg", 1), ("min", 2), ("max", 2), ("abs", 1),
-           ("tanh", 1), ("sin", 1), ("sigmoid", 1), ("relu", 1), ("clip", 3), ("select", 3),
-           ("sign", 1), ("floor", 1))
+_SMOOTH = (
+    ("add", 2),
+    ("sub", 2),
+    ("mul", 2),
+    ("neg", 1),
+    ("min", 2),
+    ("max", 2),
+    ("abs", 1),
+    ("tanh", 1),
+    ("sin", 1),
+    ("sigmoid", 1),
+    ("relu", 1),
+    ("clip", 3),
+    ("select", 3),
+    ("sign", 1),
+    ("floor", 1),
+)
 _TRUTH = (("lt", 2), ("ge", 2), ("eq", 2), ("ne", 2), ("and", 2), ("or", 2), ("not", 1))
 
 
@@ -33,8 +47,11 @@ def expressions(leaves: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     def extend(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         choices = [
             st.tuples(*(inner for _ in range(arity))).map(
-                lambda args, name=name: fn("tanh", Apply(name, args))
-                if name in ("mul", "add", "sub") else Apply(name, args)
+                lambda args, name=name: (
+                    fn("tanh", Apply(name, args))
+                    if name in ("mul", "add", "sub")
+                    else Apply(name, args)
+                )
             )
             for name, arity in (*_SMOOTH, *_TRUTH)
         ]
@@ -58,8 +75,9 @@ def cells(draw: st.DrawFn) -> tuple[Statement, ...]:
     for _ in range(draw(st.integers(1, 7))):
         kind = draw(st.sampled_from(["bind", "store", "store", "row", "reduce"]))
         names = ["r0", "r1", "g0"] if kind == "row" else ["u0", "u1", "u2", "r0", "n0", "g0"]
-        leaves = _leaves(names, [] if kind == "row" else bound,
-                         *([] if kind == "row" else [Index()]))
+        leaves = _leaves(
+            names, [] if kind == "row" else bound, *([] if kind == "row" else [Index()])
+        )
         value = draw(expressions(leaves))
         if kind == "bind":
             name = draw(st.sampled_from(["x", "y", "z"]))
@@ -105,9 +123,12 @@ def programs(draw: st.DrawFn) -> Program:
     buffers = [
         *(buffer(f"u{k}", Place.UNIT, "p") for k in range(3)),
         *(buffer(f"r{k}", Place.ROW, "p") for k in range(2)),
-        buffer("n0", Place.NEURON, "p"), buffer("q0", Place.UNIT, "q"), buffer("g0", Place.GLOBAL),
+        buffer("n0", Place.NEURON, "p"),
+        buffer("q0", Place.UNIT, "q"),
+        buffer("g0", Place.GLOBAL),
         *(buffer(f"w{k}", Place.SYNAPSE, "W") for k in range(2)),
     ]
     once = (Elementwise("p", draw(cells())), draw(synapses()))
-    return program("random", {"q": 3, "p": 4}, {"W": (3, 4)}, buffers,
-                   [Routine("go", "update", once=once)])
+    return program(
+        "random", {"q": 3, "p": 4}, {"W": (3, 4)}, buffers, [Routine("go", "update", once=once)]
+    )

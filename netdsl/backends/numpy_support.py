@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def spans(start: int, stop: int, width: int) -> Iterator[tuple[int, int]]:
     count = max(1, -(-(stop - start) * width // TILE))
     count = min(count, max(1, stop - start))
     edges = [start + (stop - start) * k // count for k in range(count + 1)]
-    return zip(edges[:-1], edges[1:], strict=True)
+    return pairwise(edges)
 
 
 def blocks(rows: int, width: int) -> Iterator[tuple[int, int]]:
@@ -36,11 +37,11 @@ def blocks(rows: int, width: int) -> Iterator[tuple[int, int]]:
     height = max(BLOCK_ROWS, TILE // max(1, width))
     count = max(1, round(rows / height))
     edges = [rows * k // count for k in range(count + 1)]
-    return zip(edges[:-1], edges[1:], strict=True)
+    return pairwise(edges)
 
 
 class Scratch:
-    """Work arrays by name, grown to the largest request; names in "m" hold truth values.
+    """Work arrays by name, grown to the largest request; masks hold truth values.
 
     Shapes are C-contiguous parts of one flat array a name. `nbytes` is what is allocated.
     """
@@ -56,7 +57,7 @@ class Scratch:
             size *= length
         flat = self._flat.get(name)
         if flat is None or flat.size < size:
-            dtype = np.dtype(bool) if name.startswith("m") else self.dtype
+            dtype = np.dtype(bool) if "mask" in name else self.dtype
             flat = self._flat[name] = np.empty(size, dtype)
         return flat[:size].reshape(shape)
 
@@ -76,8 +77,12 @@ def draw_bernoulli(
 
 
 def draw_uniform(
-    stream: PhiloxStream, keys: NDArray[np.uint64], step: int, low: Floats | float,
-    high: Floats | float, out: Floats,
+    stream: PhiloxStream,
+    keys: NDArray[np.uint64],
+    step: int,
+    low: Floats | float,
+    high: Floats | float,
+    out: Floats,
 ) -> None:
     """Uniform between `low` and `high`, computed in float64 and rounded once."""
     unit = stream.uniform(keys, step, out.shape[1], dtype=np.float64)
@@ -85,8 +90,12 @@ def draw_uniform(
 
 
 def draw_normal(
-    stream: PhiloxStream, keys: NDArray[np.uint64], step: int, mean: Floats | float,
-    std: Floats | float, out: Floats,
+    stream: PhiloxStream,
+    keys: NDArray[np.uint64],
+    step: int,
+    mean: Floats | float,
+    std: Floats | float,
+    out: Floats,
 ) -> None:
     """Normal with `mean` and standard deviation `std`, computed in float64 and rounded once."""
     unit = stream.normal(keys, step, out.shape[1], dtype=np.float64)
@@ -94,8 +103,12 @@ def draw_normal(
 
 
 def draw_integer(
-    stream: PhiloxStream, keys: NDArray[np.uint64], step: int, low: Floats | float,
-    high: Floats | float, out: Floats,
+    stream: PhiloxStream,
+    keys: NDArray[np.uint64],
+    step: int,
+    low: Floats | float,
+    high: Floats | float,
+    out: Floats,
 ) -> None:
     """Integers from `low` to `high`, both included."""
     words = stream.bits(keys, step, out.shape[1]).astype(np.uint64)

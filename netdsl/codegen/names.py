@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterable
 
 # Words of the three target languages that no identifier may be.
-_C_WORDS = frozenset(
+_C_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
     "union unsigned void volatile while main exp log sqrt sin cos tanh pow floor abs fabs asm "
     "bool true false class new delete template this namespace using operator public private "
-    "half float2 float4 threadIdx blockIdx blockDim gridDim".split()
+    "half float2 float4 threadIdx blockIdx blockDim gridDim"
 )
-_WORDS = _C_WORDS | frozenset(keyword.kwlist) | frozenset(dir(builtins))
+_WORDS = frozenset(_C_WORDS.split()) | frozenset(keyword.kwlist) | frozenset(dir(builtins))
 
 
 def mangle(name: str) -> str:

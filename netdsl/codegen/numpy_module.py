@@ -31,10 +31,12 @@ from netdsl.ir.program import (
     Transpose,
 )
 
-_WORDS = frozenset(
-    "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows step steps first last a b i j pre_index "
-    "tiles block tile draw_bernoulli draw_uniform draw_normal draw_integer indices stream routines".split()
+_TEXT = (
+    "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "
+    "step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform draw_normal "
+    "draw_integer"
 )
+_WORDS = frozenset(_TEXT.split())
 _TERMS = frozenset(f"{word}{k}" for word in ("p", "pre", "block") for k in range(99))
 _SHAPES = {
     Place.GLOBAL: "one number",
@@ -50,7 +52,8 @@ class Module:
     """Generated text and what the executor must put into its namespace.
 
     `identifiers`: buffer to global name. `streams`: random stream path to global name.
-    `indices`: population size to the name of the array 0, 1, ... `routines`: to function names.
+    `indices`: population size to the name of the array 0, 1, ... `routines`: to function names. `active`: 0/1 buffers that
+    products read, to the names of the objects that know where they are 1.
     """
 
     text: str
@@ -58,7 +61,7 @@ class Module:
     streams: dict[str, str]
     indices: dict[int, str]
     routines: dict[str, str]
-    active: dict[str, str] = field(default_factory=dict)  # sparse 0/1 buffer to the name of its spikes
+    active: dict[str, str] = field(default_factory=dict)
     functions: tuple[str, ...] = ()  # text of each operation's function
 
 
@@ -95,6 +98,7 @@ class ModuleWriter:
     tile_names: list[str] = field(default_factory=list)
     active: dict[str, str] = field(default_factory=dict)
     _written: dict[Op, str] = field(default_factory=dict)
+    _kind: str = ""  # of the routine being written: how its elementwise functions are called
 
     def module(self) -> Module:
         """The module's text and tables."""
@@ -116,7 +120,12 @@ class ModuleWriter:
             tiles=self.tiles,
         )
         return Module(
-            text, identifiers, self.streams, self.indices, routines, self.active,
+            text,
+            identifiers,
+            self.streams,
+            self.indices,
+            routines,
+            self.active,
             tuple(self.functions),
         )
 
@@ -144,6 +153,7 @@ class ModuleWriter:
 
     def _routine(self, routine: Routine, name: str) -> str:
         origin = spec_line(routine.span, self.program.sources)
+        self._kind = "step" if routine.kind == "phase" else routine.kind
         return render(
             "numpy",
             "routine.py",
@@ -209,10 +219,14 @@ class ModuleWriter:
 
     def _function(self, op: Elementwise | SynapseUpdate) -> str:
         if isinstance(op, Elementwise):
-            name = self.names.fresh(f"{op.label or op.population}_cells")
+            name = self.names.fresh(f"{op.label or op.population}_{self._kind}")
             scope = self.names.child()
             cells = CellsPrinter(
-                self.program, op, scope, self.names, self._stream,
+                self.program,
+                op,
+                scope,
+                self.names,
+                self._stream,
                 lambda population: self._indices(self.program.sizes[population]),
             ).code()
             self._add("elementwise", name, cells_context(cells), owner=plain(op.population))

@@ -12,7 +12,7 @@ from netdsl.codegen.numpy_cells import live_after
 from netdsl.codegen.numpy_printer import Printer
 from netdsl.codegen.python_scalars import bare
 from netdsl.codegen.registers import Register, Value, assign_registers, render
-from netdsl.codegen.simplify import simplify
+from netdsl.codegen.simplify import number, simplify
 from netdsl.ir.expr import Apply, Const, Expr, Index, Local, loads, span_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Product, Program, Store, Sum, SynapseUpdate
@@ -107,15 +107,22 @@ class SynapsesPrinter:
 
     def _sum(self, total: Sum) -> None:
         """Make a sum readable: at its first use, or now if it reads what the pass changes."""
+        factors = [simplify(product.coefficient or Const(1.0)) for product in total.products]
+        common = _common(factors)
         value: Expr = Const(0.0)
-        for product in total.products:
+        for product, factor in zip(total.products, factors, strict=True):
             name = f"{product.pre}*{product.post}"
             self._product(name, product)
-            factor = product.coefficient or Const(1.0)
+            given = number(factor)
+            if common is not None and given is not None:
+                factor = Const(given / common)
             value = Apply("add", (value, Apply("mul", (factor, Local(name)))))
+        if common is not None:
+            value = Apply("mul", (Const(common), value))
         bind = Bind(total.name, simplify(value))
-        changed = {statement.buffer for statement in self.op.statements
-                   if isinstance(statement, Store)}
+        changed = {
+            statement.buffer for statement in self.op.statements if isinstance(statement, Store)
+        }
         self.printer.places[total.name] = Place.SYNAPSE
         if changed & set(loads(value)):
             self.printer.bind(bind)
@@ -134,8 +141,12 @@ class SynapsesPrinter:
         number = len(self.terms)
         pre = self.buffer(product.pre) if product.pre else ""
         post = self.buffer(product.post) if product.post else ""
-        kind = {(True, True): "outer", (False, True): "columns", (True, False): "rows",
-                (False, False): "count"}[bool(pre), bool(post)]
+        kind = {
+            (True, True): "outer",
+            (False, True): "columns",
+            (True, False): "rows",
+            (False, False): "count",
+        }[bool(pre), bool(post)]
         return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre)
 
     def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
@@ -147,3 +158,10 @@ class SynapsesPrinter:
             self.printer.bind(statement)
         else:
             self.printer.store(statement.buffer, statement.value, live)
+
+
+def _common(factors: list[Expr]) -> float | None:
+    """The number that all factors are up to their signs, if there is one; multiplied once."""
+    values = [number(factor) for factor in factors]
+    sizes = {None if value is None else abs(value) for value in values}
+    return values[0] if len(sizes) == 1 and values[0] else None

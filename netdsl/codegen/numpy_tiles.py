@@ -26,13 +26,18 @@ def unpack(views: list[View], indent: int) -> str:
     names = [name for name, _ in views]
     if not names:
         return "_"
-    line = ", ".join(names) + ("," if len(names) == 1 else "")
+    if len(names) == 1:
+        return f"({names[0]},)"
+    line = ", ".join(names)
     if len(line) + indent < _WIDTH - 24:
         return line
     pad = " " * (indent + 4)
     body = textwrap.fill(
-        line + ("" if line.endswith(",") else ","), _WIDTH, initial_indent=pad,
-        subsequent_indent=pad, break_long_words=False,
+        f"{line},",
+        _WIDTH,
+        initial_indent=pad,
+        subsequent_indent=pad,
+        break_long_words=False,
     )
     return f"(\n{body}\n{' ' * indent})"
 
@@ -45,8 +50,10 @@ def items(views: list[View], indent: int) -> str:
 
 def _scratch(register: Register, size: int) -> View:
     shape = {
-        Place.ROW: "b - a, 1", Place.NEURON: f"{size}",
-        Place.UNIT: f"b - a, {size}", Place.SYNAPSE: f"b - a, {size}",
+        Place.ROW: "b - a, 1",
+        Place.NEURON: f"{size}",
+        Place.UNIT: f"b - a, {size}",
+        Place.SYNAPSE: f"b - a, {size}",
     }[register.place]
     return register.name, f'scratch("{register.name}", {shape})'
 
@@ -69,15 +76,17 @@ def synapses_context(code: SynapsesCode, active: dict[str, str]) -> dict[str, ob
     m, n = code.shape
     outer = [term for term in code.terms if term.kind == "outer"]
     start = code.pre_slice[0] if code.pre_slice else 0
-    outer_views: list[View] = [("i", f"{start} + i" if start else "i"),
-                               ("j", f"{start} + j" if start else "j")]
+    outer_views: list[View] = [
+        ("i", f"{start} + i" if start else "i"),
+        ("j", f"{start} + j" if start else "j"),
+    ]
     for term in outer:
         rows = f"{start} + i:{start} + j" if start else "i:j"
         outer_views.append((f"pre{term.name[1:]}", f"{term.pre}[:, {rows}].T"))
         outer_views.append((f"block{term.name[1:]}", f'scratch("{term.name}", j - i, {n})'))
     views: list[View] = [(name, f"{name}[a:b]") for name in code.views]
     if code.pre_index:
-        views.append((code.pre_index, f"np.arange(a, b, dtype=scratch.dtype)[:, None]"))
+        views.append((code.pre_index, "np.arange(a, b, dtype=scratch.dtype)[:, None]"))
     views += [view for term in code.terms for view in _term_view(term, m, n)]
     views += [_scratch(register, n) for register in code.registers]
     return {

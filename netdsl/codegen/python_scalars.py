@@ -37,7 +37,7 @@ _CALL = {
 }
 
 
-def literal(value: float | int | bool) -> str:
+def literal(value: float) -> str:
     """A float literal of Python."""
     number = float(value)
     if math.isnan(number):
@@ -57,7 +57,7 @@ def scalar(expr: Expr, buffer: Callable[[str], str], locals: Mapping[str, str]) 
     if isinstance(expr, Local):
         return locals[expr.name]
     if not isinstance(expr, Apply):
-        raise ValueError(f"{type(expr).__name__} is not a scalar expression")
+        raise TypeError(f"{type(expr).__name__} is not a scalar expression")
     if expr.function in _COMPARE or expr.function in ("and", "or", "not"):
         return f"float{condition(expr, buffer, locals)}"
     if expr.function == "select":

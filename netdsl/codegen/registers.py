@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 from netdsl.ir.network import Place
 
-# First letters of scratch arrays, by place and whether they hold truth values.
+# Beginnings of the names of scratch arrays, by place and whether they hold truth values.
 _PREFIX = {
     (Place.UNIT, False): "t",
     (Place.SYNAPSE, False): "t",
-    (Place.ROW, False): "r",
-    (Place.NEURON, False): "c",
-    (Place.UNIT, True): "m",
-    (Place.SYNAPSE, True): "m",
-    (Place.ROW, True): "mr",
-    (Place.NEURON, True): "mc",
+    (Place.ROW, False): "row",
+    (Place.NEURON, False): "cell",
+    (Place.UNIT, True): "mask",
+    (Place.SYNAPSE, True): "mask",
+    (Place.ROW, True): "row_mask",
+    (Place.NEURON, True): "cell_mask",
 }
 RESERVED = frozenset(f"{prefix}{k}" for prefix in set(_PREFIX.values()) for k in range(400))
 

@@ -13,10 +13,7 @@ from netdsl.ir.expr import Apply, Const, Expr, Reduce, children, rebuild
 
 
 def _pow(a: float, b: float) -> float:
-    value = a**b
-    if isinstance(value, complex):
-        raise ValueError("a negative number to a fractional power")
-    return value
+    return math.pow(a, b)  # ValueError for a negative number to a fractional power
 
 
 _FOLD: dict[str, Callable[..., float]] = {

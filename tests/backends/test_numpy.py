@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from netdsl.backends import numpy_support
+from netdsl.backends import numpy_active, numpy_support
 from netdsl.backends.numpy import NumpyExecutor
 from netdsl.ir.program import Program
 from tests.interpreter import Interpreter
@@ -18,8 +18,9 @@ from tests.random_programs import programs
 TOLERANCE = {"float64": 1e-12, "float32": 3e-6}
 
 
-def pair(program: Program, dtype: str = "float64", rows: int = ROWS, capacity: int = ROWS,
-         seed: int = 5) -> tuple[NumpyExecutor, Interpreter]:
+def pair(
+    program: Program, dtype: str = "float64", rows: int = ROWS, capacity: int = ROWS, seed: int = 5
+) -> tuple[NumpyExecutor, Interpreter]:
     """An executor and an interpreter in the same state."""
     values = initial_values(program, rows)
     executor = NumpyExecutor(program, {}, rows=capacity, dtype=dtype, seed=seed)
@@ -135,3 +136,36 @@ def test_source_is_a_module() -> None:
         tree = ast.parse(executor.source())
         assert ast.get_docstring(tree)
         executor.close()
+
+
+@pytest.mark.parametrize("rows", [ROWS, 1])
+def test_gathered_spikes_change_nothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_active, "LEAST_WORK", 0)
+    monkeypatch.setattr(numpy_active, "DENSITY", 1.0)
+    monkeypatch.setattr(numpy_support, "TILE", 10)
+    monkeypatch.setattr(numpy_support, "BLOCK_ROWS", 3)
+    executor, interpreter = pair(PROGRAMS["three_factor"](), rows=rows)
+    executor.write("img.s", 0.0)
+    executor.write("img.s", interpreter.state["img.s"])
+    for call in CALLS["three_factor"]:
+        executor.call(*call)
+        interpreter.call(*call)
+    assert_equal_state(executor, interpreter, 1e-12)
+
+
+def test_gathering_finds_the_nonzeros() -> None:
+    spikes = (np.random.default_rng(3).random((40, 300)) < 0.03).astype(np.float32)
+    active = numpy_active.Active()
+    active.bind(spikes)
+    assert active.sparse(200)
+    starts, neurons = active.by_row()
+    again = np.zeros_like(spikes)
+    again[np.repeat(np.arange(40), np.diff(starts)), neurons] = 1
+    np.testing.assert_array_equal(again, spikes)
+    starts, row_of = active.by_neuron()
+    again = np.zeros_like(spikes)
+    again[row_of, np.repeat(np.arange(300), np.diff(starts))] = 1
+    np.testing.assert_array_equal(again, spikes)
+    spikes[:] = 1
+    active.changed()
+    assert not active.sparse(200)

@@ -22,10 +22,16 @@ from tests.random_programs import _leaves, expressions
 def one(*statements: Bind | Store, sources: dict[str, str] | None = None) -> Program:
     """A program with one Elementwise over u0, u1, u2 and GLOBAL g."""
     buffers = [*(buffer(f"u{k}", Place.UNIT, "p") for k in range(3)), buffer("g", Place.GLOBAL)]
-    made = program("one", {"p": 3}, {}, buffers,
-                   [Routine("go", "update", once=(Elementwise("p", tuple(statements)),))])
-    return Program(made.name, made.sizes, made.shapes, made.buffers, made.routines,
-                   sources=sources or {})
+    made = program(
+        "one",
+        {"p": 3},
+        {},
+        buffers,
+        [Routine("go", "update", once=(Elementwise("p", tuple(statements)),))],
+    )
+    return Program(
+        made.name, made.sizes, made.shapes, made.buffers, made.routines, sources=sources or {}
+    )
 
 
 def body(made: Program) -> list[str]:
@@ -57,7 +63,7 @@ def test_bound_alias_survives_a_store() -> None:
 
 def test_reset_is_one_masked_copy() -> None:
     made = one(Store("u0", fn("select", fn("gt", Load("u1"), 0), 0, Load("u0"))))
-    assert body(made) == ["np.greater(u1, 0.0, out=m0)", "np.copyto(u0, 0.0, where=m0)"]
+    assert body(made) == ["np.greater(u1, 0.0, out=mask0)", "np.copyto(u0, 0.0, where=mask0)"]
 
 
 def test_scalars_are_floats_before_the_loop() -> None:

@@ -165,8 +165,7 @@ class Reader:
         violation = Violation(
             TRANSPORT,
             "E0313",
-            f"rule `{self.rule.name}` on `{self.projection.name}` reads `{ref.path}`, "
-            "a weight of other synapses",
+            f"rule `{self.rule.name}` reads `{ref.path}`, a weight of other synapses",
             ref.span,
             (variable.owner, self.rule.name, self.projection.name),
             path=(f"{line_of(ref.span)}: rule `{self.rule.name}` reads `{ref.path}`",),

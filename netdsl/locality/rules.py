@@ -110,7 +110,7 @@ def _reduced(
 ) -> tuple[Label, Violation | None]:
     span = span_of(node) or rule.span
     names = (rule.name, projection.name)
-    head = f"rule `{rule.name}` on `{projection.name}`"
+    head = f"rule `{rule.name}`"
     if any(graph.is_synaptic(ref.path) for ref in refs(node.body)):
         text = f"{head} reduces over the weights of other synapses"
         path = (f"{line_of(span)}: {text}",)

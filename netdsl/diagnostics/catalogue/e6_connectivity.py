@@ -31,7 +31,7 @@ ENTRIES: list[Entry] = [
         "E0623",
         "self-connections excluded between different populations",
         "Only a projection from a population to itself has self-connections.",
-        network(edge="sparse(p = 0.5, self = false) delay 1 step"),
+        network(edge="sparse(p = 0.5) no_self delay 1 step"),
         network(edge="sparse(p = 0.5) delay 1 step"),
     ),
     Entry(

@@ -110,7 +110,10 @@ def propagate_active(
 def outer_active(
     pre: Active, first: int, last: int, post: Floats, out: Floats, part: Floats
 ) -> None:
-    """`out[i, j] = sum_r pre[r, first + i] post[r, j]`; `part` is that part of `pre`, transposed."""
+    """`out[i, j] = sum_r pre[r, first + i] post[r, j]`.
+
+    `part` is the transpose of `pre[:, first:last]`, for the dense product.
+    """
     width = post.shape[1]
     if not (pre.sparse(width) and post.flags.c_contiguous):
         outer(part, post, out)

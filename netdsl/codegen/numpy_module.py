@@ -52,8 +52,8 @@ class Module:
     """Generated text and what the executor must put into its namespace.
 
     `identifiers`: buffer to global name. `streams`: random stream path to global name.
-    `indices`: population size to the name of the array 0, 1, ... `routines`: to function names. `active`: 0/1 buffers that
-    products read, to the names of the objects that know where they are 1.
+    `indices`: population size to the name of the array 0, 1, ... `routines`: to function names.
+    `active`: 0/1 buffers that products read, to the names of what knows where they are 1.
     """
 
     text: str

@@ -57,7 +57,7 @@ def compile(
     backend (`fast_math=True`). Raises DiagnosticError for a mistake in the spec, RunFault else.
     """
     if dtype not in DTYPES:
-        raise RunFault("E0802", f"there is no number type `{dtype}`", "use float32 or float64")
+        raise RunFault("E0822", f"there is no number type `{dtype}`", "use float32 or float64")
     checked = check(spec, set, lower=False)
     network = checked.require()
     wanted = tuple(dict.fromkeys([*observe, *(r.variable for r in network.recorders)]))
@@ -139,7 +139,7 @@ class Model:
 
     @property
     def session(self) -> Session:
-        """The values; allocated now if they were not. Raises RunFault E0810 for lack of memory."""
+        """The values; allocated now if they were not. Raises RunFault E0820 for lack of memory."""
         if self._session is None:
             from netdsl.runtime.session import Session
 

@@ -22,7 +22,7 @@ def show_fault(fault: Exception) -> bool:
         return True
     if isinstance(fault, MemoryError):
         print(
-            "error[E0810]: memory ran out\n  help: make populations or the batch smaller",
+            "error[E0820]: memory ran out\n  help: make populations or the batch smaller",
             file=sys.stderr,
         )
         return True

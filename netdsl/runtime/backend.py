@@ -23,19 +23,19 @@ BACKENDS = {
 
 
 def executor_class(name: str) -> type[Executor]:
-    """The class of a backend. Raises RunFault E0801 when it is unknown or not installed."""
+    """The class of a backend. Raises RunFault E0821 when it is unknown or not installed."""
     from netdsl.diagnostics import did_you_mean
 
     if name not in BACKENDS:
         have = ", ".join(["auto", *BACKENDS])
         hint = did_you_mean(name, BACKENDS) or f"backends are {have}"
-        raise RunFault("E0801", f"there is no backend `{name}`", hint)
+        raise RunFault("E0821", f"there is no backend `{name}`", hint)
     module, class_name = BACKENDS[name]
     try:
         found = getattr(importlib.import_module(module), class_name)
     except (ImportError, AttributeError) as fault:
         raise RunFault(
-            "E0801", f"backend `{name}` cannot be loaded here: {fault}", "use `--backend numpy`"
+            "E0821", f"backend `{name}` cannot be loaded here: {fault}", "use `--backend numpy`"
         ) from None
     assert isinstance(found, type) and issubclass(found, Executor)
     return found
@@ -54,11 +54,10 @@ def choose(name: str) -> tuple[str, str]:
 def _native_missing() -> str | None:
     """Why the native backend cannot serve, or None when it can."""
     try:
-        module = importlib.import_module(BACKENDS["native"][0])
+        available, reason = importlib.import_module(BACKENDS["native"][0]).available()
     except ImportError:
         return "not installed"
-    probe = getattr(module, "missing", None)
-    return probe() if callable(probe) else None
+    return None if available else str(reason)
 
 
 def make_executor(

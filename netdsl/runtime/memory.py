@@ -46,7 +46,7 @@ def available_bytes() -> int | None:
 
 
 def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
-    """Bytes needed. Raises RunFault E0810 when they are not there; nothing is allocated yet."""
+    """Bytes needed. Raises RunFault E0820 when they are not there; nothing is allocated yet."""
     sizes = buffer_bytes(program, rows, dtype)
     needed = sum(sizes.values())
     limit = available_bytes() if available is None else available
@@ -55,7 +55,7 @@ def require_memory(program: Program, rows: int, dtype: str, available: int | Non
     biggest = list(sizes.items())[:3]
     listed = ", ".join(f"`{name}` {readable(size)}" for name, size in biggest)
     raise RunFault(
-        "E0810",
+        "E0820",
         f"the network needs {readable(needed)} for {rows} samples at a time in {dtype}, and the"
         f" machine has {readable(limit)} left; the largest: {listed}",
         "make populations or the batch smaller, or use float32; see `netdsl show memory SPEC`",

@@ -246,7 +246,7 @@ def test_more_memory_than_the_machine_has_is_refused(source: str) -> None:
     model = model_of(delta_network(source), rows=10**12)
     with pytest.raises(RunFault) as caught:
         model.run()
-    assert caught.value.code == "E0810"
+    assert caught.value.code == "E0820"
     assert "GiB" in caught.value.message and "`img.v`" in caught.value.message
 
 

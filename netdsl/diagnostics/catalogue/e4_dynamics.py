@@ -12,6 +12,14 @@ LEAKY = (
 
 ENTRIES: list[Entry] = [
     Entry(
+        "E0405",
+        "a variable became NaN or infinite",
+        "While the spec ran, a variable left the numbers: a division by 0, a logarithm of 0, or\n"
+        "growth without bound. The run is repeated from the last good state to find the first\n"
+        "variable, sample and step. Lower the learning rate or the time step, or guard the\n"
+        "expression (`max(x, 1e-7)`).",
+    ),
+    Entry(
         "E0421",
         "an explicit integrator diverges",
         "Where coefficients are constant, the growth of one step is known: Euler and Runge-Kutta "

@@ -1,7 +1,92 @@
-"""Codes E07xx: data."""
+"""Codes E07xx: data, run directories, pictures, traces and what a run asks of them."""
 
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
 
-ENTRIES: list[Entry] = []
+_PAGES = (
+    ("E0701", "data source needs a path, or its name is unknown",
+     "A `data` declaration names a source that is neither built in nor fetched, and no path was "
+     "given; or `--data NAME=PATH` has a name that the spec does not declare. Built in is "
+     '"digits"; everything else comes from `--data`, from a path in `source`, or from '
+     "`netdsl fetch`."),
+    ("E0702", "data file is missing or cannot be opened",
+     "The file or folder named by `source` or `--data` is not there, or may not be read. Paths of "
+     "`--data` start at the working folder, those of a spec at the spec's folder."),
+    ("E0703", "data file does not start as its format demands",
+     "The first bytes say which format a file has. An IDX file starts with two zero bytes, a type "
+     "and a number of axes. The file is another thing than its name says."),
+    ("E0704", "data file is shorter or longer than its header says",
+     "The header of the file gives the number of samples, and the file ends before or after them: "
+     "a download or copy was cut off. Fetch the file again."),
+    ("E0705", "compressed data file is damaged",
+     "The gzip stream breaks off or fails its check sum. Fetch the file again."),
+    ("E0706", "fields of one split have different numbers of samples",
+     "Images and labels of a split go together one by one. The files come from different splits or "
+     "data sets."),
+    ("E0707", "data holds NaN or infinity",
+     "Every value of the data must be a number: one NaN would reach every weight. The message says "
+     "where the first one is."),
+    ("E0708", "CSV table is malformed",
+     "A table needs one header line, equally many cells in every line, and numbers only. The class "
+     "goes into a column `label`."),
+    ("E0709", "NPZ archive cannot be used",
+     "An archive needs arrays `SPLIT_FIELD` such as train_image and train_label, made of numbers. "
+     "Python objects are never loaded."),
+    ("E0710", "split or slice does not exist",
+     "`split dev = train[1300, 1500]` needs a split `train` of at least 1500 samples in the source. "
+     "The message lists the splits that there are and their sizes."),
+    ("E0711", "a field that is needed is missing",
+     "The spec reads `sample.NAME`, and the data have no such field; or the data have no samples."),
+    ("E0712", "data directory holds no known data set",
+     "A folder of data holds IDX files, CIFAR's .bin files, train.csv, or exactly one .npz."),
+    ("E0713", "pairs cannot be made from this data",
+     "`wrong_label` needs labels of two classes or more; `mixed_image` needs images and two samples "
+     "in a batch."),
+    ("E0714", "data set could not be fetched",
+     "`netdsl fetch` reads from OpenML. It needs the network and a name that OpenML knows."),
+    ("E0715", "labels are not class numbers",
+     "Labels are whole numbers from 0 on, one per sample."),
+    ("E0716", "batches cannot be made",
+     "A batch has at least one sample; with `partial = drop` a batch larger than the split leaves "
+     "none."),
+    ("E0717", "setting of a data source is unknown or of the wrong kind",
+     "Data declarations take mean, std and scale besides source, batch, eval_batch, shuffle and "
+     "partial."),
+    ("E0720", "run directory is missing or is not one",
+     "A run directory is what `netdsl run` makes and prints at its end; it holds spec.net. A run "
+     "can be continued only when it was stopped after its first checkpoint."),
+    ("E0721", "state file lacks a key or has one too many",
+     "A state file has exactly the variables of the network, by path, such as `W1.w`. It was saved "
+     "by another spec, or with other parameters."),
+    ("E0722", "array has another shape",
+     "An array that is loaded, or assigned to a variable, has another shape than the variable. "
+     "Synapses are (pre, post), neurons (n,), per-sample values (rows, n)."),
+    ("E0723", "file could not be written",
+     "The disk is full, or the folder may not be written. The old file of that name is intact: new "
+     "content takes its name only when all of it is on the disk."),
+    ("E0724", "file of a run directory is damaged",
+     "A file of the run was cut off or changed by other means."),
+    ("E0730", "nothing to plot", "The run has logged no metrics and saved no weights yet."),
+    ("E0731", "plot format is unknown", "Pictures are written as png or svg."),
+    ("E0741", "trace does not fit the spec",
+     "A trace names a protocol, phase or variable that the spec has not, feeds a variable that is "
+     "not drawn, or leaves open which of several phases is meant."),
+    ("E0742", "there is no such variable or phase",
+     "State is addressed by path, such as `h1.v` or `W1.w`. A variable that nothing reads is not "
+     "stored; `observe=` keeps it."),
+    ("E0743", "protocol cannot be run",
+     "A run names a protocol that the spec has not, or a phase has a negative number of steps."),
+    ("E0744", "metric cannot be evaluated",
+     "Metrics are evaluated outside the steps: they read states, phase ends, reductions over a "
+     "phase, samples and weights."),
+    ("E0745", "data field and population differ in size",
+     "A population that is clamped to a field has one unit for each of its values: 784 units for "
+     "images of 28 by 28."),
+    ("E0746", "more classes than label units",
+     "`onehot(sample.label)` needs one unit for every class of the data."),
+    ("E0747", "there is nothing of that name to show",
+     "`netdsl show KIND SPEC NAME` takes the name of a declaration, routine or buffer."),
+)  # fmt: skip
+
+ENTRIES: list[Entry] = [Entry(code, title, cause) for code, title, cause in _PAGES]

@@ -4,4 +4,24 @@ from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
 
-ENTRIES: list[Entry] = []
+ENTRIES: list[Entry] = [
+    Entry(
+        "E0820",
+        "the network needs more memory than the machine has",
+        "All buffers are known before anything is allocated: `netdsl show memory SPEC` lists them.\n"
+        "Make populations or batches smaller, or use float32.",
+    ),
+    Entry(
+        "E0821",
+        "backend is unknown or cannot be loaded",
+        "Backends are numpy, native (needs a C compiler) and cupy (needs a CUDA device and CuPy).\n"
+        "`auto` takes native where there is a compiler, else numpy.",
+    ),
+    Entry("E0822", "number type is unknown", "Number types are float32 and float64."),
+    Entry(
+        "E0899",
+        "internal error",
+        "A fault of netdsl, not of the spec. Run again with `netdsl --debug ...` and report what\n"
+        "it prints.",
+    ),
+]

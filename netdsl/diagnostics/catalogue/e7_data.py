@@ -34,15 +34,15 @@ _PAGES = (
      "An archive needs arrays `SPLIT_FIELD` such as train_image and train_label, made of numbers. "
      "Python objects are never loaded."),
     ("E0710", "split or slice does not exist",
-     "`split dev = train[1300, 1500]` needs a split `train` of at least 1500 samples in the source. "
+     "`split dev = train[1300, 1500]` needs a split `train` of 1500 samples or more in the source. "
      "The message lists the splits that there are and their sizes."),
     ("E0711", "a field that is needed is missing",
      "The spec reads `sample.NAME`, and the data have no such field; or the data have no samples."),
     ("E0712", "data directory holds no known data set",
      "A folder of data holds IDX files, CIFAR's .bin files, train.csv, or exactly one .npz."),
     ("E0713", "pairs cannot be made from this data",
-     "`wrong_label` needs labels of two classes or more; `mixed_image` needs images and two samples "
-     "in a batch."),
+     "`wrong_label` needs labels of two classes or more; `mixed_image` needs images and two "
+     "samples in a batch."),
     ("E0714", "data set could not be fetched",
      "`netdsl fetch` reads from OpenML. It needs the network and a name that OpenML knows."),
     ("E0715", "labels are not class numbers",

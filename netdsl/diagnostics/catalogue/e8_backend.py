@@ -8,7 +8,7 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0820",
         "the network needs more memory than the machine has",
-        "All buffers are known before anything is allocated: `netdsl show memory SPEC` lists them.\n"
+        "All buffers are known before any is allocated: `netdsl show memory SPEC` lists them.\n"
         "Make populations or batches smaller, or use float32.",
     ),
     Entry(

@@ -93,13 +93,15 @@ def _applied(
     rule = edge.rule if edge is not None else None
     if rule is None or rule.clock != clock:
         return
+    reported: set[str] = set()
     for ref, name in _reads(rule):
-        if name in names and name not in ran:
+        if name in names and name not in ran and name not in reported:
+            reported.add(name)
             labels = (Label(at, f"`{projection}` learns here"),) if at is not None else ()
             yield Diagnostic(
                 "E0522",
                 f"rule `{rule.name}` reads phase `{name}`, which has not run since the last reset "
-                f"where `{projection}` learns",
+                "where the rule is applied",
                 ref.span or at or NO_SPAN,
                 labels,
                 f"run `phase {name} …` before it, in the same block",

@@ -25,29 +25,35 @@ def check(network: Network) -> Iterator[Diagnostic]:
         if population.name not in connected and not outside & population.variables.keys():
             message = f"no projection, clamp or readout touches population `{population.name}`"
             yield Diagnostic("L0601", message, population.span or NO_SPAN, severity="lint")
-            continue
-        for variable in population.variables.values():
-            if variable.kind is Kind.INPUT and variable.path not in fed and variable.path in read:
-                message = f"nothing feeds `{variable.path}`: it is always 0"
-                yield Diagnostic("L0602", message, population.span or NO_SPAN, severity="lint")
+    yield from _unfed(network, read, fed)
     yield from _unread(network, read)
+
+
+def _unfed(network: Network, read: set[str], fed: set[str]) -> Iterator[Diagnostic]:
+    # Cells are shared: an input counts as fed if any population of that cell has it fed.
+    for (cell, name), variables in _by_cell(network, (Kind.INPUT,)).items():
+        paths = {variable.path for variable in variables}
+        if paths & read and not paths & fed:
+            message = f"nothing feeds `{name}` of `{cell}`: it is always 0"
+            yield Diagnostic("L0602", message, variables[0].span or NO_SPAN, severity="lint")
 
 
 def _unread(network: Network, read: set[str]) -> Iterator[Diagnostic]:
     # A cell's variable counts as read if any population of that cell has it read.
-    cells: dict[tuple[str, str], list[Variable]] = {}
-    for population in network.populations.values():
-        for variable in population.variables.values():
-            if (
-                variable.kind in WATCHED
-                and not variable.exposed
-                and _written_here(network, variable)
-            ):
-                cells.setdefault((population.cell, variable.name), []).append(variable)
+    cells = _by_cell(network, WATCHED)
     for (cell, name), variables in cells.items():
         if not any(variable.path in read for variable in variables):
             message = f"`{name}` of `{cell}` is never read"
             yield Diagnostic("L0603", message, variables[0].span or NO_SPAN, severity="lint")
+
+
+def _by_cell(network: Network, kinds: tuple[Kind, ...]) -> dict[tuple[str, str], list[Variable]]:
+    cells: dict[tuple[str, str], list[Variable]] = {}
+    for population in network.populations.values():
+        for variable in population.variables.values():
+            if variable.kind in kinds and not variable.exposed and _written_here(network, variable):
+                cells.setdefault((population.cell, variable.name), []).append(variable)
+    return cells
 
 
 def _written_here(network: Network, variable: Variable) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from netdsl.checks import (
     e0421_stability,
     e0501_zero_delay_cycle,
-    e0506_nothing_to_learn,
     e0522_phase_not_run,
     e0523_learning_in_evaluate,
     e0525_clamped_input,
@@ -29,7 +28,6 @@ CHECKS: tuple[Check, ...] = (
     e0501_zero_delay_cycle.check,
     e0522_phase_not_run.check,
     e0523_learning_in_evaluate.check,
-    e0506_nothing_to_learn.check,
     e0525_clamped_input.check,
     e0621_one_to_one.check,
     e0622_transpose.check,

@@ -218,6 +218,8 @@ def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:
+    if graph.is_shared(flow.target):
+        return  # data in controls and global states is an error of its own
     where = flow.span
     for node in walk(flow.expr):
         if not isinstance(node, Reduce):

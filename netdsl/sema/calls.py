@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netdsl.ir.expr import Apply, Const, Expr, Reduce, apply, refs
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, apply
 from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS
 from netdsl.ir.network import Place, Type
 from netdsl.sema import expressions, gradients
@@ -135,16 +135,7 @@ def reduced(kind: str, axis: str, body: Value, place: Place, node: ast.Node) -> 
 
 
 def _over_batch(node: ast.Call, body: Value, scope: Scope) -> Value:
-    foreign = [ref for ref in refs(body.expr) if not ref.path.startswith("sample.")]
-    if foreign and not scope.host:
-        scope.context.bag.error(
-            "E0211",
-            f"`{foreign[0].path}` of other samples cannot be read here",
-            foreign[0].span or node.span,
-            help="only `sample.` fields may be reduced over the batch in a cell or rule; "
-            "a rule's own terms are reduced by `reduce sum over batch`",
-        )
-        return bad(node.span)
+    # Values of other samples are kept, so that the locality check can say what is wrong.
     place = Place.NEURON if body.place is Place.UNIT else Place.GLOBAL
     return reduced(node.func.name, "batch", body, place, node)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Const, Expr, Index, Ref, apply
+from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Const, Expr, Index, Reduce, Ref, apply
 from netdsl.ir.network import Kind, Place, Type
 from netdsl.sema.context import Context
 from netdsl.sema.populations import PopulationScope
@@ -71,6 +71,15 @@ class SynapseScope(Scope):
         yield from ("self", "pre.sent", "post.received", "pre.index", "post.index")
         yield from self.context.declarations.table("modulator")
         yield from super().names()
+
+    def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
+        """A synapse sees no others: kept, so that the locality check can say what is wrong."""
+        over = node.over.axes if node.over is not None else ()
+        names = [axis.name for axis in over] or ["population"]
+        if names not in (["population"], ["pre"]):
+            return super().reduce(kind, body, node)
+        expr = Reduce(kind, names[0], body.expr, node.span)
+        return Value(expr, body.dim, place=body.place, span=node.span)
 
     # ------------------------------------------------------------ ends
 

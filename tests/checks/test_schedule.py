@@ -92,16 +92,6 @@ def test_evaluation_must_not_learn() -> None:
     assert codes(b) == ["E0523"]
 
 
-def test_update_needs_a_rule_that_runs_then() -> None:
-    b = csdp()
-    b.protocol("train", Update(("W1", "T"), span=b.span()))
-    found = [d for d in run(b.network()) if d.code == "E0506"]
-    assert [d.message for d in found] == [
-        "`T` has no rule, so it cannot learn",
-        "rule `csdp` of `W1` does not run here",
-    ]
-
-
 def test_clamp_of_an_input_with_projections() -> None:
     b = csdp()
     b.protocol("train", Clamp("h1.j", Const(1), span=b.span()), Clamp("img.p", Const(1)))

@@ -22,7 +22,7 @@ projection B : c -> b dense fixed delay 1 step {
 }"""
 GOOD = "modulator good on b { scope population; emit sum(s) - 1 }"
 LOSS = "loss E = mean(cross_entropy(b.s@run, sample.label))"
-REFERENCE = "phase run 5 steps; update W"
+REFERENCE = "phase run 1 step; update W"
 
 ENTRIES: list[Entry] = [
     Entry(
@@ -69,12 +69,12 @@ ENTRIES: list[Entry] = [
         "them unseen. A signal computed from data is a modulator.",
         network(
             before="global state drive = 1",
-            rule="dw = 0.01 * drive * pre.s",
-            steps="drive := mean(b.s); phase run 5 steps learning",
+            rule="dw = 0.01 * drive * pre.s * post.s",
+            steps="drive := mean(mean(b.s) over batch); phase run 5 steps learning",
         ),
         network(
             before="global state drive = 1",
-            rule="dw = 0.01 * drive * pre.s",
+            rule="dw = 0.01 * drive * pre.s * post.s",
             steps="drive := drive * random_sign(); phase run 5 steps learning",
         ),
     ),

@@ -30,16 +30,6 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Entry(
-        "E0506",
-        "a protocol lets a projection learn that has no rule for that moment",
-        "`update P` runs rules with `at update { … }`, a phase marked `learning` runs rules that "
-        "act at every step.",
-        network(steps="phase run 5 steps; update W"),
-        network(
-            rule="at update { dw = 0.01 * pre.s * post.s }", steps="phase run 5 steps; update W"
-        ),
-    ),
-    Entry(
         "E0522",
         "a phase is read that has not run",
         "`x@phase` is the value at the end of that phase in the same block; a `reset` forgets it.",

@@ -6,10 +6,13 @@ from netdsl.diagnostics.catalogue.entry import Entry
 from netdsl.diagnostics.catalogue.example import network
 
 TAUGHT = "input i; input back; state s = 0; s := relu(i + back)"
-TRANSPOSE = """\
+CHAIN = """\
 population c : unit[12]
-projection V : b -> c dense delay 1 step {{ weight w ~ uniform(-1, 1); deliver i += w * pre.s }}
-projection Vt : {ends} transpose of V delay 1 step {{ deliver {back} += w * pre.s }}
+projection V : b -> c dense delay 1 step { weight w ~ uniform(-1, 1); deliver i += w * pre.s }
+"""
+WRONG = "projection Vt : c -> c transpose of V delay 1 step { deliver back += w * pre.s }"
+RIGHT = """\
+projection Vt : c -> b transpose of V delay 1 step { deliver back += w * pre.s }
 allow weight_transport on Vt because "the energy is symmetric\""""
 
 ENTRIES: list[Entry] = [
@@ -24,8 +27,8 @@ ENTRIES: list[Entry] = [
         "E0622",
         "a transpose whose ends do not fit",
         "A transpose has as many presynaptic neurons as its original has postsynaptic ones.",
-        network(unit=TAUGHT, more=TRANSPOSE.format(ends="c -> c", back="i")),
-        network(unit=TAUGHT, more=TRANSPOSE.format(ends="c -> b", back="back")),
+        network(unit=TAUGHT, more=CHAIN + WRONG),
+        network(unit=TAUGHT, more=CHAIN + RIGHT),
     ),
     Entry(
         "E0623",

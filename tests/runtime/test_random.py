@@ -154,3 +154,16 @@ def test_limits() -> None:
     with pytest.raises(ValueError, match="bound"):
         stream.randint(0, key, 0, 1)
     assert stream.uniform(key, 0, 0).shape == (1, 0)
+
+
+@pytest.mark.parametrize("n", [3, 4, 20])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_certain_outcomes_are_not_drawn_and_change_nothing(n: int, dtype: type) -> None:
+    rng = np.random.default_rng(n)
+    p = np.where(rng.random((7, n)) < 0.1, rng.random((7, n)), rng.random((7, n)) < 0.3)
+    p = p.astype(dtype)
+    keys = rng.integers(0, 2**63, 7).astype(np.uint64)
+    out = np.full((7, n), 9.0, dtype)
+    assert PhiloxStream(3, "img.s").bernoulli(p, keys, 11, out=out) is out
+    expected = PhiloxStream(3, "img.s").bernoulli(p, keys, 11)
+    np.testing.assert_array_equal(out, expected)

@@ -63,7 +63,7 @@ def check(
     sources = {name: text}
     bag = DiagnosticBag()
     try:
-        network = _analyse(text, name, overrides or {}, bag)
+        network = _analyse(text, name, overrides or {}, bag, sources)
     except DiagnosticError as fault:
         bag.extend(fault.diagnostics)
         network = None
@@ -79,7 +79,11 @@ def check(
 
 
 def _analyse(
-    text: str, name: str, overrides: Mapping[str, Override], bag: DiagnosticBag
+    text: str,
+    name: str,
+    overrides: Mapping[str, Override],
+    bag: DiagnosticBag,
+    sources: dict[str, str],
 ) -> Network | None:
     from netdsl.sema import analyse
     from netdsl.syntax.parser import parse
@@ -90,6 +94,7 @@ def _analyse(
         return None
     analysis = analyse(parsed.spec, text, name, overrides)
     bag.extend(analysis.diagnostics)
+    sources.update(analysis.sources)
     return analysis.network
 
 

@@ -121,7 +121,7 @@ class _Twin(Interpreter):
         self._load = load
 
     def run_batch(self, step, batch):  # type: ignore[no-untyped-def]
-        self.session.load = self._load  # type: ignore[method-assign]
+        self.session.load = self._load  # type: ignore[method-assign, assignment]
         super().run_batch(step, batch)
 
     def reset(self, step):  # type: ignore[no-untyped-def]

@@ -213,7 +213,7 @@ def _softmax(x: Matrix) -> Matrix:
 
 
 def _argmax(x: Matrix) -> Matrix:
-    return np.argmax(x, axis=1, keepdims=True).astype(np.float64)
+    return _truth(np.argmax(x, axis=1, keepdims=True))
 
 
 def _cross_entropy(p: Matrix, target: Matrix) -> Matrix:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.ir.network import Place
 from netdsl.ir.protocol import Recorder, RunPhase
 from netdsl.runtime.engine import PhaseRunner
+from netdsl.runtime.host import Compiled, HostError
 from netdsl.runtime.session import Session
 
 Array = NDArray[Any]
+_MAX_CODES = 10_000
 
 
 class _Track:
@@ -51,6 +54,36 @@ class _Track:
         return np.concatenate([batch[:steps] for batch in self._batches], axis=1)
 
 
+class _Code:
+    """The latent code of a recorded population: a vector readout of it, for every sample."""
+
+    def __init__(self, population: str, session: Session) -> None:
+        self.population, self._session = population, session
+        self._compiled = self._find()
+        self._values: list[Array] = []
+
+    def _find(self) -> Compiled | None:
+        """The first readout with a number per unit that reads this population alone."""
+        network = self._session.network
+        for readout in network.readouts.values():
+            try:
+                compiled = self._session.compiler().compile(readout.value)
+            except HostError:
+                continue
+            owners = {key.split("@", 1)[0].rpartition(".")[0] for key in compiled.reads}
+            if compiled.place is Place.UNIT and owners == {self.population}:
+                return compiled
+        return None
+
+    def take(self) -> None:
+        if self._compiled is not None:
+            value = self._compiled.call(self._session.reader())
+            self._values.append(value.astype(np.float32))
+
+    def array(self) -> Array | None:
+        return np.concatenate(self._values)[:_MAX_CODES] if self._values else None
+
+
 class Recording:
     """All recorders of one evaluation `label`; they share the phase's steps."""
 
@@ -58,6 +91,8 @@ class Recording:
         self._session = session
         chosen = [r for r in session.network.recorders if r.on in (None, label)]
         self._tracks = [_Track(recorder, session) for recorder in chosen]
+        owners = dict.fromkeys(r.variable.rpartition(".")[0] for r in chosen)
+        self._codes = [_Code(owner, session) for owner in owners]
         self._labels: list[Array] = []
 
     def phase(self, plain: PhaseRunner) -> PhaseRunner:
@@ -77,22 +112,30 @@ class Recording:
 
     def end_batch(self) -> None:
         """Close the present batch's recordings."""
-        wanted = max((track.wants() for track in self._tracks), default=0)
-        if wanted and "label" in self._session.fields:
-            self._labels.append(np.asarray(self._session.fields["label"])[:wanted])
+        if self._tracks and "label" in self._session.fields:
+            self._labels.append(np.asarray(self._session.fields["label"]))
+        for code in self._codes:
+            code.take()
         for track in self._tracks:
             track.end_batch()
 
     def arrays(self) -> dict[str, Array]:
-        """Recorded variables (steps, samples, n), their mean over steps as `P.rate` for spikes,
-        and the samples' labels."""
+        """Recorded variables (steps, samples, n), codes as `P.rate` (samples, n), and labels.
+
+        A code is the readout of a recorded population, or else the mean over the recorded steps.
+        """
         found: dict[str, Array] = {}
+        for code in self._codes:
+            codes = code.array()
+            if codes is not None:
+                found[f"{code.population}.rate"] = codes
         for track in self._tracks:
             array = track.array()
             if array is not None:
                 found[track.recorder.variable] = array
-                owner = track.recorder.variable.split(".", 1)[0]
+                owner = track.recorder.variable.rpartition(".")[0]
                 found.setdefault(f"{owner}.rate", array.mean(axis=0))
         if found and self._labels:
-            found["label"] = np.concatenate(self._labels)
+            rates = [len(a) for key, a in found.items() if key.endswith(".rate")]
+            found["label"] = np.concatenate(self._labels)[: max(rates)]
         return found

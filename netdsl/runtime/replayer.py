@@ -43,7 +43,7 @@ class _Track:
                 self.missing = f"shape {actual.shape}, the trace has {expected.shape}"
                 return
             expected = expected.reshape(actual.shape)
-        actual64, expected64 = np.float64(actual), np.float64(expected)
+        actual64, expected64 = actual.astype(np.float64), expected.astype(np.float64)
         with np.errstate(invalid="ignore"):
             gap = np.abs(actual64 - expected64)
         gap = np.where(actual64 == expected64, 0.0, np.where(np.isnan(gap), np.inf, gap))
@@ -120,8 +120,8 @@ class Replayer:
         epoch = int(presentation.globals.get("epoch", 0))
         number = int(presentation.globals.get("batch.index", index))
         session.load(presentation.sample, keys, number, epoch)
-        for path, value in presentation.globals.items():
-            session.set_host(path, float(value))
+        for path, number_ in presentation.globals.items():
+            session.set_host(path, float(number_))
         for path, value in presentation.state.items():
             session.write(path, value)
         run = _Body(self, session, index, presentation, loop)

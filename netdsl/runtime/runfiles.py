@@ -50,7 +50,7 @@ def _companions(model: Model) -> dict[str, str]:
     own = model.network.source
     return {
         Path(name).name: text
-        for name, text in model.program.sources.items()
+        for name, text in model.sources.items()
         if name != own and Path(name).is_file() and Path(name).name != "spec.net"
     }
 

@@ -15,27 +15,31 @@ def channel_notes(
     graph: FlowGraph, provenance: Provenance, projection: Projection, reads: Iterable[Read]
 ) -> Iterator[str]:
     """What arrives in each post variable, what each modulator aggregates, equal starts."""
+    arriving: dict[tuple[str, ...], dict[str, None]] = {}
     for read in reads:
         modulator = modulator_of(graph.network, read.ref.path)
         if modulator is not None:
             yield from _modulator_notes(graph, modulator)
         elif read.ref.side == "post":
-            yield from _arrival_note(graph, provenance, projection, read)
+            channels = provenance.channels(read.ref.path)
+            others = tuple(name for name in channels if name != projection.name)
+            arriving.setdefault(others, {})[f"`{read.name.split('@')[0]}`"] = None
+    for others, names in arriving.items():
+        if others:
+            shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
+            yield f"through {shown} arrives what is behind {', '.join(names)}"
+    yield from _equal_starts(graph, projection)
+
+
+def _equal_starts(graph: FlowGraph, projection: Projection) -> Iterator[str]:
     for copy, source in equal_starts(graph.network):
-        if projection.name in (copy.name, graph.owner(source.path)):
+        original = graph.network.projections.get(graph.owner(source.path))
+        learned = copy.rule is not None or (original is not None and original.rule is not None)
+        if learned and projection in (copy, original):
             yield (
                 f"`{copy.name}` starts with the weights of `{source.path}` "
                 f"({line_of(source.span)}): an equal start, not a tie"
             )
-
-
-def _arrival_note(
-    graph: FlowGraph, provenance: Provenance, projection: Projection, read: Read
-) -> Iterator[str]:
-    names = [name for name in provenance.channels(read.ref.path) if name != projection.name]
-    if names:
-        shown = ", ".join(_channel(graph.network.projections[name]) for name in names)
-        yield f"`{read.name.split('@')[0]}` carries what arrives through {shown}"
 
 
 def _channel(projection: Projection) -> str:

@@ -58,7 +58,7 @@ class Report:
     def render(self) -> str:
         """One line per trial."""
         if not self.trials:
-            return "perturbation: nothing learns"
+            return "perturbation: nothing to test (no rule learns, or only by bptt)"
         return "\n".join(_line(trial) for trial in self.trials)
 
 

@@ -51,8 +51,8 @@ def _error(members: list[tuple[RuleFinding, Violation]]) -> Diagnostic:
     finding, violation = members[0]
     reached: dict[str, Label] = {}
     for member, _ in members:
-        at = member.rule.learn_span or member.projection.span
-        text = f"reaches rule `{member.rule.name}` on `{member.projection.name}`"
+        at = member.rule.learn_span if violation.waivable else member.projection.span
+        text = _reached(member, violation)
         if at is not None and at != violation.span:
             reached.setdefault(text, Label(at, text))
     message = violation.message
@@ -64,8 +64,15 @@ def _error(members: list[tuple[RuleFinding, Violation]]) -> Diagnostic:
         violation.span or finding.rule.span or NO_SPAN,
         tuple(reached.values()),
         violation.help or _way_out(violation),
-        note="reads from here" if violation.waivable else "not readable here",
+        note=violation.note,
     )
+
+
+def _reached(finding: RuleFinding, violation: Violation) -> str:
+    projection = finding.projection
+    if violation.waivable:
+        return f"reaches rule `{finding.rule.name}` on `{projection.name}`"
+    return f"this synapse can see `{projection.pre}` (pre) and `{projection.post}` (post)"
 
 
 def _way_out(violation: Violation) -> str:

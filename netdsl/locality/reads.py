@@ -36,6 +36,7 @@ class Violation:
     waivable: bool = True
     path: tuple[str, ...] = ()
     help: str | None = None
+    note: str = "reads from here"  # beside the carets
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ class Reader:
             path=(f"{line_of(ref.span)}: `{shown}` {why}",),
             help=f"send it through a projection (`{shown.split('.')[0]} -> "
             f"{self.projection.post}`) or declare a modulator that reads it",
+            note="value of another population",
         )
 
     def _time(self, ref: Ref) -> Level:

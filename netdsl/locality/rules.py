@@ -137,6 +137,7 @@ def _reduced(
             waivable=False,
             help=help,
             path=(f"{line_of(span)}: {text}",),
+            note="a sum over other synapses' units",
         )
     return Label(), None
 

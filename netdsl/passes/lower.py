@@ -50,8 +50,8 @@ _STORED = {
 def lower(network: Network, *, observe: Iterable[str] = (), feed: Iterable[str] = ()) -> Program:
     """The step program of a network.
 
-    `observe`: variables (lets, definitions, modulators) and `PROJECTION.dw` to keep in buffers of
-    their own. `feed`: random variables whose draws the host supplies in `NAME@feed`.
+    `observe`: variables (lets, definitions, modulators), `VARIABLE@PHASE` and `PROJECTION.dw` to
+    keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random variables whose draws the host supplies in `NAME@feed`.
     Raises LoweringError for what the step program cannot say.
     """
     return _Lowering(Context(network, frozenset(observe), frozenset(feed))).run()
@@ -138,9 +138,10 @@ class _Lowering:
         """`x@phase` reads of rules, cells and the host: stored when a phase of that name ends."""
         names = {r.phase for r in self.routines.values() if r.kind == "phase"}
         wanted = set(read_phases(self.network))
-        for buffer in list(self.context.buffers.values()):
-            path, _, phase = buffer.name.partition("@")
-            if buffer.role == "snapshot" and phase in names:
+        snapshots = [b.name for b in self.context.buffers.values() if b.role == "snapshot"]
+        for name in [*snapshots, *self.context.observe]:
+            path, _, phase = name.partition("@")
+            if phase in names:
                 wanted.add((path, phase))
         for site in sites(self.network):
             if isinstance(site.step, RunPhase):

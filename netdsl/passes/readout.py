@@ -62,12 +62,12 @@ def population_of(context: Context, expr: Expr) -> str:
 
 
 def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
-    """What a phase must add up for the readouts; nothing in protocols that learn."""
+    """What a phase must add up for the readouts; in protocols that learn, only what is observed."""
     result = Accumulation()
-    if learns(context.network, site.protocol):
-        return result
+    training = learns(context.network, site.protocol)
     for reduce in phase_reductions(context.network):
-        if reduce.axis == PHASE + phase.name:
+        wanted = not training or accumulator_name(context.network, reduce) in context.observe
+        if wanted and reduce.axis == PHASE + phase.name:
             _accumulate(context, reduce, result)
     return result
 

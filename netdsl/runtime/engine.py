@@ -154,7 +154,7 @@ class Interpreter:
         self.place.position.append(first)
         for index in range(first, len(steps)):
             self.place.position[-1] = index
-            _EXECUTE[type(steps[index])](self, steps[index])
+            getattr(self, _EXECUTE[type(steps[index])])(steps[index])
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
@@ -352,17 +352,18 @@ class Interpreter:
             self.session.set_parameters(self.kept[step.name])
 
 
-_EXECUTE: dict[type, Callable[[Interpreter, Any], None]] = {
-    Each: Interpreter.each,
-    Reset: Interpreter.reset,
-    Clamp: Interpreter.clamp,
-    SetState: Interpreter.set_state,
-    SetGlobal: Interpreter.set_global,
-    RunPhase: Interpreter.run_phase,
-    Update: Interpreter.update,
-    Evaluate: Interpreter.evaluate,
-    Checkpoint: Interpreter.checkpoint,
-    Restore: Interpreter.restore,
-    Choose: Interpreter.choose,
-    Repeat: Interpreter.repeat,
+# By name, so that a subclass may replace how a statement is executed.
+_EXECUTE: dict[type, str] = {
+    Each: "each",
+    Reset: "reset",
+    Clamp: "clamp",
+    SetState: "set_state",
+    SetGlobal: "set_global",
+    RunPhase: "run_phase",
+    Update: "update",
+    Evaluate: "evaluate",
+    Checkpoint: "checkpoint",
+    Restore: "restore",
+    Choose: "choose",
+    Repeat: "repeat",
 }

@@ -257,7 +257,10 @@ class _Body(Interpreter):
         for key, array in self._presentation.final.items():
             named, _, path = key.rpartition("/")
             if named == phase:
-                self._owner.compare(f"final {key}", "final", path, array, (self._index,))
+                held = path if "@" in path else f"{path}@{phase}"
+                known = held in self.session.program.buffers
+                source = held if known else path
+                self._owner.compare(f"final {key}", "final", source, array, (self._index,))
 
     def end(self) -> None:
         """Compare what is expected at the end of the body."""

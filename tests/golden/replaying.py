@@ -52,9 +52,10 @@ def observed(case: Case) -> list[str]:
     paths: dict[str, None] = {}
     for presentation in case.trace.presentations:
         for key in (*presentation.expect, *presentation.final, *presentation.update):
-            path = key.rpartition("/")[2]
-            if ":" not in path:
-                paths[path] = None
+            paths[key.rpartition("/")[2]] = None
+        for key in presentation.final:  # what a phase leaves, also one of no steps
+            phase, _, path = key.rpartition("/")
+            paths[path if "@" in path else f"{path}@{phase}"] = None
     return list(paths)
 
 

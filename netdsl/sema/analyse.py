@@ -136,7 +136,9 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
-        builders = [ProjectionBuilder(n, context) for n in declarations.table("projection").values()]
+        builders = [
+            ProjectionBuilder(n, context) for n in declarations.table("projection").values()
+        ]
         good = []
         for builder in builders:
             if builder.elaborate():
@@ -226,9 +228,7 @@ def _implicit_one(context: Context) -> None:
         for end in (node.pre, node.post)
     ]
     if "std.one" in ends:
-        one = ast.PopulationDecl(
-            "std.one", ast.Ref("std.one"), (ast.Dim(ast.Number(1)),)
-        )
+        one = ast.PopulationDecl("std.one", ast.Ref("std.one"), (ast.Dim(ast.Number(1)),))
         elaborate_population(one, context)
 
 

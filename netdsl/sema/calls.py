@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netdsl.diagnostics import Span
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, apply
 from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS
 from netdsl.ir.network import Place, Type
@@ -89,7 +90,7 @@ class _Inlined(Scope):
     def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
         return self.caller.reduce(kind, body, node)
 
-    def index(self, span: ast.Span) -> Value | None:  # type: ignore[name-defined]
+    def index(self, span: Span) -> Value | None:
         return self.caller.index(span)
 
     def width(self) -> int | None:
@@ -116,7 +117,7 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
         return scope.reduce(node.func.name, body, node)
     if over.kind != "over" or over.index is not None or over.last is not None:
         scope.context.unsupported(
-            "E0832", "this kind of reduction is", over.span, "reduce over the whole axis"
+            "this kind of reduction is", over.span, "reduce over the whole axis"
         )
         return bad(node.span)
     if over.axes == () or over.axes[0].name == "population":
@@ -156,12 +157,17 @@ def _onehot(node: ast.Call, scope: Scope) -> Value:
     width, classes = scope.width(), args[1].constant if len(args) == 2 else None
     if width is not None and classes is not None and classes != width:
         scope.context.bag.error(
-            "E0203", f"{classes:g} classes for a population of {width}", node.span,
+            "E0203",
+            f"{classes:g} classes for a population of {width}",
+            node.span,
             help=f"write `onehot({_text(node)})`: the population says how many",
         )
     return Value(
         apply("eq", index.expr, args[0].expr, span=node.span),
-        NONE, Type.BOOL, join(index.place, args[0].place), span=node.span,
+        NONE,
+        Type.BOOL,
+        join(index.place, args[0].place),
+        span=node.span,
     )
 
 
@@ -197,7 +203,8 @@ def _cross_entropy(node: ast.Call, scope: Scope) -> Value:
     if scope.host:
         return Value(
             apply("cross_entropy", p.expr, target.expr, span=node.span),
-            place=Place.ROW, span=node.span,
+            place=Place.ROW,
+            span=node.span,
         )
     weights: Expr = target.expr
     if target.place in (Place.ROW, Place.GLOBAL):
@@ -214,8 +221,10 @@ def _host_only(node: ast.Call, scope: Scope) -> Value:
     arity = {"angle": 2, "transpose": 1, "random_sign": 0, "logdet": 1, "topk": 3}[name]
     if not scope.host:
         scope.context.bag.error(
-            "E0209", f"`{name}` works on whole arrays and is not available in {scope.kind}",
-            node.span, help="use it in a metric, a readout or a protocol",
+            "E0209",
+            f"`{name}` works on whole arrays and is not available in {scope.kind}",
+            node.span,
+            help="use it in a metric, a readout or a protocol",
         )
         return bad(node.span)
     args = _positional(node, scope, arity)
@@ -247,7 +256,7 @@ def _grad(node: ast.Call, scope: Scope) -> Value:
 
 def _detach(node: ast.Call, scope: Scope) -> Value:
     scope.context.unsupported(
-        "E0833", "`detach` is", node.span, "read the value with `@prev`, which carries no gradient"
+        "`detach` is", node.span, "read the value with `@prev`, which carries no gradient"
     )
     return bad(node.span)
 
@@ -271,4 +280,5 @@ _SPECIAL: dict[str, Special] = {
     "grad": _grad,
     "detach": _detach,
     "int": _int,
-} | dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only)
+}
+_SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))

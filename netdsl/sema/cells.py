@@ -57,8 +57,11 @@ def _types(
     node: ast.PopulationDecl, axes: tuple[tuple[str, int], ...], context: Context
 ) -> tuple[tuple[str, int, int], ...]:
     if node.shuffled:
-        context.unsupported("E0835", "shuffled cell types are", node.span,
-                            "leave out `shuffled`: types are then in the order written")
+        context.unsupported(
+            "shuffled cell types are",
+            node.span,
+            "leave out `shuffled`: types are then in the order written",
+        )
     types, first = [], 0
     for count in node.types:
         number = expressions.whole(count.count, context.scope, "a number of neurons", least=0)
@@ -66,7 +69,8 @@ def _types(
         first += number or 0
     if types and first != size_of(axes):
         context.bag.error(
-            "E0203", f"the types of `{node.name}` are {first} neurons, it has {size_of(axes)}",
+            "E0203",
+            f"the types of `{node.name}` are {first} neurons, it has {size_of(axes)}",
             node.types[0].span.to(node.types[-1].span),
         )
     return tuple(types)
@@ -109,12 +113,14 @@ class CellBuilder:
                 continue
             parent = self.context.declarations.find("neuron", statement.parent.name)
             if parent is None:
-                self.context.unknown("neuron", statement.parent.name, statement.parent.span,
-                                     self.context.declarations.names("neuron"))
-            elif parent.name in [*seen, cell.name]:
-                self.context.bag.error(
-                    "E0109", f"`{cell.name}` extends itself", statement.span
+                self.context.unknown(
+                    "neuron",
+                    statement.parent.name,
+                    statement.parent.span,
+                    self.context.declarations.names("neuron"),
                 )
+            elif parent.name in [*seen, cell.name]:
+                self.context.bag.error("E0109", f"`{cell.name}` extends itself", statement.span)
             else:
                 self.context.use("neuron", parent.name)
                 body = [*parent.params, *self._inherited(parent, [*seen, cell.name]), *body]
@@ -163,8 +169,10 @@ class CellBuilder:
 
     def _not_fixed(self, param: ast.Param) -> None:
         self.context.bag.error(
-            "E0106", f"parameter `{param.name}` is fixed, but its value changes while running",
-            param.span, help="use `let`: it is re-evaluated where it is read",
+            "E0106",
+            f"parameter `{param.name}` is fixed, but its value changes while running",
+            param.span,
+            help="use `let`: it is re-evaluated where it is read",
         )
 
     def _drawn_param(self, param: ast.Param, path: str, instead: ast.Expr | None) -> None:
@@ -175,8 +183,9 @@ class CellBuilder:
             else:
                 self.scope.params[param.name] = bad(param.span)
             return
-        value = param_value(param, (path, f"{self.cell.name}.{param.name}"), self.initial,
-                            instead=instead)
+        value = param_value(
+            param, (path, f"{self.cell.name}.{param.name}"), self.initial, instead=instead
+        )
         self._per_neuron(param, path, value.expr, value.dim)
 
     def _per_neuron(
@@ -194,8 +203,10 @@ class CellBuilder:
         for setting in self.node.overrides:
             if setting.name not in self.scope.params:
                 self.context.bag.error(
-                    "E0110", f"cell `{self.cell.name}` has no parameter `{setting.name}`",
-                    setting.name_span, help=did_you_mean(setting.name, self.scope.params),
+                    "E0110",
+                    f"cell `{self.cell.name}` has no parameter `{setting.name}`",
+                    setting.name_span,
+                    help=did_you_mean(setting.name, self.scope.params),
                 )
 
     # ------------------------------------------------------------ variables
@@ -204,7 +215,9 @@ class CellBuilder:
         if name in self.places:
             if self.places[name] != span:
                 self.context.bag.error(
-                    "E0102", f"`{name}` is declared twice in {self.scope.kind}", span,
+                    "E0102",
+                    f"`{name}` is declared twice in {self.scope.kind}",
+                    span,
                     Label(self.places[name], "first declared here"),
                 )
             return False
@@ -258,7 +271,7 @@ class CellBuilder:
     def _sized(self, node: ast.Input | ast.State | ast.Def) -> None:
         if node.size is not None:
             self.context.unsupported(
-                "E0831", "vectors per neuron are", node.span, "write one variable per component"
+                "vectors per neuron are", node.span, "write one variable per component"
             )
 
     def _dim(self, node: ast.TypeRef | None) -> Dim:
@@ -300,10 +313,8 @@ class CellBuilder:
             for name in statement.names if isinstance(statement, ast.Expose) else ():
                 path = self.scope.paths.get(name.name)
                 if path is None:
-                    self.context.unknown("variable", name.name, name.span, self.scope.paths,
-                                         self.scope.kind)
-                else:
-                    self.scope.variables[path] = replace(
-                        self.scope.variables[path], exposed=True
+                    self.context.unknown(
+                        "variable", name.name, name.span, self.scope.paths, self.scope.kind
                     )
-
+                else:
+                    self.scope.variables[path] = replace(self.scope.variables[path], exposed=True)

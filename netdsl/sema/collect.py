@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from netdsl.diagnostics import Label, did_you_mean
+from netdsl.diagnostics import Label, Span, did_you_mean
 from netdsl.ir.network import Kind, Place, Variable
 from netdsl.sema import expressions, library
 from netdsl.sema.context import Context
@@ -68,8 +69,9 @@ class Collector:
         elif isinstance(item, ast.Record):
             declarations.records.append(item)
         elif isinstance(item, ast.Ensemble):
-            self.context.unsupported("E0836", "ensembles are", item.span,
-                                     "run several seeds instead: `netdsl run --seeds 30`")
+            self.context.unsupported(
+                "ensembles are", item.span, "run several seeds instead: `netdsl run --seeds 30`"
+            )
         else:
             self._declare(library.kind_of(item), item)
 
@@ -82,14 +84,18 @@ class Collector:
         before = self.context.declarations.declare(kind, item)
         if before is not None:
             self.context.bag.error(
-                "E0102", f"`{item.name}` is declared twice", item.name_span,
+                "E0102",
+                f"`{item.name}` is declared twice",
+                item.name_span,
                 Label(before, "first declared here"),
             )
 
     def _edition(self, item: ast.Edition) -> None:
         if item.number != 1:
             self.context.bag.error(
-                "E0830", f"edition {item.number} is not known to this compiler", item.span,
+                "E0830",
+                f"edition {item.number} is not known to this compiler",
+                item.span,
                 help="this compiler reads edition 1",
             )
         self.context.declarations.edition = item
@@ -118,7 +124,9 @@ class Collector:
         if table is None:
             known = [f"std.{name}" for name in library.MODULES]
             self.context.bag.error(
-                "E0112", f"there is no module `{item.module}`", item.module.span,
+                "E0112",
+                f"there is no module `{item.module}`",
+                item.module.span,
                 help=did_you_mean(item.module.name, known) or f"modules are {', '.join(known)}",
             )
             self.context.declarations.everywhere.update(name.name for name in item.names)
@@ -127,11 +135,13 @@ class Collector:
             found = [(kind, node) for (kind, key), node in table.items() if key == name.name]
             if not found:
                 self.context.bag.error(
-                    "E0112", f"module `{item.module}` has no `{name}`", name.span,
+                    "E0112",
+                    f"module `{item.module}` has no `{name}`",
+                    name.span,
                     help=did_you_mean(name.name, [key for _, key in table]),
                 )
             for kind, node in found:
-                self._declare(kind, replace(node, name_span=name.span))
+                self._declare(kind, _named_at(node, name.span))
 
     def _load(self, path: str, source: str) -> Loaded | None:
         loaded = self.loader(path, source) if self.loader is not None else None
@@ -158,7 +168,9 @@ class Collector:
         for name, arg in given.items():
             if name not in params:
                 self.context.bag.error(
-                    "E0110", f"`{item.path}` has no parameter `{name}`", arg.span,
+                    "E0110",
+                    f"`{item.path}` has no parameter `{name}`",
+                    arg.span,
                     help=did_you_mean(name, params),
                 )
 
@@ -174,12 +186,20 @@ class Collector:
     def _when(self, when: ast.When, source: str) -> None:
         condition = expressions.constant(when.condition, self.context.scope, "the condition")
         if condition.bad:
+            self.context.undecided = True
             return
         taken = bool(condition.constant) is not self.context.flip
         skipped = when.otherwise if taken else when.items
         if skipped:
             self.context.whens.append(skipped[0].span.to(skipped[-1].span))
         self._items(when.items if taken else when.otherwise, source)
+
+
+def _named_at(item: ast.Item, span: Span) -> ast.Item:
+    """An imported declaration, named where it is imported."""
+    item = copy.copy(item)
+    object.__setattr__(item, "name_span", span)
+    return item
 
 
 def _with(item: ast.Item, given: dict[str, ast.Arg]) -> ast.Item:

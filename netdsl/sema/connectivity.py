@@ -29,14 +29,14 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
     wiring, stated = Wiring(Connectivity(span=node.span)), False
     if node.sign is not None:
         context.unsupported(
-            "E0837", "signed projections are", node.span,
+            "signed projections are",
+            node.span,
             "put the sign into the delivery (`deliver j += -w * pre.s`) and `bound w in [0, 1]`",
         )
     for clause in node.connectivity:
         name = clause.name
         if name in _LATER:
-            context.unsupported("E0842", f"`{name}` projections are", clause.span,
-                                "use a dense projection")
+            context.unsupported(f"`{name}` projections are", clause.span, "use a dense projection")
             stated = True
         elif name in _KINDS:
             wiring = replace(wiring, connectivity=_kind(clause, wiring.connectivity, context))
@@ -53,7 +53,9 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
             stated = True
     if not stated:
         context.bag.error(
-            "E0631", f"projection `{node.name}` does not say which synapses exist", node.name_span,
+            "E0631",
+            f"projection `{node.name}` does not say which synapses exist",
+            node.name_span,
             help="add `dense`, `one_to_one`, `sparse(p = 0.1)`, `fixed_in(n)` or `fixed_out(n)`",
         )
     return wiring
@@ -63,10 +65,12 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
     assert clause.of is not None
     owner = clause.of.name
     if owner not in context.projections:
-        known = [name for name in context.projections]
+        known = list(context.projections)
         if context.declarations.find("projection", owner) is not None:
             context.bag.error(
-                "E0632", f"`{owner}` is declared below its transpose", clause.of.span,
+                "E0632",
+                f"`{owner}` is declared below its transpose",
+                clause.of.span,
                 help=f"move `{owner}` up",
             )
         else:
@@ -75,8 +79,11 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
     context.use("projection", owner)
     found = context.projections[owner].connectivity
     if found.kind != "dense":
-        context.unsupported("E0842", "transposes of projections that are not dense are",
-                            clause.span, "make the projection dense")
+        context.unsupported(
+            "transposes of projections that are not dense are",
+            clause.span,
+            "make the projection dense",
+        )
     return replace(wiring, transpose_of=owner, connectivity=found)
 
 
@@ -88,8 +95,12 @@ def _kind(clause: ast.Connectivity, before: Connectivity, context: Context) -> C
     if clause.name in ("fixed_in", "fixed_out"):
         count = args.pop("n", None)
         if count is None:
-            context.bag.error("E0110", f"`{clause.name}` needs a number of synapses", clause.span,
-                              help=f"as in `{clause.name}(10)`")
+            context.bag.error(
+                "E0110",
+                f"`{clause.name}` needs a number of synapses",
+                clause.span,
+                help=f"as in `{clause.name}(10)`",
+            )
         else:
             what = "a number of synapses"
             number = expressions.whole(count.value, context.scope, what, least=1)
@@ -107,8 +118,9 @@ def _sparse(
 ) -> Connectivity:
     p, draw = args.pop("p", None), args.pop("draw", None)
     if p is None:
-        context.bag.error("E0110", "`sparse` needs a probability", clause.span,
-                          help="as in `sparse(p = 0.1)`")
+        context.bag.error(
+            "E0110", "`sparse` needs a probability", clause.span, help="as in `sparse(p = 0.1)`"
+        )
         return found
     value = expressions.constant(p.value, context.scope, "a probability").constant
     if value is not None and not 0 <= value <= 1:

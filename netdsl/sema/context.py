@@ -39,6 +39,7 @@ class Context:
     declarations: Declarations
     overrides: Overrides
     flip: bool = False  # take the other branch of every `when`, to check its names
+    undecided: bool = False  # the condition of a `when` could not be evaluated
     whens: list[Span] = field(default_factory=list)  # branches that were not taken
     scope: SpecificationScope = field(init=False)
     params: dict[str, object] = field(default_factory=dict)
@@ -68,17 +69,20 @@ class Context:
         self, what: str, name: str, span: Span, candidates: Iterable[str], where: str = ""
     ) -> None:
         """Report an unknown name, once in each place of the language."""
-        if self.flip and name.split(".")[0] in self.declarations.everywhere:
-            return  # declared in a branch that this second look leaves out
+        elsewhere = name.split(".")[0] in self.declarations.elsewhere()
+        if elsewhere and (self.flip or self.undecided):
+            return  # declared in a branch that this look leaves out
         if not self.bag.poison(where, name):
             return
         inside = f" in {where}" if where else ""
-        self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span,
-                       help=did_you_mean(name, dict.fromkeys(candidates)))
+        help = did_you_mean(name, dict.fromkeys(candidates))
+        if elsewhere:
+            help = "it is declared in a branch of `when` that is not taken here"
+        self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)
 
-    def unsupported(self, code: str, what: str, span: Span, help: str) -> None:
+    def unsupported(self, what: str, span: Span, help: str) -> None:
         """Report something of the language that no backend of this edition carries."""
-        self.bag.error(code, f"{what} not offered by this edition's backends", span, help=help)
+        self.bag.error("E0831", f"{what} not offered by this edition's backends", span, help=help)
 
     def sample(self, name: str, span: Span) -> Variable:
         """The variable of a sample field, declared at its first mention."""

@@ -48,6 +48,10 @@ class Declarations:
             return _qualified(kind, name.split(".")[1:])
         return None
 
+    def elsewhere(self) -> set[str]:
+        """Names that only untaken branches declare."""
+        return self.everywhere - {name for group in self.groups.values() for name in group}
+
     def names(self, kind: str) -> Iterator[str]:
         """Names of a kind, the implicit ones of the library last."""
         yield from self.tables.get(kind, {})

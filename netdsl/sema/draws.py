@@ -33,7 +33,7 @@ class Drawn:
 
 
 class WeightScope(Bound):
-    """Where a weight's start is computed: `fan_in` and `fan_out` unless a parameter has the name."""
+    """Where a weight's start is computed; a parameter may shadow `fan_in` and `fan_out`."""
 
     def __init__(self, parent: Arguments, fan_in: int, fan_out: int) -> None:
         self.fans = {"fan_in": number(fan_in), "fan_out": number(fan_out)}
@@ -103,7 +103,9 @@ def _distribution(
     if any(value.bad for value in values):
         return None
     dim = expressions.same(tuple(values), node, scope)
-    if name in ("bernoulli", "integer") and not all(v.is_zero or unify(v.dim, NONE) for v in values):
+    if name in ("bernoulli", "integer") and not all(
+        v.is_zero or unify(v.dim, NONE) for v in values
+    ):
         scope.context.bag.error("E0201", f"`{name}` takes numbers without unit", node.span)
         return None
     known = [value.constant for value in values]
@@ -115,9 +117,7 @@ def _distribution(
     return Drawn(Draw(name, exprs, stream, span=node.span), dim, type)
 
 
-def _gram(
-    args: tuple[ast.Arg, ...], node: ast.Expr, scope: Scope, stream: str
-) -> Drawn | None:
+def _gram(args: tuple[ast.Arg, ...], node: ast.Expr, scope: Scope, stream: str) -> Drawn | None:
     if len(args) != 1:
         scope.context.bag.error("E0110", "`gram` takes one distribution", node.span)
         return None
@@ -134,7 +134,8 @@ def _initialiser(
 ) -> Drawn | None:
     if declared.value is None or not declared.drawn:
         scope.context.unsupported(
-            "E0834", "initialisers that are not one distribution are", node.span,
+            "initialisers that are not one distribution are",
+            node.span,
             "write it as `initialiser name() ~ distribution`",
         )
         return None
@@ -149,4 +150,3 @@ def _initialiser(
     home.arguments.update(arguments)
     drawn = build_draw(declared.value, home, stream)
     return None if drawn is None else replace(drawn, draw=replace(drawn.draw, span=node.span))
-

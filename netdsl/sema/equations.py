@@ -35,9 +35,7 @@ class Equations:
             if variable is None:
                 continue
             if variable.path in self.lines:
-                self.context.bag.error(
-                    "E0102", f"`{variable.name}` has two equations", node.span
-                )
+                self.context.bag.error("E0102", f"`{variable.name}` has two equations", node.span)
             self.lines[variable.path] = node
 
     def integrate(self, node: ast.Integrate) -> None:
@@ -65,7 +63,9 @@ class Equations:
             paths = [path for path in self.lines if path not in self.done]
             if not paths:
                 self.context.bag.error(
-                    "E0414", "there is no equation to integrate", node.span,
+                    "E0414",
+                    "there is no equation to integrate",
+                    node.span,
                     help="write one, as in `d v/dt = -v / tau`",
                 )
         else:
@@ -73,8 +73,9 @@ class Equations:
             for name in names:
                 path = self.scope.paths.get(name.name)
                 if path is None:
-                    self.context.unknown("name", name.name, name.span,
-                                         [*self.scope.paths, *METHODS], self.scope.kind)
+                    self.context.unknown(
+                        "name", name.name, name.span, [*self.scope.paths, *METHODS], self.scope.kind
+                    )
                 elif path not in self.lines or path in self.done:
                     self.context.bag.error(
                         "E0414", f"`{name.name}` has no equation to integrate here", name.span
@@ -102,6 +103,8 @@ class Equations:
             if path not in self.done:
                 name = self.scope.variables[path].name
                 self.context.bag.error(
-                    "E0414", f"the equation of `{name}` is never integrated", node.span,
+                    "E0414",
+                    f"the equation of `{name}` is never integrated",
+                    node.span,
                     help=f"add `integrate {name}` where it should be advanced",
                 )

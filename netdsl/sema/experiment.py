@@ -35,12 +35,17 @@ def elaborate_data(node: ast.DataDecl, context: Context) -> None:
                 splits[statement.name] = found
         else:
             word = type(statement).__name__.lower()
-            context.unsupported("E0845", f"`{word}` in data is", statement.span,
-                                "prepare the field in the data file")
+            context.unsupported(
+                f"`{word}` in data is", statement.span, "prepare the field in the data file"
+            )
     source = settings.get("source")
     if not isinstance(source, str):
-        context.bag.error("E0116", f"data `{node.name}` names no source", node.name_span,
-                          help='add `source = "digits"`')
+        context.bag.error(
+            "E0116",
+            f"data `{node.name}` names no source",
+            node.name_span,
+            help='add `source = "digits"`',
+        )
         source = ""
     batch = _count(settings.get("batch"), 1)
     context.data[node.name] = Data(
@@ -63,8 +68,9 @@ def _count(value: object, default: int) -> int:
 def _setting(node: ast.DataDecl, setting: ast.Setting, context: Context) -> object:
     path = f"{node.name}.{setting.name}"
     raw = context.overrides.take(path)
-    value = _plain(setting.value, context, words=("drop", "keep") if (
-        setting.name == "partial") else ())
+    value = _plain(
+        setting.value, context, words=("drop", "keep") if (setting.name == "partial") else ()
+    )
     if raw is not None:
         given = read_value(raw, setting.name_span)
         value = plain(given) if given is not None else raw
@@ -110,12 +116,14 @@ def _split(node: ast.Split, context: Context) -> Split | None:
             for arg in value.args
         ]
         if ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]:
-            context.bag.error("E0202", f"split `{node.name}` is empty: {ends[0]} to {ends[1]}",
-                              node.value.span)
+            context.bag.error(
+                "E0202", f"split `{node.name}` is empty: {ends[0]} to {ends[1]}", node.value.span
+            )
             return None
         return value.base.id, ends[0], ends[1]
-    context.bag.error("E0104", "a split is a part of the source's own, as in `train[0, 1000]`",
-                      node.value.span)
+    context.bag.error(
+        "E0104", "a split is a part of the source's own, as in `train[0, 1000]`", node.value.span
+    )
     return None
 
 
@@ -138,8 +146,9 @@ def elaborate_pairs(node: ast.Pairs, context: Context) -> None:
             value = expressions.constant(arg.value, context.scope, "a setting").constant
             settings[arg.name] = float(value) if value is not None else 0.0
     if not data:
-        context.bag.error("E0110", f"`{kind}` needs data", node.value.span,
-                          help=f"as in `{kind}(digits)`")
+        context.bag.error(
+            "E0110", f"`{kind}` needs data", node.value.span, help=f"as in `{kind}(digits)`"
+        )
     context.pairs[node.name] = Pairs(node.name, kind, data, settings, node.span)
 
 
@@ -171,7 +180,9 @@ def elaborate_metric(node: ast.Metric, context: Context) -> None:
         context.unknown("moment", node.after or "", node.span, ("update",))
     if not value.bad and value.place is not Place.GLOBAL:
         context.bag.error(
-            "E0208", f"metric `{node.name}` is not one number", node.value.span,
+            "E0208",
+            f"metric `{node.name}` is not one number",
+            node.value.span,
             help="average it over the samples, as in `mean(…)`",
         )
     on = _label(node.on) if node.on is not None else None
@@ -189,8 +200,12 @@ def elaborate_loss(node: ast.Loss, context: Context) -> None:
     """`loss E = mean(cross_entropy(out.p@trial, sample.label))`."""
     value = expressions.translate(node.value, NetworkScope(context, f"loss `{node.name}`"))
     if not value.bad and value.place is not Place.GLOBAL:
-        context.bag.error("E0208", f"loss `{node.name}` is not one number", node.value.span,
-                          help="average it over the samples, as in `mean(…)`")
+        context.bag.error(
+            "E0208",
+            f"loss `{node.name}` is not one number",
+            node.value.span,
+            help="average it over the samples, as in `mean(…)`",
+        )
     context.losses[node.name] = Loss(node.name, value.expr, node.span)
 
 
@@ -244,7 +259,9 @@ def waivers(node: ast.Allow, context: Context) -> list[Waiver]:
         reference = ref.name == "bptt" and any(
             p.rule is not None and p.rule.loss is not None for p in context.projections.values()
         )
-        if not reference and not any(ref.name in context.declarations.table(kind) for kind in kinds):
+        if not reference and not any(
+            ref.name in context.declarations.table(kind) for kind in kinds
+        ):
             known = [name for kind in kinds for name in context.declarations.table(kind)]
             context.unknown("name", ref.name, ref.span, known, "`allow`")
             continue
@@ -264,6 +281,8 @@ def own_waivers(kind: str, name: str, body: ast.Body) -> list[Waiver]:
 def is_weight(context: Context, path: str) -> bool:
     """Is this the weight of a projection?"""
     projection = context.projections.get(path.split(".")[0])
-    return projection is not None and path in projection.variables and (
-        projection.variables[path].kind is Kind.WEIGHT
+    return (
+        projection is not None
+        and path in projection.variables
+        and (projection.variables[path].kind is Kind.WEIGHT)
     )

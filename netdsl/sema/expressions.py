@@ -63,7 +63,7 @@ def _refuse(node: ast.Expr, scope: Scope) -> Value:
     bag = scope.context.bag
     if isinstance(node, ast.Index):
         scope.context.unsupported(
-            "E0831", "indexed values are", node.span, "write one state for each component"
+            "indexed values are", node.span, "write one state for each component"
         )
     else:
         what = "a text" if isinstance(node, ast.String) else "a list"
@@ -223,9 +223,7 @@ def _power(args: tuple[Value, ...], node: ast.Expr, scope: Scope) -> Dim:
 
 def _dimensionless(value: Value, message: str, scope: Scope) -> None:
     if not value.is_zero and not unify_dims(value.dim, NONE):
-        scope.context.bag.error(
-            "E0201", f"{message}, this is {describe(value.dim)}", value.span
-        )
+        scope.context.bag.error("E0201", f"{message}, this is {describe(value.dim)}", value.span)
 
 
 def same(values: tuple[Value, ...], node: ast.Node, scope: Scope) -> Dim:
@@ -243,8 +241,9 @@ def same(values: tuple[Value, ...], node: ast.Node, scope: Scope) -> Dim:
                 node.span,
                 Label(first.span, one),
                 Label(other.span, two),
-                help="give both the same unit" if "step" not in one + two else
-                "steps and times are different things: multiply steps by `dt`",
+                help="give both the same unit"
+                if "step" not in one + two
+                else "steps and times are different things: multiply steps by `dt`",
             )
             return None
     return first.dim
@@ -265,7 +264,9 @@ def constant(node: ast.Expr, scope: Scope, what: str) -> Value:
     value = translate(node, scope)
     if not value.bad and value.text is None and value.constant is None:
         scope.context.bag.error(
-            "E0106", f"{what} must be known when the specification is compiled", node.span,
+            "E0106",
+            f"{what} must be known when the specification is compiled",
+            node.span,
             help="use literals and parameters only",
         )
         return bad(node.span)

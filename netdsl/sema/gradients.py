@@ -31,8 +31,12 @@ def gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
                 inner = derivative(write_out(margin, owner.variables, keep=path), path)
                 total = plus(total, times(outer, times(surrogate, inner)))
     except DerivativeError as problem:
-        bag.error("E0415", f"no derivative: {problem.message}", node.span,
-                  help="write the derivative by hand")
+        bag.error(
+            "E0415",
+            f"no derivative: {problem.message}",
+            node.span,
+            help="write the derivative by hand",
+        )
         return bad(node.span)
     return Value(total, product(of.dim, by.dim, -1), place=of.place, span=node.span)
 

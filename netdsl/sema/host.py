@@ -60,14 +60,18 @@ class NetworkScope(Scope):
         self.context.use("population", variable.owner)
         if variable.kind is Kind.LET:
             self.context.bag.error(
-                "E0107", f"`{variable.path}` is a `let`, private to its cell", span,
+                "E0107",
+                f"`{variable.path}` is a `let`, private to its cell",
+                span,
                 help=f"write `def {variable.name} = …` in the cell",
             )
             return bad(span)
         synaptic = variable.place is Place.SYNAPSE
         if at == "prev" or (at is not None and synaptic):
             self.context.bag.error(
-                "E0106", f"`{variable.path}@{at}` is not known here", span,
+                "E0106",
+                f"`{variable.path}@{at}` is not known here",
+                span,
                 help="values of cells can be read at the end of a phase",
             )
             return bad(span)
@@ -142,12 +146,14 @@ class HostScope(NetworkScope):
 
     def _over_phase(self, kind: str, body: Value, node: ast.Call, phase: str) -> Value:
         if kind not in ("sum", "mean", "max", "count"):
-            self.context.unsupported("E0832", f"`{kind}` over a phase is", node.span,
-                                     "use sum, mean, max or count")
+            self.context.unsupported(
+                f"`{kind}` over a phase is", node.span, "use sum, mean, max or count"
+            )
             return bad(node.span)
         if not isinstance(body.expr, Ref) or body.expr.time != NOW:
             self.context.unsupported(
-                "E0832", "reductions of expressions over a phase are", node.span,
+                "reductions of expressions over a phase are",
+                node.span,
                 "name the value in the cell (`def x = …`) and reduce that",
             )
             return bad(node.span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 
 from netdsl.syntax import ast
@@ -12,7 +12,7 @@ MODULES = ("neuron", "optimiser", "initialiser", "trace", "surrogate", "rule")
 IMPLICIT = {"optimiser": "optimiser", "initialiser": "initialiser", "trace": "trace"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def module(name: str) -> dict[tuple[str, str], ast.Item] | None:
     """Declarations of `std.NAME` by (kind, name); None when there is no such module."""
     if name not in MODULES:

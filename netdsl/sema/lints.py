@@ -37,10 +37,11 @@ def report(context: Context, network: Network, spec: ast.Spec) -> None:
             if name in mentioned:
                 continue
             context.bag.lint(
-                "L0101", f"{word} `{name}` is never used", node.name_span,
+                "L0101",
+                f"{word} `{name}` is never used",
+                node.name_span,
                 help=f"remove it, or use it: nothing depends on `{name}`",
             )
-
 
 
 def _mentioned(spec: ast.Spec) -> set[str]:

@@ -24,13 +24,15 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     """Elaborate all instances of a modulator."""
     if node.params or node.per is not None:
         context.unsupported(
-            "E0844", "modulator templates and modulators per slot are", node.name_span,
+            "modulator templates and modulators per slot are",
+            node.name_span,
             "write one modulator `on` the populations it is for",
         )
         return
     if not node.on:
         context.unsupported(
-            "E0844", "modulators without a population are", node.name_span,
+            "modulators without a population are",
+            node.name_span,
             "put it `on` the population whose values it reads",
         )
         return
@@ -70,7 +72,9 @@ class _Instance:
             self._statement(statement, statements)
         if self.emit is None:
             self.context.bag.error(
-                "E0116", f"modulator `{self.node.name}` emits nothing", self.node.name_span,
+                "E0116",
+                f"modulator `{self.node.name}` emits nothing",
+                self.node.name_span,
                 help="add `emit …`",
             )
             return
@@ -97,8 +101,9 @@ class _Instance:
             path = self._add(node, Kind.STATE, Place.ROW if row else Place.UNIT, type)
             init = expressions.translate(node.init, self.population.initial())
             if node.drawn:
-                self.context.unsupported("E0844", "drawn states of modulators are", node.span,
-                                         "draw in the cell")
+                self.context.unsupported(
+                    "drawn states of modulators are", node.span, "draw in the cell"
+                )
             self.population.variables[path] = replace(
                 self.population.variables[path], init=init.expr, keep=node.keep
             )
@@ -123,7 +128,8 @@ class _Instance:
             statements.statement(node)
         elif not isinstance(node, ast.State | ast.Waive):
             self.context.unsupported(
-                "E0844", "dynamics of this kind in a modulator are", node.span,
+                "dynamics of this kind in a modulator are",
+                node.span,
                 "compute it in the cell and read it here",
             )
 
@@ -131,15 +137,17 @@ class _Instance:
         if node.level not in SCOPES:
             self.context.unknown("scope", node.level, node.span, SCOPES)
         elif node.level == "celltype":
-            self.context.unsupported("E0844", "scopes per cell type are", node.span,
-                                     "use `scope population` on one population per type")
+            self.context.unsupported(
+                "scopes per cell type are",
+                node.span,
+                "use `scope population` on one population per type",
+            )
         else:
             self.level = node.level
 
     def _emit(self, node: ast.Emit) -> None:
         if node.vector:
-            self.context.unsupported("E0831", "vector modulators are", node.span,
-                                     "emit one number")
+            self.context.unsupported("vector modulators are", node.span, "emit one number")
         if self.emit is not None:
             self.context.bag.error("E0102", "a modulator emits once", node.span)
             return
@@ -159,7 +167,9 @@ class _Instance:
         neuron = self.level == "neuron"
         if not neuron and value.place in (Place.UNIT, Place.NEURON):
             self.context.bag.error(
-                "E0208", f"`scope {self.level}` needs one number, this is one per neuron", span,
+                "E0208",
+                f"`scope {self.level}` needs one number, this is one per neuron",
+                span,
                 help="reduce it, as in `sum(…)`, or write `scope neuron`",
             )
         population = self.context.populations.get(self.population.name)
@@ -197,12 +207,19 @@ class _Instance:
         name = variable.name if variable is not None else ref.path
         shared = network is not None and network.kind is not Kind.SAMPLE
         constant = variable is not None and variable.kind is Kind.PARAM
-        if own or shared or constant or name in (self.reads or ()) or ref.path in (self.reads or ()):
+        if (
+            own
+            or shared
+            or constant
+            or name in (self.reads or ())
+            or ref.path in (self.reads or ())
+        ):
             return
         if ref.path.split(".")[0] in self.context.modulators:
             return
         self.context.bag.error(
-            "E0118", f"modulator `{self.node.name}` reads `{name}`, which its `reads` list does "
-            "not name", ref.span or self.node.name_span,
+            "E0118",
+            f"modulator `{self.node.name}` reads `{name}`, which its `reads` list does not name",
+            ref.span or self.node.name_span,
             help=f"add `{name}` to the list, or do not read it",
         )

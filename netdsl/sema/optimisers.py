@@ -18,9 +18,7 @@ from netdsl.syntax import ast
 class OptimiserScope(Scope):
     """`g`, the weight and the optimiser's own states."""
 
-    def __init__(
-        self, context: Context, prefix: str, weight: tuple[str, str], name: str
-    ) -> None:
+    def __init__(self, context: Context, prefix: str, weight: tuple[str, str], name: str) -> None:
         super().__init__(context, context.scope)
         self.prefix, self.weight = prefix, weight
         self.kind = f"optimiser `{name}`"
@@ -56,8 +54,9 @@ def optimiser(
     context = caller.context
     found = callee(node)
     if found is None:
-        context.bag.error("E0104", "an optimiser is named here, as in `adam(rate = 0.001)`",
-                          node.span)
+        context.bag.error(
+            "E0104", "an optimiser is named here, as in `adam(rate = 0.001)`", node.span
+        )
         return None
     name, args, span = found
     declared = context.declarations.find("optimiser", name)
@@ -96,8 +95,10 @@ class _Body:
         self._run(self.declared.body)
         if self.change is None:
             self.context.bag.error(
-                "E0116", f"optimiser `{self.declared.name}` has no `change = …`",
-                self.declared.name_span, help="`change` is what is added to the weight",
+                "E0116",
+                f"optimiser `{self.declared.name}` has no `change = …`",
+                self.declared.name_span,
+                help="`change` is what is added to the weight",
             )
             return None
         return Optimiser(
@@ -130,7 +131,9 @@ class _Body:
     def _setting(self, node: ast.Setting) -> None:
         if node.name != "change":
             self.context.bag.error(
-                "E0114", f"`{node.name} = …` means nothing in an optimiser", node.name_span,
+                "E0114",
+                f"`{node.name} = …` means nothing in an optimiser",
+                node.name_span,
                 help="`change = …` is what is added to the weight",
             )
             return
@@ -161,7 +164,8 @@ class _Body:
         variable = self.states.variables[path]
         if variable.place is Place.GLOBAL and value.place is Place.SYNAPSE:
             self.context.bag.error(
-                "E0208", f"`{name}` is one number per projection, this is one per synapse",
+                "E0208",
+                f"`{name}` is one number per projection, this is one per synapse",
                 node.value.span,
             )
         elif not value.bad:

@@ -48,9 +48,11 @@ def read_value(raw: Raw, span: Span, choices: tuple[str, ...] = ()) -> Value | N
         return number(raw, span)
     text = raw.strip()
     if choices:
-        return Value(number(0).expr, text=text, choices=choices, span=span) if (
-            text in choices
-        ) else None
+        return (
+            Value(number(0).expr, text=text, choices=choices, span=span)
+            if (text in choices)
+            else None
+        )
     if text in ("true", "false"):
         return number(text == "true", span)
     match = _NUMBER.match(text)

@@ -35,7 +35,9 @@ def param_value(
     value = default if raw is None else _given(param, raw, default, paths[0], context)
     if node is None and raw is None:
         context.bag.error(
-            "E0110", f"parameter `{param.name}` has no value", param.name_span,
+            "E0110",
+            f"parameter `{param.name}` has no value",
+            param.name_span,
             help=f"give it a default, or `--set {paths[0]}=…`",
         )
         return bad(param.span)
@@ -54,7 +56,9 @@ def _default(param: ast.Param, node: ast.Expr, scope: Scope) -> Value:
             if found is not None and found.choices:
                 return found
         scope.context.bag.error(
-            "E0108", f"this is not a value of `{param.name}`", node.span,
+            "E0108",
+            f"this is not a value of `{param.name}`",
+            node.span,
             help=f"it is one of {', '.join(choices)}",
         )
         return bad(node.span)
@@ -67,15 +71,19 @@ def _given(param: ast.Param, raw: Raw, default: Value, path: str, context: Conte
     if value is None:
         wanted = f"one of {', '.join(choices)}" if choices else "a number, with its unit if any"
         context.bag.error(
-            "E0202", f"`{raw}` is not a value of `{path}`", param.name_span,
+            "E0202",
+            f"`{raw}` is not a value of `{path}`",
+            param.name_span,
             help=f"it is {wanted}",
         )
         return bad(param.span)
     if not value.is_zero and not default.bad and not unify(value.dim, default.dim):
         unit = display(default.dim)
         context.bag.error(
-            "E0201", f"`{path}` is {describe(default.dim)}, `{raw}` is {describe(value.dim)}",
-            param.name_span, help=f"write a unit, as in `{path}=20 {unit}`" if unit else None,
+            "E0201",
+            f"`{path}` is {describe(default.dim)}, `{raw}` is {describe(value.dim)}",
+            param.name_span,
+            help=f"write a unit, as in `{path}=20 {unit}`" if unit else None,
         )
         return bad(param.span)
     return value
@@ -87,16 +95,26 @@ def _checked(param: ast.Param, value: Value, scope: Scope) -> Value:
     if value.constant is not None and param.range is not None:
         low = expressions.constant(param.range.low, scope, "the end of a range")
         high = expressions.constant(param.range.high, scope, "the end of a range")
-        ends = (low.constant, high.constant)
-        if ends[0] is not None and ends[1] is not None:
-            if not ends[0] <= value.constant <= ends[1]:
-                scope.context.bag.error(
-                    "E0202",
-                    f"`{param.name}` is {value.constant:g}, outside [{ends[0]:g}, {ends[1]:g}]",
-                    value.span if value.span.line else param.name_span,
-                )
-                return bad(param.span)
+        return _within(param, value, low.constant, high.constant, scope)
     return value
+
+
+def _within(
+    param: ast.Param,
+    value: Value,
+    low: float | int | None,
+    high: float | int | None,
+    scope: Scope,
+) -> Value:
+    known = value.constant
+    if known is None or low is None or high is None or low <= known <= high:
+        return value
+    scope.context.bag.error(
+        "E0202",
+        f"`{param.name}` is {known:g}, outside [{low:g}, {high:g}]",
+        value.span if value.span.line else param.name_span,
+    )
+    return bad(param.span)
 
 
 def _fits_type(param: ast.Param, value: Value, scope: Scope) -> bool:

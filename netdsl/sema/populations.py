@@ -42,9 +42,9 @@ class PopulationScope(Scope):
     # ------------------------------------------------------------ look-up
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
+        if len(parts) == 2 and parts[0] == self.name:
+            parts = parts[1:]
         name = parts[0]
-        if len(parts) == 2 and name == self.name:
-            parts, name = parts[1:], parts[1]
         if len(parts) == 1:
             if name in self.params:
                 return self.params[name].at(span)
@@ -77,7 +77,9 @@ class PopulationScope(Scope):
             return bad(span)
         if instance is None:
             self.context.bag.error(
-                "E0104", f"modulator `{name}` is not on `{self.name}`", span,
+                "E0104",
+                f"modulator `{name}` is not on `{self.name}`",
+                span,
                 help=f"it is on {', '.join(str(p) for p in instances)}",
             )
             return bad(span)
@@ -85,8 +87,11 @@ class PopulationScope(Scope):
         variable = table[instance.variable]
         time = self.time_of(at)
         return Value(
-            Ref(variable.path, "own", time, span), self.dim(variable.path), variable.type,
-            variable.place, span=span,
+            Ref(variable.path, "own", time, span),
+            self.dim(variable.path),
+            variable.type,
+            variable.place,
+            span=span,
         )
 
     def foreign(self, path: str, at: str | None, span: Span) -> Value:
@@ -177,7 +182,9 @@ class PopulationScope(Scope):
             return _refuse_axis(self, names[0], node)
         if kind == "argmax":
             self.context.bag.error(
-                "E0209", "`argmax` is for readouts and metrics", node.span,
+                "E0209",
+                "`argmax` is for readouts and metrics",
+                node.span,
                 help="in a cell compare with `max(e)`",
             )
             return bad(node.span)
@@ -194,7 +201,8 @@ def _refuse_axis(scope: PopulationScope, name: str, node: ast.Call) -> Value:
     axes = [axis for axis, _ in scope.axes if axis]
     if name in axes:
         scope.context.unsupported(
-            "E0832", "reductions over one axis of several are", node.span,
+            "reductions over one axis of several are",
+            node.span,
             "reduce over the whole population",
         )
     else:
@@ -218,7 +226,9 @@ class InitialScope(Scope):
                 return population.params[name].at(span)
             if name in population.paths:
                 self.context.bag.error(
-                    "E0106", f"`{name}` has no value yet when start values are set", span,
+                    "E0106",
+                    f"`{name}` has no value yet when start values are set",
+                    span,
                     help="start values may read parameters",
                 )
                 return bad(span)

@@ -93,12 +93,14 @@ class ProjectionBuilder:
         node = self.node
         if node.delay_drawn:
             self.context.unsupported(
-                "E0840", "delays per synapse are", node.span, "give all synapses one delay"
+                "delays per synapse are", node.span, "give all synapses one delay"
             )
             return 0
         if node.delay is None:
             self.context.bag.error(
-                "E0411", f"projection `{node.name}` states no delay", node.name_span,
+                "E0411",
+                f"projection `{node.name}` states no delay",
+                node.name_span,
                 help="add `delay 1 step`, or `delay 0` for the same step",
             )
             return 0
@@ -138,8 +140,11 @@ class ProjectionBuilder:
             node = getattr(argument, "node", None)
             where = getattr(argument, "scope", self.scope)
             value = param_value(
-                formal, (path, f"{template.name}.{formal.name}"), self.scope,
-                instead=node, instead_scope=where,
+                formal,
+                (path, f"{template.name}.{formal.name}"),
+                self.scope,
+                instead=node,
+                instead_scope=where,
             )
             self.scope.arguments[formal.name] = value
             if plain(value) is not None and not value.bad:
@@ -223,7 +228,9 @@ class ProjectionBuilder:
         owner = self.context.projections.get(self.wiring.transpose_of or "")
         for node in found:
             self.context.bag.error(
-                "E0104", "a transpose has no weight of its own", node.name_span,
+                "E0104",
+                "a transpose has no weight of its own",
+                node.name_span,
                 help=f"it reads the weight of `{self.wiring.transpose_of}`",
             )
         if owner is None or owner.weight is None:
@@ -251,7 +258,8 @@ class ProjectionBuilder:
             self.learning.append(node)
         elif not isinstance(node, ast.Weight):
             self.context.unsupported(
-                "E0841", "synapses with dynamics of their own are", _head(node),
+                "synapses with dynamics of their own are",
+                _head(node),
                 "keep the state in the pre or post cell",
             )
 
@@ -261,7 +269,7 @@ class ProjectionBuilder:
         target = node.target
         if isinstance(target, ast.Index):
             self.context.unsupported(
-                "E0831", "vectors per neuron are", target.span, "write one input per component"
+                "vectors per neuron are", target.span, "write one input per component"
             )
             return
         post = self.ends.post
@@ -272,7 +280,9 @@ class ProjectionBuilder:
             return
         if post.variables[path].kind is not Kind.INPUT:
             self.context.bag.error(
-                "E0104", f"`{target.id}` of `{post.name}` is not an input", target.span,
+                "E0104",
+                f"`{target.id}` of `{post.name}` is not an input",
+                target.span,
                 help=f"inputs are {', '.join(inputs)}" if inputs else "declare `input` in the cell",
             )
             return

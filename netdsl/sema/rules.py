@@ -25,7 +25,17 @@ from netdsl.sema.templates import bind, callee
 from netdsl.sema.values import Value
 from netdsl.syntax import ast
 
-_PER_SYNAPSE = (ast.State, ast.Eligibility, ast.Trace, ast.Ode, ast.Integrate, ast.OnEvent, ast.Draw)
+_PER_SYNAPSE = (
+    ast.State,
+    ast.Eligibility,
+    ast.Trace,
+    ast.Ode,
+    ast.Integrate,
+    ast.OnEvent,
+    ast.Draw,
+    ast.Assign,
+    ast.Def,
+)
 
 
 def elaborate_rule(builder: ProjectionBuilder) -> None:
@@ -36,18 +46,24 @@ def elaborate_rule(builder: ProjectionBuilder) -> None:
         for statement in builder.learning:
             if not isinstance(statement, ast.Waive):
                 context.bag.error(
-                    "E0116", f"projection `{node.name}` has no rule that this belongs to",
-                    statement.span, help="add `learn RULE(…)`",
+                    "E0116",
+                    f"projection `{node.name}` has no rule that this belongs to",
+                    statement.span,
+                    help="add `learn RULE(…)`",
                 )
         return
     for extra in learns[1:]:
-        context.unsupported("E0843", "several rules on one projection are", extra.span,
-                            "write one rule with a sum of terms")
+        context.unsupported(
+            "several rules on one projection are", extra.span, "write one rule with a sum of terms"
+        )
     assert builder.ends is not None and builder.scope is not None
     if builder.ends.weight is None or builder.wiring.transpose_of is not None:
         context.bag.error(
-            "E0633", f"projection `{node.name}` has no weight of its own to learn", learns[0].span,
-            help="add `weight w ~ …`" if builder.wiring.transpose_of is None
+            "E0633",
+            f"projection `{node.name}` has no weight of its own to learn",
+            learns[0].span,
+            help="add `weight w ~ …`"
+            if builder.wiring.transpose_of is None
             else f"`{builder.wiring.transpose_of}` owns the weight: let that projection learn",
         )
         return
@@ -83,8 +99,9 @@ class _RuleBuilder:
     def build(self) -> Rule | None:
         found = callee(self.learn.rule)
         if found is None:
-            self.context.bag.error("E0104", "a rule is named here, as in `learn hebb()`",
-                                   self.learn.span)
+            self.context.bag.error(
+                "E0104", "a rule is named here, as in `learn hebb()`", self.learn.span
+            )
             return None
         name, args, span = found
         if name == "bptt":
@@ -109,8 +126,11 @@ class _RuleBuilder:
         self._tail(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw:
             self.context.bag.error(
-                "E0116", f"rule `{name}` has no `dw = …`", declared.name_span,
-                Label(self.learn.span, "learnt here"), help="`dw` is the change to be added",
+                "E0116",
+                f"rule `{name}` has no `dw = …`",
+                declared.name_span,
+                Label(self.learn.span, "learnt here"),
+                help="`dw` is the change to be added",
             )
             return None
         return self._rule(name, _sum(self.dw), declared.span)
@@ -166,25 +186,28 @@ class _RuleBuilder:
                 self._reads(node)
             elif isinstance(node, _PER_SYNAPSE):
                 self._refuse(node)
-            elif isinstance(node, ast.Assign | ast.Def):
-                self._refuse(node)
             elif isinstance(node, ast.Param):
-                self.home.arguments[node.name] = Thunk(node.default, self.home) if (
-                    node.default is not None
-                ) else Value(Const(0.0), bad=True)
+                self.home.arguments[node.name] = (
+                    Thunk(node.default, self.home)
+                    if (node.default is not None)
+                    else Value(Const(0.0), bad=True)
+                )
             else:
                 self._tail([node], self.home)
 
     def _refuse(self, node: ast.Statement) -> None:
         self.context.unsupported(
-            "E0838", "state per sample and synapse is", node.span,
+            "state per sample and synapse is",
+            node.span,
             "keep the pre part in the pre cell and the post part in the post cell, as traces",
         )
 
     def _setting(self, node: ast.Setting) -> None:
         if node.name != "dw":
             self.context.bag.error(
-                "E0114", f"`{node.name} = …` means nothing in a rule", node.name_span,
+                "E0114",
+                f"`{node.name} = …` means nothing in a rule",
+                node.name_span,
                 help="`dw = …` is the change to be added; use `let` for other values",
             )
             return
@@ -210,9 +233,11 @@ class _RuleBuilder:
         self.reads_spans = (*self.reads_spans, *(value.span for value in node.values))
 
     def _is_modulator(self, node: ast.Expr) -> bool:
-        return isinstance(node, ast.Name) and bool(
-            self.context.declarations.find("modulator", node.id)
-        ) and node.id not in self.context.modulators
+        return (
+            isinstance(node, ast.Name)
+            and bool(self.context.declarations.find("modulator", node.id))
+            and node.id not in self.context.modulators
+        )
 
     def _spelled(self, node: ast.Expr) -> str:
         """A read as written, with a formal parameter replaced by its argument."""
@@ -244,8 +269,9 @@ class _RuleBuilder:
             elif isinstance(node, ast.Reduce):
                 self._reduce(node)
             elif isinstance(node, ast.Expect):
-                self.context.unsupported("E0838", "`expect` is", node.span,
-                                         "compare the two in a test with `netdsl replay`")
+                self.context.unsupported(
+                    "`expect` is", node.span, "compare the two in a test with `netdsl replay`"
+                )
 
     def _optimise(self, node: ast.Expr, outer: Scope) -> None:
         if self.optimiser is not None:
@@ -296,7 +322,8 @@ class _RuleBuilder:
             self.bound = (low.expr, high.expr)
         else:
             self.bound = (
-                apply("max", self.bound[0], low.expr), apply("min", self.bound[1], high.expr)
+                apply("max", self.bound[0], low.expr),
+                apply("min", self.bound[1], high.expr),
             )
 
     def _reduce(self, node: ast.Reduce) -> None:
@@ -319,8 +346,12 @@ class _RuleBuilder:
             elif arg.name in ("optimise", "optimiser"):
                 self._optimise(arg.value, self.outer)
             else:
-                self.context.bag.error("E0110", f"`bptt` has no parameter `{arg.name}`", arg.span,
-                                       help="it takes `loss` and `optimise`")
+                self.context.bag.error(
+                    "E0110",
+                    f"`bptt` has no parameter `{arg.name}`",
+                    arg.span,
+                    help="it takes `loss` and `optimise`",
+                )
         if loss is None:
             self.context.bag.error("E0110", "`bptt` needs its parameter `loss`", span)
             return None

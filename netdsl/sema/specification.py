@@ -38,7 +38,9 @@ class SpecificationScope(Scope):
         found = self._plain(path, span)
         if found is not None and at is not None and not found.bad:
             self.context.bag.error(
-                "E0106", f"`{path}` has no value of its own at `@{at}`", span,
+                "E0106",
+                f"`{path}` has no value of its own at `@{at}`",
+                span,
                 help="phases and steps are remembered for variables of cells",
             )
             return bad(span)
@@ -89,15 +91,19 @@ class SpecificationScope(Scope):
     def _param(self, node: ast.Param) -> Value:
         if node.per is not None or node.drawn:
             self.context.bag.error(
-                "E0104", "a parameter of the specification is one known number", node.span,
+                "E0104",
+                "a parameter of the specification is one known number",
+                node.span,
                 help="drawn and per-neuron parameters belong in a `neuron`",
             )
             return bad(node.span)
         value = param_value(node, (node.name,), self)
         if not value.bad and value.text is None and value.constant is None:
             self.context.bag.error(
-                "E0106", f"parameter `{node.name}` is fixed, but its value changes while running",
-                node.span, help="use `let`: it is re-evaluated where it is read",
+                "E0106",
+                f"parameter `{node.name}` is fixed, but its value changes while running",
+                node.span,
+                help="use `let`: it is re-evaluated where it is read",
             )
             return bad(node.span)
         if not value.bad:
@@ -116,7 +122,9 @@ class SpecificationScope(Scope):
         if node is None:
             if self.context.bag.poison("dt"):
                 self.context.bag.error(
-                    "E0413", "time is used, but no `dt` is declared", span,
+                    "E0413",
+                    "time is used, but no `dt` is declared",
+                    span,
                     help="add `dt = 1 ms` at the top",
                 )
             return bad(span)
@@ -147,13 +155,15 @@ class SpecificationScope(Scope):
             amount = amount / float(dt.constant)
             if abs(amount - round(amount)) > 1e-6:
                 self.context.bag.error(
-                    "E0412", f"{what} is {amount:g} steps: it must be a multiple of `dt`",
+                    "E0412",
+                    f"{what} is {amount:g} steps: it must be a multiple of `dt`",
                     value.span,
                 )
                 return None
         elif dim not in (STEP, NONE):
             self.context.bag.error(
-                "E0201", f"{what} is a time or a number of steps, this is {describe(dim)}",
+                "E0201",
+                f"{what} is a time or a number of steps, this is {describe(dim)}",
                 value.span,
             )
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netdsl.ir.expr import Const, Expr, Ref, apply
+from netdsl.ir.expr import Apply, Const, Expr, Ref, apply
 from netdsl.ir.network import Assign, Kind, Place, Spike, Variable
 from netdsl.sema import expressions
 from netdsl.sema.scope import Bound
@@ -27,8 +27,9 @@ def find_held(body: list[ast.Statement], cell: CellStatements) -> None:
             for name in node.hold:
                 path = cell.scope.paths.get(name.name)
                 if path is None:
-                    cell.context.unknown("name", name.name, name.span, cell.scope.paths,
-                                         cell.scope.kind)
+                    cell.context.unknown(
+                        "name", name.name, name.span, cell.scope.paths, cell.scope.kind
+                    )
                 else:
                     cell.held[path] = counter
     cell.loose_refractory = loose[0].duration if loose else None
@@ -89,8 +90,9 @@ def _duration(node: ast.Spike, cell: CellStatements) -> int | None:
 
 def _margin(condition: Expr) -> Expr:
     """A number that is positive where the condition holds."""
-    function = getattr(condition, "function", None)
-    args = getattr(condition, "args", ())
+    function, args = "", (condition, condition)
+    if isinstance(condition, Apply) and len(condition.args) == 2:
+        function, args = condition.function, (condition.args[0], condition.args[1])
     if function in ("gt", "ge"):
         return apply("sub", args[0], args[1])
     if function in ("lt", "le"):
@@ -116,8 +118,9 @@ def _surrogate(node: ast.Spike, margin: Expr, cell: CellStatements) -> Expr | No
     if declared is None:
         declared = cell.context.declarations.find("function", f"std.{name}")
     if declared is None:
-        cell.context.unknown("surrogate", name, span,
-                             [*cell.context.declarations.names("function"), "triangle"])
+        cell.context.unknown(
+            "surrogate", name, span, [*cell.context.declarations.names("function"), "triangle"]
+        )
         return None
     path = f"{scope.name}.{node.name}"
     stored = f"{path}.margin"
@@ -152,6 +155,4 @@ def _evaluate(
         argument = bound[formal.name].node if formal.name in bound else formal.default
         assert argument is not None
         values[formal.name] = expressions.translate(argument, cell.scope)
-    return expressions.translate(
-        declared.value, Bound(cell.context, cell.context.scope, values)
-    )
+    return expressions.translate(declared.value, Bound(cell.context, cell.context.scope, values))

@@ -92,14 +92,13 @@ class CellStatements:
         """The state that a statement assigns to; None after a report."""
         if isinstance(node, ast.Index):
             self.context.unsupported(
-                "E0831", "vectors per neuron are", node.span, "write one variable per component"
+                "vectors per neuron are", node.span, "write one variable per component"
             )
             return None
         path = self.scope.paths.get(node.id)
         if path is None:
-            if node.id in self.scope.params:
-                self._not_assignable(node, Kind.PARAM, None)
-            elif self.context.declarations.find("param", node.id) is not None:
+            fixed = self.context.declarations.find("param", node.id) is not None
+            if fixed or node.id in self.scope.params:
                 self._not_assignable(node, Kind.PARAM, None)
             else:
                 self.context.unknown("name", node.id, node.span, self.scope.paths, self.scope.kind)
@@ -112,13 +111,18 @@ class CellStatements:
         return variable
 
     def _not_assignable(self, node: ast.Name, kind: Kind, variable: Variable | None) -> None:
-        labels = [] if variable is None or variable.span is None else [
-            Label(variable.span, "declared here")
-        ]
+        labels = (
+            []
+            if variable is None or variable.span is None
+            else [Label(variable.span, "declared here")]
+        )
         what = {Kind.PARAM: "a parameter", Kind.INPUT: "an input", Kind.SPIKE: "a spike variable"}
         self.context.bag.error(
-            "E0115", f"`{node.id}` is {what.get(kind, f'a `{kind.value}`')} and cannot be assigned",
-            node.span, *labels, help=_WHY_NOT.get(kind),
+            "E0115",
+            f"`{node.id}` is {what.get(kind, f'a `{kind.value}`')} and cannot be assigned",
+            node.span,
+            *labels,
+            help=_WHY_NOT.get(kind),
         )
 
     def assignment(self, node: ast.Assign, scope: PopulationScope) -> Assign | None:
@@ -136,7 +140,8 @@ class CellStatements:
             self.context.bag.error(
                 "E0208",
                 f"`{variable.name}` is one number per population, this is one per neuron",
-                value.span, help="reduce it, as in `sum(…)`",
+                value.span,
+                help="reduce it, as in `sum(…)`",
             )
             return False
         message = f"`{variable.name}` is"
@@ -165,7 +170,9 @@ class CellStatements:
         if name in self._open:
             cycle = " -> ".join([*self._open[self._open.index(name) :], name])
             self.context.bag.error(
-                "E0109", f"`{name}` is defined by itself: {cycle}", node.name_span,
+                "E0109",
+                f"`{name}` is defined by itself: {cycle}",
+                node.name_span,
                 help="store one of them in a state: a state breaks the circle in time",
             )
             self.scope.variables[path] = replace(variable, definition=Const(0.0))
@@ -199,7 +206,9 @@ class CellStatements:
     def _on_event(self, node: ast.OnEvent) -> None:
         if node.event != "phase":
             self.context.bag.error(
-                "E0104", f"a cell has no event `{node.event}`", node.span,
+                "E0104",
+                f"a cell has no event `{node.event}`",
+                node.span,
                 help="cells have `on phase { … }`",
             )
             return
@@ -214,7 +223,9 @@ class CellStatements:
     def _misplaced(self, node: ast.Statement) -> None:
         if isinstance(node, ast.Setting):
             self.context.bag.error(
-                "E0114", f"`{node.name} = …` means nothing in a cell", node.name_span,
+                "E0114",
+                f"`{node.name} = …` means nothing in a cell",
+                node.name_span,
                 help=f"write `{node.name} := …` to change a state, `let` or `def` for a value",
             )
             return
@@ -259,5 +270,3 @@ _DECLARED = (
     ast.Surrogate,
     ast.Waive,
 )
-
-

@@ -87,15 +87,17 @@ class SynapseScope(Scope):
         end = self.ends.pre if side == "pre" else self.ends.post
         if self.clock == AFTER:
             self.context.bag.error(
-                "E0117", f"`{side}.{name}` cannot be read after the update: it sees one synapse",
-                span, help="put the term into `dw` or `subtract`",
+                "E0117",
+                f"`{side}.{name}` cannot be read after the update: it sees one synapse",
+                span,
+                help="put the term into `dw` or `subtract`",
             )
             return bad(span)
         if name == "index" and at is None:
             return self._index(side, span)
         if name == "type":
             self.context.unsupported(
-                "E0839", "cell types in rules are", span, "write one projection per type: `rec.E`"
+                "cell types in rules are", span, "write one projection per type: `rec.E`"
             )
             return bad(span)
         if (side, name) in (("pre", "sent"), ("post", "received")):
@@ -116,7 +118,9 @@ class SynapseScope(Scope):
         self.context.use("variable", path)
         if variable.kind is Kind.LET:
             self.context.bag.error(
-                "E0107", f"`{variable.name}` is a `let`, private to its cell", span,
+                "E0107",
+                f"`{variable.name}` is a `let`, private to its cell",
+                span,
                 help=f"write `def {variable.name} = …` in {end.kind}",
             )
             return bad(span)
@@ -142,8 +146,10 @@ class SynapseScope(Scope):
         if len(paths) != 1:
             how = "sends nothing" if not paths else "has several signals"
             self.context.bag.error(
-                "E0106", f"`{side}.{word}` is not one variable: `{self.ends.projection}` {how}",
-                span, help="name the variable itself",
+                "E0106",
+                f"`{side}.{word}` is not one variable: `{self.ends.projection}` {how}",
+                span,
+                help="name the variable itself",
             )
             return bad(span)
         return self._read(paths[0], end, side, at, span)

@@ -71,7 +71,9 @@ def bind(
             twice = name in bound
             message = f"`{name}` is given twice" if twice else f"{what} has no parameter `{name}`"
             caller.context.bag.error(
-                "E0110", message, arg.span,
+                "E0110",
+                message,
+                arg.span,
                 help=did_you_mean(name, [formal.name for formal in formals]),
             )
             good = False

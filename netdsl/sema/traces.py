@@ -34,8 +34,12 @@ def trace(node: ast.Trace, cell: CellStatements) -> None:
     path = f"{scope.name}.{node.name}"
     args, rest = _settings(node)
     for inner in rest:
-        context.bag.error("E0104", "a trace has settings only", inner.span,
-                          help="as in `{ tau = 20 ms; jump = set }`")
+        context.bag.error(
+            "E0104",
+            "a trace has settings only",
+            inner.span,
+            help="as in `{ tau = 20 ms; jump = set }`",
+        )
     bound = bind(declared.params, args, scope, f"trace `{name}`", node.span)
     if source.bad or bound is None:
         context.dims[path] = None
@@ -48,27 +52,28 @@ def trace(node: ast.Trace, cell: CellStatements) -> None:
     for formal in declared.params:
         argument = bound.get(formal.name)
         inside.values[formal.name] = param_value(
-            formal, (f"{path}.{formal.name}",), inside,
-            instead=argument.node if argument is not None else None, instead_scope=scope,
+            formal,
+            (f"{path}.{formal.name}",),
+            inside,
+            instead=argument.node if argument is not None else None,
+            instead_scope=scope,
         )
     own = Value(Ref(path), context.dims[path], place=Place.UNIT, span=node.span)
     inside.values["value"] = own
     _body(declared.body, path, inside, cell, node)
 
 
-def _settings(node: ast.Trace) -> tuple[tuple[ast.Arg, ...], list[ast.Statement]]:
-    args = [
+def _settings(node: ast.Trace) -> tuple[tuple[ast.Arg, ...], list[ast.Node]]:
+    args = tuple(
         ast.Arg(inner.value, inner.name, span=inner.name_span)
         for inner in node.body
         if isinstance(inner, ast.Setting)
-    ]
-    rest = [inner for inner in node.body if not isinstance(inner, ast.Setting)]
-    return (*node.using_args, *args) if hasattr(node, "using_args") else tuple(args), rest
+    )
+    rest: list[ast.Node] = [i for i in node.body if not isinstance(i, ast.Setting)]
+    return args, rest
 
 
-def _body(
-    body: ast.Body, path: str, inside: Bound, cell: CellStatements, node: ast.Trace
-) -> None:
+def _body(body: ast.Body, path: str, inside: Bound, cell: CellStatements, node: ast.Trace) -> None:
     for statement in body:
         if isinstance(statement, ast.Let):
             inside.values[statement.name] = expressions.translate(statement.value, inside)

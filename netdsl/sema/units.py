@@ -142,8 +142,10 @@ def _word(word: str) -> Unit | None:
     if prefix in _PREFIXES and base in _UNITS and base not in ("min", "h", "step"):
         divisor = _PREFIXES[prefix]
         scale, dimension = _UNITS[base]
-        return Unit(scale, divisor, dimension) if divisor > 1 else Unit(
-            scale / divisor, 1.0, dimension
+        return (
+            Unit(scale, divisor, dimension)
+            if divisor > 1
+            else Unit(scale / divisor, 1.0, dimension)
         )
     return None
 

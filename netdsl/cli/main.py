@@ -125,3 +125,7 @@ def _innermost(fault: Exception) -> str:
     code = trace.tb_frame.f_code
     file = code.co_filename.replace("\\", "/").rpartition("/")[2]
     return f" (in {code.co_name}, {file}:{trace.tb_lineno})"
+
+
+if __name__ == "__main__":
+    entry()

@@ -43,7 +43,7 @@ def clamped(file: Mapping[str, Array], hyper: dict[str, Any], relative: float) -
     )
     loss = Derived(
         "pc_loss",
-        tuple(f"final learned/{name}.miss" for name in names),
+        tuple(f"update {name}.miss@learned" for name in names),
         lambda *errors: np.asarray(-sum((np.float64(e) ** 2).sum(-1).mean() for e in errors)),
         tuple(np.asarray(value) for value in file["pc_loss"]),
         relative * float(np.abs(file["pc_loss"]).max()),
@@ -116,8 +116,9 @@ def _clamped_batch(
         sample={"image": file["X"][b], "label": labels},
         globals={"epoch": exponent(float(file["lr"][b]), hyper["lr"], hyper["lr_decay"])},
         expect=_states(file, names, b),
-        final={f"learned/{name}.miss": e for name, e in _errors(file, names, b).items()},
-        update=_parameters(file, names, "_after", b) | _moments(file, names, b),
+        update=_parameters(file, names, "_after", b)
+        | _moments(file, names, b)
+        | {f"{name}.miss@learned": e for name, e in _errors(file, names, b).items()},
         name=f"batch {b}",
     )
 

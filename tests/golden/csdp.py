@@ -31,13 +31,14 @@ def case(file: Mapping[str, Array], hyper: dict[str, Any], relative: float) -> C
     for cell, population in CELLS.items():
         init[f"{population}.thr0"] = np.asarray(file[f"init/thr_{cell}"], np.float64).ravel()
     derived = [d for k in (1, 2) for d in _modulated(file, phases, k, hyper)]
+    derived.append(_counts(file, phases))
     return Case(
         SPECS / ("csdp_unsupervised.net" if hyper["algo_type"] == "unsupervised" else "csdp.net"),
         settings,
         Trace(init, presentations),
         _tolerances(weights),
         derived=tuple(derived),
-        keep=("show/good.h1", "show/good.h2", "show/h1.z", "show/h2.z"),
+        keep=("show/good.h1", "show/good.h2", "show/h1.z", "show/h2.z", "show/out.s"),
         spikes=tuple(f"show/{population}.s" for population in CELLS.values()),
     )
 
@@ -111,7 +112,7 @@ def _presentation(file: Mapping[str, Array], phase: str, weights: list[str]) -> 
         },
         feed={"show/img.s": get("s0"), "show/ctx.s": get("s3")},
         expect=expect,
-        final={"show/out.s@sum:show": get("y_count")},
+        final={} if training else {"show/out.s@sum:show": get("y_count")},
         update=update,
         protocol="train" if training else "test",
         name=phase,
@@ -153,6 +154,12 @@ def _modulated(
             TOLERANCE["loss"],
         ),
     ]
+
+
+def _counts(file: Mapping[str, Array], phases: list[str]) -> Derived:
+    """Spikes of the output over a presentation; a run itself counts them in evaluations only."""
+    recorded = tuple(np.asarray(file[f"{p}/y_count"], np.float64) for p in phases)
+    return Derived("count of out.s", ("show/out.s",), lambda s: np.asarray(s.sum(0)), recorded, 0.0)
 
 
 def _tolerances(weights: list[str]) -> dict[str, float]:

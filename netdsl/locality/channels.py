@@ -27,7 +27,7 @@ def channel_notes(
     for others, names in arriving.items():
         if others:
             shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
-            yield f"through {shown} arrives what is behind {', '.join(names)}"
+            yield f"behind {', '.join(names)}: what arrives through {shown}"
     yield from _equal_starts(graph, projection)
 
 

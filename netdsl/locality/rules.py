@@ -111,7 +111,8 @@ def _reduced(
     span = span_of(node) or rule.span
     names = (rule.name, projection.name)
     head = f"rule `{rule.name}`"
-    if any(graph.is_synaptic(ref.path) for ref in refs(node.body)):
+    gradient = rule.optimiser.gradient if rule.optimiser is not None else None
+    if any(graph.is_synaptic(ref.path) or ref.path == gradient for ref in refs(node.body)):
         text = f"{head} reduces over the weights of other synapses"
         path = (f"{line_of(span)}: {text}",)
         return Label(space=Level(AGGREGATED)), Violation(
@@ -181,9 +182,9 @@ def _witness(
     reads: tuple[Read, ...],
     violations: list[Violation],
 ) -> tuple[str, ...]:
-    for violation in violations:
-        if violation.level == result:
-            return violation.path
+    paths = [violation.path for violation in violations if violation.level == result]
+    if paths:
+        return min(paths, key=len)
     if result == "local":
         return ()
     for read in reads:

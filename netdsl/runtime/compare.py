@@ -54,7 +54,9 @@ class _Pair(Hooks):
         self.names = [
             name
             for name, buffer in a.program.buffers.items()
-            if name in b.program.buffers and buffer.role not in ("scratch", "hoisted")
+            if name in b.program.buffers
+            and buffer.role not in ("scratch", "hoisted")
+            and name not in a.host
         ]
         self.first: str | None = None
         self.largest: dict[str, float] = {}
@@ -63,9 +65,7 @@ class _Pair(Hooks):
 
     def phase(self, step: RunPhase, steps: int) -> None:
         """Both backends, one step at a time."""
-        self._b.host.update(self._a.host)
-        for path, value in self._a.host.items():
-            self._b.set_host(path, value)
+        self.mirror()
         for index in range(steps):
             last = index + 1 if index + 1 < steps else None
             for session in (self._a, self._b):
@@ -75,6 +75,11 @@ class _Pair(Hooks):
         if steps == 0:
             for session in (self._a, self._b):
                 session.executor.call(step.site, 0)
+
+    def mirror(self) -> None:
+        """What the host holds (controls, global states, counters) is the first session's."""
+        for path, value in self._a.host.items():
+            self._b.set_host(path, value)
 
     def _look(self, where: str) -> None:
         for name in self.names:
@@ -110,7 +115,7 @@ class _Twin(Interpreter):
 
     def __init__(self, pair: _Pair, model: Model, other: Session) -> None:
         super().__init__(model.session, model.datasets, pair)
-        self._other = other
+        self._other, self._pair = other, pair
         self.phase = pair.phase
         inner = self.session.load
 
@@ -129,15 +134,18 @@ class _Twin(Interpreter):
         self._other.reset(step.targets)
 
     def clamp(self, step):  # type: ignore[no-untyped-def]
+        self._pair.mirror()
         super().clamp(step)
         if step.site in self._other.program.routines:
             self._other.executor.call(step.site)
 
     def set_state(self, step):  # type: ignore[no-untyped-def]
+        self._pair.mirror()
         super().set_state(step)
         self._other.executor.call(step.site)
 
     def update(self, step):  # type: ignore[no-untyped-def]
+        self._pair.mirror()
         super().update(step)
         self._other.executor.call(step.site)
 

@@ -22,6 +22,7 @@ class Wiring:
     connectivity: Connectivity
     fixed: bool = False
     transpose_of: str | None = None
+    broken: bool = False  # reported: nothing can be said of its weights
 
 
 def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
@@ -75,7 +76,7 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
             )
         else:
             context.unknown("projection", owner, clause.of.span, known)
-        return wiring
+        return replace(wiring, broken=True)
     context.use("projection", owner)
     found = context.projections[owner].connectivity
     if found.kind != "dense":

@@ -126,6 +126,8 @@ def _choice(node: ast.Binary, scope: Scope) -> Value | None:
         value = scope.find((one.id,), None, one.span)
         if value is None or not value.choices:
             continue
+        if value.bad:
+            return bad(node.span)
         if isinstance(other, ast.Name) and other.id in value.choices:
             same = value.text == other.id
             return number(same == (node.op == "=="), node.span)

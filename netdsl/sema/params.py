@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import Const
 from netdsl.sema import expressions
@@ -61,7 +63,7 @@ def _default(param: ast.Param, node: ast.Expr, scope: Scope) -> Value:
             node.span,
             help=f"it is one of {', '.join(choices)}",
         )
-        return bad(node.span)
+        return replace(bad(node.span), choices=choices)
     return expressions.translate(node, scope)
 
 

@@ -41,7 +41,7 @@ class ProjectionBuilder:
         post, post_slice = self._end(node.post)
         self.wiring = connectivity(node, context)
         delay = self._delay()
-        if pre is None or post is None:
+        if pre is None or post is None or self.wiring.broken:
             return False
         self.ends = Ends(node.name, pre, post, pre_slice, post_slice)
         kind = f"projection `{node.name}`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netdsl.diagnostics import Label, Span
-from netdsl.ir.expr import Const, Expr, apply
+from netdsl.ir.expr import Expr, apply
 from netdsl.ir.network import Assign, Optimiser, Place, Rule
 from netdsl.sema import expressions
 from netdsl.sema.context import Context
@@ -22,7 +22,7 @@ from netdsl.sema.synapses import (
     rescope,
 )
 from netdsl.sema.templates import bind, callee
-from netdsl.sema.values import Value
+from netdsl.sema.values import bad
 from netdsl.syntax import ast
 
 _PER_SYNAPSE = (
@@ -86,6 +86,8 @@ class _RuleBuilder:
         self.ends, self.outer = builder.ends, builder.scope
         self.projection = builder.node.name
         self.clock = STEP_RULE
+        self.misnamed = False  # a setting other than `dw`, or state of the rule, was reported
+        self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
         self.subtract: list[Expr] = []
         self.after: list[Assign] = []
@@ -124,7 +126,7 @@ class _RuleBuilder:
         formal_arguments(declared.params, bound, self.home)
         self._run(body)
         self._tail(self.builder.learning, rescope(self.outer, AFTER))
-        if not self.dw:
+        if not self.dw and not self.misnamed:
             self.context.bag.error(
                 "E0116",
                 f"rule `{name}` has no `dw = …`",
@@ -133,7 +135,7 @@ class _RuleBuilder:
                 help="`dw` is the change to be added",
             )
             return None
-        return self._rule(name, _sum(self.dw), declared.span)
+        return self._rule(name, _sum(self.dw), declared.span) if self.dw else None
 
     def _rule(self, name: str, dw: Expr | None, span: Span, loss: str | None = None) -> Rule:
         return Rule(
@@ -188,14 +190,23 @@ class _RuleBuilder:
                 self._refuse(node)
             elif isinstance(node, ast.Param):
                 self.home.arguments[node.name] = (
-                    Thunk(node.default, self.home)
-                    if (node.default is not None)
-                    else Value(Const(0.0), bad=True)
+                    Thunk(node.default, self.home) if (node.default is not None) else bad(node.span)
                 )
             else:
                 self._tail([node], self.home)
 
     def _refuse(self, node: ast.Statement) -> None:
+        """Report state per sample and synapse once, and stay silent about what reads it."""
+        self.misnamed = True
+        name = node.name if isinstance(node, ast.Named) else ""
+        if isinstance(node, ast.Assign | ast.Draw | ast.Ode) and isinstance(node.target, ast.Name):
+            if node.target.id in self.refused:
+                return
+            name = node.target.id
+        if isinstance(node, ast.Integrate):
+            return
+        self.refused.add(name)
+        self.home.arguments[name] = bad(node.span)
         self.context.unsupported(
             "state per sample and synapse is",
             node.span,
@@ -204,6 +215,7 @@ class _RuleBuilder:
 
     def _setting(self, node: ast.Setting) -> None:
         if node.name != "dw":
+            self.misnamed = True
             self.context.bag.error(
                 "E0114",
                 f"`{node.name} = …` means nothing in a rule",

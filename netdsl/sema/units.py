@@ -1,7 +1,7 @@
 """Physical dimensions and units: everything is converted to SI as soon as it is read.
 
 `step` is a dimension of its own, distinct from time. Dimensions of variables declared without a
-unit are inferred: a `Unknown` takes the first dimension it is added to or compared with.
+unit are inferred: an `Unknown` takes the first dimension it is added to or compared with.
 """
 
 from __future__ import annotations
@@ -154,59 +154,76 @@ class Unknown:
     """The dimension of something declared without a unit, until its use tells."""
 
     def __init__(self) -> None:
-        self._link: Dimension | Unknown | None = None
-
-    def resolve(self) -> Dimension | Unknown:
-        """The dimension, or the representative of all that must be equal to this one."""
-        if self._link is None:
-            return self
-        return self._link if isinstance(self._link, Dimension) else self._link.resolve()
-
-    def bind(self, other: Dimension | Unknown) -> None:
-        """Make this one equal to `other`."""
-        if other is not self:
-            self._link = other
+        self.link: Dim = None
 
 
-Dim = Dimension | Unknown | None  # None: not tracked (a product with an unknown, an error)
+@dataclass(frozen=True)
+class Scaled:
+    """An unknown dimension times a known one."""
+
+    unknown: Unknown
+    factor: Dimension
 
 
-def resolve(dim: Dim) -> Dim:
+Dim = Dimension | Unknown | Scaled | None  # None: not tracked (two unknowns multiplied, an error)
+
+
+def resolve(dim: Dim) -> Dimension | Scaled | None:
     """The dimension as far as it is known."""
-    return dim.resolve() if isinstance(dim, Unknown) else dim
+    if isinstance(dim, Unknown):
+        return Scaled(dim, NONE) if dim.link is None else resolve(dim.link)
+    if isinstance(dim, Scaled):
+        base = resolve(dim.unknown)
+        if isinstance(base, Scaled):
+            return Scaled(base.unknown, base.factor * dim.factor)
+        return base * dim.factor if base is not None else None
+    return dim
 
 
 def unify(a: Dim, b: Dim) -> bool:
     """Make two dimensions equal; False when they differ."""
-    a, b = resolve(a), resolve(b)
-    if a is None or b is None:
+    one, two = resolve(a), resolve(b)
+    if one is None or two is None:
         return True
-    if isinstance(a, Unknown):
-        a.bind(b)
+    if isinstance(one, Scaled) and isinstance(two, Scaled):
+        if one.unknown is two.unknown:
+            return one.factor == two.factor
+        one.unknown.link = Scaled(two.unknown, two.factor / one.factor)
         return True
-    if isinstance(b, Unknown):
-        b.bind(a)
+    if isinstance(one, Scaled):
+        one, two = two, one
+    if isinstance(two, Scaled) and isinstance(one, Dimension):
+        two.unknown.link = one / two.factor
         return True
-    return a == b
+    return one == two
 
 
 def product(a: Dim, b: Dim, power: int = 1) -> Dim:
-    """Dimension of a * b^power; not tracked while a factor is unknown."""
-    a, b = resolve(a), resolve(b)
-    if isinstance(a, Dimension) and isinstance(b, Dimension):
-        return a * b**power
+    """Dimension of a * b^power, where power is 1 or -1."""
+    one, two = resolve(a), resolve(b)
+    if isinstance(one, Dimension) and isinstance(two, Dimension):
+        return one * two**power
+    if isinstance(one, Scaled) and isinstance(two, Dimension):
+        return Scaled(one.unknown, one.factor * two**power)
+    if isinstance(one, Dimension) and isinstance(two, Scaled) and power == 1:
+        return Scaled(two.unknown, one * two.factor)
+    same = isinstance(one, Scaled) and isinstance(two, Scaled) and one.unknown is two.unknown
+    if same and power == -1 and isinstance(one, Scaled) and isinstance(two, Scaled):
+        return one.factor / two.factor
     return None
 
 
 def describe(dim: Dim) -> str:
     """A dimension for a message."""
-    dim = resolve(dim)
-    return str(dim) if isinstance(dim, Dimension) else "an unknown unit"
+    found = resolve(dim)
+    if isinstance(found, Scaled) and found.factor != NONE:
+        return f"an unknown unit times {found.factor}"
+    return str(found) if isinstance(found, Dimension) else "an unknown unit"
 
 
 def display(dim: Dim) -> str:
     """A dimension for `Variable.unit`; empty without one."""
-    dim = resolve(dim)
-    if not isinstance(dim, Dimension) or dim == NONE:
+    found = resolve(dim)
+    if not isinstance(found, Dimension) or found == NONE:
         return ""
-    return {TIME: "s", STEP: "step"}.get(dim, str(dim))
+    return {TIME: "s", STEP: "step"}.get(found, str(found))

@@ -3,5 +3,202 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
-ENTRIES: list[Entry] = []
+ENTRIES: list[Entry] = [
+    Entry(
+        "E0101",
+        "an unknown name",
+        (
+            "A name that nothing declares, on either side of an assignment. Names are never taken "
+            "from outside: parameters, `let`s, the variables of the cell, `pre.x`, `post.x`, the "
+            "weight, modulators, `sample.x` and counters are all there is."
+        ),
+        network(unit="input i; state s = 0; s := relu(j)"),
+        network(unit="input i; state s = 0; s := relu(i)"),
+    ),
+    Entry(
+        "E0102",
+        "a name declared twice",
+        "Each name is declared once: in the file, and within a cell, rule or projection.",
+        network(more="population b : unit[5]"),
+        network(more="population c : unit[5]"),
+    ),
+    Entry(
+        "E0104",
+        "something of another kind is needed",
+        (
+            "The name or statement exists but is not what belongs here: a state where an input is "
+            "needed, a number where data is named."
+        ),
+        network(deliver="s += w * pre.s"),
+        network(deliver="i += w * pre.s"),
+    ),
+    Entry(
+        "E0105",
+        "a `let` of another body",
+        (
+            "A `let` is private to the body that computes it. Make it a `def` or a "
+            "`state` to read it "
+            "elsewhere."
+        ),
+    ),
+    Entry(
+        "E0106",
+        "a value that is not known here",
+        (
+            "Start values read parameters only; `@prev` needs a variable that is "
+            "remembered from step "
+            "to step; sizes and parameters are fixed when the specification is compiled."
+        ),
+        network(unit="input i; state s = 0; state r = s; s := relu(i); r := s"),
+        network(unit="param s0 = 0; input i; state s = s0; state r = s0; s := relu(i); r := s"),
+    ),
+    Entry(
+        "E0107",
+        "a `let` where it has no value",
+        (
+            "A `let` is evaluated where it stands and is private: it cannot be read "
+            "above its line, "
+            "by other bodies, or between steps. A `def` is re-evaluated wherever it is read."
+        ),
+        network(
+            unit="input i; state s = 0; let r = relu(i); s := r", rule="dw = 0.01 * pre.s * post.r"
+        ),
+        network(
+            unit="input i; state s = 0; def r = relu(i); s := r", rule="dw = 0.01 * pre.s * post.r"
+        ),
+    ),
+    Entry(
+        "E0108",
+        "not a choice of an enumeration",
+        (
+            "A parameter like `mode : {fast, slow}` has one of the listed values and "
+            "is compared with "
+            "these only."
+        ),
+        network(
+            before="param mode : {fast, slow} = quick",
+            unit="input i; state s = 0; s := relu(i) if mode == fast else i",
+        ),
+        network(
+            before="param mode : {fast, slow} = slow",
+            unit="input i; state s = 0; s := relu(i) if mode == fast else i",
+        ),
+    ),
+    Entry(
+        "E0109",
+        "a circle of definitions",
+        (
+            "A parameter, `let`, `def`, readout, cell or file that depends on itself "
+            "has no value. In "
+            "a cell a state breaks the circle in time."
+        ),
+        network(unit="input i; state s = 0; def p = q + i; def q = p; s := p"),
+        network(unit="input i; state s = 0; state q = 0; def p = q + i; q := p; s := p"),
+    ),
+    Entry(
+        "E0110",
+        "arguments do not fit",
+        (
+            "A template, function or distribution got an argument that it has no "
+            "parameter for, or "
+            "lacks one that has no default."
+        ),
+        network(unit="input i; state s = 0; s := clip(i, 0)"),
+        network(unit="input i; state s = 0; s := clip(i, 0, 1)"),
+    ),
+    Entry(
+        "E0111",
+        "nothing to set has this path",
+        (
+            "`--set PATH=VALUE` names a parameter of the specification (`n1`), of a population "
+            "(`h1.tau_m`), of a projection (`W1.gain`), of a protocol "
+            "(`train.epochs`) or a setting "
+            "of data (`digits.batch`). A per-neuron parameter that is drawn has no "
+            "one value to set."
+        ),
+    ),
+    Entry(
+        "E0112",
+        "no such module or file",
+        (
+            "`import std.neuron { lif }` takes parts of the library; other modules "
+            "are `.net` files "
+            "beside the specification. Files elsewhere are not read."
+        ),
+        network(before="import std.neurons { lif }"),
+        network(before="import std.neuron { lif }"),
+    ),
+    Entry(
+        "E0114",
+        "a setting that means nothing here",
+        (
+            "`name = value` is a setting; a body knows only some: `dw` in a rule, `change` in an "
+            "optimiser."
+        ),
+        network(rule="dv = 0.01 * pre.s * post.s"),
+        network(),
+    ),
+    Entry(
+        "E0115",
+        "this cannot be assigned",
+        (
+            "Only states are assigned in cells, weights after an update, and global states in "
+            "protocols. Inputs are what projections deliver, definitions are "
+            "re-evaluated, parameters "
+            "are fixed."
+        ),
+        network(unit="input i; state s = 0; i := relu(i); s := i"),
+        network(unit="input i; state s = 0; s := relu(i)"),
+    ),
+    Entry(
+        "E0116",
+        "a part is missing",
+        (
+            "A rule needs `dw`, an optimiser `change`, a modulator `emit`, data a "
+            "`source`, a loop "
+            "over batches its data."
+        ),
+        network(more="modulator idle on b { scope population }"),
+        network(more="modulator busy on b { scope population; emit sum(s) }"),
+    ),
+    Entry(
+        "E0117",
+        "more than one synapse is read",
+        (
+            "What runs after the update of a weight (`after update`, `bound`) sees "
+            "that synapse and "
+            "shared values only."
+        ),
+        network(
+            more="rule other { dw = pre.s; after update { w := w * post.s } }\n"
+            "projection V : a -> b dense delay 1 step {\n"
+            "  weight w = 0\n"
+            "  deliver i += w * pre.s\n"
+            "  learn other()\n"
+            "}"
+        ),
+        network(
+            more="rule other { dw = pre.s; after update { w := 0.9 * w } }\n"
+            "projection V : a -> b dense delay 1 step {\n"
+            "  weight w = 0\n"
+            "  deliver i += w * pre.s\n"
+            "  learn other()\n"
+            "}"
+        ),
+    ),
+    Entry(
+        "E0118",
+        "a read that the modulator's list leaves out",
+        "A modulator's `reads` list is closed: what it does not name may not be read.",
+        network(
+            more="modulator good on b { scope population; reads sample.label; emit sum(s) "
+            "- sample.label }"
+        ),
+        network(
+            more="modulator good on b { scope population; reads s, sample.label; emit "
+            "sum(s) - sample.label }"
+        ),
+    ),
+]

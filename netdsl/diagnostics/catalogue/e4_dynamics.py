@@ -27,4 +27,64 @@ ENTRIES: list[Entry] = [
         network(unit=LEAKY.format(tau="0.4 ms", method="euler"), before="dt = 1 ms"),
         network(unit=LEAKY.format(tau="20 ms", method="euler"), before="dt = 1 ms"),
     ),
+    Entry(
+        "E0411",
+        "a projection without delay",
+        (
+            "Every edge states its delay: 0 steps, a number of steps, or a time that "
+            "is a multiple of "
+            "`dt`."
+        ),
+        network(edge="dense"),
+        network(edge="dense delay 0"),
+    ),
+    Entry(
+        "E0412",
+        "not a whole number of steps",
+        (
+            "Delays, refractory times and phases last whole steps: a time must be a "
+            "multiple of `dt`."
+        ),
+        network(before="dt = 2 ms", edge="dense delay 3 ms"),
+        network(before="dt = 2 ms", edge="dense delay 4 ms"),
+    ),
+    Entry(
+        "E0413",
+        "time without `dt`",
+        "Equations, traces and times need the duration of a step.",
+        network(unit="input i; state s = 0; d s/dt = i - s; integrate s with euler"),
+        network(
+            before="dt = 1 s",
+            unit="input i; state s = 0; d s/dt = 0.5 * (i - s) / 1 s; integrate s with euler",
+        ),
+    ),
+    Entry(
+        "E0414",
+        "equations and `integrate` do not match",
+        (
+            "Every `d x/dt` is advanced by one `integrate` line, at the place where "
+            "that line stands."
+        ),
+        network(before="dt = 1 ms", unit="input i; state s = 0; d s/dt = (i - s) / 20 ms"),
+        network(
+            before="dt = 1 ms",
+            unit="input i; state s = 0; d s/dt = (i - s) / 20 ms; integrate s with euler",
+        ),
+    ),
+    Entry(
+        "E0415",
+        "no derivative",
+        (
+            "`grad(f, x)` is taken along one unit: `x` is a variable of the cell, "
+            "and `f` does not "
+            "depend on it through a reduction over neurons."
+        ),
+        network(
+            unit="input i; state s = 0; state x = 0; def f = x / sum(x); x := x + i; s := "
+            "grad(f, x)"
+        ),
+        network(
+            unit="input i; state s = 0; state x = 0; def f = tanh(x); x := x + i; s := grad(f, x)"
+        ),
+    ),
 ]

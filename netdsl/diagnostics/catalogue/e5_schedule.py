@@ -21,8 +21,10 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0501",
         "a cycle without delay",
-        "Within one step, statements wait for the inputs that they read and zero-delay projections "
-        "wait for the last assignment of what they send. A cycle of these has no order. Cycles are "
+        "Within one step, statements wait for the inputs that they read and "
+        "zero-delay projections "
+        "wait for the last assignment of what they send. A cycle of these has no "
+        "order. Cycles are "
         "among statements, so populations may well be joined both ways.",
         network(edge="dense delay 0", more=BACK.format(delay="0")).replace("neuron source", CELL),
         network(edge="dense delay 0", more=BACK.format(delay="1 step")).replace(
@@ -58,6 +60,35 @@ ENTRIES: list[Entry] = [
         network(
             unit="input i; input drive; state s = 0; s := relu(i + drive)",
             steps="clamp b.drive = 1; phase run 5 steps learning",
+        ),
+    ),
+    Entry(
+        "E0531",
+        "nothing to update",
+        (
+            "`update P` runs the `at update` rule of P. A rule without that block learns at every "
+            "step of phases marked `learning`."
+        ),
+        network(steps="phase run 5 steps; update W"),
+        network(
+            rule="at update { dw = 0.01 * pre.s * post.s }", steps="phase run 5 steps; update W"
+        ),
+    ),
+    Entry(
+        "E0532",
+        "a loop without end",
+        (
+            "`each epoch` runs as often as the protocol's parameter `epochs` or the "
+            "loop's `limit` "
+            "says."
+        ),
+        network(
+            more="protocol more { each epoch { each batch of digits.train { reset; clamp "
+            "a.s = sample.image; phase run 5 steps } } }"
+        ),
+        network(
+            more="protocol more(epochs = 2) { each epoch { each batch of digits.train { "
+            "reset; clamp a.s = sample.image; phase run 5 steps } } }"
         ),
     ),
 ]

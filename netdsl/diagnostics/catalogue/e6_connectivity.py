@@ -51,4 +51,45 @@ ENTRIES: list[Entry] = [
         network().replace("learn hebb()", "learn hebb()\n  bound w in [1, -1]"),
         network().replace("learn hebb()", "learn hebb()\n  bound w in [-1, 1]"),
     ),
+    Entry(
+        "E0631",
+        "no connectivity",
+        (
+            "A projection says which synapses exist: `dense`, `one_to_one`, `sparse(p = …)`, "
+            "`fixed_in(n)`, `fixed_out(n)` or `transpose of P`."
+        ),
+        network(edge="delay 1 step"),
+        network(),
+    ),
+    Entry(
+        "E0632",
+        "a transpose above its owner",
+        "Projections are read in order, so the one that owns the weight comes first.",
+        network(
+            before="projection Wt : b -> a transpose of W delay 1 step { deliver back += w "
+            "* pre.s }"
+        ),
+    ),
+    Entry(
+        "E0633",
+        "no weight to learn",
+        (
+            "Only a projection with a `weight` of its own can learn; a transpose "
+            "reads another one's."
+        ),
+        network(
+            more="projection V : a -> b dense delay 1 step { deliver i += pre.s; learn hebb() }"
+        ),
+        network(
+            more="projection V : a -> b dense delay 1 step { weight w = 1; deliver i += w "
+            "* pre.s; learn hebb() }"
+        ),
+    ),
+    Entry(
+        "E0634",
+        "a fixed projection that learns",
+        "`fixed` weights never change.",
+        network(edge="dense fixed delay 1 step"),
+        network(),
+    ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
 ENTRIES: list[Entry] = [
     Entry(
@@ -23,5 +24,23 @@ ENTRIES: list[Entry] = [
         "internal error",
         "A fault of netdsl, not of the spec. Run again with `netdsl --debug ...` and report what\n"
         "it prints.",
+    ),
+    Entry(
+        "E0830",
+        "another edition",
+        "This compiler reads edition 1 of the language.",
+        "edition 2\n",
+        "edition 1\n",
+    ),
+    Entry(
+        "E0831",
+        "not offered by this edition's backends",
+        (
+            "A part of the language that is described but that no backend carries yet: vectors per "
+            "neuron, per-synapse state per sample, signed and convolutional projections, tasks, "
+            "memories, rewiring, tables and ensembles. The message says what to write instead."
+        ),
+        network(more="memory past : window[16] of b.s"),
+        network(),
     ),
 ]

@@ -41,4 +41,20 @@ ENTRIES: list[Entry] = [
         network(unit="input i; state s = 0; state u = 0; s := relu(i); u := 2 * s"),
         network(unit="input i; state s = 0; s := relu(i)"),
     ),
+    Entry(
+        "L0101",
+        "never used",
+        "A parameter, cell, rule or other declaration that nothing mentions.",
+        network(before="param unused = 3"),
+        network(before="param used = 3", unit="input i; state s = 0; s := relu(used * i)"),
+    ),
+    Entry(
+        "L0102",
+        "a projection that delivers nothing",
+        "Without a `deliver` line the target is never reached.",
+        network(more="projection V : a -> b dense delay 1 step { weight w = 1 }"),
+        network(
+            more="projection V : a -> b dense delay 1 step { weight w = 1; deliver i += w * pre.s }"
+        ),
+    ),
 ]

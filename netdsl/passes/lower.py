@@ -25,7 +25,7 @@ from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.effects import reads, writes
 from netdsl.passes.fuse import fuse, live, with_scalars
 from netdsl.passes.learning import Factors, mask_of, together, update_learning
-from netdsl.passes.readout import accumulators, read_phases, settled_reads
+from netdsl.passes.readout import SETTLE, accumulators, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site, sites
@@ -117,9 +117,14 @@ class _Lowering:
         ops: list[Op] = []
         for path in sorted(paths):
             settle.ops = []
-            settle.snapshot(path, "settled")
+            if self.context.kind(path) is Kind.INPUT:
+                held = settle.input(path)
+                if held == path:  # nothing feeds it, or a clamp holds it
+                    settle.snapshot(path, "settled")
+            else:
+                settle.snapshot(path, "settled")
             ops += settle.ops
-        self.routines["settle"] = Routine("settle", "set", tuple(ops))
+        self.routines[SETTLE] = Routine(SETTLE, "set", tuple(ops))
 
     def _need_all(self, expr: Expr) -> None:
         for ref in refs(expr):

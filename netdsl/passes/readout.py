@@ -13,6 +13,7 @@ from netdsl.passes.resolve import Resolver
 from netdsl.passes.sites import Site, learns
 
 PHASE = "phase:"
+SETTLE = "settle"  # the routine that settles what readouts and metrics read bare
 
 
 @dataclass

@@ -17,6 +17,7 @@ from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place
 from netdsl.ir.program import Buffer, Program
+from netdsl.passes.readout import SETTLE, accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.runtime.random import PhiloxStream, row_key
@@ -58,6 +59,7 @@ class Session:
         self.draws: dict[str, int] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
+        self._settled = {ref.path for ref in settled_reads(network)}
         self._start_host()
 
     @property
@@ -109,8 +111,6 @@ class Session:
 
     def compiler(self, place_of: PlaceOf | None = None) -> HostCompiler:
         """A compiler of expressions over this session's variables."""
-        from netdsl.passes.readout import accumulator_name
-
         def accumulator(node: Reduce) -> str:
             return accumulator_name(self.network, node)
 

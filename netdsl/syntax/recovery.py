@@ -47,11 +47,20 @@ class Driver:
                 self.machine.feed_token(token)
                 index += 1
             except UnexpectedToken:
+                if self._ends_with_block(index):
+                    self.machine.feed_token(Token.new_borrow_pos(SEPARATOR, "", token))
+                    continue
                 self._report(index, token)
                 index = self._recover(index)
                 if len(self.diagnostics) >= _MAX_ERRORS:
                     return None
         return self._finish()
+
+    def _ends_with_block(self, index: int) -> bool:
+        """A closing brace ends its statement: `each batch … { … } evaluate …` on one line."""
+        before = self.tokens[index - 1] if index else None
+        closed = before is not None and before.type == "RBRACE"
+        return closed and SEPARATOR in self._accepted()
 
     def _finish(self) -> Tree[Any] | None:
         last = self.tokens[-1] if self.tokens else Token("$END", "", 0, 1, 1, 1, 1, 0)
@@ -118,7 +127,8 @@ class Driver:
         while not self._at_statement() and len(state.state_stack) > 1:
             state.state_stack.pop()
             dropped = state.value_stack.pop()
-            depth += isinstance(dropped, Token) and dropped.type == "LBRACE"
+            if isinstance(dropped, Token):
+                depth += (dropped.type == "LBRACE") - (dropped.type == "RBRACE")
         place = self.tokens[min(index, len(self.tokens) - 1)]
         self.machine.feed_token(Token.new_borrow_pos("ERROR", "", place))
         while index < len(self.tokens):

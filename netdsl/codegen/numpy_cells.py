@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netdsl.backends.base import BackendError
+from netdsl.codegen.coalesce import coalesce
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_printer import Printer
-from netdsl.codegen.registers import Register, Value, assign_registers, render
+from netdsl.codegen.registers import COPY, Register, Value, assign_registers, render
 from netdsl.ir.expr import Expr, Index, Local, span_of, walk
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
@@ -87,6 +88,7 @@ class CellsPrinter:
         live = live_after(self.op.statements)
         for statement, names in zip(self.op.statements, live, strict=True):
             self._statement(statement, names)
+        coalesce(self.printer.block)
         registers = assign_registers(self.printer.block)
         stored = {s.buffer for s in self.op.statements if not isinstance(s, Bind)}
         tiled = not any(self.program.buffers[name].place is Place.NEURON for name in stored)
@@ -136,7 +138,7 @@ class CellsPrinter:
         form = _REDUCE[statement.kind]
         if truth:
             found = printer.block.emit(form, Value(Place.ROW, True), value, in_place=False)
-            printer.block.emit("np.copyto({out}, {0})", target, found)
+            printer.block.emit(COPY, target, found)
         else:
             printer.block.emit(form, target, value, in_place=False)
         if statement.kind == "mean":

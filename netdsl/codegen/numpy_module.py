@@ -158,7 +158,7 @@ class ModuleWriter:
             "numpy",
             "routine.py",
             name=name,
-            title=f"{plain(routine.kind)} {plain(routine.phase or routine.name)}",
+            title=plain(f"phase {routine.phase}" if routine.phase else routine.name),
             notes=[note for note in (origin, *(plain(n) for n in routine.notes)) if note],
             phase=routine.kind == "phase",
             once=self._ops(routine.once),
@@ -219,7 +219,7 @@ class ModuleWriter:
 
     def _function(self, op: Elementwise | SynapseUpdate) -> str:
         if isinstance(op, Elementwise):
-            name = self.names.fresh(f"{op.label or op.population}_{self._kind}")
+            name = self.names.fresh(f"{op.population}_{self._kind}")
             scope = self.names.child()
             cells = CellsPrinter(
                 self.program,
@@ -229,18 +229,25 @@ class ModuleWriter:
                 self._stream,
                 lambda population: self._indices(self.program.sizes[population]),
             ).code()
-            self._add("elementwise", name, cells_context(cells), owner=plain(op.population))
+            self._add(
+                "elementwise",
+                name,
+                cells_context(cells),
+                owner=plain(op.label or f"population {op.population}"),
+            )
             return name
-        name = self.names.fresh(f"{op.label or op.projection}_update")
+        name = self.names.fresh(f"{op.projection}_update")
         scope = self.names.child()
         synapses = SynapsesPrinter(self.program, op, scope, self.names, self._indices).code()
         context = synapses_context(synapses, self.active)
-        self._add("synapse_update", name, context, owner=plain(op.projection))
+        self._add(
+            "synapse_update", name, context, owner=plain(op.label or f"projection {op.projection}")
+        )
         return name
 
-    def _add(self, template: str, name: str, context: dict[str, object], owner: str) -> None:
+    def _add(self, template: str, name: str, context: dict[str, object], title: str) -> None:
         tiles = self.names.fresh(f"{name}_tiles")
-        context = {**context, "name": name, "owner": owner, "tiles": tiles}
+        context = {**context, "name": name, "title": title, "tiles": tiles}
         self.functions.append(render("numpy", f"{template}.py", **context))
         self.tiles.append(render("numpy", f"{template}_tiles.py", **context))
         self.tile_names.append(tiles)

@@ -18,10 +18,10 @@ from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_ufuncs import COMPARISONS, LOGIC, MULTI, UFUNCS
 from netdsl.codegen.places import place_of
 from netdsl.codegen.python_scalars import bare, condition, literal, scalar
-from netdsl.codegen.registers import Block, Value
+from netdsl.codegen.registers import COPY, Block, Value
 from netdsl.codegen.simplify import number, simplify
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, loads, walk
-from netdsl.ir.network import Place
+from netdsl.ir.network import Place, Type
 from netdsl.ir.program import Bind, Program
 
 TRUTH = COMPARISONS.keys() | LOGIC.keys()
@@ -125,7 +125,7 @@ class Printer:
 
     def _convert(self, expr: Expr, value: Value, mask: bool) -> Value:
         out = Value(value.place, mask)
-        form = "np.not_equal({0}, 0.0, out={out})" if mask else "np.copyto({out}, {0})"
+        form = "np.not_equal({0}, 0.0, out={out})" if mask else COPY
         self._known[expr, mask] = self.block.emit(form, out, value)
         return out
 
@@ -161,11 +161,21 @@ class Printer:
         return self.block.emit(form, out, *(operands[i] for i in kept))
 
     def _truth(self, expr: Apply, mask: bool, into: Value | None) -> Value:
+        if self._is_spike_test(expr):
+            spikes = self.value(expr.args[0], mask=mask)
+            return spikes if into is None else self.block.emit(COPY, into, spikes)
         logical = expr.function in LOGIC
         table = LOGIC if logical else COMPARISONS
         args = [self.value(arg, mask=logical) for arg in expr.args]
         out = into if into is not None else Value(self.place(expr), mask)
         return self.block.emit(f"{table[expr.function]}", out, *args)
+
+    def _is_spike_test(self, expr: Apply) -> bool:
+        """Whether `expr` is `s > 0` or `s != 0` of a buffer that holds only 0 and 1."""
+        if expr.function not in ("gt", "ne") or number(expr.args[1]) != 0:
+            return False
+        tested = expr.args[0]
+        return isinstance(tested, Load) and self.program.buffers[tested.buffer].type is Type.BOOL
 
     def _select(self, expr: Apply, into: Value | None) -> Value:
         test, chosen, other = expr.args
@@ -178,7 +188,7 @@ class Printer:
         else:
             base = self.value(other)
         if base is not out:
-            self.block.emit("np.copyto({out}, {0})", out, base)
+            self.block.emit(COPY, out, base)
         self.block.emit("np.copyto({out}, {0}, where={1})", out, first, where, updates=True)
         return out
 
@@ -221,7 +231,7 @@ class Printer:
         else:
             result = self.value(value)
         if result is not target:
-            self.block.emit("np.copyto({out}, {0})", target, result)
+            self.block.emit(COPY, target, result)
         self.stored(buffer)
         if buffer not in loads(value) and place is target.place:
             self._known.setdefault((value, False), target)
@@ -233,7 +243,7 @@ class Printer:
         names = [name for name, value in self.values.items() if value is target and name in live]
         if not names:
             return
-        saved = self.block.emit("np.copyto({out}, {0})", Value(target.place), target)
+        saved = self.block.emit(COPY, Value(target.place), target)
         for name in names:
             self.values[name] = saved
 
@@ -253,7 +263,7 @@ class Printer:
         """`value` as an array of the full place."""
         if value.place is self.full:
             return value
-        return self.block.emit("np.copyto({out}, {0})", Value(self.full, mask), value)
+        return self.block.emit(COPY, Value(self.full, mask), value)
 
 
 def _is_float(text: str) -> bool:

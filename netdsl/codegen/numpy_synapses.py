@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from netdsl.codegen.coalesce import coalesce
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_cells import live_after
@@ -76,6 +77,7 @@ class SynapsesPrinter:
         live = live_after(self.op.statements)
         for statement, names in zip(self.op.statements, live, strict=True):
             self._statement(statement, names)
+        coalesce(self.printer.block)
         registers = assign_registers(self.printer.block)
         return SynapsesCode(
             self.printer.prelude,

@@ -25,6 +25,9 @@ _PREFIX = {
 RESERVED = frozenset(f"{prefix}{k}" for prefix in set(_PREFIX.values()) for k in range(400))
 
 
+COPY = "np.copyto({out}, {0})"
+
+
 @dataclass(eq=False)
 class Value:
     """An operand: `text` is its spelling once known; `mask` says that it holds truth values.

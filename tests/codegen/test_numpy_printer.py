@@ -113,3 +113,16 @@ def test_scalar_form_agrees(expr: Expr) -> None:
     for tree in (expr, simplify(expr)):
         text = bare(scalar(tree, lambda name: name, {}))
         assert np.allclose(eval(text, space), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_a_bound_value_is_computed_in_the_buffer_it_goes_to() -> None:
+    made = one(
+        Bind("x", fn("add", Load("u0"), 1)),
+        Bind("y", fn("select", fn("gt", Load("u1"), 0), 0, Local("x"))),
+        Store("u2", Local("y")),
+    )
+    assert body(made) == [
+        "np.add(u0, 1.0, out=u2)",
+        "np.greater(u1, 0.0, out=mask0)",
+        "np.copyto(u2, 0.0, where=mask0)",
+    ]

@@ -1,0 +1,186 @@
+"""An NVIDIA GPU through CuPy: memory, kernels, streams. CuPy is imported when one is asked for.
+
+Nothing is taken from CuPy's memory pool: a program's memory is one allocation of the driver.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netdsl.backends.base import BackendError
+from netdsl.backends.cupy.cublas import MatrixLibrary
+from netdsl.backends.cupy.graph import Graphs
+from netdsl.backends.cupy.launcher import DeviceFault
+from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
+from netdsl.runtime.memory import readable
+
+# a * b + c is rounded twice, as on the CPU, so that thresholds are crossed in the same step.
+COMPILE_OPTIONS = ("--fmad=false",)
+_HELP = (
+    "install the extra that fits the driver, netdsl[cuda12] or netdsl[cuda13], on a machine with an"
+    " NVIDIA GPU; or run with --backend numpy"
+)
+
+
+def load_cupy() -> Any:
+    """CuPy, where a GPU can be used. Raises BackendError E0820, which says what is missing."""
+    try:
+        import cupy
+    except ImportError as error:
+        reason = "CuPy is not installed" if error.name == "cupy" else f"CuPy is broken: {error}"
+        raise BackendError("E0820", f"the GPU backend cannot run here: {reason}", _HELP) from None
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except Exception as error:  # CuPy's own classes differ between a missing driver and an old one
+        reason = f"the NVIDIA driver does not answer ({_first_line(error)})"
+        raise BackendError("E0820", f"the GPU backend cannot run here: {reason}", _HELP) from None
+    if count == 0:
+        raise BackendError("E0820", "the GPU backend cannot run here: no NVIDIA GPU", _HELP)
+    return cupy
+
+
+def available() -> tuple[bool, str]:
+    """Whether the GPU backend can run here, and if not why."""
+    try:
+        load_cupy()
+    except BackendError as error:
+        return False, error.message
+    return True, ""
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class CupyDevice:
+    """A `Device` that is GPU number `number`. Raises BackendError E0820 when there is none."""
+
+    def __init__(self, number: int = 0) -> None:
+        self._cupy = load_cupy()
+        self._runtime = self._cupy.cuda.runtime
+        self._device = self._cupy.cuda.Device(number)
+        self._allocated: list[int] = []
+        self._functions: dict[str, Any] = {}
+        self._blas: MatrixLibrary | None = None
+        self._mark = 0
+        self.name = f"GPU {number}"
+        with self._faults(), self._device:
+            properties = self._runtime.getDeviceProperties(number)
+            self.name = f"GPU {number} ({properties['name'].decode()})"
+            self._stream = self._cupy.cuda.Stream(non_blocking=True)
+            self._graphs = Graphs(self._stream)
+            # Kernels write their index here when they begin: host memory outlives a fault.
+            self._mark = self._runtime.hostAlloc(8, self._runtime.hostAllocMapped)
+            ctypes.c_int64.from_address(self._mark).value = -1
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn the driver's and the runtime's exceptions into DeviceFault."""
+        cuda = self._cupy.cuda
+        try:
+            yield
+        except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
+            last = ctypes.c_int64.from_address(self._mark).value if self._mark else None
+            raise DeviceFault(_first_line(error), last) from None
+
+    def free_bytes(self) -> int:
+        """See `Device`."""
+        with self._faults(), self._device:
+            return int(self._runtime.memGetInfo()[0])
+
+    def allocate(self, nbytes: int) -> int:
+        """See `Device`."""
+        with self._device:
+            try:
+                address = int(self._runtime.malloc(nbytes))
+            except self._runtime.CUDARuntimeError as error:
+                raise BackendError(
+                    "E0822",
+                    f"{self.name} did not give {readable(nbytes)}: {_first_line(error)}",
+                    "make populations or the batch smaller, close other programs on the GPU, or"
+                    " run with --backend numpy",
+                ) from None
+        self._allocated.append(address)
+        with self._faults(), self._device:
+            self._runtime.memsetAsync(address, 0, nbytes, self._stream.ptr)
+        return address
+
+    def progress(self) -> int:
+        """See `Device`."""
+        return self._mark
+
+    def load(self, source: str, kernels: Sequence[Kernel]) -> None:
+        """See `Device`: compiled by NVRTC and kept in CuPy's own cache."""
+        cupy = self._cupy
+        with self._faults(), self._device:
+            try:
+                module = cupy.RawModule(code=source, options=COMPILE_OPTIONS, backend="nvrtc")
+                for kernel in kernels:
+                    function = module.get_function(kernel.name)
+                    # Asking for an attribute loads the kernel: loading is not allowed in a capture.
+                    _ = function.num_regs
+                    self._functions[kernel.name] = function
+            except cupy.cuda.compiler.CompileException as error:
+                raise BackendError(
+                    "E0824",
+                    f"the CUDA compiler failed on the generated source:\n{str(error)[:2000]}",
+                    "run with --backend numpy, and report this",
+                ) from None
+
+    def upload(self, address: int, data: npt.NDArray[Any]) -> None:
+        """See `Device`."""
+        kind, size = self._runtime.memcpyHostToDevice, data.nbytes
+        with self._faults(), self._device:
+            self._runtime.memcpyAsync(address, data.ctypes.data, size, kind, self._stream.ptr)
+
+    def download(self, address: int, out: npt.NDArray[Any]) -> None:
+        """See `Device`."""
+        kind = self._runtime.memcpyDeviceToHost
+        with self._faults(), self._device:
+            self._runtime.memcpyAsync(out.ctypes.data, address, out.nbytes, kind, self._stream.ptr)
+            self._stream.synchronize()
+
+    def launch(self, launch: Launch, blocks: tuple[int, int], net: int) -> None:
+        """See `Device`; within `section`, which sets the stream."""
+        self._functions[launch.kernel](blocks, (launch.threads,), (np.uint64(net),))
+
+    def multiply(
+        self, gemm: Gemm, rows: int, dtype: np.dtype[Any], pointers: Mapping[str, int]
+    ) -> None:
+        """See `Device`; within `section`."""
+        if self._blas is None:
+            self._blas = MatrixLibrary(self._cupy, self._stream.ptr)
+        self._blas.multiply(gemm, rows, dtype, pointers)
+
+    def section(self, key: object, run: Callable[[], None], count: int) -> None:
+        """See `Device`: a CUDA graph from the second time on."""
+        with self._faults(), self._device, self._stream:
+            self._graphs.run(key, run, count)
+
+    def synchronize(self) -> None:
+        """Wait for all work."""
+        with self._faults(), self._device:
+            self._stream.synchronize()
+
+    def close(self) -> None:
+        """See `Device`; after a fault there is nothing left to give back."""
+        driver = self._cupy.cuda.driver
+        self._graphs.clear()
+        try:
+            with self._device:
+                self._stream.synchronize()
+                for address in self._allocated:
+                    self._runtime.free(address)
+                if self._blas is not None:
+                    self._blas.close()
+                if self._mark:
+                    self._runtime.freeHost(self._mark)
+        except (self._runtime.CUDARuntimeError, driver.CUDADriverError):
+            pass
+        self._allocated, self._blas, self._mark = [], None, 0

@@ -1,0 +1,275 @@
+"""What runs a CUDA program's actions, on whatever device: a GPU, or the CPU in its place.
+
+The device has one block of memory with `struct net` at its head. A call of a routine is at most
+three sections: what comes before the steps, one step (replayed), what comes after. Between calls
+the share of nonzeros measured at the end of the last one decides which windows are gathered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from netdsl.backends.base import Array, BackendError, Executor
+from netdsl.backends.cupy.memory import MemoryPlan, plan_memory, require
+from netdsl.codegen.c_layout import Window
+from netdsl.codegen.comments import spec_line
+from netdsl.codegen.cuda_layout import COUNT_BLOCKS
+from netdsl.codegen.cuda_plan import Action, Gemm, Kernel, Launch, RoutineActions
+from netdsl.codegen.cuda_program import CudaUnit, generate
+from netdsl.codegen.places import shape_of
+from netdsl.ir.network import Place
+from netdsl.ir.program import Program
+
+# Share of nonzeros below which gathering costs less than a matrix product: a gathered element is an
+# addition that reads 4 bytes of the second-level cache (about 1.4e12 a second on an H100), a dense
+# one a multiplication in registers (about 2.5e13). Between the two the choice stays as it is.
+GATHER_BELOW = 0.05
+DENSE_ABOVE = 0.065
+
+Sections = Sequence[Action]
+
+
+class DeviceFault(Exception):
+    """The device stopped: what it says, and the index of the last kernel that began (or None)."""
+
+    def __init__(self, text: str, kernel: int | None) -> None:
+        super().__init__(text)
+        self.text, self.kernel = text, kernel
+
+
+class Device(Protocol):
+    """Memory, launches and matrix products. Every method may raise DeviceFault."""
+
+    name: str
+
+    def free_bytes(self) -> int:
+        """Memory that can be allocated now."""
+
+    def allocate(self, nbytes: int) -> int:
+        """Address of zeroed memory. Raises BackendError E0822."""
+
+    def progress(self) -> int:
+        """Address of the word in which kernels say that they begin."""
+
+    def load(self, source: str, kernels: Sequence[Kernel]) -> None:
+        """Compile a source. Raises BackendError E0824."""
+
+    def upload(self, address: int, data: npt.NDArray[Any]) -> None:
+        """Copy an array to the device."""
+
+    def download(self, address: int, out: npt.NDArray[Any]) -> None:
+        """Wait for all work and copy to an array."""
+
+    def launch(self, launch: Launch, blocks: tuple[int, int], net: int) -> None:
+        """Start a kernel."""
+
+    def multiply(
+        self, gemm: Gemm, rows: int, dtype: np.dtype[Any], pointers: Mapping[str, int]
+    ) -> None:
+        """Start a matrix product; `pointers` of "weight", "source", "target", "alpha", "beta"."""
+
+    def section(self, key: object, run: Any, count: int) -> None:
+        """Do what `run()` launches `count` times; equal keys launch the same."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class GpuExecutor(Executor):
+    """An executor over a `Device`; see `Executor`.
+
+    `strategy`: "auto", or "gather" or "dense" wherever there is a choice. Raises BackendError E0802
+    (no translation) and E0821 to E0824 (memory, faults and the device's compiler).
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        initial: Mapping[str, Array],
+        device: Device,
+        *,
+        rows: int,
+        dtype: str,
+        seed: int,
+        strategy: str = "auto",
+    ) -> None:
+        super().__init__(program, initial, rows=rows, dtype=dtype, seed=seed)
+        self.device = device
+        self.strategy = strategy
+        self.unit: CudaUnit = generate(program, dtype)
+        self.layout = self.unit.layout
+        self.plan: MemoryPlan = plan_memory(self.layout, rows)
+        self.gathered = dict.fromkeys(self.layout.wanted, strategy != "dense")
+        self._measured: dict[Window, int] = {}
+        self._fault: BackendError | None = None
+        try:
+            require(self.plan, rows, device.free_bytes(), device.name)
+            device.load(self.unit.source, self.unit.kernels)
+            self._base = device.allocate(self.plan.nbytes)
+            self._fill(initial)
+        except DeviceFault as fault:
+            raise self._report(fault) from None
+
+    def _fill(self, initial: Mapping[str, Array]) -> None:
+        words = np.zeros(self.plan.struct_bytes // 8, np.uint64)
+        for name, offset in self.plan.offsets.items():
+            words[self.plan.words[name]] = self._base + offset
+        words[self.plan.words["rows"]] = self.rows
+        words[self.plan.words["seed"]] = self.seed & 0xFFFFFFFFFFFFFFFF
+        words[self.plan.words["progress"]] = self.device.progress()
+        self.device.upload(self._base, words)
+        scales = [0.0 if value is None else value for value in self.layout.scales]
+        self.device.upload(self._address("scales"), np.asarray(scales, self.dtype))
+        for name, value in initial.items():
+            self.write(name, value)
+
+    def _address(self, field: str) -> int:
+        return self._base + self.plan.offsets[field]
+
+    def _place(self, buffer: str) -> int:
+        """Address of a buffer's numbers."""
+        name = self.layout.names(buffer)
+        if self.program.buffers[buffer].place is Place.GLOBAL:
+            return self._base + 8 * self.plan.words[name]
+        return self._address(name)
+
+    def _type(self, buffer: str) -> np.dtype[Any]:
+        place = self.program.buffers[buffer].place
+        return np.dtype(np.float64) if place is Place.GLOBAL else self.dtype
+
+    def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
+        """See `Executor`; ValueError when `rows` exceeds the capacity or `keys` do not fit."""
+        if not 0 <= rows <= self.capacity:
+            raise ValueError(f"{rows} rows exceed the capacity of {self.capacity}")
+        if keys is not None and len(keys) != rows:
+            raise ValueError(f"{len(keys)} keys for {rows} rows")
+        if rows != self.rows:
+            self.rows = rows
+            self._measured.clear()
+            address = self._base + 8 * self.plan.words["rows"]
+            self._guard(self.device.upload, address, np.array([rows], np.uint64))
+        if keys is not None:
+            values = np.ascontiguousarray(keys, np.uint64)
+            self._guard(self.device.upload, self._address("row_key"), values)
+
+    def read(self, buffer: str) -> Array:
+        """See `Executor`."""
+        out = np.empty(shape_of(buffer, self.program, self.rows), self._type(buffer))
+        if out.size:
+            self._guard(self.device.download, self._place(buffer), out)
+        return out
+
+    def write(self, buffer: str, value: Array | float) -> None:
+        """See `Executor`; ValueError when the shape does not fit."""
+        shape = shape_of(buffer, self.program, self.rows)
+        given = np.asarray(value)
+        if given.shape not in ((), shape):
+            raise ValueError(f"`{buffer}` has shape {shape}, not {given.shape}")
+        full = np.ascontiguousarray(np.broadcast_to(given, shape), self._type(buffer))
+        if full.size:
+            self._guard(self.device.upload, self._place(buffer), full)
+
+    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
+        """See `Executor`."""
+        last = steps if last is None else last
+        actions = self.unit.routines[routine]
+        unit, starts, ends, moves = self.unit, first == 0, last == steps, first < last
+        try:
+            self._check()
+            self._choose(actions)
+            if moves:
+                self.write("phase.step", float(first))
+            before = [*(actions.once if starts else ())]
+            before += [unit.start, *actions.before_steps] if moves else []
+            self._section((routine, "before", starts, moves), before, actions)
+            self._section((routine, "step"), [unit.advance, *actions.step], actions, last - first)
+            after = [unit.finish] if moves else []
+            after += [*(actions.after if ends else ())]
+            after += actions.count if moves and self.strategy == "auto" else ()
+            self._section((routine, "after", ends, moves), after, actions)
+            if moves:
+                self._measured.update(dict.fromkeys(actions.windows, self.rows))
+        except DeviceFault as fault:
+            raise self._report(fault) from None
+
+    def _section(
+        self, key: tuple[object, ...], actions: Sections, routine: RoutineActions, count: int = 1
+    ) -> None:
+        chosen = tuple(self.gathered[window] for window in routine.windows)
+        wanted = [action.do for action in actions if action.wanted(self.gathered)]
+        if wanted and count > 0 and self.rows > 0:
+            self.device.section((*key, self.rows, chosen), lambda: self._launch(wanted), count)
+
+    def _launch(self, wanted: Sequence[Launch | Gemm]) -> None:
+        for do in wanted:
+            if isinstance(do, Launch):
+                blocks = (do.x.blocks(self.rows), do.y.blocks(self.rows))
+                self.device.launch(do, blocks, self._base)
+            elif do.m and do.n:
+                self.device.multiply(do, self.rows, self.dtype, self._pointers(do))
+
+    def _pointers(self, gemm: Gemm) -> dict[str, int]:
+        size = self.dtype.itemsize
+        scales = self._address("scales")
+        return {
+            "weight": self._address(gemm.weight),
+            "source": self._address(gemm.source) + size * gemm.source_offset,
+            "target": self._address(gemm.target) + size * gemm.target_offset,
+            "alpha": scales + size * gemm.alpha,
+            "beta": scales + size * gemm.beta,
+        }
+
+    def _choose(self, actions: RoutineActions) -> None:
+        """Decide from what was measured which windows of a routine are gathered."""
+        known = [window for window in actions.windows if window in self._measured]
+        if self.strategy != "auto" or not known:
+            return
+        counts = np.empty(COUNT_BLOCKS * len(self.layout.wanted), np.int64)
+        self.device.download(self._address("nonzeros"), counts)
+        for window in known:
+            rows = self._measured.pop(window)
+            slot = self.layout.count_slot(window)
+            share = counts[slot : slot + COUNT_BLOCKS].sum() / max(rows * window.width, 1)
+            limit = DENSE_ABOVE if self.gathered[window] else GATHER_BELOW
+            self.gathered[window] = bool(share < limit)
+
+    def _guard(self, method: Any, *args: Any) -> None:
+        try:
+            self._check()
+            method(*args)
+        except DeviceFault as fault:
+            raise self._report(fault) from None
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def _report(self, fault: DeviceFault) -> BackendError:
+        """The error of a device that stopped; this executor serves no more."""
+        where = ""
+        if fault.kernel is not None and 0 <= fault.kernel < len(self.unit.kernels):
+            kernel = self.unit.kernels[fault.kernel]
+            line = spec_line(kernel.span, self.program.sources)
+            where = f" in or after kernel `{kernel.name}`" + (f" ({line})" if line else "")
+        self._fault = BackendError(
+            "E0823",
+            f"the GPU stopped{where}: {fault.text}",
+            "the device is usable again; run with --backend numpy to compare, and report this",
+        )
+        return self._fault
+
+    def nbytes(self) -> int:
+        """See `Executor`."""
+        return self.plan.nbytes
+
+    def source(self) -> str:
+        """The generated CUDA source."""
+        return self.unit.source
+
+    def close(self) -> None:
+        """Release the device's memory and graphs."""
+        self.device.close()

@@ -229,20 +229,15 @@ class ModuleWriter:
                 self._stream,
                 lambda population: self._indices(self.program.sizes[population]),
             ).code()
-            self._add(
-                "elementwise",
-                name,
-                cells_context(cells),
-                owner=plain(op.label or f"population {op.population}"),
-            )
+            title = plain(op.label or f"population {op.population}")
+            self._add("elementwise", name, cells_context(cells), title)
             return name
         name = self.names.fresh(f"{op.projection}_update")
         scope = self.names.child()
         synapses = SynapsesPrinter(self.program, op, scope, self.names, self._indices).code()
         context = synapses_context(synapses, self.active)
-        self._add(
-            "synapse_update", name, context, owner=plain(op.label or f"projection {op.projection}")
-        )
+        title = plain(op.label or f"projection {op.projection}")
+        self._add("synapse_update", name, context, title)
         return name
 
     def _add(self, template: str, name: str, context: dict[str, object], title: str) -> None:

@@ -61,7 +61,7 @@ def nonlinear_term(statement: Integrate) -> Expr | None:
     """The first right-hand side that is not linear with constant coefficients, or None."""
     states = {path for path, _ in statement.equations}
     coupled = len(statement.equations) > 1
-    for path, rhs in statement.equations:
+    for _, rhs in statement.equations:
         for state in states:
             slope = simplify(derivative(rhs, state))
             if _reads(slope, states):

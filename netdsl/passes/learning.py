@@ -90,11 +90,15 @@ class UpdateBuilder:
     # -- sums ---------------------------------------------------------------------------------
 
     def _products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
-        products: list[Product] = []
+        """Products of all terms; terms of one presynaptic and synaptic factor become one."""
+        groups: dict[tuple[str | None, Expr | None], list[tuple[Expr | None, Expr | None]]] = {}
         for expr in exprs:
             for term in self._terms(inline_lets(self.rule, expr)):
-                products += self._product(term)
-        return merge(products)
+                for pre, sign in self._presynaptic(term):
+                    scalar = times(sign, self._scalar(term.scalar))
+                    key = (pre, self._synapse(term.synapse))
+                    groups.setdefault(key, []).append((scalar, self._post(term.post)))
+        return tuple(self._product(*key, group) for key, group in groups.items())
 
     def _terms(self, expr: Expr) -> tuple[Term, ...]:
         try:
@@ -108,21 +112,42 @@ class UpdateBuilder:
                 "write it as a sum of products such as `f(pre.x) * g(post.y) * h(w)`",
             ) from None
 
-    def _product(self, term: Term) -> list[Product]:
-        coefficient = times(self._scalar(term.scalar), self._synapse(term.synapse))
+    def _presynaptic(self, term: Term) -> list[tuple[str | None, Expr | None]]:
+        """Presynaptic buffers of a term with their signs; `1 - spike` is ones minus spikes."""
+        silent = complement(term.pre)
+        if silent is not None and self._binary(silent):
+            return [(None, None), (self._pre(silent), Const(-1.0))]
+        return [(self._pre(term.pre), None)]
+
+    def _post(self, expr: Expr | None) -> Expr | None:
+        if expr is None:
+            return None
+        ops, value = self.read(self.projection.post, expr, 0)
+        self.ops += ops
+        return value
+
+    def _product(
+        self,
+        pre: str | None,
+        synapse: Expr | None,
+        terms: list[tuple[Expr | None, Expr | None]],
+    ) -> Product:
+        if len(terms) == 1:
+            ((scalar, post),) = terms
+        else:
+            scalar, post = None, self._sum(terms)
+        coefficient = times(scalar, synapse)
         if self.rule.reduce == "mean":
             self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
             coefficient = simplify(Apply("div", (coefficient or Const(1.0), Load("batch.rows"))))
-        post = self._factor(self.projection.post, term.post, 0)
-        split = complement(term.pre)
-        if split is not None and self._binary(split):
-            minus = times(Const(-1.0), coefficient)
-            return [
-                Product(None, post, coefficient),
-                Product(self._pre(split), post, minus, binary_pre=True),
-            ]
-        pre = self._pre(term.pre)
-        return [Product(pre, post, coefficient, binary_pre=self._is_binary(pre))]
+        buffer = self._buffer(self.projection.post, post)
+        return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
+
+    def _sum(self, terms: list[tuple[Expr | None, Expr | None]]) -> Expr:
+        total: Expr = Const(0.0)
+        for scalar, post in terms:
+            total = simplify(Apply("add", (total, times(scalar, post) or Const(1.0))))
+        return total
 
     def _binary(self, expr: Expr) -> bool:
         if not isinstance(expr, Ref):
@@ -134,13 +159,15 @@ class UpdateBuilder:
         return buffer is not None and self.context.buffers[buffer].type is Type.BOOL
 
     def _pre(self, expr: Expr | None) -> str | None:
-        return self._factor(self.projection.pre, expr, self.projection.delay)
-
-    def _factor(self, population: str, expr: Expr | None, delay: int) -> str | None:
         if expr is None:
             return None
-        ops, value = self.read(population, expr, delay)
+        ops, value = self.read(self.projection.pre, expr, self.projection.delay)
         self.ops += ops
+        return self._buffer(self.projection.pre, value)
+
+    def _buffer(self, population: str, value: Expr | None) -> str | None:
+        if value is None:
+            return None
         self.factors.ops = []
         buffer = self.factors.buffer(population, value, f"factor of {self.rule.name}")
         self.ops += self.factors.ops
@@ -278,22 +305,6 @@ def complement(expr: Expr | None) -> Expr | None:
     if isinstance(expr, Apply) and expr.function == "sub" and expr.args[0] == Const(1.0):
         return expr.args[1]
     return None
-
-
-def merge(products: list[Product]) -> tuple[Product, ...]:
-    """Add up coefficients of products of the same two buffers."""
-    merged: dict[tuple[str | None, str | None], Product] = {}
-    for product in products:
-        key = (product.pre, product.post)
-        if key not in merged:
-            merged[key] = product
-            continue
-        total = Apply(
-            "add",
-            (merged[key].coefficient or Const(1.0), product.coefficient or Const(1.0)),
-        )
-        merged[key] = Product(*key, simplify(total), product.binary_pre)
-    return tuple(merged.values())
 
 
 def mask_of(context: Context, projection: Projection) -> str | None:

@@ -28,7 +28,7 @@ from netdsl.passes.learning import Factors, mask_of, together, update_learning
 from netdsl.passes.readout import SETTLE, accumulators, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
-from netdsl.passes.sites import Site, sites
+from netdsl.passes.sites import Site, learns, sites
 from netdsl.passes.step import PhaseBuilder, clamp_ops
 
 _STORED = {
@@ -51,7 +51,8 @@ def lower(network: Network, *, observe: Iterable[str] = (), feed: Iterable[str] 
     """The step program of a network.
 
     `observe`: variables (lets, definitions, modulators), `VARIABLE@PHASE` and `PROJECTION.dw` to
-    keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random variables whose draws the host supplies in `NAME@feed`.
+    keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
+    variables whose draws the host supplies in `NAME@feed`.
     Raises LoweringError for what the step program cannot say.
     """
     return _Lowering(Context(network, frozenset(observe), frozenset(feed))).run()
@@ -63,6 +64,7 @@ class _Lowering:
         self.network = context.network
         self.routines: dict[str, Routine] = {}
         self.fixed: dict[str, frozenset[str]] = {}
+        self.cell_phases: set[tuple[str, str]] = set()
 
     def run(self) -> Program:
         self._declare()
@@ -138,19 +140,24 @@ class _Lowering:
         builder = PhaseBuilder(self.context, site, phase)
         self.routines[phase.site] = builder.build()
         self.fixed[phase.site] = frozenset(builder.fixed_inputs)
+        self.cell_phases |= builder.phases
 
     def _phase_ends(self) -> None:
         """`x@phase` reads of rules, cells and the host: stored when a phase of that name ends."""
         names = {r.phase for r in self.routines.values() if r.kind == "phase"}
-        wanted = set(read_phases(self.network))
+        light = read_phases(self.network) | self.cell_phases  # what does not serve rules only
+        wanted = set(light)
         snapshots = [b.name for b in self.context.buffers.values() if b.role == "snapshot"]
         for name in [*snapshots, *self.context.observe]:
             path, _, phase = name.partition("@")
             if phase in names:
                 wanted.add((path, phase))
+                if name in self.context.observe:
+                    light.add((path, phase))
         for site in sites(self.network):
             if isinstance(site.step, RunPhase):
-                self._phase_end(site, site.step, wanted)
+                here = wanted if learns(self.network, site.protocol) else wanted & light
+                self._phase_end(site, site.step, here)
 
     def _phase_end(self, site: Site, phase: RunPhase, wanted: set[tuple[str, str]]) -> None:
         clamped = frozenset(c.target for c in site.clamps)

@@ -64,11 +64,21 @@ class Settle:
             if path not in self.clamped:
                 self.ops.append(Fill(buffer, 0.0))
         else:
-            buffer = self._compute(variable, feeds)
+            target = self.context.need(
+                f"{path}@settled",
+                Place.UNIT,
+                variable.owner,
+                "scratch",
+                "input recomputed from the present states",
+                span=variable.span,
+            )
+            buffer = self._compute(variable, feeds, target)
         self._done[path] = buffer
         return buffer
 
-    def _compute(self, variable: Variable, feeds: tuple[tuple[Projection, Deliver], ...]) -> str:
+    def _compute(
+        self, variable: Variable, feeds: tuple[tuple[Projection, Deliver], ...], target: str
+    ) -> str:
         if variable.path in self._open:
             loop = " -> ".join([*self._open[self._open.index(variable.path) :], variable.path])
             raise LoweringError(
@@ -78,14 +88,6 @@ class Settle:
                 "send a state instead of a definition of inputs along one of these projections",
             )
         self._open.append(variable.path)
-        target = self.context.need(
-            f"{variable.path}@settled",
-            Place.UNIT,
-            variable.owner,
-            "scratch",
-            "input recomputed from the present states",
-            span=variable.span,
-        )
         delivery = Delivery(
             self.context,
             lambda projection, expr: ([], self.value(projection.pre, expr)),
@@ -104,7 +106,12 @@ class Settle:
         variable = self.context.variable(path)
         target = phase_buffer(self.context, variable, phase)
         if variable.kind is Kind.INPUT:
-            self.ops.append(Copy(target, self.input(path), variable.span))
+            feeds = contributions(self.context, path)
+            held = path in self._done or path in self.known or path in self.clamped
+            if held or not feeds:
+                self.ops.append(Copy(target, self.input(path), variable.span))
+            else:
+                self._done[path] = self._compute(variable, feeds, target)
         elif variable.kind is Kind.DEF:
             assert variable.definition is not None
             value = self.value(variable.owner, variable.definition)

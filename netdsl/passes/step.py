@@ -50,6 +50,7 @@ class PhaseBuilder:
     phase: RunPhase
     delays: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    phases: set[tuple[str, str]] = field(default_factory=set)
 
     def build(self) -> Routine:
         """The routine, before fusion."""
@@ -64,13 +65,19 @@ class PhaseBuilder:
         bodies = self._bodies()
         middle = self._ordered(bodies)
         learn = self._learning()
-        step = [*self._snapshots(), *self._from_snapshots(start), *middle, *self._accumulate(), *learn]
+        step = [
+            *self._snapshots(),
+            *self._from_snapshots(start),
+            *middle,
+            *self._accumulate(),
+            *learn,
+        ]
         if not self._steps_do_something(step):
             step = []
         return Routine(
             self.phase.site,
             "phase",
-            tuple([*once, *hoisted, *self._zero_accumulators()]),
+            (*once, *hoisted, *self._zero_accumulators()),
             tuple(step),
             (),
             self.phase.name,
@@ -199,6 +206,7 @@ class PhaseBuilder:
             ).build()
             bodies[population.name] = body
             self._remember(body.delays)
+            self.phases |= body.phases
             self.notes += body.notes
         return bodies
 

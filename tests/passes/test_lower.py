@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netdsl.ir import protocol as proto
@@ -113,7 +115,21 @@ def test_snapshots_are_stored_when_their_phase_ends() -> None:
     builder.protocol("train", phase(builder, "free"), update)
     program = lower(builder.network())
     (routine,) = [r for r in program.routines.values() if r.kind == "phase"]
-    assert {op.target for op in routine.after if isinstance(op, Copy)} >= {"a.r@free", "b.j@free"}
+    assert {op.target for op in routine.after if isinstance(op, Copy)} == {"a.r@free"}
+    assert {op.target for op in routine.after if isinstance(op, Propagate)} == {"b.j@free"}
+
+
+def test_products_of_one_source_become_one() -> None:
+    builder = chain(0)
+    builder.learn("Wa", "late", "(post.r__b - post.r__a) * pre.r__b - post.j * pre.r__a")
+    builder.projections["Wa"] = replace(
+        builder.projections["Wa"], rule=replace(builder.projections["Wa"].rule, clock="update")
+    )
+    steps = (phase(builder, "a"), phase(builder, "b"), proto.Update(("Wa",), "train.u"))
+    builder.protocol("train", *steps)
+    ops = lower(builder.network()).routines["train.u"].once
+    (update,) = [op for op in ops if isinstance(op, SynapseUpdate)]
+    assert [product.pre for product in update.sums[0].products] == ["x.r"]
 
 
 def test_inputs_are_settled_for_updates() -> None:

@@ -241,6 +241,14 @@ class Model:
 
     # ------------------------------------------------------------- by hand
 
+    def samples(self, split: str = "test", count: int | None = None) -> dict[str, Array]:
+        """The first samples of a split (`"dev"`, `"digits.test"`) by field, for `present`."""
+        from netdsl.runtime.training import split_of
+
+        held = self.datasets.open(split_of(self, split)).split
+        rows = held.rows if count is None else min(count, held.rows)
+        return held.take(np.arange(rows))
+
     def present(self, **fields: Any) -> None:
         """Load samples by field: `model.present(image=x, label=y)`, arrays of R rows."""
         from netdsl.runtime.random import row_key

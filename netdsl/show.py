@@ -155,10 +155,28 @@ def _schedule(model: Model, name: str | None) -> str:
     from netdsl.ir.text import routine_text
 
     described = [routine_text(routine) for routine in _routines(model.program, name)]
-    extra = getattr(model.session.executor, "schedule", None) if model.backend != "numpy" else None
-    if callable(extra) and name is None:
-        described.append(str(extra()))
+    if model.backend != "numpy" and name is None:
+        described += _choices(model)
     return "\n\n".join(described)
+
+
+def _choices(model: Model) -> list[str]:
+    """Products of spike vectors: the form that the backend takes is decided while it runs."""
+    from netdsl.ir.program import Propagate
+
+    found = {
+        op.projection: None
+        for routine in model.program.routines.values()
+        for op in (*routine.once, *routine.step, *routine.after)
+        if isinstance(op, Propagate) and op.binary
+    }
+    if not found:
+        return []
+    names = ", ".join(found)
+    return [
+        f"{names}: dense or gathered by spikes, from the density measured while running;"
+        " `netdsl bench` prints what was taken"
+    ]
 
 
 def _routines(program: Program, name: str | None) -> list[Routine]:

@@ -232,3 +232,11 @@ def test_disk_full_during_a_run_is_a_message(
     assert result.code == 1
     assert "error[E0723]" in result.err and "free some space" in result.err
     np.testing.assert_array_equal(RunDir.open(made).weights()["W.w"], before)
+
+
+def test_checkpoint_of_another_network(netdsl: Command) -> None:
+    _, made = netdsl.run("--quiet", "--epochs", "1")
+    other = netdsl.spec(SPEC.replace("count = 10", "count = 11"), "other.net")
+    result = netdsl("run", other, "--resume", made, "--quiet")
+    assert result.code == 1
+    assert "error[E0722]" in result.err and "of another network" in result.err

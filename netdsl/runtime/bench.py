@@ -26,7 +26,8 @@ class _Stop(Hooks):
 def bench_model(model: Model, batches: int = 3) -> str:
     """A table of wall and CPU seconds per batch by routine, after one batch to warm up.
 
-    A backend that measures its kernels adds their bytes, operations and rates.
+    A backend made to measure its kernels (`profile=True`) adds time, bytes, operations and the
+    share of the machine's bandwidth and matrix-product rate of each.
     """
     session = model.session
     _train(model, 1)
@@ -43,6 +44,7 @@ def bench_model(model: Model, batches: int = 3) -> str:
         cpu[routine] += time.process_time() - spent
         calls[routine] += 1
 
+    before = _profile(executor)
     executor.call = timed  # type: ignore[method-assign]
     start, spent = time.perf_counter(), time.process_time()
     try:
@@ -56,11 +58,71 @@ def bench_model(model: Model, batches: int = 3) -> str:
         per = f"{wall[name] / batches:10.6f} {cpu[name] / batches:10.6f}"
         lines.append(f"{name:<28} {calls[name] / batches:6.1f} {per}")
     lines.append(f"{'whole batch':<28} {'':>6} {total:10.6f} {total_cpu:10.6f}")
-    detail = getattr(executor, "bench", None)
-    if callable(detail):
-        lines.append(str(detail()))
+    lines += _kernels(before, _profile(executor), batches)
     lines.append(f"{model.backend}, {model.dtype}, {session.rows} rows, {batches} batches")
     return "\n".join(lines)
+
+
+def _profile(executor: Any) -> list[Any]:
+    """The backend's own counts by operation; [] where it has none."""
+    found = getattr(executor, "profile", None)
+    return list(found()) if callable(found) else []
+
+
+def _kernels(before: list[Any], after: list[Any], batches: int) -> list[str]:
+    if not after or not sum(kernel.seconds for kernel in after):
+        return []
+    bandwidth, products = machine_rates()
+    head = f"{'kernel':<36} {'ms':>9} {'MB':>9} {'Mflop':>9} {'of memory':>9} {'of sgemm':>9}  form"
+    lines = ["", head]
+    pairs = sorted(zip(before, after, strict=True), key=lambda p: p[0].seconds - p[1].seconds)
+    for old, new in pairs:
+        seconds = new.seconds - old.seconds
+        if seconds <= 0:
+            continue
+        moved, flops = new.bytes - old.bytes, new.flops - old.flops
+        lines.append(
+            f"{f'{new.kind} {new.label}'[:36]:<36} {1e3 * seconds / batches:9.3f}"
+            f" {1e-6 * moved / batches:9.2f} {1e-6 * flops / batches:9.2f}"
+            f" {moved / seconds / bandwidth:9.0%} {flops / seconds / products:9.0%}"
+            f"  {_form(old, new)}"
+        )
+    lines.append(
+        f"memory {1e-9 * bandwidth:.1f} GB/s, sgemm {1e-9 * products:.1f} Gflop/s, one core"
+    )
+    return lines
+
+
+def _form(old: Any, new: Any) -> str:
+    """How a product was done: dense, gathered by spikes, or some of both."""
+    calls, gathered = new.calls - old.calls, new.gathered - old.gathered
+    if not gathered:
+        return "dense" if new.flops > old.flops and "ropagate" in str(new.kind) else ""
+    share = "" if gathered == calls else f" {gathered} of {calls} times"
+    return f"gathered{share}, density {new.density:.3f}"
+
+
+def machine_rates() -> tuple[float, float]:
+    """Bytes per second of a large copy, and flops of a float32 product, of one core."""
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    source = np.ones(16_000_000, np.float32)
+    target = np.empty_like(source)
+    matrix = np.ones((1024, 1024), np.float32)
+
+    def best(work: Any) -> float:
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    with threadpool_limits(1):
+        copied = best(lambda: np.copyto(target, source))
+        multiplied = best(lambda: matrix @ matrix)
+    return 2 * source.nbytes / copied, 2 * 1024**3 / multiplied
 
 
 def _train(model: Model, batches: int) -> None:

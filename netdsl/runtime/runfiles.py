@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netdsl.ir.network import Place as Where
+from netdsl.runtime.archive import Arrays
 from netdsl.runtime.atomic import write_text
 from netdsl.runtime.engine import Interpreter, Place
 from netdsl.runtime.errors import RunDirError
@@ -102,7 +104,7 @@ def load_checkpoint(run: RunDir, session: Session) -> tuple[Place, dict[str, dic
         name, _, path = key[len(_KEPT) :].partition("/")
         kept.setdefault(name, {})[path] = arrays.pop(key)
     keys = arrays.pop(_KEYS)
-    _require_same(run, session, set(arrays))
+    _require_same(run, session, arrays)
     session.restore(arrays, keys)
     for path, value in counters["host"].items():
         session.set_host(path, float(value))
@@ -111,11 +113,19 @@ def load_checkpoint(run: RunDir, session: Session) -> tuple[Place, dict[str, dic
     return place, kept, int(counters["metric_rows"])
 
 
-def _require_same(run: RunDir, session: Session, names: set[str]) -> None:
-    unknown = sorted(names - set(session.program.buffers))
-    if unknown:
+def _require_same(run: RunDir, session: Session, arrays: Arrays) -> None:
+    """The checkpoint has exactly this network's buffers; only the number of rows may differ."""
+    rows = session.rows
+    own = {name: value.shape for name, value in session.lasting().items()}
+    odd = sorted(set(arrays) ^ set(own))
+    for name, shape in own.items():
+        per_sample = session.program.buffers[name].place in (Where.ROW, Where.UNIT)
+        skip = 1 if per_sample and rows else 0
+        if name in arrays and arrays[name].shape[skip:] != shape[skip:]:
+            odd.append(name)
+    if odd:
         raise RunDirError(
             "E0722",
-            f"the checkpoint of `{run.path}` is of another network: it has `{unknown[0]}`",
-            "continue with the run directory's own spec.net",
+            f"the checkpoint of `{run.path}` is of another network: `{odd[0]}` differs",
+            "continue with the run directory's own spec.net and settings",
         )

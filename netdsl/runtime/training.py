@@ -241,14 +241,19 @@ def evaluate_model(
 
 def default_splits(model: Model, protocol: Protocol, split: str) -> tuple[SplitRef, ...]:
     """The data arguments of a protocol: `split` ("dev" or "digits.dev") for each of them."""
-    names = [name for name, default in protocol.parameters if default is None]
+    found = split_of(model, split)
+    return tuple(found for _, default in protocol.parameters if default is None)
+
+
+def split_of(model: Model, split: str) -> SplitRef:
+    """The split that a name such as "dev" or "digits.dev" means. Raises RunFault E0701."""
     source, _, last = split.rpartition(".")
     if not source:
         source = _evaluated_source(model) or next(iter(model.network.data), "")
     if source not in model.network.data and source not in model.network.pairs:
         have = ", ".join(model.network.data) or "none"
         raise RunFault("E0701", f"the spec declares no data `{source}`", f"it declares: {have}")
-    return tuple(SplitRef(source, last) for _ in names)
+    return SplitRef(source, last)
 
 
 def _evaluated_source(model: Model) -> str | None:

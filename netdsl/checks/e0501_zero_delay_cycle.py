@@ -8,19 +8,26 @@ of what it sends (reference, sections 1 and 3).
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir.expr import PREV, Expr, Ref, refs
 from netdsl.ir.network import Kind, Network, Population, Projection
 from netdsl.locality.flow import statement_flows
 
+if TYPE_CHECKING:
+    import networkx as nx
+
 Node = tuple[str, str, int]  # ("input", path, 0) or ("segment", population, number)
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """One error per strongly connected group, naming one cycle in it."""
+    if not _populations_wait(network):
+        return
+    import networkx as nx  # on demand: most networks have no such cycle even of populations
+
     graph = segment_graph(network)
     for group in nx.strongly_connected_components(graph):
         part = graph.subgraph(group)
@@ -32,6 +39,19 @@ def check(network: Network) -> Iterator[Diagnostic]:
         cycle = [network.projections[name] for name in names if name is not None]
         if cycle:
             yield _error(_rotated(cycle))
+
+
+def _populations_wait(network: Network) -> bool:
+    """Do zero-delay projections form a cycle of populations? Without one, none of statements."""
+    waits: dict[str, set[str]] = {}
+    for projection in network.projections.values():
+        if projection.delay == 0:
+            waits.setdefault(projection.post, set()).add(projection.pre)
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError:
+        return True
+    return False
 
 
 def _rotated(cycle: list[Projection]) -> list[Projection]:
@@ -61,6 +81,8 @@ def segment_graph(network: Network) -> nx.DiGraph[Node]:
     """Segments and zero-delay inputs; edges that carry a delivery hold its projection's name."""
     instant = [p for p in network.projections.values() if p.delay == 0]
     inputs = {deliver.input for p in instant for deliver in p.delivers}
+    import networkx as nx
+
     graph: nx.DiGraph[Node] = nx.DiGraph()
     last: dict[str, Node] = {}
     for population in network.populations.values():

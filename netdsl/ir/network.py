@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Kind(Enum):
@@ -318,6 +320,8 @@ class Network:
     @cached_property
     def graph(self) -> nx.MultiDiGraph[str]:
         """Populations as nodes, projections as edges (key = projection name)."""
+        import networkx as nx  # on demand: most commands never draw or search the graph
+
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
         for population in self.populations.values():
             graph.add_node(population.name, kind="population", size=population.size)

@@ -9,8 +9,7 @@ computed once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
 
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
@@ -212,12 +211,11 @@ class PhaseBuilder:
 
     def _ordered(self, bodies: dict[str, Body]) -> list[Op]:
         """Segments and zero-delay deliveries in data-flow order."""
-        graph = self._dependencies(bodies)
+        waits = self._dependencies(bodies)
         try:
-            rank = {node: i for i, node in enumerate(graph.nodes)}
-            order = list(nx.lexicographical_topological_sort(graph, key=lambda n: rank[n]))
-        except nx.NetworkXUnfeasible:
-            raise self._cycle(graph) from None
+            order = list(TopologicalSorter(waits).static_order())
+        except CycleError as problem:
+            raise self._cycle(problem.args[1]) from None
         ops: list[Op] = []
         for kind, name, index in order:
             if kind == "body":
@@ -236,22 +234,21 @@ class PhaseBuilder:
         self.started.add(path)
         return ops
 
-    def _dependencies(self, bodies: dict[str, Body]) -> nx.DiGraph[Node]:
-        graph: nx.DiGraph[Node] = nx.DiGraph()
+    def _dependencies(self, bodies: dict[str, Body]) -> dict[Node, list[Node]]:
+        """What each segment, input and zero-delay delivery waits for."""
+        waits: dict[Node, list[Node]] = {}
         for name, body in bodies.items():
             for index, segment in enumerate(body.segments):
-                graph.add_node(("body", name, index))
-                if index:
-                    graph.add_edge(("body", name, index - 1), ("body", name, index))
-                for path in segment.inputs & set(self.late):
-                    graph.add_edge(("input", path, 0), ("body", name, index))
+                before: list[Node] = [("body", name, index - 1)] if index else []
+                before += [("input", path, 0) for path in sorted(segment.inputs & set(self.late))]
+                waits[("body", name, index)] = before
         for path, feeds in self.late.items():
+            waits[("input", path, 0)] = []
             for projection, deliver in feeds:
                 node = ("send", projection.name, projection.delivers.index(deliver))
-                graph.add_edge(node, ("input", path, 0))
-                for before in self._sources(projection, deliver, bodies):
-                    graph.add_edge(before, node)
-        return graph
+                waits[("input", path, 0)].append(node)
+                waits[node] = self._sources(projection, deliver, bodies)
+        return waits
 
     def _sources(
         self, projection: Projection, deliver: Deliver, bodies: dict[str, Body]
@@ -282,8 +279,8 @@ class PhaseBuilder:
                 (post if ref.side == "post" else pre).add(ref.path)
         return (pre, post), inputs
 
-    def _cycle(self, graph: nx.DiGraph[Node]) -> LoweringError:
-        path = [name for kind, name, _ in (e[0] for e in nx.find_cycle(graph)) if kind != "input"]
+    def _cycle(self, nodes: list[Node]) -> LoweringError:
+        path = [name for kind, name, _ in reversed(nodes) if kind != "input"]
         text = " -> ".join(dict.fromkeys(path))
         first = next((n for n in path if n in self.network.projections), None)
         span = self.network.projections[first].span if first else self.phase.span

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.diagnostics.span import Span
+from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, span_of
 from netdsl.ir.network import Place
 
@@ -25,11 +25,11 @@ PlaceOf = Callable[[str], Place]
 PHASE = "phase:"
 
 
-class HostError(Exception):
-    """An expression that the host cannot evaluate; `span` is where it was written."""
+class HostError(DiagnosticError):
+    """E0744: an expression that the host cannot evaluate; `span` is where it was written."""
 
     def __init__(self, message: str, span: Span | None) -> None:
-        super().__init__(message)
+        super().__init__(Diagnostic("E0744", message, span or NO_SPAN))
         self.message, self.span = message, span
 
 
@@ -227,7 +227,7 @@ def _cross_entropy(p: Matrix, target: Matrix) -> Matrix:
 def _angle(a: Matrix, b: Matrix) -> Matrix:
     """Degrees between two matrices read as vectors."""
     if a.shape != b.shape:
-        raise ValueError(f"angle of arrays of shapes {a.shape} and {b.shape}")
+        raise HostError(f"angle of arrays of different shapes, {a.shape} and {b.shape}", None)
     size = np.linalg.norm(a) * np.linalg.norm(b)
     cosine = float((a * b).sum() / size) if size else 0.0
     return np.full((1, 1), np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))

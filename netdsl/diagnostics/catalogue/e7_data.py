@@ -78,8 +78,8 @@ _PAGES = (
     ("E0743", "protocol cannot be run",
      "A run names a protocol that the spec has not, or a phase has a negative number of steps."),
     ("E0744", "expression cannot be evaluated outside a step",
-     "Metrics, schedules and initial values are evaluated outside the steps: they read states, phase "
-     "ends, reductions over a phase, samples, weights and parameters."),
+     "Metrics, schedules and initial values are evaluated outside the steps: they read states, "
+     "phase ends, reductions over a phase, samples, weights and parameters."),
     ("E0745", "data field and population differ in size",
      "A population that is clamped to a field has one unit for each of its values: 784 units for "
      "images of 28 by 28."),

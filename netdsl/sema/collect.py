@@ -59,7 +59,7 @@ class Collector:
         elif isinstance(item, ast.Use):
             self._use(item, source)
         elif isinstance(item, ast.Edition):
-            self._edition(item)
+            declarations.edition = item
         elif isinstance(item, ast.Dt):
             self._dt(item)
         elif isinstance(item, ast.Claim):
@@ -89,16 +89,6 @@ class Collector:
                 item.name_span,
                 Label(before, "first declared here"),
             )
-
-    def _edition(self, item: ast.Edition) -> None:
-        if item.number != 1:
-            self.context.bag.error(
-                "E0830",
-                f"edition {item.number} is not known to this compiler",
-                item.span,
-                help="this compiler reads edition 1",
-            )
-        self.context.declarations.edition = item
 
     def _dt(self, item: ast.Dt) -> None:
         before = self.context.declarations.dt

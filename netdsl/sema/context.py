@@ -39,6 +39,7 @@ class Context:
     declarations: Declarations
     overrides: Overrides
     flip: bool = False  # take the other branch of every `when`, to check its names
+    dead: set[str] = field(default_factory=set)  # names whose declaration was reported
     undecided: bool = False  # the condition of a `when` could not be evaluated
     whens: list[Span] = field(default_factory=list)  # branches that were not taken
     scope: SpecificationScope = field(init=False)
@@ -70,6 +71,8 @@ class Context:
     ) -> None:
         """Report an unknown name, once in each place of the language."""
         elsewhere = name.split(".")[0] in self.declarations.elsewhere()
+        if name.split(".")[0] in self.dead:
+            return  # its declaration was reported
         if elsewhere and (self.flip or self.undecided):
             return  # declared in a branch that this look leaves out
         if not self.bag.poison(where, name):

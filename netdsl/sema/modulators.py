@@ -22,6 +22,8 @@ SCOPES = ("global", "population", "celltype", "neuron")
 
 def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     """Elaborate all instances of a modulator."""
+    if node.params or node.per is not None or not node.on:
+        context.dead.add(node.name)
     if node.params or node.per is not None:
         context.unsupported(
             "modulator templates and modulators per slot are",

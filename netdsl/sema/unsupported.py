@@ -18,4 +18,5 @@ def report_unsupported(context: Context) -> None:
     """Report every declaration of these kinds."""
     for kind, (what, help) in _KINDS.items():
         for node in context.declarations.table(kind).values():
+            context.dead.add(node.name)
             context.unsupported(what, node.name_span, help)

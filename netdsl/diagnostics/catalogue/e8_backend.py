@@ -26,13 +26,6 @@ ENTRIES: list[Entry] = [
         "it prints.",
     ),
     Entry(
-        "E0830",
-        "another edition",
-        "This compiler reads edition 1 of the language.",
-        "edition 2\n",
-        "edition 1\n",
-    ),
-    Entry(
         "E0831",
         "not offered by this edition's backends",
         (

@@ -30,8 +30,10 @@ def batch(found, protocol="train"):  # type: ignore[no-untyped-def]
 
 
 def test_data_and_splits() -> None:
-    more = "data d { source = \"x.npz\"; batch = 4; eval_batch = 9; shuffle = true; "
-"partial = drop; split dev = train[0, 10]; scale = 2 }"
+    more = (
+        'data d { source = "x.npz"; batch = 4; eval_batch = 9; shuffle = true; '
+        "partial = drop; split dev = train[0, 10]; scale = 2 }"
+    )
     data = network(more=more).data["d"]
     assert (data.source, data.batch, data.eval_batch, data.shuffle) == ("x.npz", 4, 9, True)
     assert data.partial == "drop" and data.settings == {"scale": 2}
@@ -62,7 +64,10 @@ def test_steps_of_a_protocol() -> None:
 
 def test_evaluations_and_checkpoints() -> None:
     more = """protocol test(split) { each batch of split { reset; phase run 5 steps } }
-protocol all(epochs = 1) { each epoch { evaluate test(digits.test) as dev; checkpoint best by acc on dev }; restore best }
+protocol all(epochs = 1) {
+  each epoch { evaluate test(digits.test) as dev; checkpoint best by acc on dev }
+  restore best
+}
 readout y = argmax(b.s@run)
 metric acc = mean(y == sample.label)"""
     found = network(more=more)

@@ -46,8 +46,10 @@ def test_initialisers(weight: str, high: float) -> None:
 
 def test_symmetric_start_needs_a_square() -> None:
     assert codes(weight="spd(xavier_uniform)") == ["E0203"]
-    more = "projection L : b -> b dense delay 1 step { weight w ~ "
-"spd(xavier_uniform); deliver i += w * pre.s }"
+    more = (
+        "projection L : b -> b dense delay 1 step { weight w ~ "
+        "spd(xavier_uniform); deliver i += w * pre.s }"
+    )
     init = network(more=more).projections["L"].variables["L.w"].init
     assert isinstance(init, Draw) and init.gram and init.distribution == "uniform"
 
@@ -89,8 +91,8 @@ def test_self_is_the_same_unit() -> None:
       weight w = 1; deliver i += (0 if self else w) * pre.s }"""
     value = network(more=more).projections["L"].delivers[0].value
     assert apply("eq", Index(side="pre"), Index(side="post")) == value.args[0].args[0]
-    other = network(body="after update { w := 0 if self else w }; learn r()", rules="rule r { dw = 1 }",
-                    steps="phase p 1 step learning")  # fmt: skip
+    body = "after update { w := 0 if self else w }; learn r()"
+    other = network(body=body, rules="rule r { dw = 1 }", steps="phase p 1 step learning")
     rule = other.projections["W"].rule
     assert rule is not None and rule.after[0].value == Ref("W.w", "synapse")
 
@@ -144,8 +146,12 @@ projection V : c -> b dense delay 0 { weight w = 1; deliver i += w * pre.v; lear
 
 
 def test_synapse_templates() -> None:
-    rules = """synapse plain(gain, r = 0.5) { weight w ~ uniform(-gain, gain)
-      deliver i += gain * w * pre.s; learn hebb(rate = r) }""" + "\n" + HEBB
+    rules = (
+        """synapse plain(gain, r = 0.5) { weight w ~ uniform(-gain, gain)
+      deliver i += gain * w * pre.s; learn hebb(rate = r) }"""
+        + "\n"
+        + HEBB
+    )
     more = "projection V : a -> b dense delay 0 using plain(gain = 0.25) { bound w in [0, 1] }"
     steps = "phase p 1 step learning"
     found = network(rules=rules, more=more, steps=steps)

@@ -73,8 +73,10 @@ def test_population_settings_come_before_defaults() -> None:
 
 
 def test_per_neuron_parameters() -> None:
-    unit = "param th per neuron ~ uniform(0, 1); param g per neuron = 2; input i; "
-"state s = th * g; s := i"
+    unit = (
+        "param th per neuron ~ uniform(0, 1); param g per neuron = 2; input i; "
+        "state s = th * g; s := i"
+    )
     found = network(unit=unit).table
     drawn = found["b.th"]
     assert drawn.kind is Kind.PARAM and drawn.place is Place.NEURON

@@ -57,6 +57,7 @@ class Session:
         self.fields: Arrays = {}
         self.keys: NDArray[np.uint64] = np.zeros(executor.rows, np.uint64)
         self.draws: dict[str, int] = {}
+        self._signs: dict[str, PhiloxStream] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
         self._settled = {ref.path for ref in settled_reads(network)}
@@ -91,8 +92,10 @@ class Session:
         """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""
         count = self.draws.get(path, 0)
         self.draws[path] = count + 1
+        if path not in self._signs:
+            self._signs[path] = PhiloxStream(self.seed, f"{path}.random_sign")
         key = np.atleast_1d(row_key(0, 0, count))
-        return float(PhiloxStream(self.seed, f"{path}.random_sign").random_sign(key, 0)[0, 0])
+        return float(self._signs[path].random_sign(key, 0)[0, 0])
 
     # ------------------------------------------------------------- expressions
 
@@ -111,6 +114,7 @@ class Session:
 
     def compiler(self, place_of: PlaceOf | None = None) -> HostCompiler:
         """A compiler of expressions over this session's variables."""
+
         def accumulator(node: Reduce) -> str:
             return accumulator_name(self.network, node)
 

@@ -61,7 +61,21 @@ class SynapseScope(Scope):
                 return modulator
         elif self.context.declarations.find("population", name) is not None:
             return self.ends.post.foreign(".".join(parts), at, span)
-        return super().find(parts, at, span)
+        found = super().find(parts, at, span)
+        return self._bare(name, span) if found is None and len(parts) == 1 else found
+
+    def _bare(self, name: str, span: Span) -> Value | None:
+        """A variable of an end, named without saying which end."""
+        ends = (("pre", self.ends.pre), ("post", self.ends.post))
+        sides = [f"`{side}.{name}`" for side, end in ends if name in end.paths]
+        if not sides:
+            return None
+        if self.context.bag.poison(self.kind, name):
+            help = f"write {' or '.join(sides)}"
+            self.context.bag.error(
+                "E0101", f"unknown name `{name}` in {self.kind}", span, help=help
+            )
+        return bad(span)
 
     def names(self) -> Iterator[str]:
         if self.ends.weight_name is not None:

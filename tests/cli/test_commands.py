@@ -190,3 +190,36 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert time.perf_counter() - start < 3
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_run_of_a_derived_spec_stands_on_its_own(netdsl: Command) -> None:
+    base = netdsl.spec(name="base.net")
+    derived = netdsl.spec('edition 1\nuse "base.net" with rate = 0.06\n', "derived.net")
+    done = netdsl("run", derived, "--backend", "numpy", "--epochs", "1", "--out", "runs", "--quiet")
+    assert done.code == 0, done.err
+    base.unlink()
+    derived.unlink()
+    run = next(Path("runs").iterdir())
+    assert run.name.startswith("derived-")
+    result = netdsl("eval", run)
+    assert result.code == 0, result.err
+    assert result.out.split("(")[0].strip() in done.out
+
+
+def test_check_perturb(netdsl: Command) -> None:
+    result = netdsl("check", netdsl.spec(), "--perturb")
+    assert result.code == 0, result.err + result.out
+
+
+def test_compare_two_backends(netdsl: Command) -> None:
+    from netdsl.backends.native import available
+
+    if not available()[0]:
+        pytest.skip("no C compiler")
+    result = netdsl(
+        "compare", netdsl.spec(), "--backends", "numpy,native", "--dtype", "float64"
+    )  # fmt: skip
+    assert result.code == 0, result.out + result.err
+    assert "numpy and native agree" in result.out
+    beyond = netdsl("compare", netdsl.spec(), "--tolerance", "1e-12", "--dtype", "float32")
+    assert beyond.code == 0 or "differ first in `" in beyond.out

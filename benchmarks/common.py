@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-START = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bare Python and NumPy
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = ROOT / "specs"
 ONE_THREAD = {
@@ -35,9 +33,9 @@ ONE_THREAD = {
 
 
 def measure(batch: Callable[[], None], repeats: int, warm: int = 1) -> dict[str, float]:
-    """Median CPU and wall seconds of `batch`, after `warm` calls, and memory above the start.
+    """Median CPU and wall seconds of `batch`, after `warm` calls, and peak memory.
 
-    Memory is the largest resident size since the process began, less that of bare NumPy.
+    Memory is the largest resident size since `forget_peak`, less the size at that moment.
     """
     started = time.process_time()
     for _ in range(warm):
@@ -53,8 +51,26 @@ def measure(batch: Callable[[], None], repeats: int, warm: int = 1) -> dict[str,
         "cpu_s": statistics.median(cpu),
         "wall_s": statistics.median(wall),
         "first_cpu_s": first,
-        "peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - START) / 1024,
+        "peak_mb": _resident("VmHWM") - _base,
     }
+
+
+_base = 0.0
+
+
+def forget_peak() -> None:
+    """Start counting memory now: after data is read, before anything is compiled (Linux)."""
+    global _base
+    Path("/proc/self/clear_refs").write_text("5")
+    _base = _resident("VmRSS")
+
+
+def _resident(field: str) -> float:
+    """Megabytes of a line of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
 
 
 def isolated(module: str, candidate: str, arguments: list[str]) -> dict[str, Any]:
@@ -116,7 +132,7 @@ def images(rows: int, pixels: int, mnist: Path | None, seed: int = 0) -> tuple[A
         from netdsl.runtime.data.source import load_source
 
         train = load_source("mnist", str(mnist), Path())["train"]
-        return train.fields["image"][:rows], train.fields["label"][:rows]
+        return train.fields["image"][:rows].copy(), train.fields["label"][:rows].copy()
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, rows)
     shapes = rng.random((10, pixels)) < 0.2

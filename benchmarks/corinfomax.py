@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import SPECS, images, isolated, measure, parser, peer, report, trainer
+from benchmarks.common import (
+    SPECS,
+    forget_peak,
+    images,
+    isolated,
+    measure,
+    parser,
+    peer,
+    report,
+    trainer,
+)
 
 SYSTEMS = {"corinfomax": "CorInfoMax", "ep": "EquilibriumPropagation", "pc": "PredictiveCoding"}
 PIXELS, HIDDEN, CLASSES = 784, 500, 10
@@ -46,6 +56,7 @@ def _options(arguments: list[str] | None) -> Namespace:
 def _candidate(options: Namespace) -> dict[str, float]:
     system, _, candidate = options.only.partition(":")
     x, label = images(options.batch, PIXELS, options.mnist)
+    forget_peak()
     if candidate == "torch":
         return _torch(system, x, label, options)
     import netdsl

@@ -12,7 +12,18 @@ from argparse import Namespace
 
 import numpy as np
 
-from benchmarks.common import SPECS, Array, images, isolated, measure, parser, peer, report, trainer
+from benchmarks.common import (
+    SPECS,
+    Array,
+    forget_peak,
+    images,
+    isolated,
+    measure,
+    parser,
+    peer,
+    report,
+    trainer,
+)
 
 STEPS = 50
 
@@ -56,6 +67,7 @@ def _rows(options: Namespace) -> dict[str, Array]:
 def _candidate(options: Namespace) -> dict[str, float]:
     fields = _rows(options)
     pixels, n1, n2 = options.sizes
+    forget_peak()
     if options.only == "jax":
         jax = peer("jax")
         from benchmarks.peers.csdp_jax import Network

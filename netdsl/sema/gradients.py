@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from netdsl.ir.expr import Expr, Ref, transform
 from netdsl.ir.network import Kind, Variable
-from netdsl.passes.derivative import DerivativeError, depends, derivative, plus, times
 from netdsl.sema.scope import Scope
 from netdsl.sema.units import product
 from netdsl.sema.values import Value, bad
@@ -13,6 +12,8 @@ from netdsl.syntax import ast
 
 def gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
     """d of / d by, where `by` is a variable of the same cell."""
+    from netdsl.passes.derivative import DerivativeError, depends, derivative, plus, times
+
     bag = scope.context.bag
     if not isinstance(by.expr, Ref):
         bag.error("E0415", "a derivative is taken by a variable", by.span)

@@ -52,8 +52,8 @@ def inputs_read(context: Context, expr: Expr) -> set[str]:
     """Inputs that an expression reads, through definitions too."""
     found: set[str] = set()
     for ref in refs(expr):
-        if ref.time.startswith("@"):
-            continue
+        if ref.time.startswith("@") or ref.path not in context.network.table:
+            continue  # kept from a phase, or a stage of an integrator
         variable = context.variable(ref.path)
         if variable.kind is Kind.INPUT:
             found.add(ref.path)

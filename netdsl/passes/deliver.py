@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import Const, Expr, Index, Load, Ref, transform
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref, transform
 from netdsl.ir.network import Deliver, Place, Projection, Type
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError, add
 from netdsl.passes.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
+from netdsl.passes.mask import mask_of
 from netdsl.passes.resolve import variable_buffer
 from netdsl.passes.simplify import simplify
 
@@ -60,6 +61,15 @@ def synapse_resolver(context: Context, projection: Projection) -> Callable[[Expr
     return lambda expr: simplify(transform(expr, visit))
 
 
+def within(value: Expr, part: tuple[int, int] | None) -> Expr:
+    """The value in a slice of its population, 0 outside."""
+    if part is None:
+        return value
+    first = Apply("ge", (Index(), Const(part[0])))
+    last = Apply("lt", (Index(), Const(part[1])))
+    return Apply("select", (Apply("and", (first, last)), value, Const(0.0)))
+
+
 @dataclass
 class Delivery:
     """Emits the operations of one delivery into `target`; `started` is whether it holds a sum."""
@@ -81,12 +91,20 @@ class Delivery:
     ) -> None:
         if projection.connectivity.kind == "one_to_one":
             self._one_to_one(projection, term, target, started)
-        elif term.synapse is None:
+        elif term.synapse is None and mask_of(self.context, projection) is None:
             self._broadcast(projection, term, target, started)
         else:
             self._dense(projection, deliver, term, target, started)
 
     def _one_to_one(self, projection: Projection, term: Term, target: str, started: bool) -> None:
+        if projection.pre_slice is not None or projection.post_slice is not None:
+            raise LoweringError(
+                "E0831",
+                "one_to_one projections between parts of populations are not offered by this "
+                "edition's backends",
+                projection.span,
+                "give the part a population of its own",
+            )
         synapse = None
         if term.synapse is not None:
             synapse = synapse_resolver(self.context, projection)(term.synapse)
@@ -120,8 +138,10 @@ class Delivery:
         row = context.scratch(f"{projection.name}.sum", Place.ROW, projection.pre, "sum over pre")
         source, ops = self._source(projection, term.pre)
         self.ops += ops
-        self.ops.append(Elementwise(projection.pre, (RowReduce(row, "sum", Load(source)),)))
-        value = times(self._scalar(projection, term), Load(row))
+        sent = within(Load(source), projection.pre_slice)
+        self.ops.append(Elementwise(projection.pre, (RowReduce(row, "sum", sent),)))
+        received = within(Load(row), projection.post_slice)
+        value = times(self._scalar(projection, term), received)
         if term.post is not None:
             post_ops, post = self.resolve_post(projection, term.post)
             self.ops += post_ops
@@ -146,6 +166,9 @@ class Delivery:
                 f"{target}.part", Place.UNIT, projection.post, "delivery before its post factor"
             )
             fresh = True
+        if fresh and projection.post_slice is not None:  # the other units receive nothing
+            self.ops.append(Fill(goal, 0.0))
+            fresh = False
         self.ops.append(
             Propagate(
                 projection.name,
@@ -182,12 +205,18 @@ class Delivery:
         return name, [*ops, Elementwise(population, (Store(name, value),), label=name)]
 
     def _weight(self, projection: Projection, term: Term) -> str:
-        """The buffer of the effective weight: the weight itself, or a function of it."""
-        assert term.synapse is not None
+        """The buffer of the effective weight: the weight itself, a function of it, or 1 where a
+        synapse exists."""
         context = self.context
+        mask = mask_of(context, projection)
+        if term.synapse is None:
+            assert mask is not None
+            return mask
         value = synapse_resolver(context, projection)(term.synapse)
-        if isinstance(value, Load):
+        if isinstance(value, Load) and (mask is None or value.buffer == projection.weight):
             return value.buffer
+        if mask is not None:
+            value = Apply("mul", (Load(mask), value))
         name = context.need(
             f"{projection.name}.effective",
             Place.SYNAPSE,

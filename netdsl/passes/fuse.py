@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from netdsl.ir.expr import Apply, Expr, Local, transform
+from netdsl.ir.expr import Apply, Const, Expr, Local, transform
 from netdsl.ir.program import (
     Bind,
     Copy,
@@ -21,6 +21,7 @@ from netdsl.ir.program import (
 from netdsl.passes.body import map_statement
 from netdsl.passes.context import Context, is_scalar
 from netdsl.passes.effects import expressions, reads, writes
+from netdsl.passes.simplify import simplify
 
 _DROPPABLE = {"scratch", "modulator", "accumulator"}
 
@@ -123,6 +124,23 @@ class _Scalars:
     def take(self, expr: Expr) -> Expr:
         return transform(expr, self.visit)
 
+    def take_per_synapse(self, expr: Expr) -> Expr:
+        """Also turn divisions by a scalar into products with its reciprocal.
+
+        A division costs as much as all other arithmetic of an optimiser; the result moves by at
+        most one unit in the last place.
+        """
+        return self.take(transform(expr, self._reciprocal))
+
+    def _reciprocal(self, node: Expr) -> Expr | None:
+        if isinstance(node, Apply) and node.function == "div":
+            value, divisor = node.args
+            if is_scalar(divisor, self.context) and not is_scalar(value, self.context):
+                inverse = simplify(Apply("div", (Const(1.0), divisor), node.span))
+                rest = transform(value, self._reciprocal)
+                return Apply("mul", (rest, inverse), node.span)
+        return None
+
     def binds(self) -> tuple[Bind, ...]:
         return tuple(Bind(name, expr) for expr, name in self.names.items())
 
@@ -137,7 +155,7 @@ def with_scalars(context: Context, op: Op) -> Op:
         sums = tuple(
             replace(s, products=tuple(_product(p, scalars) for p in s.products)) for s in op.sums
         )
-        inner = tuple(replace(s, value=scalars.take(s.value)) for s in op.statements)
+        inner = tuple(replace(s, value=scalars.take_per_synapse(s.value)) for s in op.statements)
         return replace(op, sums=sums, statements=inner, scalars=scalars.binds())
     return op
 

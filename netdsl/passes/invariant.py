@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netdsl.ir.expr import Expr, refs
@@ -28,9 +29,12 @@ class Invariants:
     moving: set[str]
     _constant: dict[str, bool] = field(default_factory=dict)
 
-    def needed_inputs(self) -> set[str]:
-        """Inputs that some cell reads in a step, and those behind definitions that are sent."""
+    def needed_inputs(self, summed: Iterable[Expr] = ()) -> set[str]:
+        """Inputs that some cell, a rule or a readout over the phase (`summed`) reads in a step,
+        and those behind definitions that are sent."""
         needed: set[str] = set()
+        for value in summed:
+            needed |= inputs_read(self.context, value)
         for population in self.context.network.populations.values():
             needed |= body_inputs(self.context, population)
         for name in self.phase.learning:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Ref, span_of, transform
-from netdsl.ir.network import Draw, Kind, Optimiser, Place, Projection, Rule, Type
+from netdsl.ir.network import Kind, Optimiser, Place, Projection, Rule, Type
 from netdsl.ir.program import Bind, Elementwise, Op, Product, Store, Sum, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import classify
 from netdsl.passes.factor import NotFactorable, Term, factor, times
+from netdsl.passes.mask import mask_of
 from netdsl.passes.resolve import variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.simplify import simplify
@@ -305,31 +306,6 @@ def complement(expr: Expr | None) -> Expr | None:
     if isinstance(expr, Apply) and expr.function == "sub" and expr.args[0] == Const(1.0):
         return expr.args[1]
     return None
-
-
-def mask_of(context: Context, projection: Projection) -> str | None:
-    """The 0/1 buffer of existing synapses of a projection that is not full; None for dense."""
-    connectivity = projection.connectivity
-    if connectivity.kind == "one_to_one":
-        return None
-    if connectivity.kind == "dense" and connectivity.self_connections:
-        return None
-    kind = connectivity.kind
-    if kind == "sparse":
-        kind = f"sparse:{connectivity.draw}"
-    amount = connectivity.probability
-    if amount is None:
-        amount = float(connectivity.number or 0)
-    name = f"{projection.name}.mask"
-    init = Draw(
-        f"connect:{kind}",
-        (Const(amount), Const(connectivity.self_connections)),
-        name,
-        span=connectivity.span,
-    )
-    return context.need(
-        name, Place.SYNAPSE, projection.name, "mask", "which synapses exist", init=init
-    )
 
 
 def step_learning(

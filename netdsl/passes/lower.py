@@ -24,7 +24,8 @@ from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.effects import reads, writes
 from netdsl.passes.fuse import fuse, live, with_scalars
-from netdsl.passes.learning import Factors, mask_of, together, update_learning
+from netdsl.passes.learning import Factors, together, update_learning
+from netdsl.passes.mask import mask_of
 from netdsl.passes.readout import SETTLE, accumulators, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle

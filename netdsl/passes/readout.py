@@ -62,14 +62,22 @@ def population_of(context: Context, expr: Expr) -> str:
     )
 
 
-def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
-    """What a phase must add up for the readouts; in protocols that learn, only what is observed."""
-    result = Accumulation()
+def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Reduce]:
+    """Reductions that a phase must add up; in protocols that learn, only what is observed."""
     training = learns(context.network, site.protocol)
-    for reduce in phase_reductions(context.network):
-        wanted = not training or accumulator_name(context.network, reduce) in context.observe
-        if wanted and reduce.axis == PHASE + phase.name:
-            _accumulate(context, reduce, result)
+    return [
+        reduce
+        for reduce in phase_reductions(context.network)
+        if reduce.axis == PHASE + phase.name
+        and (not training or accumulator_name(context.network, reduce) in context.observe)
+    ]
+
+
+def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
+    """What a phase must add up for the readouts."""
+    result = Accumulation()
+    for reduce in wanted_reductions(context, site, phase):
+        _accumulate(context, reduce, result)
     return result
 
 

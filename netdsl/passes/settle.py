@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from netdsl.ir.expr import ARRIVAL, NOW, SETTLED, Expr, Ref, transform
+from netdsl.ir.expr import ARRIVAL, NOW, SETTLED, Expr, Load, Reduce, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Projection, Variable
-from netdsl.ir.program import Copy, Elementwise, Fill, Op, Store
+from netdsl.ir.program import Copy, Elementwise, Fill, Op, RowReduce, Store
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import Delivery
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
@@ -46,10 +46,27 @@ class Settle:
     def value(self, population: str, expr: Expr) -> Expr:
         """An expression of a population over present states; reductions are emitted."""
         resolver = self.resolver(population)
-        value = resolver.resolve(retime_all(expr))
+        value = resolver.resolve(self._elsewhere(population, retime_all(expr)))
         if resolver.emit:
             self.ops.append(Elementwise(population, tuple(resolver.emit)))
         return value
+
+    def _elsewhere(self, population: str, expr: Expr) -> Expr:
+        """Reductions over another population, as a protocol may write them, in buffers."""
+
+        def visit(node: Expr) -> Expr | None:
+            if not isinstance(node, Reduce) or node.axis != "population":
+                return None
+            owner = owner_of(self.context, node.body)
+            if owner in ("", population):
+                return None
+            body = self.value(owner, node.body)
+            row = self.context.scratch(f"{owner}.{node.kind}", Place.ROW, owner, "reduction")
+            reduce = RowReduce(row, node.kind, body, node.span)
+            self.ops.append(Elementwise(owner, (reduce,)))
+            return Load(row, node.span)
+
+        return transform(expr, visit)
 
     def input(self, path: str) -> str:
         """The buffer that holds an input's settled value."""
@@ -120,6 +137,12 @@ class Settle:
             )
         else:
             self.ops.append(Copy(target, variable_buffer(self.context, variable), variable.span))
+
+
+def owner_of(context: Context, expr: Expr) -> str:
+    """The population whose variables an expression reads; "" where it reads none."""
+    owners = (context.variable(ref.path).owner for ref in refs(expr))
+    return next((owner for owner in owners if owner in context.network.populations), "")
 
 
 def retime_all(expr: Expr) -> Expr:

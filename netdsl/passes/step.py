@@ -20,7 +20,7 @@ from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import Delivery
 from netdsl.passes.invariant import Invariants
 from netdsl.passes.learning import Factors, step_learning, together
-from netdsl.passes.readout import accumulators
+from netdsl.passes.readout import accumulators, wanted_reductions
 from netdsl.passes.resolve import DELAY, Resolver, delayed, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
@@ -57,7 +57,8 @@ class PhaseBuilder:
         self.clamps = {clamp.target: clamp for clamp in self.site.clamps}
         self.moving = {t for t, c in self.clamps.items() if reads_step(self.context, c.value)}
         self.facts = Invariants(self.context, self.phase, self.clamps, self.moving)
-        self.needed = self.facts.needed_inputs()
+        summed = [r.body for r in wanted_reductions(self.context, self.site, self.phase)]
+        self.needed = self.facts.needed_inputs(summed)
         once = self._clamp_ops(each_step=False) + self._entry()
         hoisted = self._hoisted()
         start = self._clamp_ops(each_step=True) + self._first_deliveries()

@@ -23,7 +23,7 @@ _AS_IS, _TRANSPOSED = 0, 1
 
 
 class MatrixLibrary:
-    """A cuBLAS handle on one stream. Raises BackendError E0820 when the library is not found."""
+    """A cuBLAS handle on one stream. Raises BackendError E0850 when the library is not found."""
 
     def __init__(self, cupy: Any, stream: int) -> None:
         self._runtime = cupy.cuda.runtime
@@ -76,7 +76,7 @@ def _load(cupy: Any) -> Any:
         return ctypes.CDLL(name)
     except OSError as error:
         raise BackendError(
-            "E0820", f"the GPU backend cannot run here: {name} cannot be loaded ({error})",
+            "E0850", f"the GPU backend cannot run here: {name} cannot be loaded ({error})",
             "install netdsl[cuda12] or netdsl[cuda13] to fit the driver, or run with"
             " --backend numpy",
         ) from None

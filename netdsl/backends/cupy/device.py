@@ -29,19 +29,19 @@ _HELP = (
 
 
 def load_cupy() -> Any:
-    """CuPy, where a GPU can be used. Raises BackendError E0820, which says what is missing."""
+    """CuPy, where a GPU can be used. Raises BackendError E0850, which says what is missing."""
     try:
         import cupy
     except ImportError as error:
         reason = "CuPy is not installed" if error.name == "cupy" else f"CuPy is broken: {error}"
-        raise BackendError("E0820", f"the GPU backend cannot run here: {reason}", _HELP) from None
+        raise BackendError("E0850", f"the GPU backend cannot run here: {reason}", _HELP) from None
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except Exception as error:  # CuPy's own classes differ between a missing driver and an old one
         reason = f"the NVIDIA driver does not answer ({_first_line(error)})"
-        raise BackendError("E0820", f"the GPU backend cannot run here: {reason}", _HELP) from None
+        raise BackendError("E0850", f"the GPU backend cannot run here: {reason}", _HELP) from None
     if count == 0:
-        raise BackendError("E0820", "the GPU backend cannot run here: no NVIDIA GPU", _HELP)
+        raise BackendError("E0850", "the GPU backend cannot run here: no NVIDIA GPU", _HELP)
     return cupy
 
 
@@ -59,7 +59,7 @@ def _first_line(error: BaseException) -> str:
 
 
 class CupyDevice:
-    """A `Device` that is GPU number `number`. Raises BackendError E0820 when there is none."""
+    """A `Device` that is GPU number `number`. Raises BackendError E0850 when there is none."""
 
     def __init__(self, number: int = 0) -> None:
         self._cupy = load_cupy()
@@ -101,7 +101,7 @@ class CupyDevice:
                 address = int(self._runtime.malloc(nbytes))
             except self._runtime.CUDARuntimeError as error:
                 raise BackendError(
-                    "E0822",
+                    "E0852",
                     f"{self.name} did not give {readable(nbytes)}: {_first_line(error)}",
                     "make populations or the batch smaller, close other programs on the GPU, or"
                     " run with --backend numpy",
@@ -128,7 +128,7 @@ class CupyDevice:
                     self._functions[kernel.name] = function
             except cupy.cuda.compiler.CompileException as error:
                 raise BackendError(
-                    "E0824",
+                    "E0854",
                     f"the CUDA compiler failed on the generated source:\n{str(error)[:2000]}",
                     "run with --backend numpy, and report this",
                 ) from None

@@ -13,7 +13,7 @@ from netdsl.ir.program import Program
 class CupyExecutor(GpuExecutor):
     """Runs a program on GPU number `device`; see `Executor` and `GpuExecutor`.
 
-    Raises BackendError E0820 when CuPy, a driver or a GPU is missing.
+    Raises BackendError E0850 when CuPy, a driver or a GPU is missing.
     """
 
     name = "cupy"

@@ -50,13 +50,13 @@ class Device(Protocol):
         """Memory that can be allocated now."""
 
     def allocate(self, nbytes: int) -> int:
-        """Address of zeroed memory. Raises BackendError E0822."""
+        """Address of zeroed memory. Raises BackendError E0852."""
 
     def progress(self) -> int:
         """Address of the word in which kernels say that they begin."""
 
     def load(self, source: str, kernels: Sequence[Kernel]) -> None:
-        """Compile a source. Raises BackendError E0824."""
+        """Compile a source. Raises BackendError E0854."""
 
     def upload(self, address: int, data: npt.NDArray[Any]) -> None:
         """Copy an array to the device."""
@@ -83,7 +83,7 @@ class GpuExecutor(Executor):
     """An executor over a `Device`; see `Executor`.
 
     `strategy`: "auto", or "gather" or "dense" wherever there is a choice. Raises BackendError E0802
-    (no translation) and E0821 to E0824 (memory, faults and the device's compiler).
+    (no translation) and E0851 to E0854 (memory, faults and the device's compiler).
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class GpuExecutor(Executor):
             line = spec_line(kernel.span, self.program.sources)
             where = f" in or after kernel `{kernel.name}`" + (f" ({line})" if line else "")
         self._fault = BackendError(
-            "E0823",
+            "E0853",
             f"the GPU stopped{where}: {fault.text}",
             "the device is usable again; run with --backend numpy to compare, and report this",
         )

@@ -47,13 +47,13 @@ def plan_memory(layout: CudaLayout, rows: int) -> MemoryPlan:
 
 
 def require(plan: MemoryPlan, rows: int, free: int, device: str) -> None:
-    """BackendError E0821 when the plan does not fit in `free` bytes of the device."""
+    """BackendError E0851 when the plan does not fit in `free` bytes of the device."""
     if plan.nbytes <= free * SHARE:
         return
     largest = sorted(plan.rooms, key=lambda room: -room.nbytes(rows))[:3]
     listed = ", ".join(f"`{room.what}` {readable(room.nbytes(rows))}" for room in largest)
     raise BackendError(
-        "E0821",
+        "E0851",
         f"the network needs {readable(plan.nbytes)} for {rows} samples at a time, and {device} has"
         f" {readable(free)} free; the largest: {listed}",
         "make populations or the batch smaller, use float32, or run with --backend numpy",

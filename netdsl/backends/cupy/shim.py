@@ -40,13 +40,13 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def build(source: str) -> Path:
-    """A shared library of a CUDA source, built once for a process. Raises BackendError E0824."""
+    """A shared library of a CUDA source, built once for a process. Raises BackendError E0854."""
     library = Path(_folder().name) / f"{hashlib.sha256(source.encode()).hexdigest()[:24]}.so"
     if library.exists():
         return library
     tool = compiler()
     if tool is None:
-        raise BackendError("E0824", "no g++ was found to compile CUDA source for the CPU")
+        raise BackendError("E0854", "no g++ was found to compile CUDA source for the CPU")
     text = library.with_suffix(".cu")
     text.write_text(source)
     shim = data_path("templates") / "cuda" / "host_shim.h"
@@ -54,7 +54,7 @@ def build(source: str) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         message = f"g++ failed on the generated CUDA source:\n{done.stderr[:2000]}"
-        raise BackendError("E0824", message)
+        raise BackendError("E0854", message)
     return library
 
 

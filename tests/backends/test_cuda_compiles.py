@@ -1,0 +1,48 @@
+"""Every generated CUDA source is compiled to machine code; no GPU is needed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from netdsl.backends.cupy.device import COMPILE_OPTIONS
+from netdsl.codegen.cuda_program import generate
+from netdsl.frontend import check, lower_network
+from netdsl.ir.program import Program
+from tests.backends.cuda_compiler import CompileError, compile_source, missing
+from tests.programs import PROGRAMS
+
+SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("*.net"))
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "can compile")
+
+
+def program_of(path: Path) -> Program:
+    """The step program of a shipped specification, in full size."""
+    return lower_network(check(path, lower=False).require())
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_hand_made_programs(name: str, dtype: str, architecture: str) -> None:
+    assert compile_source(generate(PROGRAMS[name](), dtype).source, architecture) > 0
+
+
+@pytest.mark.parametrize("dtype,architecture", [("float32", "sm_90"), ("float64", "sm_80")])
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_shipped_specifications(path: Path, dtype: str, architecture: str) -> None:
+    unit = generate(program_of(path), dtype)
+    assert compile_source(unit.source, architecture) > 0
+    declared = re.findall(r'(?m)^KERNEL (?:__launch_bounds__\(\w+\) )?(\w+)\(', unit.source)
+    assert declared == [kernel.name for kernel in unit.kernels]
+
+
+def test_products_are_not_contracted() -> None:
+    assert "--fmad=false" in COMPILE_OPTIONS
+
+
+def test_a_mistake_is_reported() -> None:
+    with pytest.raises(CompileError, match="undefined|undeclared"):
+        compile_source('extern "C" __global__ void f(float *x) { x[0] = y; }', "sm_80")

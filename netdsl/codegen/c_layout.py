@@ -84,6 +84,7 @@ class Layout:
     lists: dict[Window, ListUse] = field(default_factory=dict)
     sums: dict[Window, str] = field(default_factory=dict)
     tile_reals: int = 0
+    most_sources: int = 1
     words: int = 0
     normals: int = 0
 
@@ -112,6 +113,14 @@ class Layout:
         use.columns |= columns
         return use
 
+    def pairs(self, target: str, source: str) -> list[tuple[str, str]]:
+        """Lists of equal windows of two buffers, by name."""
+        return [
+            (use.name, self.lists[Window(source, window.first, window.last)].name)
+            for window, use in self.lists.items()
+            if window.buffer == target and Window(source, window.first, window.last) in self.lists
+        ]
+
     def sum_of(self, window: Window) -> str:
         """The field that holds a window's sums over rows."""
         if window not in self.sums:
@@ -131,17 +140,21 @@ class Layout:
         """All fields in order."""
         for name, declaration, note in _HEAD:
             yield Field(name, declaration, note)
+        yield from self.buffer_fields()
+        for window, ident in self.sums.items():
+            yield Field(ident, f"real *{ident}", f"sums over rows of {window.buffer}")
+        for use in self.lists.values():
+            note = f"nonzeros of {use.window.buffer}"
+            yield Field(use.name, f"struct list {use.name}", note, LIST_WORDS)
+
+    def buffer_fields(self) -> Iterable[Field]:
+        """Fields of the program's buffers, in order."""
         for name, buffer in self.program.buffers.items():
             ident = self.names(name)
             if buffer.place is Place.GLOBAL:
                 yield Field(ident, f"double {ident}", name)
             else:
                 yield Field(ident, f"real *{ident}", f"{name} {self._shape(name)}")
-        for window, ident in self.sums.items():
-            yield Field(ident, f"real *{ident}", f"sums over rows of {window.buffer}")
-        for use in self.lists.values():
-            note = f"nonzeros of {use.window.buffer}"
-            yield Field(use.name, f"struct list {use.name}", note, LIST_WORDS)
 
     def _shape(self, name: str) -> str:
         buffer = self.program.buffers[name]

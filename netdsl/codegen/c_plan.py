@@ -9,7 +9,7 @@ becomes an exchange of pointers.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netdsl.codegen.c_layout import Layout, Window
 from netdsl.ir.expr import loads
@@ -46,12 +46,20 @@ class MakeSum:
 
 @dataclass(frozen=True)
 class Exchange:
-    """`Copy` by exchanging the two buffers' memory."""
+    """`Copy` by exchanging the two buffers' memory, and their index lists where both have some."""
 
     copy: Copy
+    lists: bool = False
 
 
-Instruction = Op | MakeList | MakeSum | Exchange
+@dataclass(frozen=True)
+class Gather:
+    """Deliveries of binary sources to one target, added up while the target is in registers."""
+
+    members: tuple[Propagate, ...]
+
+
+Instruction = Op | MakeList | MakeSum | Exchange | Gather
 Derived = MakeList | MakeSum
 
 
@@ -66,20 +74,34 @@ class RoutinePlan:
     after: tuple[Instruction, ...]
 
 
-def plan_routine(routine: Routine, layout: Layout) -> RoutinePlan:
-    """Add derived data to a routine's operations and exchange buffers where that is allowed."""
+def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> RoutinePlan:
+    """Add derived data to a routine's operations and exchange buffers where that is allowed.
+
+    `grouped`: deliveries of binary sources to one target become one `Gather`, and lists are handed
+    from step to step, also through exchanges.
+    """
     written = {buffer for op in routine.step for buffer in writes(op)}
-    wanted = dict.fromkeys(need for op in routine.step for need in derived(op, layout))
-    constant = [need for need in wanted if need.window.buffer not in written]
-    constant.sort(key=lambda need: isinstance(need, MakeSum))
-    step = _derive(_exchange(routine.step, layout), layout, constant)
+    group = _grouped if grouped else tuple
+    step = _exchange(group(routine.step), layout, lists=grouped)
+    wanted = dict.fromkeys(need for op in step for need in derived(op, layout))
+    constant = {need for need in wanted if need.window.buffer not in written}
+    # What is still valid at the end of a step is so at the beginning of the next one.
+    left = _Derivation(layout, constant).run(step)[1] if grouped else set()
+    steps = _Derivation(layout, constant | left)
+    instructions = steps.run(step)[0]
+    given = sorted(constant | steps.used, key=_order)
     return RoutinePlan(
         routine,
-        _derive(routine.once, layout, ()),
-        tuple(_emitted(need, constant) for need in constant),
-        step,
-        _derive(routine.after, layout, ()),
+        _Derivation(layout, ()).run(group(routine.once))[0],
+        tuple(_emitted(need, given) for need in given),
+        instructions,
+        _Derivation(layout, ()).run(group(routine.after))[0],
     )
+
+
+def _order(need: Derived) -> tuple[int, str, int]:
+    rank = 2 if isinstance(need, MakeSum) else int(need.columns)
+    return rank, need.window.buffer, need.window.first
 
 
 def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
@@ -88,6 +110,11 @@ def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
         window = layout.window(op.source, op.pre_slice)
         layout.list_of(window)
         return (MakeList(window),)
+    if isinstance(op, Gather):
+        windows = [layout.window(member.source, member.pre_slice) for member in op.members]
+        for window in windows:
+            layout.list_of(window)
+        return tuple(dict.fromkeys(MakeList(window) for window in windows))
     if not isinstance(op, SynapseUpdate):
         return ()
     needs: list[Derived] = []
@@ -110,6 +137,8 @@ def writes(op: Instruction) -> frozenset[str]:
     """Buffers whose content an operation changes."""
     if isinstance(op, Exchange):
         return frozenset({op.copy.target, op.copy.source})
+    if isinstance(op, Gather):
+        return frozenset({op.members[0].target})
     if isinstance(op, Propagate | Copy | Fill | Transpose):
         return frozenset({op.target})
     if isinstance(op, Elementwise):
@@ -120,20 +149,44 @@ def writes(op: Instruction) -> frozenset[str]:
     return frozenset()
 
 
-def _derive(
-    ops: Sequence[Instruction], layout: Layout, given: Sequence[Derived]
-) -> tuple[Instruction, ...]:
-    valid: set[Derived] = set(given)
-    out: list[Instruction] = []
-    for op in ops:
-        for need in derived(op, layout):
-            if need not in valid:
-                valid.add(need)
-                out.append(_emitted(need, valid))
-        out.append(op)
-        changed = writes(op)
-        valid = {need for need in valid if need.window.buffer not in changed}
-    return tuple(out)
+class _Derivation:
+    """Puts lists and sums before their first use. `given` ones are valid at the beginning.
+
+    `used` collects those of the given ones that saved a build.
+    """
+
+    def __init__(self, layout: Layout, given: Collection[Derived]) -> None:
+        self.layout = layout
+        self.valid: dict[Derived, Derived | None] = {need: need for need in given}
+        self.used: set[Derived] = set()
+
+    def run(self, ops: Sequence[Instruction]) -> tuple[tuple[Instruction, ...], set[Derived]]:
+        """The instructions with what they need, and what is valid after them."""
+        out: list[Instruction] = []
+        for op in ops:
+            for need in derived(op, self.layout):
+                origin = self.valid.get(need, need)
+                if need not in self.valid:
+                    self.valid[need] = None
+                    out.append(_emitted(need, self.valid))
+                elif origin is not None:
+                    self.used.add(origin)
+            out.append(op)
+            moved = self._moved(op)
+            changed = writes(op)
+            self.valid = {n: o for n, o in self.valid.items() if n.window.buffer not in changed}
+            self.valid.update(moved)
+        return tuple(out), set(self.valid)
+
+    def _moved(self, op: Instruction) -> dict[Derived, Derived | None]:
+        """Lists that an exchange hands from its source to its target."""
+        if not isinstance(op, Exchange) or not op.lists:
+            return {}
+        return {
+            replace(need, window=replace(need.window, buffer=op.copy.target)): origin
+            for need, origin in self.valid.items()
+            if isinstance(need, MakeList) and need.window.buffer == op.copy.source
+        }
 
 
 def _emitted(need: Derived, valid: Collection[Derived]) -> Derived:
@@ -142,16 +195,74 @@ def _emitted(need: Derived, valid: Collection[Derived]) -> Derived:
     return need
 
 
-def _exchange(ops: tuple[Op, ...], layout: Layout) -> tuple[Instruction, ...]:
-    return tuple(
-        Exchange(op)
-        if isinstance(op, Copy) and _dead_after(op.source, ops[position + 1 :], layout)
-        else op
-        for position, op in enumerate(ops)
-    )
+def _exchange(
+    ops: Sequence[Instruction], layout: Layout, *, lists: bool
+) -> tuple[Instruction, ...]:
+    out: list[Instruction] = []
+    listed = {need.window for op in ops for need in derived(op, layout)
+              if isinstance(need, MakeList)}
+    for position, op in enumerate(ops):
+        if isinstance(op, Copy) and _dead_after(op.source, ops[position + 1 :], layout):
+            out.append(Exchange(op, lists and _alike(op, listed, layout)))
+        else:
+            out.append(op)
+    return tuple(out)
 
 
-def _dead_after(buffer: str, ops: Sequence[Op], layout: Layout) -> bool:
+def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:
+    """Whether the lists of both buffers can change places: the same windows, equally equipped."""
+    def windows(buffer: str) -> set[tuple[int, int]]:
+        return {(w.first, w.last) for w in listed if w.buffer == buffer}
+
+    both = windows(copy.target)
+    if not both or both != windows(copy.source):
+        return False
+    for first, last in both:
+        uses = [layout.list_of(Window(name, first, last)) for name in (copy.target, copy.source)]
+        for use in uses:
+            use.values = any(other.values for other in uses)
+            use.columns = any(other.columns for other in uses)
+    return True
+
+
+def _grouped(ops: Sequence[Op]) -> tuple[Instruction, ...]:
+    """Bring together the deliveries to one target within each run of independent deliveries."""
+    out: list[Instruction] = []
+    run: list[Propagate] = []
+    for op in ops:
+        if isinstance(op, Propagate) and not _touches(op, run):
+            run.append(op)
+            continue
+        out += _by_target(run)
+        run = [op] if isinstance(op, Propagate) else []
+        if not isinstance(op, Propagate):
+            out.append(op)
+    return (*out, *_by_target(run))
+
+
+def _touches(op: Propagate, run: Sequence[Propagate]) -> bool:
+    read, targets = {op.source, op.weight}, {other.target for other in run}
+    return bool(read & targets) or any(op.target in (o.source, o.weight) for o in run)
+
+
+def _by_target(run: Sequence[Propagate]) -> list[Instruction]:
+    out: list[Instruction] = []
+    for target in dict.fromkeys(op.target for op in run):
+        group: list[Propagate] = []
+        for op in (op for op in run if op.target == target):
+            gathers = op.binary and not op.transposed
+            if group and (not gathers or op.post_slice != group[0].post_slice or not op.accumulate):
+                out.append(Gather(tuple(group)))
+                group = []
+            if gathers:
+                group.append(op)
+            else:
+                out.append(op)
+        out += [Gather(tuple(group))] if group else []
+    return out
+
+
+def _dead_after(buffer: str, ops: Sequence[Instruction], layout: Layout) -> bool:
     """Whether all of `buffer` is overwritten by `ops` before anything reads it."""
     for op in ops:
         answer = _first_access(buffer, op, layout)
@@ -160,7 +271,10 @@ def _dead_after(buffer: str, ops: Sequence[Op], layout: Layout) -> bool:
     return False
 
 
-def _first_access(buffer: str, op: Op, layout: Layout) -> str | None:
+def _first_access(buffer: str, op: Instruction, layout: Layout) -> str | None:
+    if isinstance(op, Gather):
+        answers = [_first_access(buffer, member, layout) for member in op.members]
+        return "reads" if "reads" in answers else answers[0]
     if isinstance(op, Elementwise):
         return _first_in_cells(buffer, op, layout)
     if isinstance(op, Propagate):
@@ -176,7 +290,9 @@ def _first_access(buffer: str, op: Op, layout: Layout) -> str | None:
         return "overwrites" if op.target == buffer else None
     if isinstance(op, Fill):
         return "overwrites" if op.target == buffer else None
-    return "reads" if buffer in _synapse_buffers(op) else None
+    if isinstance(op, SynapseUpdate):
+        return "reads" if buffer in _synapse_buffers(op) else None
+    return None
 
 
 def _first_in_cells(buffer: str, op: Elementwise, layout: Layout) -> str | None:

@@ -6,7 +6,6 @@ to allocate and call: the fields of `struct net`, entry points and the label of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from netdsl.backends.base import BackendError
@@ -14,6 +13,7 @@ from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_plan import (
     Exchange,
+    Gather,
     Instruction,
     MakeList,
     MakeSum,
@@ -21,7 +21,7 @@ from netdsl.codegen.c_plan import (
     plan_routine,
 )
 from netdsl.codegen.c_printer import literal
-from netdsl.codegen.c_synapses import propagate, synapse_update
+from netdsl.codegen.c_synapses import gather, propagate, synapse_update
 from netdsl.codegen.c_templates import render
 from netdsl.codegen.comments import spec_line
 from netdsl.ir.network import Place
@@ -43,6 +43,7 @@ _TEMPLATES = {
     Fill: "fill",
     Transpose: "transpose",
     Exchange: "exchange",
+    Gather: "gather",
     MakeList: "make_list",
     MakeSum: "make_sum",
 }
@@ -84,10 +85,12 @@ def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
         ) from error
 
 
-def _shared(part: str, profile: bool, normal: bool, real: str, title: str = "") -> str:
-    lanes = 16 if real == "float" else 8
+def _shared(part: str, profile: bool, normal: bool, real: str, title: str = "",
+            most_sources: int = 1) -> str:
+    single = real == "float"
     return render(
-        "c", f"{part}.c", profile=profile, normal=normal, real=real, lanes=lanes, title=title
+        "c", f"{part}.c", profile=profile, normal=normal, real=real, title=title,
+        lanes=16 if single else 8, ps="ps" if single else "pd", most_sources=most_sources,
     )
 
 
@@ -99,7 +102,8 @@ class _Writer:
         self.routines: dict[str, str] = {}
 
     def write(self) -> Unit:
-        plans = tuple(plan_routine(r, self.layout) for r in self.program.routines.values())
+        routines = self.program.routines.values()
+        plans = tuple(plan_routine(r, self.layout, grouped=True) for r in routines)
         for plan in plans:
             self._routine(plan)
         title = f"{self.program.name} in {self.layout.real}"
@@ -117,7 +121,9 @@ class _Writer:
 
     def _part(self, part: str, title: str = "") -> str:
         normal = self.layout.normals > 0
-        return _shared(part, self.profile, normal, self.layout.real, title)
+        return _shared(
+            part, self.profile, normal, self.layout.real, title, self.layout.most_sources
+        )
 
     def _draws(self) -> bool:
         return self.layout.words > 0
@@ -130,8 +136,8 @@ class _Writer:
         used = {i for part in (plan.once, plan.before_steps, plan.step, plan.after) for i in part}
         lists = [self.layout.lists[i.window].name for i in used
                  if isinstance(i, MakeList) and not i.columns]
-        gathering = [n for n, i in enumerate(self.operations)
-                     if i in used and isinstance(i, Propagate) and i.binary]
+        members = {m for i in used if isinstance(i, Gather) for m in i.members}
+        gathering = [n for n, i in enumerate(self.operations) if i in members]
         routine = plan.routine
         name = f"routine_{self.layout.names.fresh(routine.name)}"
         self.routines[routine.name] = name
@@ -162,12 +168,14 @@ class _Writer:
             kind = "set_global"
         if isinstance(instruction, Copy) and self._place(instruction.target) is Place.GLOBAL:
             kind = "set_global"
-        label = _label(instruction)
+        label = label_of(instruction)
         name = self.layout.names.fresh(f"{kind} {label}")
         line = spec_line(getattr(instruction, "span", None), self.program.sources)
         operation = Operation(kind, name, label, instruction)
         index = len(self.operations)
         self.operations[instruction] = operation
+        for member in instruction.members if isinstance(instruction, Gather) else ():
+            self.operations[member] = Operation("propagate", "", label_of(member), member)
         self.texts.append(
             render("c", f"{kind}.c", name=name, index=index, code=self._code(instruction),
                    label=f"{label}: {line}" if line else label,
@@ -181,22 +189,25 @@ class _Writer:
             return elementwise(instruction, layout)
         if isinstance(instruction, Propagate):
             return propagate(instruction, layout)
+        if isinstance(instruction, Gather):
+            return gather(instruction, layout, list(self.operations).index(instruction) + 1)
         if isinstance(instruction, SynapseUpdate):
             return synapse_update(instruction, layout)
         if isinstance(instruction, Exchange):
             copy = instruction.copy
-            return {"target": names(copy.target), "source": names(copy.source)}
+            return {"target": names(copy.target), "source": names(copy.source),
+                    "lists": layout.pairs(copy.target, copy.source) if instruction.lists else []}
         if isinstance(instruction, MakeList | MakeSum):
             return self._derived(instruction)
         if isinstance(instruction, Fill):
             real = self._place(instruction.target) is not Place.GLOBAL
             value = literal(instruction.value, layout.real if real else "double")
             return {"target": names(instruction.target), "value": value,
-                    "count": self._count(instruction.target)}
+                    "count": count_of(instruction.target, self.program)}
         if isinstance(instruction, Copy):
             return {"target": names(instruction.target), "source": names(instruction.source),
                     "value": f"net->{names(instruction.source)}",
-                    "count": self._count(instruction.target)}
+                    "count": count_of(instruction.target, self.program)}
         m, n = self.program.shapes[self.program.buffers[instruction.source].owner]
         return {"target": names(instruction.target), "source": names(instruction.source),
                 "m": m, "n": n}
@@ -220,26 +231,31 @@ class _Writer:
     def _place(self, buffer: str) -> Place:
         return self.program.buffers[buffer].place
 
-    def _count(self, buffer: str) -> str:
-        entry = self.program.buffers[buffer]
-        if entry.place is Place.GLOBAL:
-            return "1"
-        if entry.place is Place.ROW:
-            return "net->rows"
-        if entry.place is Place.SYNAPSE:
-            m, n = self.program.shapes[entry.owner]
-            return f"INT64_C({m * n})"
-        size = self.program.sizes[entry.owner]
-        return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)
+
+def count_of(buffer: str, program: Program) -> str:
+    """C text of the number of elements of a buffer's present rows."""
+    entry = program.buffers[buffer]
+    if entry.place is Place.GLOBAL:
+        return "1"
+    if entry.place is Place.ROW:
+        return "net->rows"
+    if entry.place is Place.SYNAPSE:
+        m, n = program.shapes[entry.owner]
+        return f"INT64_C({m * n})"
+    size = program.sizes[entry.owner]
+    return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)
 
 
-def _label(instruction: Instruction) -> str:
+def label_of(instruction: Instruction) -> str:
+    """What an operation is called in generated code: its population, projection or buffer."""
     if isinstance(instruction, Elementwise):
         return instruction.label or instruction.population
     if isinstance(instruction, SynapseUpdate):
         return instruction.label or instruction.projection
     if isinstance(instruction, Propagate):
         return instruction.projection
+    if isinstance(instruction, Gather):
+        return " ".join(member.projection for member in instruction.members)
     if isinstance(instruction, Exchange):
         return f"{instruction.copy.target} {instruction.copy.source}"
     if isinstance(instruction, MakeList):
@@ -250,6 +266,3 @@ def _label(instruction: Instruction) -> str:
     return instruction.target
 
 
-def listing(operations: Iterable[Operation]) -> str:
-    """Operations by index, for people."""
-    return "\n".join(f"{i:3d} {op.kind} {op.label}" for i, op in enumerate(operations))

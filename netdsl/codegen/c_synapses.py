@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netdsl.codegen.c_binds import settle_binds
 from netdsl.codegen.c_layout import Layout
+from netdsl.codegen.c_plan import Gather
 from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_scope import Scope, operations
 from netdsl.codegen.comments import spec_line
@@ -22,6 +24,8 @@ from netdsl.ir.program import Bind, Product, Propagate, Store, Sum, SynapseUpdat
 # Scratch for the products of one tile: with matrix products, and with listed ones.
 DENSE_TILE_BYTES = 512 * 1024
 LISTED_TILE_BYTES = 64 * 1024
+# Width of the tile of a gather: four vectors of 64 bytes (templates/c/products.c.j2).
+GATHER_TILE_BYTES = 256
 
 
 @dataclass
@@ -73,12 +77,26 @@ class PropagateCode:
     target_stride: int
     accumulate: bool
     transposed: bool
-    list: str
+    list: str = ""
+    index: int = 0
 
 
-def propagate(op: Propagate, layout: Layout) -> PropagateCode:
-    """Code of one projection's delivery."""
-    scope = Scope(layout, {})
+@dataclass
+class GatherCode:
+    """What `templates/c/gather.c.j2` needs: the deliveries to one target."""
+
+    head: list[str]
+    n: int
+    target: str
+    target_offset: int
+    target_stride: int
+    accumulate: bool
+    members: list[PropagateCode]
+
+
+def propagate(op: Propagate, layout: Layout, scope: Scope | None = None) -> PropagateCode:
+    """Code of one projection's delivery; scalars are declared in `scope`, if given."""
+    scope = scope or Scope(layout, {})
     scale = literal(1, layout.real) if op.scale is None else scope.rounded(simplify(op.scale))
     m, n = layout.program.shapes[layout.program.buffers[op.weight].owner]
     out_of, into = op.pre_slice, op.post_slice
@@ -95,6 +113,22 @@ def propagate(op: Propagate, layout: Layout) -> PropagateCode:
     )
 
 
+def gather(op: Gather, layout: Layout, first_index: int) -> GatherCode:
+    """Code of a group of deliveries; their statistics are numbered from `first_index`."""
+    scope = Scope(layout, {})
+    members = [propagate(member, layout, scope) for member in op.members]
+    for number, code in enumerate(members):
+        code.index = first_index + number
+    one = members[0]
+    layout.most_sources = max(layout.most_sources, len(members))
+    room = sum(code.m for code in members) * GATHER_TILE_BYTES // layout.real_bytes
+    layout.tile_reals = max(layout.tile_reals, room)
+    return GatherCode(
+        scope.lines, one.n, one.target, one.target_offset, one.target_stride, one.accumulate,
+        members,
+    )
+
+
 def synapse_update(op: SynapseUpdate, layout: Layout) -> UpdateCode:
     """Code of one learning pass; raises ValueError for an expression that has no place here."""
     return UpdateWriter(op, layout).write()
@@ -106,7 +140,8 @@ class UpdateWriter:
     element = "[j]"
 
     def __init__(self, op: SynapseUpdate, layout: Layout) -> None:
-        self.op, self.layout, self.program = op, layout, layout.program
+        self.layout, self.program = layout, layout.program
+        self.op = settle_binds(op, layout.program)
         self.scope = Scope(layout, {})
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
         self.m, self.n = layout.program.shapes[op.projection]

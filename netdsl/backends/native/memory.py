@@ -14,8 +14,8 @@ from netdsl.ir.network import Place
 
 _ALIGNMENT = 64
 _PAGE = 4096
-# Large arrays begin at a page. Loops over several of them would find all in the same cache sets, and
-# loads would wait for stores to addresses that are equal modulo a page; hence different offsets.
+# Large arrays begin at a page. A loop over several of them would find them all in the same cache
+# sets, and its loads would wait for stores to addresses equal modulo a page: hence other offsets.
 _STAGGER = 5 * _ALIGNMENT
 Array = npt.NDArray[np.generic]
 
@@ -98,7 +98,7 @@ class Memory:
 
     def _list(self, use: ListUse) -> None:
         width, rows = use.window.width, self.rows
-        # The library gives up when fewer than 32 places are left.
+        # The library gives up when there is no room for a vector of entries.
         capacity = rows * width // (1 if self.full_lists else 4) + 64
         sizes: dict[str, tuple[int, npt.DTypeLike]] = {
             "start": (rows + 1, np.int32),

@@ -198,17 +198,21 @@ class Printer:
         """Name a value for the statements that follow."""
         value = simplify(bind.value)
         place = self.place(value)
+        truth = isinstance(value, Apply) and value.function in TRUTH
+        if place is Place.GLOBAL:
+            result = self._scalar(value, False)
+        else:
+            result = self.value(value, mask=truth)
+        # What was known of the name's former value, its own reading just now included, is stale.
         self.forget(lambda expr: any(x == Local(bind.name) for x in walk(expr)))
         self.scalars.pop(bind.name, None)
-        if place is Place.GLOBAL:
-            self.scalars[bind.name] = self._scalar(value, False).text
-            self.places[bind.name] = place
-            return
-        truth = isinstance(value, Apply) and value.function in TRUTH
-        result = self.value(value, mask=truth)
+        self.values.pop(bind.name, None)
         self.places[bind.name] = place
-        self.values[bind.name] = result
-        self._label(result, bind.name)
+        if place is Place.GLOBAL:
+            self.scalars[bind.name] = result.text
+        else:
+            self.values[bind.name] = result
+            self._label(result, bind.name)
 
     def _label(self, result: Value, name: str) -> None:
         """Spell a new register by the bound name, where its instruction returns the array."""

@@ -126,3 +126,14 @@ def test_a_bound_value_is_computed_in_the_buffer_it_goes_to() -> None:
         "np.greater(u1, 0.0, out=mask0)",
         "np.copyto(u2, 0.0, where=mask0)",
     ]
+
+
+def test_a_name_bound_again_is_read_before_it_changes() -> None:
+    again = fn("add", Local("x"), Load("u0"))
+    made = one(
+        Bind("x", Load("g")),
+        Bind("x", fn("neg", Local("x"))),
+        Bind("x", again),
+        Store("u1", again),
+    )
+    assert body(made) == ["x = np.add(k_2, u0, out=t0)", "np.add(x, u0, out=u1)"]

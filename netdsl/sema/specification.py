@@ -148,6 +148,8 @@ class SpecificationScope(Scope):
         if value.bad or value.constant is None:
             return None
         dim, amount = resolve(value.dim), float(value.constant)
+        if dim is None:
+            return None
         if dim == TIME or (dim == NONE and self.context.dt_dim == NONE and amount != int(amount)):
             dt = self.dt(value.span)
             if dt.bad or dt.constant is None:

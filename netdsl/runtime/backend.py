@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -72,10 +73,24 @@ def make_executor(
 ) -> Executor:
     """An executor of the backend; BackendErrors become RunFaults with the same code and help."""
     cls = executor_class(name)
+    _check_options(name, cls, options)
     try:
-        return cls(program, initial, rows=rows, dtype=dtype, seed=seed, **options)
+        made = cls(program, initial, rows=rows, dtype=dtype, seed=seed, **options)
     except BackendError as fault:
         raise RunFault(fault.code, fault.message, fault.help or "use `--backend numpy`") from None
+    for line in getattr(made, "notices", ()):
+        print(line, file=sys.stderr)
+    return made
+
+
+def _check_options(name: str, cls: type[Executor], options: Mapping[str, Any]) -> None:
+    """Every option is one of the backend's own. Raises RunFault E0821."""
+    known = inspect.signature(cls.__init__).parameters
+    for option in options:
+        if option not in known:
+            raise RunFault(
+                "E0821", f"backend `{name}` has no option `{option}`", "use `--backend native`"
+            )
 
 
 def make_auto(

@@ -169,6 +169,11 @@ def test_unknown_backend(netdsl: Command) -> None:
     assert "E0821" in result.err and "did you mean `numpy`" in result.err
 
 
+def test_an_option_that_the_backend_has_not(netdsl: Command) -> None:
+    result = netdsl("run", netdsl.spec(), "--backend", "numpy", "--fast-math")
+    assert result.code == 1 and "has no option `fast_math`" in result.err
+
+
 def test_an_internal_error_is_no_traceback(
     netdsl: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,17 @@ def _other_expressions(network: Network) -> Iterator[Expr]:
         yield metric.value
     for loss in network.losses.values():
         yield loss.value
+    for protocol in network.protocols.values():
+        for step in steps_of(protocol.body):
+            yield from _expressions(step)
+
+
+def _expressions(step: proto.Step) -> Iterator[Expr]:
+    for name, value in vars(step).items():
+        if name == "controls":
+            yield from (expr for _, expr in value)
+        elif isinstance(value, Expr):
+            yield value
 
 
 def _fed_paths(network: Network) -> Iterator[str]:

@@ -133,7 +133,7 @@ class BodyBuilder:
         except IntegrationError as problem:
             term = problem.term
             span = getattr(term, "span", None) or statement.span
-            raise LoweringError("E0401", problem.message, span, problem.help) from None
+            raise LoweringError("E0405", problem.message, span, problem.help) from None
         states = ", ".join(path for path, _ in statement.equations)
         self.notes.append(f"{states}: integrated with {done.method} ({done.why})")
         lets = set(done.lets)
@@ -179,7 +179,8 @@ class BodyBuilder:
         segment = self._reads(value)
         resolved = self._resolved(segment, value)
         buffer = variable_buffer(self.context, self.context.variable(target))
-        segment.statements.append(Store(buffer, resolved, span))
+        if resolved != Load(buffer):  # `x := x` does nothing
+            segment.statements.append(Store(buffer, resolved, span))
         segment.assigns.add(target)
 
     def _draw(self, statement: DrawAssign) -> None:

@@ -292,7 +292,7 @@ def inline_lets(rule: Rule, expr: Expr) -> Expr:
         known = rule.variables.get(target)
         if known is None or known.kind is not Kind.LET or value is None:
             raise LoweringError(
-                "E0805",
+                "E0831",
                 f"rule `{rule.name}` keeps a state per synapse and sample",
                 getattr(statement, "span", None) or rule.span,
                 "keep the trace in the pre or post cell: products of cell traces need no matrix",

@@ -179,7 +179,7 @@ class _Lowering:
             projection = self.network.projections[name]
             if projection.rule is None:
                 raise LoweringError(
-                    "E0506",
+                    "E0531",
                     f"`update {name}`: the projection has no rule",
                     step.span,
                     f"add `learn RULE(...)` to `{name}` or take it out of the list",
@@ -222,7 +222,7 @@ class _Lowering:
         if isinstance(value, Ref):
             return [Copy(target, value.path, step.span)]
         raise LoweringError(
-            "E0507",
+            "E0831",
             f"`set {step.target}` takes another weight or its transpose",
             step.span,
             "write `set Wc.w := transpose(W.w)`",

@@ -15,12 +15,14 @@ def mask(kind: str, shape: tuple[int, int], args: list[Array], stream: PhiloxStr
     """A 0/1 matrix of `shape` (pre, post).
 
     `kind`: dense | sparse:bernoulli | sparse:exact | sparse:pairs_with_replacement | fixed_in |
-    fixed_out. `args`: the probability or number, and whether a unit may reach itself.
+    fixed_out. `args`: the probability or number, whether a unit may reach itself, and by how much
+    a unit's number as a receiver exceeds its number as a sender.
     """
     amount, itself = float(args[0]), bool(args[1])
+    shift = int(args[2]) if len(args) > 2 else 0
     allowed = np.ones(shape, bool)
     if not itself:
-        np.fill_diagonal(allowed, False)
+        allowed &= ~np.eye(*shape, shift, dtype=bool)
     if kind == "dense":
         return allowed.astype(np.float64)
     if kind == "sparse:pairs_with_replacement":

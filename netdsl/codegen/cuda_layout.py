@@ -18,10 +18,11 @@ HEAD = (
     ("seed", "uint64_t seed", "of the random streams"),
     ("row_key", "const uint64_t *row_key", "(R,)"),
     ("scales", "real *scales", "factors of matrix products"),
+    ("scalars", "double *scalars", "computed once, before a kernel"),
     ("progress", "int64_t *progress", "the last kernel that began"),
     ("nonzeros", "int64_t *nonzeros", "counts of nonzeros by block"),
 )
-LIST_PARTS = ("count", "column", "row_count", "row")
+LIST_PARTS = ("count", "column", "value", "row_count", "row")
 COUNT_BLOCKS = 64  # blocks that count one window's nonzeros
 
 
@@ -42,11 +43,12 @@ class Room:
 
 @dataclass
 class CudaList:
-    """Which lists of a window's nonzeros are wanted: by row, by column."""
+    """Which lists of a window's nonzeros are wanted: by row, with values, by column."""
 
     window: Window
     name: str
     by_row: bool = False
+    values: bool = False
     by_column: bool = False
 
 
@@ -55,23 +57,33 @@ class CudaLayout(Layout):
     """Identifiers and memory of one program on a device."""
 
     wanted: dict[Window, CudaList] = field(default_factory=dict)
+    counted: list[Window] = field(default_factory=list)
+    scalars: int = 0
     # Factors of matrix products: constants by value; None is filled in by a kernel.
     scales: list[float | None] = field(default_factory=lambda: [0.0, 1.0])
 
     def cuda_list(
-        self, window: Window, *, by_row: bool = False, by_column: bool = False
+        self, window: Window, *, by_row: bool = False, values: bool = False, by_column: bool = False
     ) -> CudaList:
         """The lists of a window, made on first request."""
         if window not in self.wanted:
             self.wanted[window] = CudaList(window, self.list_of(window).name)
         use = self.wanted[window]
-        use.by_row |= by_row
+        use.by_row |= by_row or values
+        use.values |= values
         use.by_column |= by_column
         return use
 
     def count_slot(self, window: Window) -> int:
         """First place of a window's counts in `nonzeros`."""
-        return list(self.wanted).index(window) * COUNT_BLOCKS
+        if window not in self.counted:
+            self.counted.append(window)
+        return self.counted.index(window) * COUNT_BLOCKS
+
+    def scalar_slot(self) -> int:
+        """A new place in `scalars`."""
+        self.scalars += 1
+        return self.scalars - 1
 
     def scale_slot(self, value: float | None) -> int:
         """Place of a constant factor, or (None) a new one that a kernel fills."""
@@ -95,7 +107,8 @@ class CudaLayout(Layout):
         """Memory of every field that points to some."""
         yield Room("row_key", 8, 0, 1, "random keys")
         yield Room("scales", self.real_bytes, len(self.scales), 0, "factors of matrix products")
-        yield Room("nonzeros", 8, COUNT_BLOCKS * len(self.wanted), 0, "counts of nonzeros")
+        yield Room("nonzeros", 8, COUNT_BLOCKS * len(self.counted), 0, "counts of nonzeros")
+        yield Room("scalars", 8, self.scalars, 0, "scalars computed once")
         for name, buffer in self.program.buffers.items():
             if buffer.place is not Place.GLOBAL:
                 fixed, per_row = self.extent(name)
@@ -108,6 +121,8 @@ class CudaLayout(Layout):
             if use.by_row:
                 yield Room(f"{use.name}.count", 4, 0, 1, what)
                 yield Room(f"{use.name}.column", 4, 0, width, what)
+            if use.values:
+                yield Room(f"{use.name}.value", self.real_bytes, 0, width, what)
             if use.by_column:
                 yield Room(f"{use.name}.row_count", 4, width, 0, what)
                 yield Room(f"{use.name}.row", 4, 0, width, what)

@@ -1,13 +1,13 @@
 """What a CUDA program launches: kernels with their grids, and matrix products.
 
-An `Action` may depend on a choice that is made between phases: whether the nonzeros of some windows
+An `Action` may depend on choices that are made between phases: whether the nonzeros of some windows
 are listed and gathered, or the dense form runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from netdsl.codegen.c_layout import Window
 from netdsl.diagnostics.span import Span
@@ -15,6 +15,7 @@ from netdsl.diagnostics.span import Span
 THREADS = 256
 ROW_THREADS = 512  # of a block that reduces over a row's neurons
 GRID_LIMIT = 65535
+LISTED_COLUMNS = 32
 STRIDE_LIMIT = 2048  # blocks of a kernel whose threads stride over all elements
 
 
@@ -67,18 +68,38 @@ class Gemm:
 
 
 @dataclass(frozen=True)
+class Sparse:
+    """True while the share of nonzeros of every window is below its limit: decided between phases
+    from what was measured."""
+
+    limits: tuple[tuple[Window, float], ...]
+
+
+Clause = tuple[tuple[Sparse, bool], ...]  # all of them must hold
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The lists of a window's nonzeros by row, or by column."""
+
+    window: Window
+    by_column: bool = False
+
+
+@dataclass(frozen=True)
 class Action:
-    """Something to launch, if `windows` are all listed (`gathered`) or not (else); () is always."""
+    """Something to launch if one of the clauses `when` holds; () is always. `lists`: what it reads
+    that must have been listed before."""
 
     do: Launch | Gemm
-    windows: tuple[Window, ...] = ()
-    gathered: bool = True
+    when: tuple[Clause, ...] = ()
+    lists: tuple[Listing, ...] = ()
 
-    def wanted(self, gathered: Mapping[Window, bool]) -> bool:
+    def wanted(self, holds: Mapping[Sparse, bool]) -> bool:
         """Whether it runs under a choice."""
-        if not self.windows:
+        if not self.when:
             return True
-        return all(gathered[window] for window in self.windows) is self.gathered
+        return any(all(holds[test] is value for test, value in clause) for clause in self.when)
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,8 @@ class RoutineActions:
     step: tuple[Action, ...] = ()
     after: tuple[Action, ...] = ()
     count: tuple[Action, ...] = ()  # measures what the next call's choice is made from
-    windows: tuple[Window, ...] = field(default=())  # that the routine has a choice about
+    tests: tuple[Sparse, ...] = ()  # that the routine depends on
+    windows: tuple[Window, ...] = ()  # that they are about
 
 
 def rows_grid(size: int, spread: bool) -> dict[str, object]:
@@ -125,6 +147,11 @@ def synapse_grid(m: int, n: int) -> dict[str, object]:
 def tile_grid(m: int, n: int, side: int, threads: int) -> dict[str, object]:
     """A block for each tile of a matrix."""
     return {"threads": threads, "x": Extent(n, 0, side), "y": Extent(m, 0, side)}
+
+
+def listed_grid(width: int) -> dict[str, object]:
+    """A block for every 32 columns of a (R, width) matrix, each in parts."""
+    return {"threads": ROW_THREADS, "x": Extent(width, 0, LISTED_COLUMNS)}
 
 
 def _threads(elements: int, limit: int) -> int:

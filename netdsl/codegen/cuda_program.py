@@ -1,42 +1,27 @@
 """A step program as one CUDA source: kernels for every operation, and what a routine launches.
 
 Expressions, statements and their fusion are those of the C file (`c_printer`, `c_elementwise`,
-`c_synapses`, `c_plan`); here stand the loops' distribution over blocks and threads. Equal
-operations of several routines share their kernels.
+`c_synapses`, `c_plan`); the loops' distribution over blocks and threads is in `templates/cuda`.
+Equal operations of several routines share their kernels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from netdsl.backends.base import BackendError
-from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_plan import Exchange, Instruction, MakeList, MakeSum, plan_routine
-from netdsl.codegen.c_printer import literal
-from netdsl.codegen.c_program import count_of, label_of
-from netdsl.codegen.c_scope import Scope
-from netdsl.codegen.c_synapses import propagate
+from netdsl.codegen.c_program import label_of
 from netdsl.codegen.c_templates import render
-from netdsl.codegen.comments import spec_line
-from netdsl.codegen.cuda_layout import COUNT_BLOCKS, CudaLayout
-from netdsl.codegen.cuda_plan import (
-    THREADS,
-    Action,
-    Extent,
-    Gemm,
-    Kernel,
-    Launch,
-    RoutineActions,
-    flat_grid,
-    rows_grid,
-    synapse_grid,
-    tile_grid,
-)
-from netdsl.codegen.cuda_synapses import batch_windows, rowwise, tiled
-from netdsl.codegen.simplify import number, simplify
-from netdsl.diagnostics.span import Span
-from netdsl.ir.network import Place
+from netdsl.codegen.cuda_kernels import cells, count, row_list, row_sum, whole
+from netdsl.codegen.cuda_layout import CudaLayout
+from netdsl.codegen.cuda_plan import Action, Clause, Kernel, Launch, Listing, RoutineActions
+from netdsl.codegen.cuda_synapses import UpdateActions, deliver, learn
+from netdsl.codegen.cuda_writer import KernelWriter
+from netdsl.ir.expr import loads
 from netdsl.ir.program import (
     Copy,
     Elementwise,
@@ -44,13 +29,13 @@ from netdsl.ir.program import (
     Program,
     Propagate,
     Routine,
-    Store,
     SynapseUpdate,
     Transpose,
 )
 
-TILE, TILE_THREADS, TRANSPOSE_SIDE, LISTED_COLUMNS = 64, 256, 32, 32
 _INLINE = "__device__ __forceinline__"
+_PARTS = ("once", "before_steps", "step", "after")
+_DERIVED = MakeList | MakeSum
 
 
 @dataclass(frozen=True)
@@ -72,11 +57,17 @@ class CudaUnit:
 
 def generate(program: Program, dtype: str) -> CudaUnit:
     """The CUDA source of a program; BackendError E0802 for an expression that CUDA cannot say."""
-    shared = Shared("float" if dtype == "float32" else "double", program.name)
-    layout = CudaLayout.of(program, dtype, shared.text)
+    real = "float" if dtype == "float32" else "double"
+    header = render("cuda", "header.cu", real=real, title=f"{program.name} in {real}")
+    library = "\n".join([
+        render("c", "functions.c", inline=_INLINE),
+        render("c", "words.c", inline=_INLINE),
+        *(render("cuda", f"{part}.cu", real=real) for part in ("random", "blocks", "products")),
+    ])
+    layout = CudaLayout.of(program, dtype, header + library)
     assert isinstance(layout, CudaLayout)
     try:
-        return _Writer(program, layout, shared).write()
+        return _Writer(program, layout).write(header, library)
     except (KeyError, ValueError) as error:
         raise BackendError(
             "E0802",
@@ -85,226 +76,150 @@ def generate(program: Program, dtype: str) -> CudaUnit:
         ) from error
 
 
-class Shared:
-    """Text that does not depend on the program, before and after `struct net`."""
-
-    def __init__(self, real: str, title: str) -> None:
-        self.header = render("cuda", "header.cu", real=real, title=f"{title} in {real}")
-        parts = [
-            render("c", "functions.c", inline=_INLINE),
-            render("c", "words.c", inline=_INLINE),
-            render("cuda", "random.cu"),
-            render("cuda", "blocks.cu"),
-            render("cuda", "products.cu", real=real),
-        ]
-        self.library = "\n".join(parts)
-
-    @property
-    def text(self) -> str:
-        """All of it: names of the program must differ from these."""
-        return self.header + self.library
-
-
-@dataclass
 class _Writer:
-    program: Program
-    layout: CudaLayout
-    shared: Shared
-    made: dict[Instruction, tuple[Action, ...]] = field(default_factory=dict)
-    kernels: list[Kernel] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    def __init__(self, program: Program, layout: CudaLayout) -> None:
+        self.program, self.layout = program, layout
+        self.kernels = KernelWriter(layout)
+        self._made: dict[object, Any] = {}
 
-    def write(self) -> CudaUnit:
+    def write(self, header: str, library: str) -> CudaUnit:
         step, t = self._counter("phase.step"), self._counter("t")
-        start = self._globals("start phase", [f"{step} -= 1;", f"{t} -= 1;"])
-        advance = self._globals("next step", [f"{step} += 1;", f"{t} += 1;"])
-        finish = self._globals("end of phase", [f"{t} += 1;"])
-        routines = {name: self._routine(r) for name, r in self.program.routines.items()}
+        start = self.kernels.globals("start phase", [f"{step} -= 1;", f"{t} -= 1;"])
+        advance = self.kernels.globals("next step", [f"{step} += 1;", f"{t} += 1;"])
+        finish = self.kernels.globals("end of phase", [f"{t} += 1;"])
+        plans = [self._plan(routine) for routine in self.program.routines.values()]
+        # Which lists hold values is known when all operations have been written.
+        for parts in plans:
+            for instruction in (i for part in parts.values() for i in part):
+                if not isinstance(instruction, _DERIVED):
+                    self._actions(instruction)
+        routines = {
+            routine.name: self._routine(routine, parts)
+            for routine, parts in zip(self.program.routines.values(), plans, strict=True)
+        }
         net = render("c", "net.c", fields=list(self.layout.fields()))
-        source = "\n".join([self.shared.header, net, self.shared.library, *self.texts])
-        return CudaUnit(
-            source, self.layout, tuple(self.kernels), routines, start, advance, finish
-        )
+        source = "\n".join([header, net, library, *self.kernels.texts])
+        made = tuple(self.kernels.kernels)
+        return CudaUnit(source, self.layout, made, routines, start, advance, finish)
 
     def _counter(self, name: str) -> str:
         if name not in self.program.buffers:
             raise KeyError(f"the program has no counter `{name}`")
         return f"net->{self.layout.names(name)}"
 
-    def _routine(self, routine: Routine) -> RoutineActions:
+    def _plan(self, routine: Routine) -> dict[str, tuple[Instruction, ...]]:
+        """Instructions by part; pointers cannot be exchanged, since graphs hold them."""
         plan = plan_routine(routine, self.layout)
-        parts = {
+        return {
             part: tuple(i.copy if isinstance(i, Exchange) else i for i in getattr(plan, part))
-            for part in ("once", "before_steps", "step", "after")
+            for part in _PARTS
         }
-        # Operations first: they say which lists they want.
-        for instructions in parts.values():
-            for instruction in instructions:
-                if not isinstance(instruction, MakeList | MakeSum):
-                    self._actions(instruction)
-        actions = {
-            part: tuple(a for i in instructions for a in self._actions(i))
-            for part, instructions in parts.items()
-        }
-        all_actions = (action for part in actions.values() for action in part)
-        windows = tuple(dict.fromkeys(w for action in all_actions for w in action.windows))
-        count = tuple(self._count(window) for window in windows) if routine.step else ()
-        return RoutineActions(routine.name, **actions, count=count, windows=windows)
 
-    def _actions(self, instruction: Instruction) -> tuple[Action, ...]:
-        if isinstance(instruction, MakeList):
-            return self._list(instruction)
-        if instruction not in self.made:
-            self.made[instruction] = self._make(instruction)
-        return self.made[instruction]
+    def _routine(
+        self, routine: Routine, parts: dict[str, tuple[Instruction, ...]]
+    ) -> RoutineActions:
+        users: dict[Listing, list[Clause]] = {}
+        for instruction in (i for part in parts.values() for i in part):
+            if isinstance(instruction, _DERIVED):
+                continue
+            for action in self._actions(instruction):
+                for listing in action.lists:
+                    users.setdefault(listing, []).extend(action.when)
+        actions = {name: self._sequence(part, users) for name, part in parts.items()}
+        clauses = (c for part in actions.values() for action in part for c in action.when)
+        tests = tuple(dict.fromkeys(test for clause in clauses for test, _ in clause))
+        windows = tuple(dict.fromkeys(window for test in tests for window, _ in test.limits))
+        counts: tuple[Action, ...] = ()
+        if routine.step:
+            counts = tuple(
+                self._once((window, "count"), partial(count, window, self.kernels))
+                for window in windows
+            )
+        return RoutineActions(routine.name, **actions, count=counts, tests=tests, windows=windows)
+
+    def _sequence(
+        self, instructions: Sequence[Instruction], users: dict[Listing, list[Clause]]
+    ) -> tuple[Action, ...]:
+        """Actions in order; successive updates are prepared for together."""
+        out: list[Action] = []
+        for position, instruction in enumerate(instructions):
+            if isinstance(instruction, SynapseUpdate):
+                out += self._preparation(instructions, position)
+            if isinstance(instruction, MakeList):
+                out += self._list(instruction, users)
+            else:
+                out += self._actions(instruction)
+        return tuple(out)
+
+    def _list(self, need: MakeList, users: dict[Listing, list[Clause]]) -> tuple[Action, ...]:
+        """The launch that lists a window, for whichever of the routine's operations use it."""
+        when = users.get(Listing(need.window, need.columns))
+        if not when:
+            return ()
+        launch: Launch = self._once(need, lambda: row_list(need, self.kernels))
+        return (Action(launch, tuple(dict.fromkeys(when))),)
+
+    def _preparation(
+        self, instructions: Sequence[Instruction], position: int
+    ) -> tuple[Action, ...]:
+        """What one thread does before a run of updates, at the head of the run."""
+        run = _run_of_updates(instructions, position)
+        if run[0] is not instructions[position]:
+            return ()
+        lines = []
+        for op in run:
+            own = self._update(op).prepare
+            lines += ["{", *(f"  {line}" for line in own), "}"] if own else []
+        if not lines:
+            return ()
+        label = f"before {label_of(run[0])}" + (f" and {len(run) - 1} more" if run[1:] else "")
+        key = ("before", *run)
+        return (self._once(key, lambda: self.kernels.globals(label, lines, run[0].span)),)
+
+    def _actions(self, op: Instruction) -> tuple[Action, ...]:
+        if isinstance(op, SynapseUpdate):
+            return self._update(op).actions
+        made: tuple[Action, ...] = self._once(op, lambda: self._make(op))
+        return made
+
+    def _update(self, op: SynapseUpdate) -> UpdateActions:
+        made: UpdateActions = self._once(op, lambda: learn(op, self.kernels))
+        return made
 
     def _make(self, op: Instruction) -> tuple[Action, ...]:
         if isinstance(op, Elementwise):
-            return (self._elementwise(op),)
+            return cells(op, self.kernels)
         if isinstance(op, Propagate):
-            return self._propagate(op)
-        if isinstance(op, SynapseUpdate):
-            return self._synapses(op)
+            return deliver(op, self.kernels)
         if isinstance(op, MakeSum):
-            return (self._sum(op),)
+            return (row_sum(replace(op, listed=False), self.kernels),)
         assert isinstance(op, Copy | Fill | Transpose)
-        return (self._whole(op),)
+        return (whole(op, self.kernels),)
 
-    def _kernel(self, kind: str, op: Any, grid: dict[str, Any], **code: Any) -> Launch:
-        """Write a kernel from a template and say how it is launched."""
-        return self._text(kind, label_of(op), _written(op), grid, code)
-
-    def _text(self, kind: str, label: str, span: Span | None, grid: dict[str, Any],
-              code: dict[str, Any]) -> Launch:
-        line = spec_line(span, self.program.sources)
-        name = self.layout.names.fresh(f"{kind} {label}")
-        index = len(self.kernels)
-        self.kernels.append(Kernel(name, label, span))
-        title = f"{label}: {line}" if line else label
-        self.texts.append(render("cuda", f"{kind}.cu", name=name, index=index, label=title, **code))
-        return Launch(name, index, **grid)
-
-    def _globals(self, label: str, lines: list[str], span: Span | None = None) -> Action:
-        return Action(self._text("globals", label, span, {}, {"lines": lines}))
-
-    def _elementwise(self, op: Elementwise) -> Action:
-        code = elementwise(op, self.layout)
-        reduced = any(level.accumulators for level in code.levels)
-        grid = rows_grid(code.size, spread=not reduced and not code.stored)
-        counter = self.layout.names("t")
-        return Action(self._kernel("elementwise", op, grid, code=code, step_counter=counter))
-
-    def _propagate(self, op: Propagate) -> tuple[Action, ...]:
-        layout, code = self.layout, propagate(op, self.layout)
-        actions = []
-        constant = 1.0 if op.scale is None else number(simplify(op.scale))
-        if constant is None:
-            slot = layout.scale_slot(None)
-            actions.append(Action(self._kernel("scale", op, {}, code=code, slot=slot)))
-        else:
-            slot = layout.scale_slot(constant)
-        gemm = Gemm(
-            code.weight, code.m, code.n, code.source, code.source_offset, code.source_stride,
-            code.target, code.target_offset, code.target_stride, code.transposed, slot,
-            1 if code.accumulate else 0,
-        )
-        if not code.list:
-            return (*actions, Action(gemm))
-        window = layout.window(op.source, op.pre_slice)
-        layout.cuda_list(window, by_row=True)
-        gather = self._kernel("gather", op, rows_grid(code.n, spread=True), code=code)
-        dense = [replace(action, windows=(window,), gathered=False) for action in actions]
-        return (*dense, Action(gemm, (window,), False), Action(gather, (window,), True))
-
-    def _synapses(self, op: SynapseUpdate) -> tuple[Action, ...]:
-        actions = [self._before(op)] if op.before else []
-        op = replace(op, before=())
-        windows, listed = batch_windows(op, self.layout)
-        m, n = self.program.shapes[op.projection]
-        if windows is None:
-            code, _ = rowwise(op, self.layout)
-            grid = synapse_grid(m, n)
-            return (*actions, Action(self._kernel("synapse_rows", op, grid, code=code, groups=[])))
-        grid = {**tile_grid(m, n, TILE, TILE_THREADS), "fixed_threads": True}
-        code = tiled(op, self.layout)
-        tiles = self._kernel("synapse_tiles", op, grid, code=code)
-        if not listed:
-            return (*actions, Action(tiles))
-        for window in windows:
-            self.layout.cuda_list(window, by_column=True)
-        code, groups = rowwise(op, self.layout)
-        rows = self._kernel("synapse_rows", op, synapse_grid(m, n), code=code, groups=groups)
-        return (*actions, Action(tiles, windows, False), Action(rows, windows, True))
-
-    def _before(self, op: SynapseUpdate) -> Action:
-        scope = Scope(self.layout, {})
-        lines = [_store_global(store, scope) for store in op.before]
-        return self._globals(f"before {label_of(op)}", scope.lines + lines, op.span)
-
-    def _whole(self, op: Copy | Fill | Transpose) -> Action:
-        layout, names = self.layout, self.layout.names
-        target = names(op.target)
-        is_global = self.program.buffers[op.target].place is Place.GLOBAL
-        if isinstance(op, Transpose):
-            m, n = self.program.shapes[self.program.buffers[op.source].owner]
-            grid = tile_grid(m, n, TRANSPOSE_SIDE, THREADS)
-            code = {"target": target, "source": names(op.source), "m": m, "n": n}
-            return Action(self._kernel("transpose", op, grid, code=code))
-        if isinstance(op, Fill):
-            value = literal(op.value, "double" if is_global else layout.real)
-        else:
-            value = f"net->{names(op.source)}"
-        if is_global:
-            return self._globals(f"set {label_of(op)}", [f"net->{target} = {value};"], op.span)
-        grid = flat_grid(*layout.extent(op.target))
-        code = {"target": target, "value": value, "count": count_of(op.target, self.program)}
-        if isinstance(op, Fill):
-            return Action(self._kernel("fill", op, grid, code=code))
-        return Action(self._kernel("copy", op, grid, code={**code, "source": names(op.source)}))
-
-    def _window(self, window: Any) -> dict[str, Any]:
-        return {
-            "source": self.layout.names(window.buffer),
-            "stride": self.layout.width(window.buffer),
-            "first": window.first,
-            "width": window.width,
-        }
-
-    def _list(self, need: MakeList) -> tuple[Action, ...]:
-        """Kernels that list a window, if an operation of any routine written so far wants it."""
-        use = self.layout.wanted.get(need.window)
-        if use is None or not (use.by_column if need.columns else use.by_row):
-            return ()
-        if need not in self.made:
-            code = {**self._window(need.window), "list": use.name}
-            if need.columns:
-                grid = {"threads": 512, "x": Extent(need.window.width, 0, LISTED_COLUMNS)}
-                launch = self._kernel("list_columns", need, grid, code=code)
-            else:
-                grid = {"threads": THREADS, "x": Extent(0, 1)}
-                launch = self._kernel("list_rows", need, grid, code=code)
-            self.made[need] = (Action(launch, (need.window,), True),)
-        return self.made[need]
-
-    def _sum(self, need: MakeSum) -> Action:
-        code = {**self._window(need.window), "sum": self.layout.sum_of(need.window)}
-        grid = {"threads": 512, "x": Extent(need.window.width, 0, LISTED_COLUMNS)}
-        return Action(self._kernel("make_sum", need, grid, code=code))
-
-    def _count(self, window: Any) -> Action:
-        need = MakeList(window)
-        code = self._window(window)
-        slot = self.layout.count_slot(window)
-        grid = {"threads": THREADS, "x": Extent(COUNT_BLOCKS)}
-        return Action(self._kernel("count", need, grid, code=code, slot=slot))
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
-def _written(op: Any) -> Span | None:
-    """Where an operation stands in the spec: its own span, or its first statement's."""
-    own = getattr(op, "span", None)
-    spans = (statement.span for statement in getattr(op, "statements", ()))
-    return own if own is not None else next((span for span in spans if span is not None), None)
+def _run_of_updates(
+    instructions: Sequence[Instruction], position: int
+) -> tuple[SynapseUpdate, ...]:
+    """The updates around a position that can be prepared for together: nothing but lists and sums
+    stands between them, and none reads a scalar that a later one changes."""
+    runs: list[list[SynapseUpdate]] = [[]]
+    for instruction in instructions:
+        if isinstance(instruction, SynapseUpdate):
+            changed = {store.buffer for store in instruction.before}
+            if any(changed & _scalars_read(earlier) for earlier in runs[-1]):
+                runs.append([])
+            runs[-1].append(instruction)
+        elif not isinstance(instruction, _DERIVED):
+            runs.append([])
+    return tuple(next(run for run in runs if instructions[position] in run))
 
 
-def _store_global(store: Store, scope: Scope) -> str:
-    return f"net->{scope.layout.names(store.buffer)} = {scope.double(store.value)};"
+def _scalars_read(op: SynapseUpdate) -> set[str]:
+    values = [bind.value for bind in (*op.scalars, *op.statements)]
+    values += [p.coefficient for s in op.sums for p in s.products if p.coefficient is not None]
+    return {name for value in values for name in loads(value)}

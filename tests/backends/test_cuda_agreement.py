@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.backends.numpy import NumpyExecutor
+from netdsl.codegen.c_layout import Window
+from netdsl.codegen.cuda_plan import Sparse
+from netdsl.codegen.cuda_synapses import GATHER_BELOW
 from netdsl.ir.program import Program
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values
@@ -123,6 +126,17 @@ def test_sizes_beyond_one_tile(sizes: tuple[int, int], strategy: str) -> None:
     assert_equal_state(executor, interpreter, 1e-12)
 
 
+def test_listed_rows_of_the_postsynaptic_factor() -> None:
+    executor, interpreter = pair(PROGRAMS["three_factor"](70, 65), "float64", strategy="gather")
+    for test in executor.sparse:
+        executor.sparse[test] = all(limit == GATHER_BELOW for _, limit in test.limits)
+    for call in (("reset:h1", 0, 0, None), ("train.1", 3, 0, None)):
+        executor.call(*call)
+        interpreter.call(*call)
+    assert any(name.startswith("synapse_rows") for name in executor.device.launched)
+    assert_equal_state(executor, interpreter, 1e-12)
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_fewer_rows_than_capacity(name: str) -> None:
     executor, interpreter = pair(PROGRAMS[name](), "float64", rows=4, capacity=9)
@@ -135,15 +149,16 @@ def test_fewer_rows_than_capacity(name: str) -> None:
 def test_the_choice_follows_the_measured_density() -> None:
     program = PROGRAMS["three_factor"](64, 30)
     executor, interpreter = pair(program, "float64")
-    window = next(iter(executor.gathered))
-    assert executor.gathered[window]
-    for probability, gathered in ((0.5, False), (0.001, True)):
-        for side in (executor.write, lambda name, value: interpreter.state[name].fill(value)):
-            side("img.p", probability)
+    window = Window("img.s@prev", 0, 64)
+    test = Sparse(((window, GATHER_BELOW),))
+    assert executor.sparse[test]
+    for probability, sparse in ((0.5, False), (0.001, True)):
+        executor.write("img.p", probability)
+        interpreter.state["img.p"].fill(probability)
         for _ in range(2):
             executor.call("train.1", 4)
             interpreter.call("train.1", 4)
-        assert executor.gathered[window] is gathered
+        assert executor.sparse[test] is sparse
     assert_equal_state(executor, interpreter, 1e-12)
 
 

@@ -24,11 +24,8 @@ from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 
-# Share of nonzeros below which gathering costs less than a matrix product: a gathered element is an
-# addition that reads 4 bytes of the second-level cache (about 1.4e12 a second on an H100), a dense
-# one a multiplication in registers (about 2.5e13). Between the two the choice stays as it is.
-GATHER_BELOW = 0.05
-DENSE_ABOVE = 0.065
+# A choice for a sparse form is given up only this far above its limit, so as not to flicker.
+HYSTERESIS = 1.3
 
 Sections = Sequence[Action]
 
@@ -103,7 +100,8 @@ class GpuExecutor(Executor):
         self.unit: CudaUnit = generate(program, dtype)
         self.layout = self.unit.layout
         self.plan: MemoryPlan = plan_memory(self.layout, rows)
-        self.gathered = dict.fromkeys(self.layout.wanted, strategy != "dense")
+        tests = (test for routine in self.unit.routines.values() for test in routine.tests)
+        self.sparse = dict.fromkeys(tests, strategy != "dense")
         self._measured: dict[Window, int] = {}
         self._fault: BackendError | None = None
         try:
@@ -199,8 +197,8 @@ class GpuExecutor(Executor):
     def _section(
         self, key: tuple[object, ...], actions: Sections, routine: RoutineActions, count: int = 1
     ) -> None:
-        chosen = tuple(self.gathered[window] for window in routine.windows)
-        wanted = [action.do for action in actions if action.wanted(self.gathered)]
+        chosen = tuple(self.sparse[test] for test in routine.tests)
+        wanted = [action.do for action in actions if action.wanted(self.sparse)]
         if wanted and count > 0 and self.rows > 0:
             self.device.section((*key, self.rows, chosen), lambda: self._launch(wanted), count)
 
@@ -224,18 +222,21 @@ class GpuExecutor(Executor):
         }
 
     def _choose(self, actions: RoutineActions) -> None:
-        """Decide from what was measured which windows of a routine are gathered."""
+        """Decide from what was measured which forms a routine takes."""
         known = [window for window in actions.windows if window in self._measured]
         if self.strategy != "auto" or not known:
             return
-        counts = np.empty(COUNT_BLOCKS * len(self.layout.wanted), np.int64)
+        counts = np.empty(COUNT_BLOCKS * len(self.layout.counted), np.int64)
         self.device.download(self._address("nonzeros"), counts)
+        share = {}
         for window in known:
-            rows = self._measured.pop(window)
             slot = self.layout.count_slot(window)
-            share = counts[slot : slot + COUNT_BLOCKS].sum() / max(rows * window.width, 1)
-            limit = DENSE_ABOVE if self.gathered[window] else GATHER_BELOW
-            self.gathered[window] = bool(share < limit)
+            elements = max(self._measured.pop(window) * window.width, 1)
+            share[window] = counts[slot : slot + COUNT_BLOCKS].sum() / elements
+        for test in actions.tests:
+            slack = HYSTERESIS if self.sparse[test] else 1.0
+            below = [share[w] < slack * limit for w, limit in test.limits if w in share]
+            self.sparse[test] = all(below) if below else self.sparse[test]
 
     def _guard(self, method: Any, *args: Any) -> None:
         try:

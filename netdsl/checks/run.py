@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0206_widths,
     e0421_stability,
     e0501_zero_delay_cycle,
     e0522_phase_not_run,
@@ -24,6 +25,7 @@ from netdsl.ir.network import Network
 Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    e0206_widths.check,
     e0421_stability.check,
     e0501_zero_delay_cycle.check,
     e0522_phase_not_run.check,

@@ -64,11 +64,12 @@ ENTRIES: list[Entry] = [
     ),
     Entry(
         "E0206",
-        "a sample field read at two widths",
+        "values of different widths",
         (
             "A vector field such as `sample.image` has one width; all populations "
             "that read it have "
-            "that size."
+            "that size. In protocols, readouts and metrics, values per neuron meet values of "
+            "populations of the same size only; reduce one of them otherwise."
         ),
         network(
             unit="input i; input drive; state s = 0; s := relu(i + drive)",

@@ -1,0 +1,86 @@
+"""E0206: values of populations of different sizes in one expression of a protocol or readout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netdsl.diagnostics import NO_SPAN, Diagnostic
+from netdsl.diagnostics.span import Span
+from netdsl.ir import protocol as proto
+from netdsl.ir.expr import Apply, Expr, Reduce, Ref, children, span_of
+from netdsl.ir.network import Network, Place
+from netdsl.locality.flow import steps_of
+
+Width = tuple[str, int]  # a population and its size
+_WHOLE = ("angle", "transpose", "logdet", "argmax", "cross_entropy")  # of whole arrays
+
+
+def check(network: Network) -> Iterator[Diagnostic]:
+    """Values per neuron meet values per neuron of populations of the same size only."""
+    for protocol in network.protocols.values():
+        for step in steps_of(protocol.body):
+            if isinstance(step, proto.Clamp | proto.SetState):
+                yield from _target(network, step)
+            elif isinstance(step, proto.SetGlobal):
+                yield from _Widths(network).faults(step.value)
+    for readout in network.readouts.values():
+        yield from _Widths(network).faults(readout.value)
+    for metric in network.metrics.values():
+        yield from _Widths(network).faults(metric.value)
+
+
+def _target(network: Network, step: proto.Clamp | proto.SetState) -> Iterator[Diagnostic]:
+    variable = network.table.get(step.target)
+    if variable is None or variable.owner not in network.populations:
+        return
+    widths = _Widths(network)
+    found = widths.of(step.value)
+    size = network.populations[variable.owner].size
+    if found is not None and found[1] != size and not widths.found:
+        widths.mismatch(found, (variable.owner, size), span_of(step.value) or step.span)
+    yield from widths.found
+
+
+class _Widths:
+    """The width of an expression, and what does not fit in it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.found: list[Diagnostic] = []
+
+    def faults(self, expr: Expr) -> list[Diagnostic]:
+        self.of(expr)
+        return self.found
+
+    def of(self, expr: Expr) -> Width | None:
+        """The population whose neurons a value counts; None where it is one number."""
+        if isinstance(expr, Ref):
+            return self._ref(expr)
+        if isinstance(expr, Reduce):
+            inner = self.of(expr.body)
+            return inner if expr.axis == "batch" or expr.axis.startswith("phase:") else None
+        widths = [width for width in map(self.of, children(expr)) if width is not None]
+        if isinstance(expr, Apply) and expr.function in _WHOLE:
+            return None
+        for width in widths[1:]:
+            if width[1] != widths[0][1] and not self.found:
+                self.mismatch(widths[0], width, span_of(expr))
+        return widths[0] if widths else None
+
+    def _ref(self, ref: Ref) -> Width | None:
+        variable = self.network.table.get(ref.path)
+        if variable is None or variable.place not in (Place.UNIT, Place.NEURON):
+            return None
+        population = self.network.populations.get(variable.owner)
+        return None if population is None else (population.name, population.size)
+
+    def mismatch(self, a: Width, b: Width, span: Span | None) -> None:
+        """Report two widths that meet."""
+        self.found.append(
+            Diagnostic(
+                "E0206",
+                f"`{a[0]}` has {a[1]} neurons and `{b[0]}` has {b[1]}: their values do not match",
+                span or NO_SPAN,
+                help="reduce one of them, as in `mean(…)`, or give both populations the same size",
+            )
+        )

@@ -137,7 +137,7 @@ class Resolver:
             return self._batch_reduce(node)
         if node.axis != "population":
             raise LoweringError(
-                "E0803",
+                "E0831",
                 f"a reduction over `{node.axis}` is not offered inside a cell",
                 node.span,
                 "reduce over the population, or read it out with a `readout`",

@@ -23,7 +23,7 @@ _HELP = "lower the learning rate or the time step, or guard the division, log or
 class NanWatch:
     """Looks at the parameters every `every` training batches, and on a fault finds its origin.
 
-    `look` keeps a copy of the state whenever all is well. Raises DiagnosticError E0405.
+    `look` keeps a copy of the state whenever all is well. Raises DiagnosticError E0416.
     """
 
     def __init__(
@@ -147,4 +147,4 @@ def nan_error(session: Session, name: str, kind: str, where: str) -> DiagnosticE
     span = variable.span if variable is not None and variable.span is not None else NO_SPAN
     line = f", from line {span.line}" if span is not NO_SPAN else ""
     message = f"{kind} first seen in `{path}`{where}{line}"
-    return DiagnosticError(Diagnostic("E0405", message, span, help=_HELP))
+    return DiagnosticError(Diagnostic("E0416", message, span, help=_HELP))

@@ -17,7 +17,7 @@ from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place
 from netdsl.ir.program import Buffer, Program
-from netdsl.passes.readout import SETTLE, accumulator_name, settled_reads
+from netdsl.passes.readout import accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.runtime.random import PhiloxStream, row_key

@@ -135,7 +135,7 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert caught.value.code == "E0723"
     assert "No space left" in caught.value.message
     assert file.read_bytes() == before
-    assert os.listdir(tmp_path) == ["weights.npz"]
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, ValueError])
@@ -149,7 +149,7 @@ def test_an_interrupted_write_leaves_no_trace(tmp_path: Path, fault: type[BaseEx
     with pytest.raises(fault):
         write_atomic(tmp_path / "a.txt", write)
     assert (tmp_path / "a.txt").read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_equal_arrays_give_equal_files_and_objects_are_refused(tmp_path: Path) -> None:

@@ -87,4 +87,10 @@ ENTRIES: list[Entry] = [
             unit="input i; state s = 0; state x = 0; def f = tanh(x); x := x + i; s := grad(f, x)"
         ),
     ),
+    Entry(
+        "E0416",
+        "a value became NaN or infinite",
+        "The message names the first variable, sample and step, and the line that computes it.\n"
+        "Smaller steps or rates, or a bound on the weight, are the usual cure.",
+    ),
 ]

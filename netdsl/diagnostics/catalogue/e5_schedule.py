@@ -32,6 +32,36 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Entry(
+        "E0503",
+        "a settled value depends on itself",
+        "Outside a step, inputs and definitions are recomputed from the present states with delays "
+        "ignored. A definition of an input that is sent back to the same input has no such value.",
+        network(
+            unit="input i; input j; state s = 0; def d = i + j; s := relu(i)",
+            rule="at update { dw = 0.01 * pre.s * post.i }",
+            deliver="i += w * pre.s",
+            more="projection L : b -> b dense delay 1 step { weight w = 0; deliver i += w * pre.d }",
+            steps="phase run 5 steps; update W",
+        ),
+        network(
+            unit="input i; input j; state s = 0; s := relu(i)",
+            rule="at update { dw = 0.01 * pre.s * post.i }",
+            deliver="i += w * pre.s",
+            more="projection L : b -> b dense delay 1 step { weight w = 0; deliver i += w * pre.s }",
+            steps="phase run 5 steps; update W",
+        ),
+    ),
+    Entry(
+        "E0505",
+        "a reduction over a phase reads no population",
+        "`count(out.s over run)` adds up a variable of a population while the phase runs.",
+    ),
+    Entry(
+        "E0508",
+        "`bptt` has no phase to differentiate",
+        "The reference rule differentiates the phase that ran last in the same block.",
+    ),
+    Entry(
         "E0522",
         "a phase is read that has not run",
         "`x@phase` is the value at the end of that phase in the same block; a `reset` forgets it.",

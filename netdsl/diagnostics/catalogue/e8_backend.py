@@ -5,7 +5,109 @@ from __future__ import annotations
 from netdsl.diagnostics.catalogue.entry import Entry
 from netdsl.diagnostics.catalogue.example import network
 
+LOSS = "loss E = mean(sum((b.s@run - onehot(sample.label))^2))\n"
+
 ENTRIES: list[Entry] = [
+    Entry(
+        "E0801",
+        "a delivery does not factor",
+        "Deliveries are matrix products: each term is a function of the synapse times one of the "
+        "presynaptic and one of the postsynaptic unit. A function of two of these at once would "
+        "be a value per synapse and sample.",
+        network(deliver="i += tanh(w * pre.s)"),
+        network(deliver="i += w * tanh(pre.s)"),
+    ),
+    Entry(
+        "E0802",
+        "a change of weights does not factor",
+        "A rule's change is summed over the batch as products of a presynaptic and a postsynaptic "
+        "factor, each weighted per synapse. A function of both ends at once would be a value per "
+        "synapse and sample.",
+        network(rule="dw = tanh(pre.s * post.s)"),
+        network(rule="dw = tanh(pre.s) * tanh(post.s)"),
+    ),
+    Entry(
+        "E0804",
+        "a one_to_one projection learns",
+        "One weight per pair of units is a parameter of the target's cell in this edition.",
+        network(edge="one_to_one delay 0").replace("source[64]", "source[10]"),
+        network(edge="dense delay 0").replace("source[64]", "source[10]"),
+    ),
+    Entry(
+        "E0806",
+        "`bptt` cannot differentiate this phase",
+        "The backward sweep is derived for phases of at most one step whose states are assigned "
+        "once: a feed-forward pass along zero-delay edges.",
+        network(
+            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
+            edge="dense delay 0",
+            rule="dw = pre.s",
+            steps="phase run 5 steps; update W",
+        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
+        network(
+            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
+            edge="dense delay 0",
+            rule="dw = pre.s",
+            steps="phase run 1 step; update W",
+        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
+    ),
+    Entry(
+        "E0810",
+        "no C compiler was found",
+        "The native backend looks at the variable CC, then for cc, gcc, clang and the package\n"
+        "ziglang (`pip install netdsl[native]`). `--backend numpy` needs none.",
+    ),
+    Entry(
+        "E0811",
+        "the C compiler failed",
+        "The message shows what the compiler said. Try another with CC=..., or run with\n"
+        "`--backend numpy`.",
+    ),
+    Entry(
+        "E0812",
+        "the C compiler did not finish",
+        "It was stopped after a while. Try another with CC=..., or run with `--backend numpy`.",
+    ),
+    Entry(
+        "E0813",
+        "nowhere to keep compiled kernels",
+        "Neither the cache folder nor a temporary one can be written. Set NETDSL_CACHE to a folder\n"
+        "with room, or run with `--backend numpy`.",
+    ),
+    Entry(
+        "E0814",
+        "compiled kernels cannot be loaded",
+        "The shared object was refused by this machine. `netdsl cache clear` builds it anew.",
+    ),
+    Entry(
+        "E0850",
+        "a CUDA library is missing or failed",
+        "CuPy brings cuBLAS and NVRTC: install `netdsl[cuda12]` or `netdsl[cuda13]`, as the driver\n"
+        "asks, or run with `--backend native`.",
+    ),
+    Entry(
+        "E0851",
+        "the network needs more memory than the device has free",
+        "Everything is known before any is allocated. Make populations or batches smaller, use\n"
+        "float32, or run with `--backend native`.",
+    ),
+    Entry(
+        "E0852",
+        "no CUDA device can be used",
+        "CuPy, a driver or a device is missing. `pip install netdsl[cuda12]` (or `cuda13`) installs\n"
+        "CuPy; `--backend native` needs no device.",
+    ),
+    Entry(
+        "E0853",
+        "a kernel failed on the device",
+        "The message names the operation and the line of the spec it came from. The run stops; what\n"
+        "was saved stays.",
+    ),
+    Entry(
+        "E0854",
+        "the CUDA source cannot be run on the CPU",
+        "The host shim, used to test kernels without a device, needs a C++ compiler.",
+    ),
     Entry(
         "E0820",
         "the network needs more memory than the machine has",

@@ -8,8 +8,8 @@ from netdsl.runtime.data.split import Split, choose_split
 
 __all__ = [
     "BUILTIN",
-    "Batches",
     "PAIR_KINDS",
+    "Batches",
     "PairContext",
     "Split",
     "Streams",

@@ -30,8 +30,12 @@ GATHER_TILE_BYTES = 256
 
 @dataclass
 class ProductCode:
-    """preᵀ post of a tile: the factors, their lists ("" without) and where it goes."""
+    """preᵀ post of a tile: the factors, their lists ("" without) and where it goes.
 
+    Products of one operation are numbered from 1.
+    """
+
+    number: int
     name: str
     pre: str
     pre_offset: int
@@ -213,8 +217,9 @@ class UpdateWriter:
             layout, names = self.layout, self.layout.names
             pre_window = layout.window(pre, self.op.pre_slice)
             post_window = layout.window(post, self.op.post_slice)
+            number = len(self.products) + 1
             self.products[pre, post] = ProductCode(
-                self.scope.fresh(f"product {len(self.products) + 1}"),
+                number, self.scope.fresh(f"product {number}"),
                 names(pre), pre_window.first, layout.width(pre),
                 names(post), post_window.first, layout.width(post),
                 layout.list_of(pre_window).name if binary else "",

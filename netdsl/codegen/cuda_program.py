@@ -56,7 +56,7 @@ class CudaUnit:
 
 
 def generate(program: Program, dtype: str) -> CudaUnit:
-    """The CUDA source of a program; BackendError E0802 for an expression that CUDA cannot say."""
+    """The CUDA source of a program; BackendError E0855 for an expression that CUDA cannot say."""
     real = "float" if dtype == "float32" else "double"
     header = render("cuda", "header.cu", real=real, title=f"{program.name} in {real}")
     library = "\n".join([
@@ -70,7 +70,7 @@ def generate(program: Program, dtype: str) -> CudaUnit:
         return _Writer(program, layout).write(header, library)
     except (KeyError, ValueError) as error:
         raise BackendError(
-            "E0802",
+            "E0855",
             f"the CUDA backend cannot translate `{program.name}`: {error}",
             "use --backend numpy",
         ) from error

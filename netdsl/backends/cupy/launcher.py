@@ -79,7 +79,7 @@ class Device(Protocol):
 class GpuExecutor(Executor):
     """An executor over a `Device`; see `Executor`.
 
-    `strategy`: "auto", or "gather" or "dense" wherever there is a choice. Raises BackendError E0802
+    `strategy`: "auto", or "gather" or "dense" wherever there is a choice. Raises BackendError E0850
     (no translation) and E0851 to E0854 (memory, faults and the device's compiler).
     """
 

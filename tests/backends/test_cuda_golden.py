@@ -1,0 +1,33 @@
+"""Golden traces replayed on generated CUDA, on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netdsl.backends.cupy import shim
+from netdsl.runtime import backend
+from tests.golden.__main__ import table
+from tests.golden.replaying import run_case
+from tests.golden.systems import open_case
+from tests.golden.test_golden import FILES, ILL_CONDITIONED, system_of
+
+pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
+
+
+class OneThread(shim.ShimExecutor):
+    """Blocks of one thread where that is allowed: without coroutines, which are slow."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, threads=1, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_recording(path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(backend.BACKENDS, "shim", (__name__, "OneThread"))
+    rows = run_case(open_case(system_of(path), path, dtype), "shim", dtype)
+    states, allowed = ILL_CONDITIONED.get((system_of(path), dtype), (set(), 0.0))
+    beyond = [r for r in rows if not (r.ok or (r.name in states and r.largest <= allowed))]
+    assert rows and not beyond, "\n" + table(beyond)

@@ -198,6 +198,8 @@ class Training(Hooks):
         splits = default_splits(self._model, network.protocols["test"], "test")
         result = evaluator.run(network.protocols["test"], splits, "test")
         interpreter.place.results["test"] = result.metrics
+        # A finished run that is resumed has trained, though not now.
+        self._batches = max(self._batches, int(interpreter.place.batches > 0))
         self.evaluated("test", result.metrics, max(interpreter.epoch, 0))
 
     def _interrupted(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:

@@ -17,6 +17,10 @@ protocol show {
 }
 """
 
+BACK_TO_SELF = (
+    "projection L : b -> b dense delay 1 step {{ weight w = 0; deliver i += w * pre.{sent} }}"
+)
+
 ENTRIES: list[Entry] = [
     Entry(
         "E0501",
@@ -40,14 +44,14 @@ ENTRIES: list[Entry] = [
             unit="input i; input j; state s = 0; def d = i + j; s := relu(i)",
             rule="at update { dw = 0.01 * pre.s * post.i }",
             deliver="i += w * pre.s",
-            more="projection L : b -> b dense delay 1 step { weight w = 0; deliver i += w * pre.d }",
+            more=BACK_TO_SELF.format(sent="d"),
             steps="phase run 5 steps; update W",
         ),
         network(
             unit="input i; input j; state s = 0; s := relu(i)",
             rule="at update { dw = 0.01 * pre.s * post.i }",
             deliver="i += w * pre.s",
-            more="projection L : b -> b dense delay 1 step { weight w = 0; deliver i += w * pre.s }",
+            more=BACK_TO_SELF.format(sent="s"),
             steps="phase run 5 steps; update W",
         ),
     ),

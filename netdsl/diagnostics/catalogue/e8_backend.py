@@ -71,8 +71,8 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0813",
         "nowhere to keep compiled kernels",
-        "Neither the cache folder nor a temporary one can be written. Set NETDSL_CACHE to a folder\n"
-        "with room, or run with `--backend numpy`.",
+        "Neither the cache folder nor a temporary one can be written. Set NETDSL_CACHE to a\n"
+        "folder with room, or run with `--backend numpy`.",
     ),
     Entry(
         "E0814",
@@ -82,8 +82,8 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0850",
         "a CUDA library is missing or failed",
-        "CuPy brings cuBLAS and NVRTC: install `netdsl[cuda12]` or `netdsl[cuda13]`, as the driver\n"
-        "asks, or run with `--backend native`.",
+        "CuPy brings cuBLAS and NVRTC: install `netdsl[cuda12]` or `netdsl[cuda13]`, as the\n"
+        "driver asks, or run with `--backend native`.",
     ),
     Entry(
         "E0851",
@@ -94,14 +94,20 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0852",
         "no CUDA device can be used",
-        "CuPy, a driver or a device is missing. `pip install netdsl[cuda12]` (or `cuda13`) installs\n"
+        "CuPy, a driver or a device is missing. `pip install netdsl[cuda12]` (or `cuda13`) brings\n"
         "CuPy; `--backend native` needs no device.",
     ),
     Entry(
         "E0853",
         "a kernel failed on the device",
-        "The message names the operation and the line of the spec it came from. The run stops; what\n"
-        "was saved stays.",
+        "The message names the operation and the line of the spec it came from. The run stops;\n"
+        "what was saved stays.",
+    ),
+    Entry(
+        "E0855",
+        "an operation has no CUDA kernel",
+        "The message names the operation and its line. `--backend native` and `--backend numpy`\n"
+        "carry it.",
     ),
     Entry(
         "E0854",

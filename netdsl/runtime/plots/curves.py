@@ -26,7 +26,7 @@ def curves_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Curve]]:
 
     A row is {"epoch": e, "batch": b or absent, "split": name or absent, metric: value, ...}; a
     metric may also carry its split in its name (``dev.accuracy``). Rows with ``batch`` and
-    ``batches`` lie between epochs; a row after the e-th epoch (0-based) is at e + 1.
+    ``batches`` are of epoch e (0-based), between e and e + 1; in others e counts epochs done.
     """
     points: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for number, row in enumerate(rows):
@@ -72,7 +72,7 @@ def _position(row: Mapping[str, Any], number: int) -> float:
         return float(number + 1)
     if "batch" in row and row.get("batches"):
         return float(row["epoch"]) + float(row["batch"]) / float(row["batches"])
-    return float(row["epoch"]) + 1.0
+    return float(row["epoch"])
 
 
 def _is_number(value: Any) -> bool:

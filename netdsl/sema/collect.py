@@ -145,7 +145,12 @@ class Collector:
             return
         loaded = self._load(item.path, source)
         if loaded is None:
-            self.context.bag.error("E0112", f"cannot read `{item.path}`", item.span)
+            self.context.bag.error(
+                "E0112",
+                f"cannot read `{item.path}`",
+                item.span,
+                help="a specification may use `.net` files of its own folder and those below it",
+            )
             return
         given = {arg.name: arg for arg in item.args if arg.name is not None}
         self._using.append(item.path)

@@ -39,8 +39,8 @@ def make_run(base: Path, shift: float = 0.0) -> RunDir:
 
 def test_curves_of_rows() -> None:
     rows = [
-        {"epoch": 0, "split": "dev", "accuracy": 0.5, "seconds": 3.0},
-        {"epoch": 1, "dev.accuracy": 0.6},
+        {"epoch": 1, "split": "dev", "accuracy": 0.5, "seconds": 3.0},
+        {"epoch": 2, "dev.accuracy": 0.6},
         {"epoch": 1, "batch": 5, "batches": 10, "angle": 80, "note": "text"},
     ]
     curves = curves_of(rows)
@@ -51,7 +51,7 @@ def test_curves_of_rows() -> None:
 
 
 def test_learning_curves_have_labels_and_units() -> None:
-    figure = learning_curves(curves_of([{"epoch": e, "split": "dev", "nll": e} for e in range(3)]))
+    figure = learning_curves(curves_of([{"epoch": e, "split": "dev", "nll": e} for e in (1, 2, 3)]))
     (axes,) = figure.axes
     assert (axes.get_title(), axes.get_xlabel()) == ("nll", "epoch")
     assert axes.lines[0].get_xdata().tolist() == [1, 2, 3]  # type: ignore[union-attr]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from netdsl.runtime.replay import Difference, ReplayReport, replay
 from tests.golden.case import Array, Case, Derived
+from tests.golden.conditioning import ALLOWED, movement
 
 NEAR_TIE = 2e-7  # distance of potential and threshold below which float32 may decide either way
 
@@ -44,7 +45,24 @@ def run_case(case: Case, backend: str, dtype: str) -> list[Row]:
         model.close()
     rows = [_row(case, key, found) for key, found in report.differences.items()]
     rows += [_derived(entry, report) for entry in case.derived]
-    return _explain(rows, case, report, dtype)
+    rows = _explain(rows, case, report, dtype)
+    if dtype == "float32" and not all(row.ok for row in rows):
+        rows = _conditioned(rows, case)
+    return rows
+
+
+def _conditioned(rows: list[Row], case: Case) -> list[Row]:
+    """Allow what rounding the file's initial values to float32 already does in float64."""
+    moved = movement(case, observed(case), fed(case))
+
+    def judged(row: Row) -> Row:
+        allowed = ALLOWED * moved.get(row.name, 0.0)
+        if row.ok or row.name in case.spikes or row.largest > allowed:
+            return row
+        note = f"float64 moves by {moved[row.name]:.1e} when the initial values are rounded"
+        return replace(row, tolerance=allowed, ok=True, note=note)
+
+    return [judged(row) for row in rows]
 
 
 def observed(case: Case) -> list[str]:

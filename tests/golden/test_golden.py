@@ -10,14 +10,6 @@ from tests.golden.__main__ import main, table
 from tests.golden.replaying import run_case
 from tests.golden.systems import SYSTEMS, open_case
 
-# Equilibrium propagation amplifies rounding: in float64, moving the initial weights by half a
-# float32 ulp (eight draws) moves these states by 4e-6 to 2.8e-5, and a plain float32 replay differs
-# by 3.2e-5. They miss the 1e-5 that the command asks for; its weights do not.
-ILL_CONDITIONED = {
-    ("ep", "float32"): ({"free/h1.s", "free/out.s", "nudged/h1.s", "nudged/out.s",
-                         "final free/out.s"}, 6e-5),
-}  # fmt: skip
-
 DATA = Path(__file__).parent / "data"
 FILES = sorted(DATA.glob("*.npz"))
 
@@ -43,8 +35,7 @@ def test_every_system_has_a_recording() -> None:
 @pytest.mark.parametrize("backend", backends())
 def test_recording(path: Path, dtype: str, backend: str) -> None:
     rows = run_case(open_case(system_of(path), path, dtype), backend, dtype)
-    states, allowed = ILL_CONDITIONED.get((system_of(path), dtype), (set(), 0.0))
-    beyond = [r for r in rows if not (r.ok or (r.name in states and r.largest <= allowed))]
+    beyond = [row for row in rows if not row.ok]
     assert rows and not beyond, "\n" + table(beyond)
 
 
@@ -52,6 +43,18 @@ def test_a_wrong_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert main(["ep", str(DATA / "pc_a.npz")]) == 2
     assert "algorithm" in capsys.readouterr().err
     assert main(["ep", str(tmp_path / "none.npz")]) == 2
+
+
+def test_rounding_excuses_no_wrong_weight(tmp_path: Path) -> None:
+    """In float32 a weight that is off by 1e-4 still fails."""
+    import numpy as np
+
+    with np.load(DATA / "ep_a.npz") as archive:
+        file = {key: archive[key] for key in archive.files}
+    file["W2_after"] = file["W2_after"].copy()
+    file["W2_after"][1, 0, 0] += 1e-4
+    np.savez(tmp_path / "ep_b.npz", **file)
+    assert main(["ep", str(tmp_path / "ep_b.npz"), "--dtype", "float32"]) == 1
 
 
 def test_a_wrong_weight_is_found(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

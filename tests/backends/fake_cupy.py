@@ -78,7 +78,7 @@ class Fake:
         self.free, self.failing, self.broken, self.refuse = free, "", False, False
         self.failed = False
         self.graphs: list[int] = []
-        self.replays = 0
+        self.replays = self.launched = 0
         self.memory: dict[int, Any] = {}
         self.stream = Stream(self)
         self.shim = ShimDevice(threads=8)
@@ -145,6 +145,7 @@ class Fake:
         return launch
 
     def _run(self, device: ShimDevice, launch: Launch, grid: tuple[int, int], net: int) -> None:
+        self.launched += 1
         if not self.failed:
             device.launch(launch, grid, net)
         self.failed |= bool(self.failing) and launch.kernel.startswith(self.failing)

@@ -150,3 +150,26 @@ def test_without_a_driver_or_a_gpu(fake: Fake) -> None:
     assert "driver does not answer (cudaErrorInsufficientDriver" in available()[1]
     fake.module.cuda.runtime.getDeviceCount = lambda: 0
     assert available()[1].endswith("no NVIDIA GPU")
+
+
+def test_the_benchmark_says_why_it_cannot_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import gpu
+
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert gpu.main([]) == 2
+    assert "nothing was measured" in capsys.readouterr().err
+
+
+@needs_compiler
+def test_the_benchmark_counts_kernels(fake: Fake) -> None:
+    from benchmarks.gpu import _empty_seconds, _kernels
+
+    executor = executor_of(PROGRAMS["three_factor"](), strategy="gather")
+    launched = fake.launched
+    executor.call("test.1", 5)
+    first = fake.launched - launched
+    counted = _kernels(executor, lambda: executor.call("test.1", 5))
+    assert counted == first == fake.launched - launched - first
+    assert _empty_seconds(executor) > 0

@@ -125,6 +125,11 @@ class GpuExecutor(Executor):
         for name, value in initial.items():
             self.write(name, value)
 
+    @property
+    def address(self) -> int:
+        """Where `struct net` lies on the device."""
+        return self._base
+
     def _address(self, field: str) -> int:
         return self._base + self.plan.offsets[field]
 

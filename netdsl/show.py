@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -228,7 +229,8 @@ def _kernel(model: Model, name: str | None) -> str:
     source = model.session.executor.source()
     if name is None:
         return source
-    blocks = [block for block in source.split("\n\n") if name in block.split("\n", 1)[0]]
+    word = re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])")
+    blocks = [block for block in source.split("\n\n") if word.search(block.split("\n", 1)[0])]
     if not blocks:
         raise _unknown("kernel", name, list(model.program.routines))
     return "\n\n".join(blocks)

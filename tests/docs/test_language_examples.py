@@ -1,0 +1,112 @@
+"""Every example of the documents is read by the compiler; what is not offered is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from netdsl.frontend import check
+from netdsl.syntax.fmt import format_source
+from netdsl.syntax.parser import parse
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BLOCK = re.compile(r"^```(net|net-part)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    pytest.param(kind, text, id=f"{path.stem}-{number}")
+    for path in sorted(DOCS.glob("*.md"))
+    for number, (kind, text) in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")), 1)
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), EXAMPLES)
+def test_example(kind: str, text: str) -> None:
+    parsed = parse(text, "example.net")
+    assert not parsed.diagnostics
+    assert parse(format_source(text), "example.net").ok
+    if kind == "net":
+        assert [f"{d.code} {d.message}" for d in check(text).diagnostics] == []
+
+
+SPEC = """\
+edition 1
+dt = 1 ms
+neuron src {{ state s = 0; {source} }}
+neuron unit {{ input i; state v = 0; {cell} v := v + i; spike s when v > 1 {{ v := 0 }} }}
+population a : src[row: 8, col: 8]
+population b : unit[64] types {{ E: 48; I: 16 }} {types}
+rule hebb {{ {rule} dw = 0.01 * pre.s * post.s; {tail} }}
+{before}
+projection W : a -> b {wiring} delay {delay} {{
+  {synapse} weight w ~ uniform(-1, 1); deliver i += w * pre.s; learn hebb(); {learn}
+}}
+data digits {{ source = "digits"; batch = 20; {data} }}
+{after}
+protocol train(epochs = 1) {{
+  each epoch {{
+    each batch of digits.train {{
+      reset; clamp a.s = sample.image; {steps} phase run 5 steps learning
+    }}
+  }}
+}}
+"""
+PARTS = dict.fromkeys(
+    "source cell types rule tail before synapse learn data after steps".split(), ""
+)
+PARTS |= {"wiring": "dense", "delay": "1 step"}
+
+REFUSED = [
+    ("E0831", {"wiring": "conv(kernel = 3)"}),
+    ("E0831", {"wiring": "pool(2)"}),
+    ("E0831", {"after": "projection M : b -> b mask_transpose of W delay 0 { deliver i += pre.s }"}),
+    ("E0831", {"wiring": "dense sign +"}),
+    ("E0831", {"wiring": "dense sign by pre"}),
+    ("E0831", {"after": "celltype E sign +"}),
+    ("E0831", {"rule": "eligibility e of w to post.s;"}),
+    ("E0831", {"rule": "state F = 0; F := 0.9 * F + pre.s * post.s;"}),
+    ("E0831", {"rule": "trace z of pre.s { tau = 10 ms };"}),
+    ("E0831", {"synapse": "state u = 0 per pre;"}),
+    ("E0831", {"synapse": "on pre { deliver i += w };"}),
+    ("E0831", {"delay": "~ uniform(1, 3)"}),
+    ("E0831", {"learn": "learn hebb()"}),
+    ("E0804", {"wiring": "one_to_one"}),
+    ("E0831", {"after": "projection P : b.E -> b.E one_to_one delay 1 step { deliver i += pre.s }"}),
+    ("E0831", {"rule": "let q = post.type;"}),
+    ("E0831", {"types": "shuffled"}),
+    ("E0831", {"cell": "state g[3] = 0;"}),
+    ("E0831", {"cell": "input g[3];"}),
+    ("E0831", {"cell": "def q[k in 3] = v;"}),
+    ("E0831", {"after": "memory past : window[4] of b.s"}),
+    ("E0831", {"after": "task cues(batch = 4) { draw p ~ permutation(8) }"}),
+    ("E0831", {"data": "field z = 3"}),
+    ("E0831", {"data": "augment image = image"}),
+    ("E0831", {"after": "table gain[pre type, post type] = mean(W.w)"}),
+    ("E0831", {"after": "fit f = b.v on digits.train"}),
+    ("E0831", {"after": "rewire r over W { prune where w < 0 }"}),
+    ("E0831", {"after": "ensemble 3 vary weights"}),
+    ("E0831", {"before": "modulator m on b { scope celltype; emit mean(v) }"}),
+    ("E0831", {"before": "modulator m on b { scope neuron; emit vector v }"}),
+    ("E0831", {"before": "modulator m(q) on b { emit mean(v) }"}),
+    ("E0831", {"before": "modulator m { scope global; emit mean(b.v) }"}),
+    ("E0831", {"source": "def q = sum(s over row)"}),
+    ("E0831", {"after": "metric q = mean(mean(mean(b.v over run last 3)))"}),
+    ("E0831", {"after": "metric q = mean(mean(min(b.v over run)))"}),
+    ("E0831", {"after": "metric q = mean(mean(sum(b.v^2 over run)))"}),
+    ("E0831", {"tail": "expect w == w within 1e-9"}),
+    ("E0831", {"cell": "def q = detach(v);"}),
+    ("E0831", {"steps": "set W.w := 2 * W.w;"}),
+    ("E0831", {"steps": "each trial { reset };"}),
+]
+
+
+def test_the_spec_that_is_varied_is_right() -> None:
+    assert not [d for d in check(SPEC.format(**PARTS)).diagnostics if d.severity == "error"]
+
+
+@pytest.mark.parametrize(("code", "part"), REFUSED, ids=lambda value: str(value)[:60])
+def test_not_offered(code: str, part: dict[str, str]) -> None:
+    found = check(SPEC.format(**{**PARTS, **part}))
+    errors = [d for d in found.diagnostics if d.severity == "error"]
+    assert errors and {d.code for d in errors} == {code}
+    assert all(d.help for d in errors)

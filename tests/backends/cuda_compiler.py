@@ -41,7 +41,7 @@ def nvrtc() -> ctypes.CDLL | None:
 
 
 def compile_source(source: str, architecture: str) -> int:
-    """Size of the machine code for `architecture` ("sm_90"). Raises CompileError."""
+    """Size of the machine code for "sm_90" and its like, of PTX for "compute_80". CompileError."""
     library = nvrtc()
     if library is None:
         return _with_nvcc(source, architecture)
@@ -59,7 +59,9 @@ def compile_source(source: str, architecture: str) -> int:
             log = ctypes.create_string_buffer(size.value)
             library.nvrtcGetProgramLog(program, log)
             raise CompileError(log.value.decode())
-        library.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        machine = architecture.startswith("sm_")
+        get_size = library.nvrtcGetCUBINSize if machine else library.nvrtcGetPTXSize
+        get_size(program, ctypes.byref(size))
         return size.value
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
@@ -69,7 +71,8 @@ def _with_nvcc(source: str, architecture: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         text, cubin = Path(folder, "net.cu"), Path(folder, "net.cubin")
         text.write_text(source)
-        command = ["nvcc", "-cubin", f"-arch={architecture}", *COMPILE_OPTIONS]
+        kind = "-cubin" if architecture.startswith("sm_") else "-ptx"
+        command = ["nvcc", kind, f"-arch={architecture}", *COMPILE_OPTIONS]
         done = subprocess.run(
             [*command, "-o", str(cubin), str(text)], capture_output=True, text=True, check=False
         )

@@ -264,7 +264,8 @@ class GpuExecutor(Executor):
         self._fault = BackendError(
             "E0853",
             f"the GPU stopped{where}: {fault.text}",
-            "the device is usable again; run with --backend numpy to compare, and report this",
+            "start again to use the GPU, which other programs can use at once; run with"
+            " --backend numpy to compare, and report this",
         )
         return self._fault
 

@@ -81,9 +81,9 @@ ENTRIES: list[Entry] = [
     ),
     Entry(
         "E0850",
-        "a CUDA library is missing or failed",
-        "CuPy brings cuBLAS and NVRTC: install `netdsl[cuda12]` or `netdsl[cuda13]`, as the\n"
-        "driver asks, or run with `--backend native`.",
+        "no GPU can be used here",
+        "CuPy, its CUDA libraries, a driver or a GPU is missing. `pip install netdsl[cuda12]` (or\n"
+        "`cuda13`, as the driver asks) brings CuPy; `--backend native` and `numpy` need no GPU.",
     ),
     Entry(
         "E0851",
@@ -93,15 +93,15 @@ ENTRIES: list[Entry] = [
     ),
     Entry(
         "E0852",
-        "no CUDA device can be used",
-        "CuPy, a driver or a device is missing. `pip install netdsl[cuda12]` (or `cuda13`) brings\n"
-        "CuPy; `--backend native` needs no device.",
+        "the GPU did not give the memory that was asked for",
+        "Another program took it in between, or it is in too many pieces. Make populations or\n"
+        "batches smaller, close other programs on the GPU, or run with `--backend native`.",
     ),
     Entry(
         "E0853",
-        "a kernel failed on the device",
-        "The message names the operation and the line of the spec it came from. The run stops;\n"
-        "what was saved stays.",
+        "a kernel failed on the GPU",
+        "The message names the last kernel that began and the line of the spec it came from. The\n"
+        "run stops; what was saved stays, and other programs can use the GPU at once.",
     ),
     Entry(
         "E0855",
@@ -111,8 +111,9 @@ ENTRIES: list[Entry] = [
     ),
     Entry(
         "E0854",
-        "the CUDA source cannot be run on the CPU",
-        "The host shim, used to test kernels without a device, needs a C++ compiler.",
+        "the generated CUDA source does not compile",
+        "NVRTC, which comes with CuPy's extras, compiles for the GPU; a C++ compiler compiles the\n"
+        "same source for the CPU in tests. `--backend native` and `--backend numpy` need neither.",
     ),
     Entry(
         "E0820",

@@ -12,11 +12,14 @@ from netdsl.diagnostics import Diagnostic, DiagnosticError, render_all
 
 def show_fault(fault: Exception) -> bool:
     """Print a fault that a user can mend; False when it is not one."""
+    from netdsl.backends.base import BackendError
     from netdsl.runtime.errors import RunFault
 
     if isinstance(fault, DiagnosticError):
         show_diagnostics(fault.diagnostics)
         return True
+    if isinstance(fault, BackendError):  # a device that failed in the middle of a run
+        fault = RunFault(fault.code, fault.message, fault.help or "use --backend numpy")
     if isinstance(fault, RunFault):
         print(fault, file=sys.stderr)
         return True

@@ -17,8 +17,8 @@ from netdsl.backends.base import BackendError
 from netdsl.backends.cupy.cublas import MatrixLibrary
 from netdsl.backends.cupy.graph import Graphs
 from netdsl.backends.cupy.launcher import DeviceFault
+from netdsl.backends.cupy.memory import mebibytes
 from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
-from netdsl.runtime.memory import readable
 
 # a * b + c is rounded twice, as on the CPU, so that thresholds are crossed in the same step.
 COMPILE_OPTIONS = ("--fmad=false",)
@@ -102,7 +102,7 @@ class CupyDevice:
             except self._runtime.CUDARuntimeError as error:
                 raise BackendError(
                     "E0852",
-                    f"{self.name} did not give {readable(nbytes)}: {_first_line(error)}",
+                    f"{self.name} did not give {mebibytes(nbytes)}: {_first_line(error)}",
                     "make populations or the batch smaller, close other programs on the GPU, or"
                     " run with --backend numpy",
                 ) from None

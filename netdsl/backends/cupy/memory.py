@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from netdsl.backends.base import BackendError
 from netdsl.codegen.cuda_layout import LIST_PARTS, CudaLayout, Room
-from netdsl.runtime.memory import readable
 
 ALIGNMENT = 256  # of every part, as the device's own allocator has it
 SHARE = 0.95  # of what is free; the rest is for kernels, graphs and the matrix library
@@ -51,13 +50,18 @@ def require(plan: MemoryPlan, rows: int, free: int, device: str) -> None:
     if plan.nbytes <= free * SHARE:
         return
     largest = sorted(plan.rooms, key=lambda room: -room.nbytes(rows))[:3]
-    listed = ", ".join(f"`{room.what}` {readable(room.nbytes(rows))}" for room in largest)
+    listed = ", ".join(f"`{room.what}` {mebibytes(room.nbytes(rows))}" for room in largest)
     raise BackendError(
         "E0851",
-        f"the network needs {readable(plan.nbytes)} for {rows} samples at a time, and {device} has"
-        f" {readable(free)} free; the largest: {listed}",
+        f"the network needs {mebibytes(plan.nbytes)} for {rows} samples at a time, and {device} has"
+        f" {mebibytes(free)} free; the largest: {listed}",
         "make populations or the batch smaller, use float32, or run with --backend numpy",
     )
+
+
+def mebibytes(nbytes: int) -> str:
+    """`1,234.5 MiB`."""
+    return f"{nbytes / 2**20:,.1f} MiB"
 
 
 def _aligned(nbytes: int) -> int:

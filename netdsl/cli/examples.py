@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ import click
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(name: str | None, out: str | None, force: bool) -> int:
     """Exit code 0 when done, 1 on an error."""
-    specs = {path.stem: path for path in sorted(specs_folder().glob("*.net"))}
+    specs = shipped()
     if name is None:
         for stem, path in specs.items():
             click.echo(f"{stem:<20} {_title(path)}")
@@ -25,8 +26,15 @@ def command(name: str | None, out: str | None, force: bool) -> int:
 
         hint = did_you_mean(stem, specs)
         raise click.UsageError(f"there is no example `{name}`" + (f"; {hint}" if hint else ""))
-    copy_spec(specs[stem].read_text(encoding="utf-8"), Path(out or f"{stem}.net"), force)
+    copy_spec(specs[stem], Path(out or f"{stem}.net"), force)
     return 0
+
+
+def shipped() -> dict[str, Path]:
+    """The specs that come along by name: models, then small examples."""
+    folder = specs_folder()
+    found = [*sorted(folder.glob("*.net")), *sorted(folder.glob("examples/*.net"))]
+    return {path.stem: path for path in found}
 
 
 def specs_folder() -> Path:
@@ -36,12 +44,18 @@ def specs_folder() -> Path:
     return data_path("specs")
 
 
-def copy_spec(text: str, target: Path, force: bool) -> None:
-    """Write a spec, and say what to do with it."""
+def copy_spec(source: Path, target: Path, force: bool) -> None:
+    """Copy a spec, with the files that it uses, and say what to do with it."""
     from netdsl.runtime.atomic import write_text
 
     if target.exists() and not force:
         raise click.UsageError(f"`{target}` exists; --force overwrites it")
+    text = source.read_text(encoding="utf-8")
+    for used in re.findall(r'^use "([^"]+)"', text, re.MULTILINE):
+        beside = target.parent / used
+        if not beside.exists():
+            write_text(beside, (source.parent / used).read_text(encoding="utf-8"))
+            click.echo(f"wrote {beside}, which it uses")
     write_text(target, text)
     click.echo(f"wrote {target}; run it with `netdsl run {target}`")
 

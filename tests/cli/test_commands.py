@@ -103,6 +103,10 @@ def test_new_and_examples(netdsl: Command) -> None:
     assert (netdsl.folder / "mine.net").read_text() == (data_path("specs") / "csdp.net").read_text()
     assert netdsl("new", "mine").code == 2
     assert netdsl("examples", "ep").code == 0 and Path("ep.net").exists()
+    Path("deep").mkdir()
+    assert netdsl("examples", "ep_3", "--out", "deep/ep_3.net").code == 0
+    assert Path("deep/ep.net").exists()  # the spec that it uses
+    assert netdsl("new", "mine_too", "--like", "oja").code == 0
     missing = netdsl("examples", "cdsp")
     assert missing.code == 2 and "did you mean `csdp`" in missing.err
 

@@ -51,15 +51,13 @@ protocol train(epochs = 1) {{
   }}
 }}
 """
-PARTS = dict.fromkeys(
-    "source cell types rule tail before synapse learn data after steps".split(), ""
-)
+PARTS = dict.fromkeys(re.findall(r"(?<!{){(\w+)}", SPEC), "")
 PARTS |= {"wiring": "dense", "delay": "1 step"}
 
 REFUSED = [
     ("E0831", {"wiring": "conv(kernel = 3)"}),
     ("E0831", {"wiring": "pool(2)"}),
-    ("E0831", {"after": "projection M : b -> b mask_transpose of W delay 0 { deliver i += pre.s }"}),
+    ("E0831", {"after": "projection M : b -> b mask_transpose of W delay 0 { deliver i += 1 }"}),
     ("E0831", {"wiring": "dense sign +"}),
     ("E0831", {"wiring": "dense sign by pre"}),
     ("E0831", {"after": "celltype E sign +"}),
@@ -71,7 +69,7 @@ REFUSED = [
     ("E0831", {"delay": "~ uniform(1, 3)"}),
     ("E0831", {"learn": "learn hebb()"}),
     ("E0804", {"wiring": "one_to_one"}),
-    ("E0831", {"after": "projection P : b.E -> b.E one_to_one delay 1 step { deliver i += pre.s }"}),
+    ("E0831", {"after": "projection P : b.E -> b.E one_to_one delay 0 { deliver i += pre.v }"}),
     ("E0831", {"rule": "let q = post.type;"}),
     ("E0831", {"types": "shuffled"}),
     ("E0831", {"cell": "state g[3] = 0;"}),

@@ -229,8 +229,10 @@ def _kernel(model: Model, name: str | None) -> str:
     source = model.session.executor.source()
     if name is None:
         return source
-    word = re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])")
-    blocks = [block for block in source.split("\n\n") if word.search(block.split("\n", 1)[0])]
+    spelled = {re.escape(name), re.sub(r"\W", "_", name)}  # as written, and in an identifier
+    word = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(sorted(spelled))})(?![A-Za-z0-9])")
+    functions = re.split(r"\n\n+(?=\S)", source)
+    blocks = [text for text in functions if word.search("\n".join(text.split("\n")[:3]))]
     if not blocks:
         raise _unknown("kernel", name, list(model.program.routines))
     return "\n\n".join(blocks)

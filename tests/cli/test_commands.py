@@ -70,6 +70,16 @@ def test_check_text_and_json(netdsl: Command) -> None:
     assert json.loads(failed.out)["diagnostics"][0]["line"] == 9
 
 
+@pytest.mark.parametrize("name", ["train.4", "out", "W"])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_show_one_kernel(netdsl: Command, name: str, backend: str) -> None:
+    spec = netdsl.spec()
+    whole = netdsl("show", "kernel", spec, "--backend", backend)
+    part = netdsl("show", "kernel", spec, name, "--backend", backend)
+    assert part.code == 0 and name.replace(".", "_") in part.out
+    assert len(part.out) < len(whole.out)
+
+
 @pytest.mark.parametrize("kind", ["tokens", "ast", "ir", "schedule", "memory", "kernel", "graph"])
 def test_show(netdsl: Command, kind: str) -> None:
     result = netdsl("show", kind, netdsl.spec(), "--backend", "numpy")

@@ -69,7 +69,7 @@ REFUSED = [
     ("E0831", {"delay": "~ uniform(1, 3)"}),
     ("E0831", {"learn": "learn hebb()"}),
     ("E0804", {"wiring": "one_to_one"}),
-    ("E0831", {"after": "projection P : b.E -> b.E one_to_one delay 0 { deliver i += pre.v }"}),
+    ("E0831", {"after": "projection P : b.E -> b.E one_to_one delay 1 step { deliver i += 1 }"}),
     ("E0831", {"rule": "let q = post.type;"}),
     ("E0831", {"types": "shuffled"}),
     ("E0831", {"cell": "state g[3] = 0;"}),

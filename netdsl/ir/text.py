@@ -18,7 +18,6 @@ from netdsl.ir.network import (
 from netdsl.ir.network import Statement as CellStatement
 from netdsl.ir.program import (
     Bind,
-    Buffer,
     Copy,
     DrawStore,
     Elementwise,
@@ -216,30 +215,3 @@ def statement(item: Statement) -> str:
 def program_text(program: Program) -> str:
     """All routines of a program."""
     return "\n\n".join(routine_text(routine) for routine in program.routines.values()) + "\n"
-
-
-def buffer_values(program: Program, buffer: Buffer, rows: int) -> int:
-    """How many numbers a buffer holds with `rows` samples present."""
-    if buffer.place is Place.GLOBAL:
-        return 1
-    if buffer.place is Place.ROW:
-        return rows
-    if buffer.place is Place.SYNAPSE:
-        m, n = program.shapes[buffer.owner]
-        return m * n
-    size = program.sizes[buffer.owner]
-    return size if buffer.place is Place.NEURON else rows * size
-
-
-def memory_text(program: Program, rows: int, itemsize: int) -> str:
-    """Every buffer with its bytes, its role and why it exists, largest first."""
-    sized = sorted(
-        ((buffer_values(program, b, rows) * itemsize, b) for b in program.buffers.values()),
-        key=lambda pair: (-pair[0], pair[1].name),
-    )
-    lines = [f"{'bytes':>14}  {'place':8} {'role':12} name and reason"]
-    for size, buffer in sized:
-        place, role = buffer.place.value, buffer.role
-        lines.append(f"{size:>14,}  {place:8} {role:12} {buffer.name}  ({buffer.why})")
-    lines.append(f"{sum(size for size, _ in sized):>14,}  total with {rows} rows")
-    return "\n".join(lines) + "\n"

@@ -18,6 +18,7 @@ from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import Body, BodyBuilder, inputs_read
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import Delivery
+from netdsl.passes.explain import cut_notes, delivery_note, learning_notes
 from netdsl.passes.invariant import Invariants
 from netdsl.passes.learning import Factors, step_learning, together
 from netdsl.passes.readout import accumulators, wanted_reductions
@@ -93,6 +94,7 @@ class PhaseBuilder:
         self.fixed_inputs: set[str] = set()
         ops: list[Op] = []
         for path in self._in_order():
+            self.notes += [delivery_note(self.facts, *feed) for feed in self.facts.feeds(path)]
             feeds = [feed for feed in self.facts.feeds(path) if self.facts.constant_send(*feed)]
             every = len(feeds) == len(self.facts.feeds(path))
             variable = self.context.variable(path)
@@ -116,7 +118,6 @@ class PhaseBuilder:
             for projection, deliver in feeds:
                 started, sent = self._send(projection, deliver, target, started, NOW)
                 ops += sent
-                self.notes.append(f"{projection.name}: computed once per phase, its source is held")
         return ops
 
     def _in_order(self) -> list[str]:
@@ -208,6 +209,7 @@ class PhaseBuilder:
             self._remember(body.delays)
             self.phases |= body.phases
             self.notes += body.notes
+        self.notes += cut_notes(bodies, self.late)
         return bodies
 
     def _ordered(self, bodies: dict[str, Body]) -> list[Op]:
@@ -350,6 +352,7 @@ class PhaseBuilder:
         for name, projection in self.network.projections.items():
             if name in self.phase.learning:
                 ops += step_learning(self.context, projection, self._at_end, factors)
+        self.notes += learning_notes(ops)
         return list(together(ops))
 
     def _at_end(self, population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:

@@ -1,0 +1,95 @@
+"""The compiler's folders import downwards only, in the order in which a spec flows through them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "netdsl"
+ORDER = [
+    "paths",
+    "diagnostics",
+    "syntax",
+    "library",
+    "ir",
+    "sema",
+    "checks",
+    "locality",
+    "passes",
+    "codegen",
+    "backends",
+    "runtime",
+    "frontend",
+    "show",
+    "api",
+    "cli",
+]
+# Differentiation is algebra on expressions that the language itself offers (`grad`); checks and
+# the certificate ask the same questions of data flow; the twin of a certificate runs a model.
+ALLOWED = {
+    ("sema", "passes"),
+    ("checks", "passes"),
+    ("checks", "locality"),
+    ("locality", "runtime"),
+    ("locality", "api"),
+}
+
+
+# Modules that import nothing above themselves and that several layers share: the contract of the
+# random streams, and what every backend offers and raises.
+SHARED = {"netdsl.runtime.random", "netdsl.runtime.philox", "netdsl.backends.base"}
+
+
+def layer(name: str) -> str:
+    return name.split(".")[1]
+
+
+def is_typing(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only type checkers run."""
+    for child in ast.iter_child_nodes(tree):
+        if not is_typing(child):
+            yield child
+            yield from nodes(child)
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in nodes(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("netdsl."):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("netdsl."))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.name))
+def test_imports_point_downwards(path: Path) -> None:
+    relative = path.relative_to(PACKAGE)
+    own = relative.parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    for module in imported(path):
+        target = layer(module)
+        if module not in SHARED and (own, target) not in ALLOWED:
+            assert ORDER.index(target) <= ORDER.index(own), f"{relative} imports {module}"
+
+
+def test_every_folder_has_its_place() -> None:
+    folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and any(p.glob("*.py"))}
+    assert folders <= set(ORDER)
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    root = PACKAGE.parent
+    kinds = ("*.py", "*.j2", "*.lark", "*.net")
+    folders = ("netdsl", "templates", "grammars", "specs", "tests", "benchmarks")
+    files = [f for folder in folders for kind in kinds for f in (root / folder).rglob(kind)]
+    long = {
+        str(f.relative_to(root)): n for f in files if (n := len(f.read_text().splitlines())) > 400
+    }
+    assert not long

@@ -17,6 +17,7 @@ WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)
 def check(network: Network) -> Iterator[Diagnostic]:
     """Unconnected populations, inputs that nothing feeds, variables that nothing reads."""
     read = set(_read_paths(network))
+    read |= {path for path, variable in network.table.items() if variable.differentiated}
     fed = set(_fed_paths(network))
     outside = fed | {ref.path for expr in _other_expressions(network) for ref in refs(expr)}
     outside |= {recorder.variable for recorder in network.recorders}

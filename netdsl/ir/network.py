@@ -87,6 +87,7 @@ class Variable:
     definition: Expr | None = None  # of a DEF, over the owner's variables
     keep: bool = False  # survives `reset`
     exposed: bool = False  # readable by other cells although not delivered (`expose`)
+    differentiated: bool = False  # a `grad` of it was taken, and took its place
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path
     shape: tuple[int, ...] = ()  # sample fields: per-sample shape

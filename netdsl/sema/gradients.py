@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from netdsl.ir.expr import Expr, Ref, transform
+from dataclasses import replace
+
+from netdsl.ir.expr import Expr, Ref, refs, transform
 from netdsl.ir.network import Kind, Variable
 from netdsl.sema.scope import Scope
 from netdsl.sema.units import product
@@ -23,6 +25,10 @@ def gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
         bag.error("E0415", "derivatives are taken inside a cell", node.span)
         return bad(node.span)
     path = by.expr.path
+    for ref in refs(of.expr):
+        if ref.path in owner.variables:
+            held = owner.variables[ref.path]
+            owner.variables[ref.path] = replace(held, differentiated=True)
     written = write_out(of.expr, owner.variables, keep=path)
     try:
         total = derivative(written, path)

@@ -38,8 +38,16 @@ class Overrides:
                     "E0111",
                     f"nothing to set has the path `{path}`",
                     span,
-                    help=did_you_mean(path, self.offered),
+                    help=self._meant(path),
                 )
+
+    def _meant(self, path: str) -> str | None:
+        """A likely path, else some of those that there are."""
+        inner = [known for known in self.offered if known.endswith(f".{path}")]
+        if inner:
+            return f"did you mean `{inner[0]}`?"
+        some = ", ".join(list(self.offered)[:20])
+        return did_you_mean(path, self.offered) or (f"there are: {some}" if some else None)
 
 
 def read_value(raw: Raw, span: Span, choices: tuple[str, ...] = ()) -> Value | None:

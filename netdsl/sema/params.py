@@ -81,6 +81,7 @@ def _given(param: ast.Param, raw: Raw, default: Value, path: str, context: Conte
         return bad(param.span)
     if not value.is_zero and not default.bad and not unify(value.dim, default.dim):
         unit = display(default.dim)
+        unit = {"s": "ms", "V": "mV"}.get(unit, unit)
         context.bag.error(
             "E0201",
             f"`{path}` is {describe(default.dim)}, `{raw}` is {describe(value.dim)}",

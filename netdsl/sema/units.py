@@ -33,12 +33,18 @@ class Dimension:
     def __str__(self) -> str:
         if self in _NAMES:
             return _NAMES[self]
-        parts = [
-            name if power == 1 else f"{name}^{power}"
-            for name, power in zip(BASE, self.exponents, strict=True)
-            if power
-        ]
-        return "*".join(parts)
+        for name in ("V", "A", "S", "F", "C", "J", "W"):  # rather than in base units
+            for power in (1, 2, 3, -1, -2):
+                for seconds in (0, 1, -1, 2, -2):
+                    if self == _UNITS[name][1] ** power * TIME**seconds:
+                        return _text([(name, power), ("s", seconds)])
+        return _text(list(zip(BASE, self.exponents, strict=True)))
+
+
+def _text(powers: list[tuple[str, Exponent]]) -> str:
+    """A product of powers as text."""
+    parts = [name if power == 1 else f"{name}^{power}" for name, power in powers if power]
+    return "*".join(parts)
 
 
 def _whole(power: Exponent) -> Exponent:

@@ -24,8 +24,8 @@ from netdsl.ir.program import Bind, Product, Propagate, Store, Sum, SynapseUpdat
 # Scratch for the products of one tile: with matrix products, and with listed ones.
 DENSE_TILE_BYTES = 512 * 1024
 LISTED_TILE_BYTES = 64 * 1024
-# Width of the tile of a gather: four vectors of 64 bytes (templates/c/products.c.j2).
-GATHER_TILE_BYTES = 256
+# Width of the tile of a gather: eight vectors of 64 bytes (templates/c/products.c.j2).
+GATHER_TILE_BYTES = 512
 
 
 @dataclass

@@ -53,8 +53,9 @@ def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
     if isinstance(op, Transpose):
         m, n = program.shapes[program.buffers[op.source].owner]
         code |= {"source": layout.names(op.source), "m": m, "n": n}
-        return Action(writer.kernel("transpose", op, tile_grid(m, n, TRANSPOSE_SIDE, THREADS),
-                                    code=code))
+        return Action(
+            writer.kernel("transpose", op, tile_grid(m, n, TRANSPOSE_SIDE, THREADS), code=code)
+        )
     if isinstance(op, Fill):
         kind, value = "fill", literal(op.value, "double" if is_global else layout.real)
         code["value"] = value

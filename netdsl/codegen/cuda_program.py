@@ -59,11 +59,13 @@ def generate(program: Program, dtype: str) -> CudaUnit:
     """The CUDA source of a program; BackendError E0855 for an expression that CUDA cannot say."""
     real = "float" if dtype == "float32" else "double"
     header = render("cuda", "header.cu", real=real, title=f"{program.name} in {real}")
-    library = "\n".join([
-        render("c", "functions.c", inline=_INLINE),
-        render("c", "words.c", inline=_INLINE),
-        *(render("cuda", f"{part}.cu", real=real) for part in ("random", "blocks", "products")),
-    ])
+    library = "\n".join(
+        [
+            render("c", "functions.c", inline=_INLINE),
+            render("c", "words.c", inline=_INLINE),
+            *(render("cuda", f"{part}.cu", real=real) for part in ("random", "blocks", "products")),
+        ]
+    )
     layout = CudaLayout.of(program, dtype, header + library)
     assert isinstance(layout, CudaLayout)
     try:

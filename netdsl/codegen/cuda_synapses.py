@@ -49,8 +49,17 @@ def deliver(op: Propagate, writer: KernelWriter) -> tuple[Action, ...]:
     constant = 1.0 if op.scale is None else number(simplify(op.scale))
     slot = layout.scale_slot(constant)
     gemm = Gemm(
-        code.weight, code.m, code.n, code.source, code.source_offset, code.source_stride,
-        code.target, code.target_offset, code.target_stride, code.transposed, slot,
+        code.weight,
+        code.m,
+        code.n,
+        code.source,
+        code.source_offset,
+        code.source_stride,
+        code.target,
+        code.target_offset,
+        code.target_stride,
+        code.transposed,
+        slot,
         1 if code.accumulate else 0,
     )
     dense: list[Launch | Gemm] = [gemm]
@@ -126,8 +135,9 @@ class _Update:
                 self.layout.cuda_list(window, values=True)
             limits = [(w, PAIRS_PRE_BELOW) for w in self.pre]
             both = Sparse((*limits, *((w, PAIRS_POST_BELOW) for w in self.post)))
-            pairs = self._kernel("synapse_pairs", {"threads": THREADS, "x": Extent(self.shape[0])},
-                                 groups)
+            pairs = self._kernel(
+                "synapse_pairs", {"threads": THREADS, "x": Extent(self.shape[0])}, groups
+            )
             lists = (*columns, *(Listing(window) for window in self.post))
             actions.append(Action(pairs, (((both, True),),), lists))
             not_pairs = ((both, False),)

@@ -34,7 +34,9 @@ class MatrixLibrary:
         # Setting the stream resets the workspace: this order.
         self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream))
         self._call(
-            "cublasSetWorkspace_v2", self._handle, ctypes.c_void_p(self._workspace),
+            "cublasSetWorkspace_v2",
+            self._handle,
+            ctypes.c_void_p(self._workspace),
             ctypes.c_size_t(WORKSPACE_BYTES),
         )
         self._call("cublasSetPointerMode_v2", self._handle, ctypes.c_int(_POINTER_MODE_DEVICE))
@@ -48,12 +50,21 @@ class MatrixLibrary:
         width, depth = (gemm.m, gemm.n) if gemm.transposed else (gemm.n, gemm.m)
         address = {name: ctypes.c_void_p(value) for name, value in pointers.items()}
         self._call(
-            function, self._handle,
-            ctypes.c_int(_TRANSPOSED if gemm.transposed else _AS_IS), ctypes.c_int(_AS_IS),
-            ctypes.c_int(width), ctypes.c_int(rows), ctypes.c_int(depth), address["alpha"],
-            address["weight"], ctypes.c_int(gemm.n),
-            address["source"], ctypes.c_int(gemm.source_stride), address["beta"],
-            address["target"], ctypes.c_int(gemm.target_stride),
+            function,
+            self._handle,
+            ctypes.c_int(_TRANSPOSED if gemm.transposed else _AS_IS),
+            ctypes.c_int(_AS_IS),
+            ctypes.c_int(width),
+            ctypes.c_int(rows),
+            ctypes.c_int(depth),
+            address["alpha"],
+            address["weight"],
+            ctypes.c_int(gemm.n),
+            address["source"],
+            ctypes.c_int(gemm.source_stride),
+            address["beta"],
+            address["target"],
+            ctypes.c_int(gemm.target_stride),
         )
 
     def _call(self, name: str, *args: Any) -> None:
@@ -76,7 +87,8 @@ def _load(cupy: Any) -> Any:
         return ctypes.CDLL(name)
     except OSError as error:
         raise BackendError(
-            "E0850", f"the GPU backend cannot run here: {name} cannot be loaded ({error})",
+            "E0850",
+            f"the GPU backend cannot run here: {name} cannot be loaded ({error})",
             "install netdsl[cuda12] or netdsl[cuda13] to fit the driver, or run with"
             " --backend numpy",
         ) from None

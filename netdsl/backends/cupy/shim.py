@@ -101,7 +101,11 @@ class ShimDevice:
         threads = launch.threads if launch.fixed_threads else min(launch.threads, self.threads)
         self.launched.append(launch.kernel)
         fault = self._launch(
-            self._functions[launch.kernel], ctypes.c_void_p(net), blocks[0], blocks[1], threads,
+            self._functions[launch.kernel],
+            ctypes.c_void_p(net),
+            blocks[0],
+            blocks[1],
+            threads,
             int(self.descending),
         )
         if fault:

@@ -52,6 +52,9 @@ def _by_cell(network: Network, kinds: tuple[Kind, ...]) -> dict[tuple[str, str],
     cells: dict[tuple[str, str], list[Variable]] = {}
     for population in network.populations.values():
         for variable in population.variables.values():
+            own = f"{population.name}."
+            if variable.path.startswith(own) and "." in variable.path.removeprefix(own):
+                continue  # not written by the user: a surrogate's margin, a refractory counter
             if variable.kind in kinds and not variable.exposed and _written_here(network, variable):
                 cells.setdefault((population.cell, variable.name), []).append(variable)
     return cells

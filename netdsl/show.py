@@ -207,6 +207,14 @@ def _memory_line(buffer: Buffer, size: str) -> str:
     return f"{size:>10}  {buffer.name:<28} {buffer.place.value}{owner}; {buffer.role}: {buffer.why}"
 
 
+def source_of(model: Model) -> str:
+    """The generated code of a model's backend; needs neither a compiler nor a device."""
+    from netdsl.codegen.source import generated_source
+    from netdsl.runtime.backend import choose
+
+    return generated_source(model.program, choose(model.backend)[0], model.dtype)
+
+
 def _graph(model: Model, name: str | None) -> str:
     """The network in the DOT language."""
     network = model.network
@@ -226,7 +234,7 @@ def _graph(model: Model, name: str | None) -> str:
 
 
 def _kernel(model: Model, name: str | None) -> str:
-    source = model.session.executor.source()
+    source = source_of(model)
     if name is None:
         return source
     spelled = {re.escape(name), re.sub(r"\W", "_", name)}  # as written, and in an identifier

@@ -128,9 +128,15 @@ def test_explain(netdsl: Command) -> None:
 
 
 def test_compile_writes_code(netdsl: Command) -> None:
-    result = netdsl("compile", netdsl.spec(), "--backend", "numpy", "--out", "code.py")
-    assert result.code == 0 and "routines" in result.out
-    assert "def " in Path("code.py").read_text()
+    spec = netdsl.spec()
+    for backend, kernel in (("numpy", "def "), ("native", "static "), ("cupy", "__global__")):
+        result = netdsl("compile", spec, "--backend", backend, "--out", backend)
+        assert result.code == 0 and "routines" in result.out
+        (code,) = Path(backend).glob(f"{Path(spec).stem}.*")
+        assert kernel in code.read_text()
+        assert "learn" in Path(backend, "schedule.txt").read_text()
+    assert netdsl("compile", spec).code == 0
+    assert list(Path("compiled").iterdir())
 
 
 def test_replay(netdsl: Command) -> None:

@@ -77,7 +77,7 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0814",
         "compiled kernels cannot be loaded",
-        "The shared object was refused by this machine. `netdsl cache clear` builds it anew.",
+        "The shared object was refused by this machine. `netdsl cache --clear` builds it anew.",
     ),
     Entry(
         "E0850",

@@ -10,6 +10,7 @@ from netdsl.ir.network import Deliver, Kind, Projection, Variable
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import body_inputs, inputs_read
 from netdsl.passes.context import Context
+from netdsl.passes.pulse import pulsed
 from netdsl.passes.resolve import assigned
 from netdsl.passes.settle import contributions
 
@@ -81,6 +82,8 @@ class Invariants:
             return variable.owner not in self.phase.learning
         if kind is Kind.DEF:
             return variable.definition is not None and self.constant_expr(variable.definition)
+        if kind is Kind.INPUT and pulsed(self.context, variable.path):
+            return False
         if kind is Kind.INPUT:
             return all(self.constant_send(*feed) for feed in self.feeds(variable.path))
         return kind is Kind.STATE and variable.path not in assigned(self.context, variable.owner)

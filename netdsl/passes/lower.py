@@ -26,6 +26,7 @@ from netdsl.passes.effects import reads, writes
 from netdsl.passes.fuse import fuse, live, with_scalars
 from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.mask import mask_of
+from netdsl.passes.pulse import clear, pulse_buffer, pulsed
 from netdsl.passes.readout import SETTLE, accumulators, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
@@ -207,7 +208,9 @@ class _Lowering:
         else:
             settle = Settle(self.context, clamped)
             value = settle.value(variable.owner, step.value)
-            target = variable_buffer(self.context, variable)
+            pulse = pulsed(self.context, step.target)
+            buffer = pulse_buffer(self.context, step.target) if pulse else None
+            target = buffer or variable_buffer(self.context, variable)
             store = Store(target, value, step.span)
             ops = [*settle.ops, Elementwise(variable.owner, (store,), label=f"set {step.target}")]
         self.routines[step.site] = Routine(step.site, "set", tuple(ops), span=step.span)
@@ -244,6 +247,7 @@ class _Lowering:
             line = slot == "prev" or (slot[:1] == "d" and slot[1:].isdigit())
             if buffer_.role == "snapshot" and line and path in population.variables:
                 ops.append(Copy(name, path))
+        ops += clear(self.context, population.name)
         self.routines[f"reset:{population.name}"] = Routine(
             f"reset:{population.name}", "reset", tuple(ops), span=population.span
         )

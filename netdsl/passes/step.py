@@ -21,6 +21,7 @@ from netdsl.passes.deliver import Delivery
 from netdsl.passes.explain import cut_notes, delivery_note, learning_notes
 from netdsl.passes.invariant import Invariants
 from netdsl.passes.learning import Factors, step_learning, together
+from netdsl.passes.pulse import begin, from_base, pulsed
 from netdsl.passes.readout import accumulators, wanted_reductions
 from netdsl.passes.resolve import DELAY, Resolver, delayed, variable_buffer
 from netdsl.passes.settle import Settle
@@ -101,7 +102,8 @@ class PhaseBuilder:
             target = variable_buffer(self.context, variable)
             if path in self.clamps:
                 continue
-            if not self.facts.feeds(path):
+            every = every and not pulsed(self.context, path)
+            if not self.facts.feeds(path) and every:
                 ops.append(Fill(target, 0.0))
                 self.fixed_inputs.add(path)
                 continue
@@ -170,8 +172,12 @@ class PhaseBuilder:
         ops: list[Op] = []
         for path in sorted(self.needed):
             target = path
+            if path not in self.clamps and pulsed(self.context, path):
+                variable_buffer(self.context, self.context.variable(path))
+                ops += begin(self.context, path)
+                self.started.add(path)
             if path in self.base:
-                ops.append(Copy(target, self.base[path]))
+                ops.append(from_base(self.context, path, self.base[path], path in self.started))
                 self.started.add(path)
             for projection, deliver in self.facts.feeds(path):
                 if projection.delay == 0 or self.facts.constant_send(projection, deliver):

@@ -12,10 +12,10 @@ from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
 from netdsl.codegen.comments import spec_line
-from netdsl.codegen.simplify import simplify
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, DrawStore, Elementwise, RowReduce, Store
+from netdsl.ir.simplify import simplify
 from netdsl.runtime.random import stream_hash
 
 # kind: (identity, combination in the loop, OpenMP's operator)

@@ -8,10 +8,10 @@ from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_printer import DOUBLE, Printer, literal
 from netdsl.codegen.names import Names
 from netdsl.codegen.places import place_of
-from netdsl.codegen.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, walk
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind
+from netdsl.ir.simplify import simplify
 
 
 class Scope:

@@ -16,16 +16,16 @@ from netdsl.codegen.c_plan import Gather
 from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_scope import Scope, operations
 from netdsl.codegen.comments import spec_line
-from netdsl.codegen.simplify import simplify
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Product, Propagate, Store, Sum, SynapseUpdate
+from netdsl.ir.simplify import simplify
 
 # Scratch for the products of one tile: with matrix products, and with listed ones.
 DENSE_TILE_BYTES = 512 * 1024
 LISTED_TILE_BYTES = 64 * 1024
-# Width of the tile of a gather: eight vectors of 64 bytes (templates/c/products.c.j2).
-GATHER_TILE_BYTES = 512
+# Width of the tile of a gather: four vectors of 64 bytes (templates/c/products.c.j2).
+GATHER_TILE_BYTES = 256
 
 
 @dataclass
@@ -60,6 +60,7 @@ class UpdateCode:
     row_lines: list[str]
     pointers: list[str]
     body: list[str]
+    streams: list[str]
     bytes: int
     flops: int
 
@@ -174,6 +175,7 @@ class UpdateWriter:
             self.m, self.n, dense, min(listed, dense), self.scope.lines,
             list(self.products.values()), list(self.row_lines.values()),
             [self._pointer(name, stored) for name, stored in self.buffers.items()], body,
+            [self.layout.names(name) for name in self.buffers],
             self._traffic(), operations(self.exprs) * self.m * self.n,
         )
 

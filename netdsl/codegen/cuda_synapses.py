@@ -27,8 +27,8 @@ from netdsl.codegen.cuda_plan import (
     tile_grid,
 )
 from netdsl.codegen.cuda_writer import KernelWriter
-from netdsl.codegen.simplify import number, simplify
 from netdsl.ir.program import Product, Propagate, SynapseUpdate
+from netdsl.ir.simplify import number, simplify
 
 # Shares of nonzeros below which a form costs less than a matrix product, estimated for an H100: a
 # gathered element is an addition that reads 4 bytes of the second-level cache (1.4e12 a second), a

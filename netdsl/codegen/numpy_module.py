@@ -16,7 +16,6 @@ from netdsl.codegen.numpy_synapses import SynapsesPrinter
 from netdsl.codegen.numpy_tiles import cells_context, columns, synapses_context
 from netdsl.codegen.python_scalars import bare, scalar
 from netdsl.codegen.registers import RESERVED
-from netdsl.codegen.simplify import simplify
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Bind,
@@ -30,6 +29,7 @@ from netdsl.ir.program import (
     SynapseUpdate,
     Transpose,
 )
+from netdsl.ir.simplify import simplify
 
 _TEXT = (
     "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "

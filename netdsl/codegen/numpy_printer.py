@@ -19,10 +19,10 @@ from netdsl.codegen.numpy_ufuncs import COMPARISONS, LOGIC, MULTI, UFUNCS
 from netdsl.codegen.places import place_of
 from netdsl.codegen.python_scalars import bare, condition, literal, scalar
 from netdsl.codegen.registers import COPY, Block, Value
-from netdsl.codegen.simplify import number, simplify
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, loads, walk
 from netdsl.ir.network import Place, Type
 from netdsl.ir.program import Bind, Program
+from netdsl.ir.simplify import number, simplify
 
 TRUTH = COMPARISONS.keys() | LOGIC.keys()
 

@@ -13,10 +13,10 @@ from netdsl.codegen.numpy_cells import live_after
 from netdsl.codegen.numpy_printer import Printer
 from netdsl.codegen.python_scalars import bare
 from netdsl.codegen.registers import Register, Value, assign_registers, render
-from netdsl.codegen.simplify import number, simplify
 from netdsl.ir.expr import Apply, Const, Expr, Index, Local, loads, span_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Product, Program, Store, Sum, SynapseUpdate
+from netdsl.ir.simplify import number, simplify
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
-"""Constant folding and exact identities of expressions, before they are printed.
+"""Constant folding and exact identities of expressions.
 
 Only rewrites that keep every bit of the result (up to the sign of a zero) are made; nothing is
-reassociated.
+reassociated. A pass may add rules of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, children, rebuild
+
+Rule = Callable[[Apply], Expr]
 
 
 def _pow(a: float, b: float) -> float:
@@ -53,9 +55,12 @@ def number(expr: Expr) -> float | None:
     return float(expr.value) if isinstance(expr, Const) else None
 
 
-def simplify(expr: Expr) -> Expr:
-    """An equal expression with constants folded and neutral operands dropped."""
-    parts = tuple(simplify(child) for child in children(expr))
+def simplify(expr: Expr, more: Mapping[str, Rule] | None = None) -> Expr:
+    """An equal expression with constants folded and neutral operands dropped.
+
+    `more`: further rules by function, applied to what the exact ones leave.
+    """
+    parts = tuple(simplify(child, more) for child in children(expr))
     if isinstance(expr, Reduce) or not parts:
         return rebuild(expr, parts) if parts else expr
     assert isinstance(expr, Apply)
@@ -67,7 +72,9 @@ def simplify(expr: Expr) -> Expr:
             return rebuild(expr, parts)
         if math.isfinite(folded):
             return Const(folded, expr.span)
-    return _identity(Apply(expr.function, parts, expr.span), values)
+    result = _identity(Apply(expr.function, parts, expr.span), values)
+    rule = more.get(result.function) if more and isinstance(result, Apply) else None
+    return rule(result) if rule is not None and isinstance(result, Apply) else result
 
 
 def _identity(expr: Apply, values: list[float | None]) -> Expr:

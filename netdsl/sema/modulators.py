@@ -172,7 +172,7 @@ class _Instance:
                 "E0208",
                 f"`scope {self.level}` needs one number, this is one per neuron",
                 span,
-                help="reduce it, as in `sum(…)`, or write `scope neuron`",
+                help=self._to_one_number(),
             )
         population = self.context.populations.get(self.population.name)
         variable = Variable(
@@ -193,6 +193,14 @@ class _Instance:
         )
         self.context.modulators.setdefault(self.node.name, {})[self.population.name] = instance
         self._closed([*statements.statements, emitted])
+
+    def _to_one_number(self) -> str:
+        """How to emit one number: an own state of every neuron is often what stands in the way."""
+        for variable in self.population.variables.values():
+            own = variable.path.startswith(f"{self.path}.") and variable.kind is Kind.STATE
+            if own and variable.place is Place.UNIT:
+                return f"write `population state {variable.name} = …`: one number per sample"
+        return "reduce it, as in `sum(…)`, or write `scope neuron`"
 
     def _closed(self, statements: list[object]) -> None:
         """What the modulator's `reads` list leaves out may not be read."""

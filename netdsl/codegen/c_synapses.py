@@ -60,7 +60,6 @@ class UpdateCode:
     row_lines: list[str]
     pointers: list[str]
     body: list[str]
-    streams: list[str]
     bytes: int
     flops: int
 
@@ -175,7 +174,6 @@ class UpdateWriter:
             self.m, self.n, dense, min(listed, dense), self.scope.lines,
             list(self.products.values()), list(self.row_lines.values()),
             [self._pointer(name, stored) for name, stored in self.buffers.items()], body,
-            [self.layout.names(name) for name in self.buffers],
             self._traffic(), operations(self.exprs) * self.m * self.n,
         )
 

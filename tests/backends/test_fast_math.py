@@ -43,3 +43,8 @@ def test_spikes_differ_at_most_where_potentials_nearly_tie() -> None:
 
 def test_runs_are_bit_identical_from_run_to_run() -> None:
     assert np.array_equal(spikes(True), spikes(True))
+
+
+def test_the_rest_of_the_process_keeps_subnormal_numbers() -> None:
+    spikes(True)
+    assert np.float64(5e-324) * np.float64(1.0) != 0.0

@@ -227,7 +227,7 @@ def test_nan_is_traced_to_its_variable_sample_and_step(source: str) -> None:
     with pytest.raises(DiagnosticError) as caught:
         model_of(replace(network, populations=body)).run(epochs=1)
     found = caught.value.diagnostics[0]
-    assert found.code == "E0405"
+    assert found.code == "E0416"
     assert found.message.startswith("NaN first seen in `out.r`, sample 0, step 0 of `free`")
     assert f"from line {out.variables['out.r'].span.line}" in found.message  # type: ignore[union-attr]
 

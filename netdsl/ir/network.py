@@ -318,6 +318,18 @@ class Network:
                     table.update(projection.rule.optimiser.variables)
         return table
 
+    def ends(self, projection: Projection) -> tuple[str, str]:
+        """The populations of a projection, with the cell type where it joins only a part."""
+        named = []
+        for name, part in (
+            (projection.pre, projection.pre_slice),
+            (projection.post, projection.post_slice),
+        ):
+            types = self.populations[name].types
+            of = next((t for t, first, last in types if part == (first, last)), None)
+            named.append(f"{name}.{of}" if of is not None else name)
+        return named[0], named[1]
+
     @cached_property
     def graph(self) -> nx.MultiDiGraph[str]:
         """Populations as nodes, projections as edges (key = projection name)."""

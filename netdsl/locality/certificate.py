@@ -151,7 +151,7 @@ def _certificate(network: Network, finding: RuleFinding) -> RuleCertificate:
     return RuleCertificate(
         rule.name,
         projection.name,
-        (projection.pre, projection.post),
+        network.ends(projection),
         at.line if at is not None else 0,
         str(label.space),
         finding.scope,

@@ -74,6 +74,10 @@ def _sync_folder(folder: Path) -> None:
 def _cannot_write(path: Path, fault: OSError) -> RunDirError:
     full = fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     kept = "; the file of that name is as it was before" if path.exists() else ""
-    help = "free some space, or choose another folder for runs" if full else "check its rights"
+    help = "check its rights"
+    if full:
+        help = "free some space, or choose another folder for runs"
+    elif isinstance(fault, FileNotFoundError):
+        help = f"make the folder `{path.parent}` first"
     message = f"cannot write `{path}`: {fault.strerror or fault}{kept}"
     return RunDirError("E0723", message, help)

@@ -5,9 +5,10 @@ Fills `templates/c/elementwise.c.j2`. Sums over neurons are accumulated in doubl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netdsl.codegen.c_layout import Layout
+from netdsl.codegen.c_layout import Layout, Window
 from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
@@ -52,6 +53,16 @@ class LevelCode:
     results: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class ListCode:
+    """An index list made of the stored row: its field, the row's first element and its width."""
+
+    name: str
+    row: str
+    width: int
+    with_values: bool
+
+
 @dataclass
 class ElementwiseCode:
     """What the template needs."""
@@ -63,13 +74,23 @@ class ElementwiseCode:
     draws: list[DrawCode]
     levels: list[LevelCode]
     stored: list[str]
+    lists: list[ListCode]
     bytes_per_row: int
     flops_per_row: int
 
 
-def elementwise(op: Elementwise, layout: Layout) -> ElementwiseCode:
-    """Code of one operation; raises ValueError for an expression that has no place here."""
-    return _Writer(op, layout).write()
+def elementwise(
+    op: Elementwise, layout: Layout, listed: Sequence[Window] = ()
+) -> ElementwiseCode:
+    """Code of one operation, which makes the lists of `listed` windows of what it stores.
+
+    Raises ValueError for an expression that has no place here.
+    """
+    code = _Writer(op, layout).write()
+    for window in listed:
+        use, row = layout.lists[window], layout.names(window.buffer)
+        code.lists.append(ListCode(use.name, f"{row} + {window.first}", window.width, use.values))
+    return code
 
 
 class _Writer:
@@ -104,6 +125,7 @@ class _Writer:
                 f"net->{names(buffer)}[r] = {self.scope.local(version)};"
                 for buffer, version in self.plan.stored.items()
             ],
+            [],
             self._traffic(),
             operations(self.exprs) * self.size,
         )

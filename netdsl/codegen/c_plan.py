@@ -59,7 +59,15 @@ class Gather:
     members: tuple[Propagate, ...]
 
 
-Instruction = Op | MakeList | MakeSum | Exchange | Gather
+@dataclass(frozen=True)
+class ListedCells:
+    """An `Elementwise` that lists windows of its buffers by row, each row just after its store."""
+
+    cells: Elementwise
+    windows: tuple[Window, ...]
+
+
+Instruction = Op | MakeList | MakeSum | Exchange | Gather | ListedCells
 Derived = MakeList | MakeSum
 
 

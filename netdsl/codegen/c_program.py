@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from netdsl.backends.base import BackendError
 from netdsl.codegen.c_elementwise import elementwise
+from netdsl.codegen.c_fusion import list_in_cells
 from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_plan import (
     Exchange,
     Gather,
     Instruction,
+    ListedCells,
     MakeList,
     MakeSum,
     RoutinePlan,
@@ -37,6 +39,7 @@ from netdsl.ir.program import (
 
 _TEMPLATES = {
     Elementwise: "elementwise",
+    ListedCells: "elementwise",
     Propagate: "propagate",
     SynapseUpdate: "synapse_update",
     Copy: "copy",
@@ -103,7 +106,9 @@ class _Writer:
 
     def write(self) -> Unit:
         routines = self.program.routines.values()
-        plans = tuple(plan_routine(r, self.layout, grouped=True) for r in routines)
+        plans = tuple(
+            list_in_cells(plan_routine(r, self.layout, grouped=True)) for r in routines
+        )
         for plan in plans:
             self._routine(plan)
         title = f"{self.program.name} in {self.layout.real}"
@@ -136,6 +141,8 @@ class _Writer:
         used = {i for part in (plan.once, plan.before_steps, plan.step, plan.after) for i in part}
         lists = [self.layout.lists[i.window].name for i in used
                  if isinstance(i, MakeList) and not i.columns]
+        lists += [self.layout.lists[window].name for i in used if isinstance(i, ListedCells)
+                  for window in i.windows]
         members = {m for i in used if isinstance(i, Gather) for m in i.members}
         gathering = [n for n, i in enumerate(self.operations) if i in members]
         routine = plan.routine
@@ -146,7 +153,7 @@ class _Writer:
         label = f"{label}: {line}" if line else label
         self.texts.append(
             render("c", "routine.c", name=name, label=label, phase_step=self._counter("phase.step"),
-                   step_counter=self._counter("t"), lists=sorted(lists), gathering=gathering,
+                   step_counter=self._counter("t"), lists=sorted(set(lists)), gathering=gathering,
                    **calls)
         )
 
@@ -187,6 +194,8 @@ class _Writer:
         names, layout = self.layout.names, self.layout
         if isinstance(instruction, Elementwise):
             return elementwise(instruction, layout)
+        if isinstance(instruction, ListedCells):
+            return elementwise(instruction.cells, layout, instruction.windows)
         if isinstance(instruction, Propagate):
             return propagate(instruction, layout)
         if isinstance(instruction, Gather):
@@ -248,6 +257,8 @@ def count_of(buffer: str, program: Program) -> str:
 
 def label_of(instruction: Instruction) -> str:
     """What an operation is called in generated code: its population, projection or buffer."""
+    if isinstance(instruction, ListedCells):
+        return label_of(instruction.cells)
     if isinstance(instruction, Elementwise):
         return instruction.label or instruction.population
     if isinstance(instruction, SynapseUpdate):

@@ -98,8 +98,8 @@ class Memory:
 
     def _list(self, use: ListUse) -> None:
         width, rows = use.window.width, self.rows
-        # The library gives up when there is no room for a vector of entries.
-        capacity = rows * width // (1 if self.full_lists else 4) + 64
+        # The library gives up when there is no room for a whole row and a vector of entries.
+        capacity = rows * width // (1 if self.full_lists else 4) + width + 64
         sizes: dict[str, tuple[int, npt.DTypeLike]] = {
             "start": (rows + 1, np.int32),
             "column": (capacity, np.int32),

@@ -32,7 +32,7 @@ from netdsl.runtime.metrics_log import MetricsLog, jsonable, read_metrics
 from netdsl.runtime.state_file import read_state
 
 _COUNTERS = "__counters__"
-_LIBRARIES = ("netdsl", "numpy", "scipy", "sympy", "scikit-learn", "cupy")
+_LIBRARIES = ("netdsl", "numpy", "scipy", "scikit-learn", "cupy")
 
 
 class RunDir:

@@ -58,17 +58,32 @@ def choose(statement: Integrate) -> tuple[str, str]:
 
 
 def nonlinear_term(statement: Integrate) -> Expr | None:
-    """The first right-hand side that is not linear with constant coefficients, or None."""
+    """The first term that is not linear with constant coefficients, or None."""
     states = {path for path, _ in statement.equations}
     coupled = len(statement.equations) > 1
     for _, rhs in statement.equations:
-        for state in states:
-            slope = simplify(derivative(rhs, state))
-            if _reads(slope, states):
-                return rhs
-            if not isinstance(slope, Const) and (coupled or _varies(slope)):
-                return rhs
+        if not _linear(rhs, states, coupled):
+            return _smallest(rhs, states, coupled)
     return None
+
+
+def _linear(expr: Expr, states: set[str], coupled: bool) -> bool:
+    for state in states:
+        slope = simplify(derivative(expr, state))
+        if _reads(slope, states):
+            return False
+        if not isinstance(slope, Const) and (coupled or _varies(slope)):
+            return False
+    return True
+
+
+def _smallest(expr: Expr, states: set[str], coupled: bool) -> Expr:
+    """The smallest summand of a non-linear expression that is itself non-linear."""
+    if isinstance(expr, Apply) and expr.function in ("add", "sub", "neg", "div"):
+        for part in expr.args:
+            if not _linear(part, states, coupled):
+                return _smallest(part, states, coupled)
+    return expr
 
 
 def _varies(slope: Expr) -> bool:

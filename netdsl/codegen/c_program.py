@@ -24,8 +24,8 @@ from netdsl.codegen.c_plan import (
 )
 from netdsl.codegen.c_printer import literal
 from netdsl.codegen.c_synapses import gather, propagate, synapse_update
-from netdsl.codegen.c_templates import render
 from netdsl.codegen.comments import spec_line
+from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Copy,
@@ -75,14 +75,14 @@ class Unit:
 
 
 def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
-    """The C file of a program; BackendError E0802 for an expression that C cannot say."""
+    """The C file of a program; BackendError E0816 for an expression that C cannot say."""
     reserved = "".join(_shared(part, profile, True, "float") for part in ("header", *PARTS))
     layout = Layout.of(program, dtype, reserved)
     try:
         return _Writer(program, layout, profile).write()
     except (KeyError, ValueError) as error:
         raise BackendError(
-            "E0802",
+            "E0816",
             f"the native backend cannot translate `{program.name}`: {error}",
             "use --backend numpy",
         ) from error

@@ -15,12 +15,12 @@ from typing import Any
 from netdsl.backends.base import BackendError
 from netdsl.codegen.c_plan import Exchange, Instruction, MakeList, MakeSum, plan_routine
 from netdsl.codegen.c_program import label_of
-from netdsl.codegen.c_templates import render
 from netdsl.codegen.cuda_kernels import cells, count, row_list, row_sum, whole
 from netdsl.codegen.cuda_layout import CudaLayout
 from netdsl.codegen.cuda_plan import Action, Clause, Kernel, Launch, Listing, RoutineActions
 from netdsl.codegen.cuda_synapses import UpdateActions, deliver, learn
 from netdsl.codegen.cuda_writer import KernelWriter
+from netdsl.codegen.templates import render
 from netdsl.ir.expr import loads
 from netdsl.ir.program import (
     Copy,

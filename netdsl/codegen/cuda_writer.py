@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from netdsl.codegen.c_program import label_of
-from netdsl.codegen.c_templates import render
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.cuda_layout import CudaLayout
 from netdsl.codegen.cuda_plan import Action, Kernel, Launch
+from netdsl.codegen.templates import render
 from netdsl.diagnostics.span import Span
 
 _DECLARATION = re.compile(r"const (double|real) (\w+) = (.*);")

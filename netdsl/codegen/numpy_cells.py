@@ -110,7 +110,7 @@ class CellsPrinter:
     def _index(self, node: Index) -> str:
         if node.axis is not None:
             raise BackendError(
-                "E0801",
+                "E0816",
                 f"the index along axis `{node.axis}` of `{self.op.population}` is not lowered",
                 "use the flat index",
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netdsl.codegen.c_templates import render
 from netdsl.codegen.comments import plain, spec_line
 from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_cells import CellsPrinter
@@ -16,6 +15,7 @@ from netdsl.codegen.numpy_synapses import SynapsesPrinter
 from netdsl.codegen.numpy_tiles import cells_context, columns, synapses_context
 from netdsl.codegen.python_scalars import bare, scalar
 from netdsl.codegen.registers import RESERVED
+from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Bind,

@@ -11,7 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import NOW, PREV, Expr, Load, Local, Reduce, Ref, refs, transform
+from netdsl.ir.expr import (
+    NOW,
+    PREV,
+    Apply,
+    Const,
+    Expr,
+    Index,
+    Load,
+    Local,
+    Reduce,
+    Ref,
+    refs,
+    transform,
+)
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import RowReduce, Statement
 from netdsl.passes.context import Context, LoweringError
@@ -81,6 +94,8 @@ class Resolver:
             return self._ref(node)
         if isinstance(node, Reduce):
             return self._reduce(node)
+        if isinstance(node, Index) and node.axis is not None:
+            return axis_index(self.context, self.population, node)
         return None
 
     def _ref(self, ref: Ref) -> Expr:
@@ -167,6 +182,22 @@ class Resolver:
         self.context.need(name, Place.GLOBAL, "", "control", "batch reduction of sample fields")
         self.context.host_scalars[name] = expr
         return Load(name, node.span)
+
+
+def axis_index(context: Context, population: str, index: Index) -> Expr:
+    """The index along a named axis, from the flat index (row-major)."""
+    axes = context.network.populations[population].axes
+    stride = 1
+    for name, length in reversed(axes):
+        if name == index.axis:
+            flat: Expr = Index(None, index.side, index.span)
+            if stride > 1:
+                flat = Apply("floordiv", (flat, Const(float(stride))), index.span)
+            if name == axes[0][0]:
+                return flat
+            return Apply("mod", (flat, Const(float(length))), index.span)
+        stride *= length
+    raise LoweringError("E0899", f"`{population}` has no axis `{index.axis}`", index.span)
 
 
 def retime(expr: Expr, time: str) -> Expr:

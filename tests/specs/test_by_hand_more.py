@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import netdsl
 from tests.specs.test_by_hand import BACKENDS, LEARNING, PLAIN, ROWS, Bench, near
 
 
@@ -132,3 +133,31 @@ def test_after_update_sees_the_weight_before(backend: str) -> None:
     new = new - 0.01 * bench.x.mean(0)[:, None]
     bench.step()
     near(bench["W.w"], np.clip(0.5 * (new + w), -0.2, 0.2))
+
+
+AXES = """
+edition 1
+neuron pixel { state r = 0; state place = 0; state flat = 0; place := row * 10 + col; flat := index }
+population x : pixel[row: 8, col: 8]
+neuron cell { input j; state r = 0; r := j }
+population h : cell[3]
+projection W : x -> h dense delay 0 { weight w ~ uniform(-1, 1); deliver j += w * pre.place }
+data digits { source = "digits"; batch = 20 }
+protocol train {
+  each batch of digits.train { reset; clamp x.r = sample.image; phase run 3 steps }
+}
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_named_axes_count_row_major(backend: str) -> None:
+    model = netdsl.compile(AXES, backend=backend)
+    try:
+        model.present(**model.samples("digits.train", 2))
+        model.reset()
+        model.step()
+        row, col = np.indices((8, 8))
+        assert np.array_equal(model.state["x.place"][0].reshape(8, 8), row * 10 + col)
+        assert np.array_equal(model.state["x.flat"][1], np.arange(64))
+    finally:
+        model.close()

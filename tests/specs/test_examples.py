@@ -29,9 +29,7 @@ def test_checks_without_a_finding(path: Path) -> None:
         ("reward_modulated", "accuracy", 0.6, 1),
     ],
 )
-def test_learns_in_one_epoch(
-    name: str, metric: str, low: float, high: float, backend: str
-) -> None:
+def test_learns_in_one_epoch(name: str, metric: str, low: float, high: float, backend: str) -> None:
     path = next(path for path in EXAMPLES if path.stem == name)
     result = netdsl.compile(path, backend=backend, seed=1).run(epochs=1)
     assert low < result.metrics["test"][metric] <= high

@@ -116,6 +116,17 @@ ENTRIES: list[Entry] = [
         "same source for the CPU in tests. `--backend native` and `--backend numpy` need neither.",
     ),
     Entry(
+        "E0815",
+        "a backend lacks a template",
+        "Each operation of a step program has one template in each backend's folder. The message\n"
+        "names the missing one; another backend may carry the operation.",
+    ),
+    Entry(
+        "E0816",
+        "a backend cannot translate an expression",
+        "The message names what it cannot say. `--backend numpy` is the reference.",
+    ),
+    Entry(
         "E0820",
         "the network needs more memory than the machine has",
         "All buffers are known before any is allocated: `netdsl show memory SPEC` lists them.\n"

@@ -28,13 +28,13 @@ def environment(folder: str) -> Environment:
 
 
 def render(folder: str, template: str, **context: object) -> str:
-    """The text of `templates/FOLDER/TEMPLATE.j2`; BackendError E0801 when there is none."""
+    """The text of `templates/FOLDER/TEMPLATE.j2`; BackendError E0815 when there is none."""
     try:
         found = environment(folder).get_template(f"{template}.j2")
     except TemplateNotFound:
         raise BackendError(
-            "E0801",
+            "E0815",
             f"the backend lacks the template `{folder}/{template}.j2`",
-            "use --backend numpy",
+            "another backend may carry it: see `netdsl show schedule`",
         ) from None
     return found.render(**context)

@@ -137,7 +137,10 @@ def test_after_update_sees_the_weight_before(backend: str) -> None:
 
 AXES = """
 edition 1
-neuron pixel { state r = 0; state place = 0; state flat = 0; place := row * 10 + col; flat := index }
+neuron pixel {
+  state r = 0; state place = 0; state flat = 0
+  place := row * 10 + col; flat := index
+}
 population x : pixel[row: 8, col: 8]
 neuron cell { input j; state r = 0; r := j }
 population h : cell[3]

@@ -87,10 +87,17 @@ def layer_settings(architecture: list[int], most: int = 4) -> dict[str, Any]:
     return settings
 
 
+def adam_settings(beta1: float, beta2: float, eps: float) -> dict[str, float]:
+    """Settings of a specification that learns by Adam."""
+    return {"beta1": beta1, "beta2": beta2, "epsilon": eps}
+
+
 def exponent(value: float, start: float, base: float) -> int:
     """The whole number e for which value = start * base^e. Raises GoldenError without one."""
     if value == start:
         return 0
+    if base in (0, 1) or value * start <= 0:
+        raise GoldenError(f"{value} is not {start} times a power of {base}")
     e = int(round(np.log(value / start) / np.log(base)))
     if abs(start * base**e - value) > 1e-12 * abs(value):
         raise GoldenError(f"{value} is not {start} times a power of {base}")

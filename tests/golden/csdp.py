@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from netdsl.runtime.replay import Presentation, Trace
-from tests.golden.case import SPECS, Array, Case, Derived, GoldenError
+from tests.golden.case import SPECS, Array, Case, Derived, GoldenError, adam_settings
 
 CELLS = {"z1": "h1", "z2": "h2", "zy": "out", "zR": "rec"}
 TRACES = {"tr0": "rec", "tr1": "h1", "tr2": "h2", "tr3": "out"}
@@ -47,8 +47,7 @@ def _is_weight(key: str) -> bool:
     return key.startswith("init/") and not key.startswith(("init/thr_", "init/key_"))
 
 
-FIXED = {"resist_m": 1.0, "refract_T": 0.0, "hebb_w_decay": 0.0, "learn_recon": True,
-         "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_eps": 1e-8}  # fmt: skip
+FIXED = {"resist_m": 1.0, "refract_T": 0.0, "hebb_w_decay": 0.0, "learn_recon": True}  # fmt: skip
 
 
 def _settings(hyper: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def _settings(hyper: dict[str, Any]) -> dict[str, Any]:
         "theta": hyper["goodness_threshold"],
         "R_m": hyper["R_m"],
         "R_inh": hyper["R_inh"],
-    }
+    } | adam_settings(hyper["adam_beta1"], hyper["adam_beta2"], hyper["adam_eps"])
 
 
 def _presentation(file: Mapping[str, Array], phase: str, weights: list[str]) -> Presentation:

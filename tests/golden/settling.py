@@ -128,7 +128,10 @@ def _epoch(file: Mapping[str, Array], hyper: dict[str, Any], b: int) -> int:
         exponent(float(rate), start, hyper["lr_decay"])
         for key, starts in (("lr_ff", hyper["lr_ff"]), ("lr_fb", hyper["lr_fb"]))
         for rate, start in zip(file[key][b], starts, strict=True)
+        if start != 0 or rate != 0  # a projection that does not learn, such as the first Wfb
     }
+    if not falls:
+        return 0
     if len(falls) != 1:
         raise GoldenError("the rates of a batch have not fallen equally often")
     return falls.pop()

@@ -126,9 +126,9 @@ def _settled(
 def _epoch(file: Mapping[str, Array], hyper: dict[str, Any], b: int) -> int:
     falls = {
         exponent(float(rate), start, hyper["lr_decay"])
-        for key, starts in (("lr_ff", hyper["lr_ff"]), ("lr_fb", hyper["lr_fb"]))
-        for rate, start in zip(file[key][b], starts, strict=True)
-        if start != 0 or rate != 0  # a projection that does not learn, such as the first Wfb
+        for key, first in (("lr_ff", 0), ("lr_fb", 1))  # nothing reads the first Wfb
+        for rate, start in zip(file[key][b][first:], hyper[key][first:], strict=True)
+        if start != 0 or rate != 0  # a projection that does not learn
     }
     if not falls:
         return 0

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -40,11 +41,14 @@ def open_case(system: str, path: Path, dtype: str = "float64") -> Case:
     try:
         with np.load(path, allow_pickle=False) as archive:
             file = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, BadZipFile) as fault:
         raise GoldenError(f"cannot read {path}: {fault}") from None
     if "hyper" not in file:
         raise GoldenError(f"{path} has no `hyper`: it is not a golden file")
-    hyper = json.loads(str(file["hyper"]))
+    try:
+        hyper = dict(json.loads(str(file["hyper"])))
+    except (TypeError, ValueError) as fault:
+        raise GoldenError(f"`hyper` of {path} is not a JSON object: {fault}") from None
     for key, value in marks.items():
         if hyper.get(key) != value:
             raise GoldenError(f"{path} has {key} = {hyper.get(key)!r}; {system} needs {value!r}")
@@ -52,3 +56,5 @@ def open_case(system: str, path: Path, dtype: str = "float64") -> Case:
         return adapter(file, hyper, RELATIVE[dtype])
     except KeyError as missing:
         raise GoldenError(f"{path} has no {missing}, which files of {system} have") from None
+    except (IndexError, TypeError, ValueError) as fault:
+        raise GoldenError(f"{path} has not the layout of {system} files: {fault}") from None

@@ -234,6 +234,7 @@ class Projection:
     fixed: bool = False
     pre_slice: tuple[int, int] | None = None
     post_slice: tuple[int, int] | None = None
+    sign: Expr | None = None  # +-1 over the pre index: `weight` is then the stored magnitude
     span: Span | None = field(default=None, compare=False)
 
 

@@ -30,6 +30,7 @@ class Context:
     buffers: dict[str, Buffer] = field(default_factory=dict)
     host_scalars: dict[str, Expr] = field(default_factory=dict)
     scratch_count: int = 0
+    effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
 
     def variable(self, path: str) -> Variable:
         """The variable of a path; an internal error names the path."""
@@ -63,6 +64,21 @@ class Context:
         """A new scratch buffer, named after what it holds."""
         self.scratch_count += 1
         return self.need(f"{hint}@{self.scratch_count}", place, owner, "scratch", why)
+
+    def effective_weight(self, projection: str, value: Expr) -> str:
+        """The buffer of a function of a projection's weight; equal functions share one."""
+        key = (projection, value)
+        if key not in self.effective:
+            number = sum(name == projection for name, _ in self.effective) + 1
+            suffix = "" if number == 1 else str(number)
+            self.effective[key] = self.need(
+                f"{projection}.effective{suffix}",
+                Place.SYNAPSE,
+                projection,
+                "scratch",
+                "function of the weight that is delivered",
+            )
+        return self.effective[key]
 
     def sample(self, path: str, owner: str) -> str:
         """The buffer of a sample field as population `owner` reads it ("" for one per sample)."""

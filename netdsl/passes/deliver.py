@@ -217,13 +217,7 @@ class Delivery:
             return value.buffer
         if mask is not None:
             value = Apply("mul", (Load(mask), value))
-        name = context.need(
-            f"{projection.name}.effective",
-            Place.SYNAPSE,
-            projection.name,
-            "scratch",
-            "function of the weight that is delivered",
-        )
+        name = context.effective_weight(projection.name, value)
         self.ops.append(
             SynapseUpdate(
                 projection.name,

@@ -137,12 +137,16 @@ class UpdateBuilder:
             ((scalar, post),) = terms
         else:
             scalar, post = None, self._sum(terms)
-        coefficient = times(scalar, synapse)
+        coefficient = times(times(self._sign(), scalar), synapse)
         if self.rule.reduce == "mean":
             self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
             coefficient = simplify(Apply("div", (coefficient or Const(1.0), Load("batch.rows"))))
         buffer = self._buffer(self.projection.post, post)
         return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
+
+    def _sign(self) -> Expr | None:
+        """A change of the strength is one of the stored magnitude times the sign."""
+        return self.projection.sign
 
     def _sum(self, terms: list[tuple[Expr | None, Expr | None]]) -> Expr:
         total: Expr = Const(0.0)
@@ -214,10 +218,15 @@ class UpdateBuilder:
         observed = f"{self.projection.name}.dw"
         if observed in context.observe:
             context.need(observed, Place.SYNAPSE, self.projection.name, "observed", "reduced dw")
-            statements.append(Store(observed, Local(GRADIENT), rule.span))
+            change_of_w = times(self.projection.sign, Local(GRADIENT))
+            assert change_of_w is not None
+            statements.append(Store(observed, change_of_w, rule.span))
         change, optimiser = self._change()
         statements += optimiser
         statements.append(Bind(BEFORE, Load(weight)))
+        if self.projection.sign is not None:  # an absent synapse does not learn
+            present = Apply("gt", (Local(BEFORE), Const(0.0)))
+            change = Apply("select", (present, change, Const(0.0)))
         statements.append(Bind("w1", Apply("add", (Local(BEFORE), change)), rule.span))
         value: Expr = Local("w1")
         for number, (expr, span) in enumerate(self._tail(value), start=2):

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
-from netdsl.ir.program import Copy, Elementwise, Fill, Op, Propagate, Routine, Store
+from netdsl.ir.program import Copy, Elementwise, Fill, Op, Propagate, Routine, Store, SynapseUpdate
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import Body, BodyBuilder, inputs_read
 from netdsl.passes.context import Context, LoweringError
@@ -52,6 +52,7 @@ class PhaseBuilder:
     delays: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     phases: set[tuple[str, str]] = field(default_factory=set)
+    weights: list[Op] = field(default_factory=list)  # functions of weights that stay as they are
 
     def build(self) -> Routine:
         """The routine, before fusion."""
@@ -74,12 +75,12 @@ class PhaseBuilder:
             *self._accumulate(),
             *learn,
         ]
-        if not self._steps_do_something(step):
+        if all(isinstance(op, Copy) for op in step):
             step = []
         return Routine(
             self.phase.site,
             "phase",
-            (*once, *hoisted, *self._zero_accumulators()),
+            (*once, *self.weights, *hoisted, *self._zero_accumulators()),
             tuple(step),
             (),
             self.phase.name,
@@ -151,7 +152,11 @@ class PhaseBuilder:
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
-        return started, delivery.ops
+        if projection.name in self.phase.learning:
+            return started, delivery.ops
+        held = [op for op in delivery.ops if isinstance(op, SynapseUpdate)]
+        self.weights += [op for op in held if op not in self.weights]
+        return started, [op for op in delivery.ops if not isinstance(op, SynapseUpdate)]
 
     def _resolved(self, population: str, expr: Expr) -> tuple[list[Op], Expr]:
         resolver = Resolver(self.context, population)
@@ -374,9 +379,6 @@ class PhaseBuilder:
 
     def _zero_accumulators(self) -> list[Op]:
         return accumulators(self.context, self.site, self.phase).once
-
-    def _steps_do_something(self, step: list[Op]) -> bool:
-        return any(not isinstance(op, Copy) for op in step)
 
 
 def reads_step(context: Context, expr: Expr) -> bool:

@@ -28,12 +28,6 @@ class Wiring:
 def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
     """Read the clauses between the ends and the braces of a projection."""
     wiring, stated = Wiring(Connectivity(span=node.span)), False
-    if node.sign is not None:
-        context.unsupported(
-            "signed projections are",
-            node.span,
-            "put the sign into the delivery (`deliver j += -w * pre.s`) and `bound w in [0, 1]`",
-        )
     for clause in node.connectivity:
         name = clause.name
         if name in _LATER:

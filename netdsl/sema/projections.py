@@ -13,6 +13,7 @@ from netdsl.sema.context import Context
 from netdsl.sema.draws import WeightScope, build_draw
 from netdsl.sema.params import param_value, plain
 from netdsl.sema.populations import PopulationScope, size_of
+from netdsl.sema.signs import MAGNITUDE, sign_of
 from netdsl.sema.synapses import DELIVER, Ends, SynapseArguments, SynapseScope, formal_arguments
 from netdsl.sema.templates import bind
 from netdsl.sema.units import Dim, Unknown, parse_unit
@@ -44,6 +45,7 @@ class ProjectionBuilder:
         if pre is None or post is None or self.wiring.broken:
             return False
         self.ends = Ends(node.name, pre, post, pre_slice, post_slice)
+        self.ends.sign = sign_of(node, self.ends, context)
         kind = f"projection `{node.name}`"
         synapse = SynapseScope(context, self.ends, DELIVER, kind)
         self.scope = SynapseArguments(context, synapse, {}, kind)
@@ -61,6 +63,7 @@ class ProjectionBuilder:
             self.variables,
             tuple(self.delivers),
             weight=self.ends.weight,
+            sign=self.ends.sign if self.ends.weight is not None else None,
             transpose_of=self.wiring.transpose_of,
             fixed=self.wiring.fixed,
             pre_slice=pre_slice,
@@ -178,7 +181,7 @@ class ProjectionBuilder:
         if not found:
             return
         node = found[0]
-        path = f"{self.node.name}.{node.name}"
+        path = f"{self.node.name}.{MAGNITUDE if self.ends.sign is not None else node.name}"
         init, dim = self._initial(node, path)
         self.ends.weight, self.ends.weight_name = path, node.name
         self.context.dims[path] = dim
@@ -234,6 +237,13 @@ class ProjectionBuilder:
                 help=f"it reads the weight of `{self.wiring.transpose_of}`",
             )
         if owner is None or owner.weight is None:
+            return
+        if owner.sign is not None or self.ends.sign is not None:
+            self.context.unsupported(
+                "transposes of signed projections are",
+                self.node.span,
+                "write a projection of its own that learns by the same rule",
+            )
             return
         self.ends.weight = owner.weight
         self.ends.weight_name = owner.weight.rsplit(".", 1)[-1]

@@ -312,8 +312,8 @@ class _RuleBuilder:
     def _after_assign(self, node: ast.Assign, scope: Scope) -> None:
         name = node.target.id if isinstance(node.target, ast.Name) else "?"
         value = expressions.translate(node.value, scope)
-        if name != self.ends.weight_name:
-            known = [self.ends.weight_name or "w"]
+        if name not in self.ends.stored_names:
+            known = self.ends.stored_names
             self.context.unknown("weight", name, node.target.span, known, "`after update`")
             return
         assert self.ends.weight is not None
@@ -321,8 +321,8 @@ class _RuleBuilder:
             self.after.append(Assign(self.ends.weight, value.expr, node.span))
 
     def _bound(self, node: ast.Bound, scope: Scope) -> None:
-        if node.target.name != self.ends.weight_name:
-            known = [self.ends.weight_name or "w"]
+        if node.target.name not in self.ends.stored_names:
+            known = self.ends.stored_names
             self.context.unknown("weight", node.target.name, node.target.span, known, "`bound`")
             return
         low = expressions.translate(node.range.low, scope)

@@ -32,8 +32,15 @@ class Ends:
     post_slice: tuple[int, int] | None = None
     weight: str | None = None  # path
     weight_name: str | None = None
+    sign: Expr | None = None  # of a signed projection: `weight` is then the magnitude
     sent: tuple[str, ...] = ()
     received: tuple[str, ...] = ()
+
+    @property
+    def stored_names(self) -> list[str]:
+        """What the tail of an update may call the number that is stored."""
+        name = self.weight_name or "w"
+        return [name] if self.sign is None else [name, "mag"]
 
 
 class SynapseScope(Scope):
@@ -54,6 +61,8 @@ class SynapseScope(Scope):
         if len(parts) == 1:
             if name == self.ends.weight_name:
                 return self._weight(at, span)
+            if name == "mag" and self.ends.sign is not None:
+                return self._stored(at, span)
             if name == "self" and at is None:
                 return self._self(span)
             modulator = self._modulator(name, at, span)
@@ -172,6 +181,15 @@ class SynapseScope(Scope):
         return Value(Index(None, side, span), NONE, Type.COUNT, Place.SYNAPSE, span=span)
 
     def _weight(self, at: str | None, span: Span) -> Value:
+        stored = self._stored(at, span)
+        sign = self.ends.sign
+        if sign is None or self.clock == AFTER or stored.bad:  # the tail acts on what is stored
+            return stored
+        strength = apply("max", stored.expr, Const(0.0), span=span)
+        expr = apply("mul", sign, strength, span=span)
+        return Value(expr, stored.dim, place=Place.SYNAPSE, span=span)
+
+    def _stored(self, at: str | None, span: Span) -> Value:
         path = self.ends.weight
         assert path is not None
         if at is not None and not (at == "prev" and self.clock == AFTER):

@@ -10,7 +10,6 @@ _KINDS = {
     "table": ("tables are", "use one projection per pair of types"),
     "rewire": ("rewiring is", "use a fixed sparse projection"),
     "fit": ("fitted tables are", "fit the table in Python from `netdsl.run`'s readouts"),
-    "celltype": ("signed cell types are", "put the sign into each delivery"),
 }
 
 

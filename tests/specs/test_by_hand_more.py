@@ -164,3 +164,48 @@ def test_named_axes_count_row_major(backend: str) -> None:
         assert np.array_equal(model.state["x.flat"][1], np.arange(64))
     finally:
         model.close()
+
+
+SIGNED = """
+edition 1
+celltype E sign +
+celltype I sign -
+neuron pixel {{ state r = 0 }}
+neuron cell {{ input j; state r = 0; r := j }}
+population x : pixel[64] types {{ I: 20; E: 44 }}
+population h : cell[3]
+rule hebb {{ dw = 0.05 * pre.r * post.r }}
+projection W : x -> h dense {sign} delay 0 {{
+  weight w ~ uniform(-0.2, 0.5)
+  deliver j += w * pre.r
+  learn hebb()
+  bound mag in [0, 0.4]
+}}
+data digits {{ source = "digits"; batch = 20 }}
+protocol train {{
+  each batch of digits.train {{ reset; clamp x.r = sample.image; phase run 3 steps learning }}
+}}
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("sign", ["sign -", "sign +", "sign by pre"])
+def test_signed_weights_learn_as_magnitudes(backend: str, sign: str) -> None:
+    model = netdsl.compile(SIGNED.format(sign=sign), backend=backend, dtype="float64")
+    signs = np.where(np.arange(64) < 20, -1.0, 1.0) if "by" in sign else float(sign[-1] + "1")
+    signs = np.broadcast_to(signs, 64)[:, None]
+    try:
+        shown = model.samples("digits.train", 4)
+        model.present(**shown)
+        model.reset()
+        x, mag = np.asarray(shown["image"], np.float64), model.state["W.mag"]
+        assert (mag < 0).any()
+        for _ in range(3):
+            h = x @ (signs * np.maximum(mag, 0))
+            change = np.where(mag > 0, signs * 0.05 * (x.T @ h), 0)
+            mag = np.clip(mag + change, 0, 0.4)
+            model.step()
+            assert np.allclose(model.state["h.r"], h, rtol=0, atol=1e-12)
+            assert np.allclose(model.state["W.mag"], mag, rtol=0, atol=1e-12)
+    finally:
+        model.close()

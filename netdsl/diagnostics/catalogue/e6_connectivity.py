@@ -86,6 +86,14 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Entry(
+        "E0635",
+        "a sign by cell type without types",
+        "`sign by pre` is Dale's law: each presynaptic unit has the sign of its cell type, so the "
+        "population is declared with `types { ... }` and each type with `celltype NAME sign +`.",
+        network(edge="dense sign by pre delay 1 step"),
+        network(edge="dense sign + delay 1 step"),
+    ),
+    Entry(
         "E0634",
         "a fixed projection that learns",
         "`fixed` weights never change.",

@@ -79,9 +79,7 @@ class ElementwiseCode:
     flops_per_row: int
 
 
-def elementwise(
-    op: Elementwise, layout: Layout, listed: Sequence[Window] = ()
-) -> ElementwiseCode:
+def elementwise(op: Elementwise, layout: Layout, listed: Sequence[Window] = ()) -> ElementwiseCode:
     """Code of one operation, which makes the lists of `listed` windows of what it stores.
 
     Raises ValueError for an expression that has no place here.

@@ -11,9 +11,7 @@ from netdsl.ir.program import Elementwise
 
 def list_in_cells(plan: RoutinePlan) -> RoutinePlan:
     """The same plan; lists by row of what an elementwise operation stores are made by it."""
-    return replace(
-        plan, once=_fused(plan.once), step=_fused(plan.step), after=_fused(plan.after)
-    )
+    return replace(plan, once=_fused(plan.once), step=_fused(plan.step), after=_fused(plan.after))
 
 
 def _fused(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:

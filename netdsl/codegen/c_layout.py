@@ -30,7 +30,14 @@ _HEAD = (
 )
 LIST_WORDS = 8
 LIST_PARTS = (
-    "capacity", "nonzeros", "skip", "start", "column", "value", "row_start", "row",
+    "capacity",
+    "nonzeros",
+    "skip",
+    "start",
+    "column",
+    "value",
+    "row_start",
+    "row",
 )
 # Names of C's own headers that a buffer could otherwise hide or be replaced by.
 _HEADERS = (

@@ -207,8 +207,9 @@ def _exchange(
     ops: Sequence[Instruction], layout: Layout, *, lists: bool
 ) -> tuple[Instruction, ...]:
     out: list[Instruction] = []
-    listed = {need.window for op in ops for need in derived(op, layout)
-              if isinstance(need, MakeList)}
+    listed = {
+        need.window for op in ops for need in derived(op, layout) if isinstance(need, MakeList)
+    }
     for position, op in enumerate(ops):
         if isinstance(op, Copy) and _dead_after(op.source, ops[position + 1 :], layout):
             out.append(Exchange(op, lists and _alike(op, listed, layout)))
@@ -219,6 +220,7 @@ def _exchange(
 
 def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:
     """Whether the lists of both buffers can change places: the same windows, equally equipped."""
+
     def windows(buffer: str) -> set[tuple[int, int]]:
         return {(w.first, w.last) for w in listed if w.buffer == buffer}
 

@@ -88,12 +88,20 @@ def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
         ) from error
 
 
-def _shared(part: str, profile: bool, normal: bool, real: str, title: str = "",
-            most_sources: int = 1) -> str:
+def _shared(
+    part: str, profile: bool, normal: bool, real: str, title: str = "", most_sources: int = 1
+) -> str:
     single = real == "float"
     return render(
-        "c", f"{part}.c", profile=profile, normal=normal, real=real, title=title,
-        lanes=16 if single else 8, ps="ps" if single else "pd", most_sources=most_sources,
+        "c",
+        f"{part}.c",
+        profile=profile,
+        normal=normal,
+        real=real,
+        title=title,
+        lanes=16 if single else 8,
+        ps="ps" if single else "pd",
+        most_sources=most_sources,
     )
 
 
@@ -106,9 +114,7 @@ class _Writer:
 
     def write(self) -> Unit:
         routines = self.program.routines.values()
-        plans = tuple(
-            list_in_cells(plan_routine(r, self.layout, grouped=True)) for r in routines
-        )
+        plans = tuple(list_in_cells(plan_routine(r, self.layout, grouped=True)) for r in routines)
         for plan in plans:
             self._routine(plan)
         title = f"{self.program.name} in {self.layout.real}"
@@ -118,8 +124,19 @@ class _Writer:
         # struct list stands in struct net, and products read struct net.
         functions, random, lists, products = shared
         source = "".join(
-            [head, functions, "\n", random if self._draws() else "", "\n", lists, "\n", net,
-             products, self._part("profile"), *self.texts]
+            [
+                head,
+                functions,
+                "\n",
+                random if self._draws() else "",
+                "\n",
+                lists,
+                "\n",
+                net,
+                products,
+                self._part("profile"),
+                *self.texts,
+            ]
         )
         operations = tuple(self.operations.values())
         return Unit(source, self.layout, operations, self.routines, plans)
@@ -139,10 +156,17 @@ class _Writer:
             for part in ("once", "before_steps", "step", "after")
         }
         used = {i for part in (plan.once, plan.before_steps, plan.step, plan.after) for i in part}
-        lists = [self.layout.lists[i.window].name for i in used
-                 if isinstance(i, MakeList) and not i.columns]
-        lists += [self.layout.lists[window].name for i in used if isinstance(i, ListedCells)
-                  for window in i.windows]
+        lists = [
+            self.layout.lists[i.window].name
+            for i in used
+            if isinstance(i, MakeList) and not i.columns
+        ]
+        lists += [
+            self.layout.lists[window].name
+            for i in used
+            if isinstance(i, ListedCells)
+            for window in i.windows
+        ]
         members = {m for i in used if isinstance(i, Gather) for m in i.members}
         gathering = [n for n, i in enumerate(self.operations) if i in members]
         routine = plan.routine
@@ -152,9 +176,17 @@ class _Writer:
         line = spec_line(routine.span, self.program.sources)
         label = f"{label}: {line}" if line else label
         self.texts.append(
-            render("c", "routine.c", name=name, label=label, phase_step=self._counter("phase.step"),
-                   step_counter=self._counter("t"), lists=sorted(set(lists)), gathering=gathering,
-                   **calls)
+            render(
+                "c",
+                "routine.c",
+                name=name,
+                label=label,
+                phase_step=self._counter("phase.step"),
+                step_counter=self._counter("t"),
+                lists=sorted(set(lists)),
+                gathering=gathering,
+                **calls,
+            )
         )
 
     def _counter(self, name: str) -> str:
@@ -184,9 +216,15 @@ class _Writer:
         for member in instruction.members if isinstance(instruction, Gather) else ():
             self.operations[member] = Operation("propagate", "", label_of(member), member)
         self.texts.append(
-            render("c", f"{kind}.c", name=name, index=index, code=self._code(instruction),
-                   label=f"{label}: {line}" if line else label,
-                   step_counter=self._counter("t"))
+            render(
+                "c",
+                f"{kind}.c",
+                name=name,
+                index=index,
+                code=self._code(instruction),
+                label=f"{label}: {line}" if line else label,
+                step_counter=self._counter("t"),
+            )
         )
         return operation
 
@@ -204,22 +242,35 @@ class _Writer:
             return synapse_update(instruction, layout)
         if isinstance(instruction, Exchange):
             copy = instruction.copy
-            return {"target": names(copy.target), "source": names(copy.source),
-                    "lists": layout.pairs(copy.target, copy.source) if instruction.lists else []}
+            return {
+                "target": names(copy.target),
+                "source": names(copy.source),
+                "lists": layout.pairs(copy.target, copy.source) if instruction.lists else [],
+            }
         if isinstance(instruction, MakeList | MakeSum):
             return self._derived(instruction)
         if isinstance(instruction, Fill):
             real = self._place(instruction.target) is not Place.GLOBAL
             value = literal(instruction.value, layout.real if real else "double")
-            return {"target": names(instruction.target), "value": value,
-                    "count": count_of(instruction.target, self.program)}
+            return {
+                "target": names(instruction.target),
+                "value": value,
+                "count": count_of(instruction.target, self.program),
+            }
         if isinstance(instruction, Copy):
-            return {"target": names(instruction.target), "source": names(instruction.source),
-                    "value": f"net->{names(instruction.source)}",
-                    "count": count_of(instruction.target, self.program)}
+            return {
+                "target": names(instruction.target),
+                "source": names(instruction.source),
+                "value": f"net->{names(instruction.source)}",
+                "count": count_of(instruction.target, self.program),
+            }
         m, n = self.program.shapes[self.program.buffers[instruction.source].owner]
-        return {"target": names(instruction.target), "source": names(instruction.source),
-                "m": m, "n": n}
+        return {
+            "target": names(instruction.target),
+            "source": names(instruction.source),
+            "m": m,
+            "n": n,
+        }
 
     def _derived(self, need: MakeList | MakeSum) -> dict[str, object]:
         window, layout = need.window, self.layout
@@ -275,5 +326,3 @@ def label_of(instruction: Instruction) -> str:
     if isinstance(instruction, MakeSum):
         return instruction.window.buffer
     return instruction.target
-
-

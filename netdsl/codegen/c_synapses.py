@@ -109,10 +109,19 @@ def propagate(op: Propagate, layout: Layout, scope: Scope | None = None) -> Prop
     names = layout.names
     listed = op.binary and not op.transposed
     return PropagateCode(
-        scope.lines, scale, m, n, names(op.weight),
-        names(op.source), out_of[0] if out_of else 0, layout.width(op.source),
-        names(op.target), into[0] if into else 0, layout.width(op.target),
-        op.accumulate, op.transposed,
+        scope.lines,
+        scale,
+        m,
+        n,
+        names(op.weight),
+        names(op.source),
+        out_of[0] if out_of else 0,
+        layout.width(op.source),
+        names(op.target),
+        into[0] if into else 0,
+        layout.width(op.target),
+        op.accumulate,
+        op.transposed,
         layout.list_of(layout.window(op.source, op.pre_slice)).name if listed else "",
     )
 
@@ -128,7 +137,12 @@ def gather(op: Gather, layout: Layout, first_index: int) -> GatherCode:
     room = sum(code.m for code in members) * GATHER_TILE_BYTES // layout.real_bytes
     layout.tile_reals = max(layout.tile_reals, room)
     return GatherCode(
-        scope.lines, one.n, one.target, one.target_offset, one.target_stride, one.accumulate,
+        scope.lines,
+        one.n,
+        one.target,
+        one.target_offset,
+        one.target_stride,
+        one.accumulate,
         members,
     )
 
@@ -171,10 +185,17 @@ class UpdateWriter:
         listed = min(self.m, max(1, LISTED_TILE_BYTES // row_bytes))
         self.layout.tile_reals = max(self.layout.tile_reals, len(self.products) * dense * self.n)
         return UpdateCode(
-            self.m, self.n, dense, min(listed, dense), self.scope.lines,
-            list(self.products.values()), list(self.row_lines.values()),
-            [self._pointer(name, stored) for name, stored in self.buffers.items()], body,
-            self._traffic(), operations(self.exprs) * self.m * self.n,
+            self.m,
+            self.n,
+            dense,
+            min(listed, dense),
+            self.scope.lines,
+            list(self.products.values()),
+            list(self.row_lines.values()),
+            [self._pointer(name, stored) for name, stored in self.buffers.items()],
+            body,
+            self._traffic(),
+            operations(self.exprs) * self.m * self.n,
         )
 
     def _statement(self, statement: Bind | Store) -> str:
@@ -219,9 +240,14 @@ class UpdateWriter:
             post_window = layout.window(post, self.op.post_slice)
             number = len(self.products) + 1
             self.products[pre, post] = ProductCode(
-                number, self.scope.fresh(f"product {number}"),
-                names(pre), pre_window.first, layout.width(pre),
-                names(post), post_window.first, layout.width(post),
+                number,
+                self.scope.fresh(f"product {number}"),
+                names(pre),
+                pre_window.first,
+                layout.width(pre),
+                names(post),
+                post_window.first,
+                layout.width(post),
                 layout.list_of(pre_window).name if binary else "",
                 layout.list_of(post_window).name if binary else "",
             )

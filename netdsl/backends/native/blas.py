@@ -17,10 +17,15 @@ from typing import Any
 
 # NumPy's wheels carry OpenBLAS with prefixed names; "_64_" ones take 64-bit integers.
 _SYMBOLS = (
-    ("scipy_{}_64_", 64), ("scipy_{}_", 32), ("{}_64_", 64), ("{}_", 32),
+    ("scipy_{}_64_", 64),
+    ("scipy_{}_", 32),
+    ("{}_64_", 64),
+    ("{}_", 32),
 )
 _THREADS = (
-    "scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads",
+    "scipy_openblas_{}_num_threads64_",
+    "scipy_openblas_{}_num_threads",
+    "openblas_{}_num_threads",
 )
 
 
@@ -118,8 +123,9 @@ def _from_scipy() -> Blas | None:
 
 def _pointer(capsule: object) -> int:
     api = ctypes.pythonapi
-    api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, (
-        ctypes.py_object,
+    api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = (
+        ctypes.c_char_p,
+        (ctypes.py_object,),
     )
     api.PyCapsule_GetPointer.restype = ctypes.c_void_p
     api.PyCapsule_GetPointer.argtypes = (ctypes.py_object, ctypes.c_char_p)

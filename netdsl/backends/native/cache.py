@@ -99,14 +99,13 @@ def build(key: str, source: str, make: Callable[[Path, Path], None]) -> tuple[Pa
         return _build_in(Path(tempfile.mkdtemp(prefix="netdsl-")), key, source, make), False
     except OSError as error:
         raise BackendError(
-            "E0813", f"neither the cache folder nor a temporary one can be written: {error}",
+            "E0813",
+            f"neither the cache folder nor a temporary one can be written: {error}",
             "free some space, set NETDSL_CACHE to another folder, or use --backend numpy",
         ) from error
 
 
-def _build_in(
-    place: Path, key: str, source: str, make: Callable[[Path, Path], None]
-) -> Path:
+def _build_in(place: Path, key: str, source: str, make: Callable[[Path, Path], None]) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{key}-", dir=place, ignore_cleanup_errors=True) as at:
         text, made = Path(at) / f"{key}.c", Path(at) / f"{key}{_SUFFIX}"

@@ -25,8 +25,12 @@ _EXCERPT_LINES = 12
 # No option here changes the result of an operation, only which operations may be reordered around
 # errno and traps, which generated code does not read.
 _TUNED = (
-    "-O2", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
-    "-ffp-contract=off", "-fopenmp-simd",
+    "-O2",
+    "-mprefer-vector-width=512",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=off",
+    "-fopenmp-simd",
 )
 _PLAIN = ("-O2", "-ffp-contract=off")
 _ALWAYS = ("-std=gnu11", "-shared", "-fPIC", "-w")
@@ -64,10 +68,14 @@ def find() -> Compiler:
             return Compiler(command, _identity(path, command))
     chosen = os.environ.get("CC", "").strip()
     if chosen:
-        raise BackendError("E0810", f"the C compiler `{chosen}` named by CC was not found",
-                           f"unset CC, or {_WAY_OUT}")
+        raise BackendError(
+            "E0810",
+            f"the C compiler `{chosen}` named by CC was not found",
+            f"unset CC, or {_WAY_OUT}",
+        )
     raise BackendError(
-        "E0810", "no C compiler was found (tried cc, gcc, clang)",
+        "E0810",
+        "no C compiler was found (tried cc, gcc, clang)",
         f"install one, or `pip install ziglang`; without one {_WAY_OUT}",
     )
 
@@ -134,7 +142,8 @@ def compile_object(compiler: Compiler, source: Path, target: Path, *, fast_math:
             return
         message = message or "it reported success but wrote no file"
     raise BackendError(
-        "E0811", f"the C compiler `{compiler.name}` failed:\n{_excerpt(message)}",
+        "E0811",
+        f"the C compiler `{compiler.name}` failed:\n{_excerpt(message)}",
         f"set CC to another compiler, or {_WAY_OUT}",
     )
 
@@ -144,8 +153,13 @@ def _run(compiler: Compiler, command: list[str]) -> str:
     limit = time_limit()
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", start_new_session=True,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
     except OSError as error:
         return f"it could not be started: {error}"
@@ -154,7 +168,8 @@ def _run(compiler: Compiler, command: list[str]) -> str:
     except subprocess.TimeoutExpired:
         _stop(process)
         raise BackendError(
-            "E0812", f"the C compiler `{compiler.name}` did not finish within {limit:g} s",
+            "E0812",
+            f"the C compiler `{compiler.name}` did not finish within {limit:g} s",
             f"raise NETDSL_CC_TIMEOUT, set CC to another compiler, or {_WAY_OUT}",
         ) from None
     if process.returncode == 0:

@@ -129,8 +129,13 @@ class NativeExecutor(Executor):
         """Counts of every operation since the executor was made, in order of first use."""
         return [
             OperationProfile(
-                operation.kind, operation.label, int(stat["calls"]), float(stat["seconds"]),
-                float(stat["bytes"]), float(stat["flops"]), int(stat["gathered"]),
+                operation.kind,
+                operation.label,
+                int(stat["calls"]),
+                float(stat["seconds"]),
+                float(stat["bytes"]),
+                float(stat["flops"]),
+                int(stat["gathered"]),
                 float(stat["density"]),
             )
             for operation, stat in zip(self.unit.operations, self.memory.stats, strict=True)

@@ -30,8 +30,9 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
     Raises BackendError E0810 to E0814.
     """
     tool = compiler.find()
-    flags = " ".join(option for options in compiler.flag_sets(fast_math=fast_math)
-                     for option in options)
+    flags = " ".join(
+        option for options in compiler.flag_sets(fast_math=fast_math) for option in options
+    )
     key = cache.key_of(source, flags, tool.identity, compiler.cpu_identity())
     found = cache.find(key)
     if found is not None:
@@ -48,7 +49,8 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise BackendError(
-            "E0814", f"what the C compiler `{tool.name}` made cannot be loaded: {error}",
+            "E0814",
+            f"what the C compiler `{tool.name}` made cannot be loaded: {error}",
             "set CC to another compiler, or use --backend numpy",
         ) from error
     if kept:

@@ -20,9 +20,16 @@ _STAGGER = 5 * _ALIGNMENT
 Array = npt.NDArray[np.generic]
 
 STAT = np.dtype(
-    [("calls", np.int64), ("gathered", np.int64), ("last_gathered", np.int64),
-     ("density", np.float64), ("seconds", np.float64), ("bytes", np.float64),
-     ("flops", np.float64), ("unused", np.float64)]
+    [
+        ("calls", np.int64),
+        ("gathered", np.int64),
+        ("last_gathered", np.int64),
+        ("density", np.float64),
+        ("seconds", np.float64),
+        ("bytes", np.float64),
+        ("flops", np.float64),
+        ("unused", np.float64),
+    ]
 )
 
 

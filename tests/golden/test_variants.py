@@ -86,6 +86,20 @@ def test_a_rate_that_does_not_fall(tmp_path: Path) -> None:
     assert main(["pc_nudge", save(tmp_path / "made.npz", file, hyper)]) == 0
 
 
+def test_a_step_for_evaluations_alone(tmp_path: Path) -> None:
+    """EP as its published scripts ran: trained with a step of 0.5, tested with another."""
+    file, hyper = recorded("ep")
+    hyper["neural_lr"] = 0.3
+    W1, W2, b1, b2 = (file[f"{name}_after"][-1] for name in ("W1", "W2", "b1", "b2"))
+    h, out = np.zeros((len(file["eval_X"]), len(b1))), np.zeros((len(file["eval_X"]), len(b2)))
+    for _ in range(hyper["T_free"]):
+        down = h - file["eval_X"] @ W1.T - b1 - out @ W2
+        out = np.clip(out - 0.3 * (out - h @ W2.T - b2), 0, 1)
+        h = np.clip(h - 0.3 * down, 0, 1)
+    file |= {"eval_out": out, "eval_pred": out.argmax(1)}
+    assert main(["ep", save(tmp_path / "made.npz", file, hyper)]) == 0
+
+
 @pytest.mark.parametrize("broken", ["empty", "depth", "shape"])
 def test_what_is_refused(broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sentence, not a traceback."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from netdsl.syntax import ast
 from netdsl.syntax.fmt.expressions import show, show_args
-from netdsl.syntax.fmt.pieces import Nested, Piece
+from netdsl.syntax.fmt.pieces import Nested, Piece, alternatives
 
 
 def refs(names: Iterable[ast.Ref]) -> str:
@@ -108,14 +108,10 @@ class BodyPrinter:
         raise TypeError(f"not a statement: {node!r}")
 
     def _when(self, node: ast.WhenBody) -> tuple[str | Nested, ...]:
-        head: tuple[str | Nested, ...] = (f"when {show(node.condition)}", self.body(node.body))
-        match node.otherwise:
-            case ():
-                return head
-            case (ast.WhenBody() as inner,):
-                first, *rest = self._when(inner)
-                return (*head, f"else {first}", *rest)
-        return (*head, "else", self.body(node.otherwise))
+        inner = node.otherwise[0] if len(node.otherwise) == 1 else None
+        chained = self._when(inner) if isinstance(inner, ast.WhenBody) else ()
+        then, otherwise = self.body(node.body), self.body(node.otherwise)
+        return alternatives(show(node.condition), then, otherwise, chained)
 
     def _simple(self, node: ast.Statement) -> str | None:
         return self._simple_state(node) or self._simple_rule(node)

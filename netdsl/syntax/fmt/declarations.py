@@ -6,7 +6,7 @@ from netdsl.syntax import ast
 from netdsl.syntax.fmt.body import formals, initial, opt, refs, show_param, underscored, words
 from netdsl.syntax.fmt.experiment import ExperimentPrinter
 from netdsl.syntax.fmt.expressions import show, show_args
-from netdsl.syntax.fmt.pieces import Nested, Piece
+from netdsl.syntax.fmt.pieces import Nested, Piece, alternatives
 
 Parts = tuple[str | Nested, ...]
 _TEMPLATES: dict[type[ast.Node], str] = {
@@ -129,15 +129,10 @@ class DeclarationPrinter(ExperimentPrinter):
         return (head, self.body(node.body)) if node.body else (head,)
 
     def _when_item(self, node: ast.When) -> Parts:
-        body = Nested(tuple(self.items(node.items)))
-        head: Parts = (f"when {show(node.condition)}", body)
-        match node.otherwise:
-            case ():
-                return head
-            case (ast.When() as inner,):
-                first, *rest = self._when_item(inner)
-                return (*head, f"else {first}", *rest)
-        return (*head, "else", Nested(tuple(self.items(node.otherwise))))
+        inner = node.otherwise[0] if len(node.otherwise) == 1 else None
+        chained = self._when_item(inner) if isinstance(inner, ast.When) else ()
+        then, otherwise = (Nested(tuple(self.items(i))) for i in (node.items, node.otherwise))
+        return alternatives(show(node.condition), then, otherwise, chained)
 
 
 def _label(label: ast.Label) -> str:

@@ -14,7 +14,7 @@ from netdsl.syntax.fmt.body import (
     words,
 )
 from netdsl.syntax.fmt.expressions import show, show_args
-from netdsl.syntax.fmt.pieces import Nested, Piece
+from netdsl.syntax.fmt.pieces import Nested, Piece, alternatives
 
 
 class ExperimentPrinter(BodyPrinter):
@@ -48,14 +48,10 @@ class ExperimentPrinter(BodyPrinter):
         raise TypeError(f"not a step of a protocol: {node!r}")
 
     def _when_step(self, node: ast.WhenStep) -> tuple[str | Nested, ...]:
-        head: tuple[str | Nested, ...] = (f"when {show(node.condition)}", self.steps(node.body))
-        match node.otherwise:
-            case ():
-                return head
-            case (ast.WhenStep() as inner,):
-                first, *rest = self._when_step(inner)
-                return (*head, f"else {first}", *rest)
-        return (*head, "else", self.steps(node.otherwise))
+        inner = node.otherwise[0] if len(node.otherwise) == 1 else None
+        chained = self._when_step(inner) if isinstance(inner, ast.WhenStep) else ()
+        then, otherwise = self.steps(node.body), self.steps(node.otherwise)
+        return alternatives(show(node.condition), then, otherwise, chained)
 
     def _simple_step(self, node: ast.ProtocolStep) -> str | None:
         match node:

@@ -37,3 +37,14 @@ def _flat(part: str | Nested) -> str:
     if not part.pieces:
         return "{}"
     return "{ " + "; ".join(piece.flat() for piece in part.pieces) + " }"
+
+
+def alternatives(
+    condition: str, then: Nested, otherwise: Nested, chained: tuple[str | Nested, ...]
+) -> tuple[str | Nested, ...]:
+    """`when c { … }`, with `else { … }`, or `else when …` where `chained` are its pieces."""
+    head: tuple[str | Nested, ...] = (f"when {condition}", then)
+    if chained:
+        first, *rest = chained
+        return (*head, f"else {first}", *rest)
+    return (*head, "else", otherwise) if otherwise.pieces else head

@@ -9,7 +9,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, children, span_of
 from netdsl.ir.network import Network, Place
-from netdsl.locality.flow import steps_of
+from netdsl.ir.protocol import steps_of
 
 Width = tuple[str, int]  # a population and its size
 _WHOLE = ("angle", "transpose", "logdet", "argmax", "cross_entropy")  # of whole arrays

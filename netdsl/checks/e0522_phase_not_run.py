@@ -9,7 +9,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Network, Rule
-from netdsl.locality.flow import steps_of
+from netdsl.ir.protocol import steps_of
 from netdsl.locality.phases import phase_name
 from netdsl.locality.rules import sections
 

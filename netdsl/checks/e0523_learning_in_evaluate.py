@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir import protocol as proto
 from netdsl.ir.network import Network
-from netdsl.locality.flow import steps_of
+from netdsl.ir.protocol import steps_of
 
 
 def check(network: Network) -> Iterator[Diagnostic]:

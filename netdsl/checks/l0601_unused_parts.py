@@ -8,7 +8,8 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Kind, Network, Variable
-from netdsl.locality.flow import FlowGraph, steps_of
+from netdsl.ir.protocol import steps_of
+from netdsl.locality.flow import FlowGraph
 from netdsl.locality.rules import sections
 
 WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)

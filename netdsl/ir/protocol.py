@@ -6,7 +6,7 @@ routine in the step program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
@@ -187,6 +187,17 @@ Step = (
     | Choose
     | Repeat
 )
+
+
+def steps_of(body: Iterable[Step]) -> Iterator[Step]:
+    """All steps of a block and of the blocks in it, in order of the text."""
+    for step in body:
+        yield step
+        if isinstance(step, Each | Repeat):
+            yield from steps_of(step.body)
+        elif isinstance(step, Choose):
+            yield from steps_of(step.then)
+            yield from steps_of(step.otherwise)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from netdsl.ir.program import (
     Fill,
     Op,
     Product,
-    Program,
     Propagate,
     Routine,
     RowReduce,
@@ -210,8 +209,3 @@ def statement(item: Statement) -> str:
     assert isinstance(item, DrawStore)
     args = ", ".join(expression(arg) for arg in item.args)
     return f"{item.buffer} ~ {item.distribution}({args})"
-
-
-def program_text(program: Program) -> str:
-    """All routines of a program."""
-    return "\n\n".join(routine_text(routine) for routine in program.routines.values()) + "\n"

@@ -9,7 +9,8 @@ from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, Reduce, Ref, children, refs
 from netdsl.ir.network import Modulator, Place
-from netdsl.locality.flow import FlowGraph, steps_of
+from netdsl.ir.protocol import steps_of
+from netdsl.locality.flow import FlowGraph
 from netdsl.locality.reads import modulator_of
 
 

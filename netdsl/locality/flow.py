@@ -56,17 +56,6 @@ def statement_flows(statement: Statement) -> Iterator[tuple[str, Expr, Span | No
             yield target, rate, span_of(rate) or statement.span
 
 
-def steps_of(body: Iterable[proto.Step]) -> Iterator[proto.Step]:
-    """All steps of a protocol, nested ones included, in order."""
-    for step in body:
-        yield step
-        if isinstance(step, proto.Each | proto.Repeat):
-            yield from steps_of(step.body)
-        elif isinstance(step, proto.Choose):
-            yield from steps_of(step.then)
-            yield from steps_of(step.otherwise)
-
-
 def population_flows(network: Network) -> Iterator[Flow]:
     """Bodies, `on phase` actions and definitions of all populations."""
     for population in network.populations.values():
@@ -92,7 +81,7 @@ def _projection_flows(network: Network) -> Iterator[Flow]:
 
 def _protocol_flows(network: Network) -> Iterator[Flow]:
     for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
+        for step in proto.steps_of(protocol.body):
             if isinstance(step, proto.Clamp):
                 yield Flow(step.target, step.value, "clamp", None, step.span)
             elif isinstance(step, proto.SetState | proto.SetGlobal):

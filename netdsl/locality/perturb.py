@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from netdsl.ir.network import Place, Projection, Rule, Type
 from netdsl.ir.program import Buffer, Program
-from netdsl.ir.protocol import Each, RunPhase, Step, Update
-from netdsl.locality.flow import FlowGraph, steps_of
+from netdsl.ir.protocol import Each, RunPhase, Step, Update, steps_of
+from netdsl.locality.flow import FlowGraph
 from netdsl.locality.reach import reach
 
 if TYPE_CHECKING:

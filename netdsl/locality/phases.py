@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from netdsl.ir.expr import PREV, Expr, Ref, refs
 from netdsl.ir.network import Kind, Network, Projection, Rule
-from netdsl.ir.protocol import RunPhase, Update
-from netdsl.locality.flow import FlowGraph, steps_of
+from netdsl.ir.protocol import RunPhase, Update, steps_of
+from netdsl.locality.flow import FlowGraph
 from netdsl.locality.labels import Level
 from netdsl.locality.reads import modulator_of
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, loads, transform
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, loads, transform, walk
 from netdsl.ir.network import Loss, Place, Projection
 from netdsl.ir.program import (
     Bind,
@@ -254,8 +254,6 @@ def _target(statement: Statement) -> str:
 
 
 def _names(expr: Expr) -> list[str]:
-    from netdsl.ir.expr import walk
-
     return [node.name for node in walk(expr) if isinstance(node, Local)]
 
 

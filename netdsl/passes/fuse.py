@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from netdsl.ir.expr import Apply, Const, Expr, Local, transform
+from netdsl.ir.expr import Apply, Const, Expr, Local, transform, walk
 from netdsl.ir.program import (
     Bind,
     Copy,
@@ -14,7 +14,6 @@ from netdsl.ir.program import (
     Op,
     Product,
     Propagate,
-    RowReduce,
     Statement,
     SynapseUpdate,
 )
@@ -103,8 +102,6 @@ def _without_unused_binds(statements: list[Statement]) -> list[Statement]:
 
 
 def _locals(expr: Expr) -> list[Local]:
-    from netdsl.ir.expr import walk
-
     return [node for node in walk(expr) if isinstance(node, Local)]
 
 
@@ -164,6 +161,3 @@ def _product(product: Product, scalars: _Scalars) -> Product:
     if product.coefficient is None:
         return product
     return replace(product, coefficient=scalars.take(product.coefficient))
-
-
-__all__ = ["RowReduce", "fuse", "live", "with_scalars"]

@@ -137,16 +137,12 @@ class UpdateBuilder:
             ((scalar, post),) = terms
         else:
             scalar, post = None, self._sum(terms)
-        coefficient = times(times(self._sign(), scalar), synapse)
+        coefficient = times(times(self.projection.sign, scalar), synapse)  # of what is stored
         if self.rule.reduce == "mean":
             self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
             coefficient = simplify(Apply("div", (coefficient or Const(1.0), Load("batch.rows"))))
         buffer = self._buffer(self.projection.post, post)
         return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
-
-    def _sign(self) -> Expr | None:
-        """A change of the strength is one of the stored magnitude times the sign."""
-        return self.projection.sign
 
     def _sum(self, terms: list[tuple[Expr | None, Expr | None]]) -> Expr:
         total: Expr = Const(0.0)

@@ -27,7 +27,7 @@ from netdsl.passes.fuse import fuse, live, with_scalars
 from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.mask import mask_of
 from netdsl.passes.pulse import clear, pulse_buffer, pulsed
-from netdsl.passes.readout import SETTLE, accumulators, read_phases, settled_reads
+from netdsl.passes.readout import SETTLE, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site, learns, sites
@@ -168,9 +168,8 @@ class _Lowering:
             if name == phase.name:
                 phase_buffer(self.context, self.context.variable(path), name)
                 settle.snapshot(path, name)
-        after = [*settle.ops, *accumulators(self.context, site, phase).after]
         routine = self.routines[phase.site]
-        self.routines[phase.site] = replace(routine, after=tuple(after))
+        self.routines[phase.site] = replace(routine, after=(*settle.ops, *routine.after))
 
     def _update(self, site: Site, step: Update) -> None:
         clamped = frozenset(c.target for c in site.clamps)

@@ -68,11 +68,12 @@ class PhaseBuilder:
         bodies = self._bodies()
         middle = self._ordered(bodies)
         learn = self._learning()
+        sums = accumulators(self.context, self.site, self.phase)
         step = [
             *self._snapshots(),
             *self._from_snapshots(start),
             *middle,
-            *self._accumulate(),
+            *sums.step,
             *learn,
         ]
         if all(isinstance(op, Copy) for op in step):
@@ -80,9 +81,9 @@ class PhaseBuilder:
         return Routine(
             self.phase.site,
             "phase",
-            (*once, *self.weights, *hoisted, *self._zero_accumulators()),
+            (*once, *self.weights, *hoisted, *sums.once),
             tuple(step),
-            (),
+            tuple(sums.after),
             self.phase.name,
             tuple(dict.fromkeys(self.notes)),
             self.phase.span,
@@ -373,12 +374,6 @@ class PhaseBuilder:
         else:
             time = PREV if delay == 1 else f"{DELAY}{delay}"
         return self._resolved(population, at_arrival(expr, time))
-
-    def _accumulate(self) -> list[Op]:
-        return accumulators(self.context, self.site, self.phase).step
-
-    def _zero_accumulators(self) -> list[Op]:
-        return accumulators(self.context, self.site, self.phase).once
 
 
 def reads_step(context: Context, expr: Expr) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.codegen.places import shape_of
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.program import Buffer, Program
@@ -17,19 +18,6 @@ from netdsl.runtime.host import FUNCTIONS, HostError
 from netdsl.runtime.random import PhiloxStream
 
 Array = NDArray[np.float64]
-
-
-def shape_of(buffer: Buffer, program: Program, rows: int) -> tuple[int, ...]:
-    """The array shape of a buffer when `rows` samples are present."""
-    if buffer.place is Place.GLOBAL:
-        return ()
-    if buffer.place is Place.ROW:
-        return (rows,)
-    if buffer.place is Place.NEURON:
-        return (program.sizes[buffer.owner],)
-    if buffer.place is Place.UNIT:
-        return (rows, program.sizes[buffer.owner])
-    return program.shapes[buffer.owner]
 
 
 def initial_values(program: Program, seed: int) -> dict[str, Array]:
@@ -63,7 +51,7 @@ class _Initial:
         if name in self._open:
             raise HostError(f"the initial value of `{name}` depends on itself", buffer.span)
         self._open.add(name)
-        shape = shape_of(buffer, self._program, 0)
+        shape = shape_of(name, self._program, 0)
         self._done[name] = self._make(buffer, shape)
         if buffer.role == "weight" and f"{buffer.owner}.mask" in self._program.buffers:
             self._done[name] = self._done[name] * self._value(f"{buffer.owner}.mask")

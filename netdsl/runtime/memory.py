@@ -6,9 +6,9 @@ import math
 import os
 from pathlib import Path
 
+from netdsl.codegen.places import shape_of
 from netdsl.ir.program import Program
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.initial import shape_of
 
 _SHARE = 0.9  # of what is available; the rest is for the data and the interpreter itself
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -18,7 +18,7 @@ def buffer_bytes(program: Program, rows: int, dtype: str) -> dict[str, int]:
     """Bytes of every buffer with `rows` samples, largest first."""
     size = 8 if dtype == "float64" else 4
     bytes_of = {
-        name: math.prod(shape_of(buffer, program, rows)) * size
+        name: math.prod(shape_of(buffer.name, program, rows)) * size
         for name, buffer in program.buffers.items()
     }
     return dict(sorted(bytes_of.items(), key=lambda item: -item[1]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from netdsl.ir.expr import Expr, Reduce, Ref, transform
 from netdsl.ir.network import Place
-from netdsl.ir.protocol import Choose, Each, Metric, Protocol, Repeat, RunPhase, Step
+from netdsl.ir.protocol import Metric, Protocol, RunPhase, Step, steps_of
 from netdsl.runtime.datasets import fault_at
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import REDUCTIONS, Compiled, HostError, Matrix, Read
@@ -103,15 +103,7 @@ class MetricSum:
 
 def phases_of(steps: tuple[Step, ...]) -> frozenset[str]:
     """Names of the phases that a block runs."""
-    found: set[str] = set()
-    for step in steps:
-        if isinstance(step, RunPhase):
-            found.add(step.name)
-        elif isinstance(step, Each | Repeat):
-            found |= phases_of(step.body)
-        elif isinstance(step, Choose):
-            found |= phases_of(step.then) | phases_of(step.otherwise)
-    return frozenset(found)
+    return frozenset(step.name for step in steps_of(steps) if isinstance(step, RunPhase))
 
 
 def available(metric: MetricSum, protocol: Protocol) -> bool:

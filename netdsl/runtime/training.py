@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netdsl.ir.protocol import Each, Evaluate, Protocol, SplitRef
+from netdsl.ir.protocol import Each, Evaluate, Protocol, SplitRef, steps_of
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
@@ -22,7 +22,7 @@ from netdsl.runtime.faults import NanWatch, probe_batch
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
-from netdsl.runtime.steps import all_steps, inside
+from netdsl.runtime.steps import all_steps
 
 if TYPE_CHECKING:
     from netdsl.api import Model
@@ -269,7 +269,7 @@ def _evaluated_source(model: Model) -> str | None:
 def _split_refs(model: Model, protocol: Protocol) -> tuple[SplitRef, ...]:
     """Every split that a protocol draws from or evaluates on, and the final test's."""
     found: dict[SplitRef, None] = {}
-    for step in inside(protocol.body):
+    for step in steps_of(protocol.body):
         refs = step.args if isinstance(step, Evaluate) else (getattr(step, "of", None),)
         found.update({ref: None for ref in refs if ref is not None and ref.parameter is None})
     test = model.network.protocols.get("test")
@@ -295,7 +295,7 @@ def _epochs(protocol: Protocol, evaluate: Any) -> int:
 
 def _batch_rows(model: Model, protocol: Protocol) -> int:
     """Samples in a training batch, for the rate shown."""
-    for step in inside(protocol.body):
+    for step in steps_of(protocol.body):
         if isinstance(step, Each) and step.of is not None:
             opened = model.datasets.open(step.of)
             return 1 if step.kind == "sample" else opened.data.batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.ir.network import Claim, Kind, Loss, Place, Waiver
+from netdsl.ir.network import Claim, Loss, Place, Waiver
 from netdsl.ir.protocol import Data, Metric, Pairs, Readout, Recorder
 from netdsl.sema import expressions
 from netdsl.sema.context import Context
@@ -276,13 +276,3 @@ def own_waivers(kind: str, name: str, body: ast.Body) -> list[Waiver]:
         for node in body
         if isinstance(node, ast.Waive)
     ]
-
-
-def is_weight(context: Context, path: str) -> bool:
-    """Is this the weight of a projection?"""
-    projection = context.projections.get(path.split(".")[0])
-    return (
-        projection is not None
-        and path in projection.variables
-        and (projection.variables[path].kind is Kind.WEIGHT)
-    )

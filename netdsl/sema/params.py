@@ -10,7 +10,7 @@ from netdsl.sema import expressions
 from netdsl.sema.context import Context
 from netdsl.sema.overrides import Raw, read_value
 from netdsl.sema.scope import Scope
-from netdsl.sema.units import NONE, describe, display, parse_unit, unify
+from netdsl.sema.units import describe, display, parse_unit, unify
 from netdsl.sema.values import Value, bad
 from netdsl.syntax import ast
 
@@ -149,8 +149,3 @@ def _wrong(param: ast.Param, span: Span, wanted: str, scope: Scope) -> bool:
 def plain(value: Value) -> object:
     """The number or word of a value, for `Network.params`; None while it is not known."""
     return value.text if value.text is not None else value.constant
-
-
-def is_plain_number(value: Value) -> bool:
-    """Is this a known number without unit?"""
-    return value.constant is not None and unify(value.dim, NONE)

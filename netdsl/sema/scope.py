@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Expr, Index
+from netdsl.ir.expr import Index
 from netdsl.ir.network import Place, Type
 from netdsl.sema.values import Value, bad
 from netdsl.syntax import ast
@@ -104,8 +104,3 @@ def dotted(node: ast.Expr) -> tuple[tuple[str, ...], str | None] | None:
         base = dotted(node.base)
         return None if base is None or base[1] is not None else (base[0], node.phase)
     return None
-
-
-def is_index(expr: Expr) -> bool:
-    """Is an expression just the index of a neuron?"""
-    return isinstance(expr, Index)

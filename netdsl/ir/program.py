@@ -10,6 +10,9 @@ Shapes: R rows (samples), n neurons of the owner population, m presynaptic neuro
     NEURON  (n,)                      UNIT     (R, n)
     SYNAPSE (m, n), always (pre, post)
 
+A projection of `Program.layouts` stores its SYNAPSE buffers in another shape, and its operations
+mean the same sums over the synapses that exist.
+
 Everything is float of the run's dtype except BOOL buffers (0/1, also stored as float so that they
 can enter matrix products) and GLOBAL buffers, which are float64 in every backend. Scalar
 subexpressions (`scalars` of an operation) are evaluated in float64, once, before its loops.
@@ -223,10 +226,49 @@ class Routine:
 
 
 @dataclass(frozen=True)
+class Edges:
+    """Only the synapses that exist are stored: SYNAPSE buffers are (edges,), by pre, then post.
+
+    Which exist is drawn at build from `mask`, a connectivity draw; `density` is the expected share.
+    """
+
+    mask: Draw
+    density: float
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A kernel that moves over the first two axes of both populations, shared by all positions.
+
+    pre is (height, width, channels), post (rows, columns, kernels), row-major. Position (y, x) of
+    post sees pre rows `y * stride - pad` to `+ kernel`, columns likewise; outside there is nothing.
+    SYNAPSE buffers are (kernel * kernel * channels, kernels), the first by row, column, channel of
+    the window; with `depthwise` (as many kernels as channels, each sees its own channel) they are
+    (kernel * kernel, kernels). A batch-reduced sum is also a sum over positions.
+    """
+
+    height: int
+    width: int
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+    rows: int
+    columns: int
+    kernels: int
+    depthwise: bool = False
+
+
+Layout = Edges | Windows
+
+
+@dataclass(frozen=True)
 class Program:
     """Buffers and routines; sizes are fixed, the number of rows is not.
 
     Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets.
+
+    `layouts`: how projections that are not full matrices store their synapses.
 
     `host_scalars`: GLOBAL buffers that the host computes from the sample fields when a batch is
     loaded (`sum(sample.positive over batch)`), as expressions over SAMPLE loads.
@@ -237,5 +279,6 @@ class Program:
     shapes: Mapping[str, tuple[int, int]]  # projection -> (m, n)
     buffers: Mapping[str, Buffer]
     routines: Mapping[str, Routine]
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # file name -> text, for comments

@@ -317,8 +317,8 @@ class _Lowering:
             shapes,
             buffers,
             self.routines,
-            self.context.host_scalars,
-            {self.network.source: self.network.text},
+            host_scalars=self.context.host_scalars,
+            sources={self.network.source: self.network.text},
         )
 
 

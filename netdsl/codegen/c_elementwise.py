@@ -55,12 +55,16 @@ class LevelCode:
 
 @dataclass(frozen=True)
 class ListCode:
-    """An index list made of the stored row: its field, the row's first element and its width."""
+    """An index list made of the stored row: its field, the row's first element and its width.
+
+    `matrix`: the field of a buffer that is kept only as this list, else "".
+    """
 
     name: str
     row: str
     width: int
     with_values: bool
+    matrix: str = ""
 
 
 @dataclass
@@ -79,20 +83,28 @@ class ElementwiseCode:
     flops_per_row: int
 
 
-def elementwise(op: Elementwise, layout: Layout, listed: Sequence[Window] = ()) -> ElementwiseCode:
+def elementwise(
+    op: Elementwise, layout: Layout, listed: Sequence[Window] = (), light: Sequence[Window] = ()
+) -> ElementwiseCode:
     """Code of one operation, which makes the lists of `listed` windows of what it stores.
+
+    Buffers of `light` windows are stored in lines of scratch while their lists are made.
 
     Raises ValueError for an expression that has no place here.
     """
-    code = _Writer(op, layout).write()
+    code = _Writer(op, layout, light).write()
     for window in listed:
         use, row = layout.lists[window], layout.names(window.buffer)
-        code.lists.append(ListCode(use.name, f"{row} + {window.first}", window.width, use.values))
+        matrix = row if window in light else ""
+        code.lists.append(
+            ListCode(use.name, f"{row} + {window.first}", window.width, use.values, matrix)
+        )
     return code
 
 
 class _Writer:
-    def __init__(self, op: Elementwise, layout: Layout) -> None:
+    def __init__(self, op: Elementwise, layout: Layout, light: Sequence[Window]) -> None:
+        self.light = {window.buffer: layout.lists[window].name for window in light}
         self.op, self.layout, self.program = op, layout, layout.program
         self.plan: RowPlan = plan_rows(op, layout.program)
         self.scope = Scope(layout, self.plan.places)
@@ -232,13 +244,20 @@ class _Writer:
         name = self.layout.names(buffer)
         const = "" if stored else "const "
         row = " + r * SIZE" if self.program.buffers[buffer].place is Place.UNIT else ""
-        return f"{const}real *restrict {name} = net->{name}{row};"
+        place = f"net->{name}{row}"
+        if buffer in self.light:
+            number = list(self.light).index(buffer)
+            line = f"net->lines + {number} * (SIZE + LANES)"
+            place = f"net->{self.light[buffer]}.nonzeros < 0 ? {place} : {line}"
+            room = (number + 1) * (self.size + 64 // self.layout.real_bytes)
+            self.layout.line_reals = max(self.layout.line_reals, room)
+        return f"{const}real *restrict {name} = {place};"
 
     def _traffic(self) -> int:
         """Bytes read and written for one row."""
         read = {name for expr in self.exprs for name in loads(expr)}
         count = 0
         for buffer, stored in self.buffers.items():
-            if self.program.buffers[buffer].place is Place.UNIT:
+            if self.program.buffers[buffer].place is Place.UNIT and buffer not in self.light:
                 count += (buffer in read) + stored
         return count * self.size * self.layout.real_bytes

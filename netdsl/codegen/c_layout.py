@@ -19,25 +19,31 @@ from netdsl.ir.program import Program
 _HEAD = (
     ("rows", "int64_t rows", "samples present"),
     ("seed", "uint64_t seed", "of the random streams"),
-    ("strategy", "int64_t strategy", "AUTO, or DENSE or GATHER wherever there is a choice"),
+    ("strategy", "int64_t strategy", "AUTO, or what to do wherever there is a choice"),
     ("gemm", "void *gemm", "the matrix product of a BLAS library, or NULL"),
     ("gemm_int_bits", "int64_t gemm_int_bits", "size of its integers"),
     ("row_key", "const uint64_t *row_key", "(R,)"),
     ("stats", "struct stat *stats", "one for each operation"),
     ("tile", "real *tile", "products of the tile of synapses being updated"),
+    ("pairs", "int32_t *pairs", "uses of the rows of a tile"),
+    ("lines", "real *lines", "rows of what is kept only as lists"),
     ("words", "uint32_t *words", "random words of one row"),
+    ("bits", "uint64_t *bits", "which units of a tile spike, for each row"),
     ("normals", "double *normals", "normal draws of one row"),
 )
-LIST_WORDS = 8
+LIST_WORDS = 11
 LIST_PARTS = (
     "capacity",
     "nonzeros",
     "skip",
+    "by_column",
+    "whole",
     "start",
     "column",
     "value",
     "row_start",
     "row",
+    "row_value",
 )
 # Names of C's own headers that a buffer could otherwise hide or be replaced by.
 _HEADERS = (
@@ -63,12 +69,16 @@ class Window:
 
 @dataclass
 class ListUse:
-    """An index list of a window: whether values and the transposed list are wanted."""
+    """An index list of a window: whether values and the transposed list are wanted.
+
+    `turned`: the transposed list is wanted with values.
+    """
 
     window: Window
     name: str
     values: bool = False
     columns: bool = False
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,9 @@ class Layout:
     lists: dict[Window, ListUse] = field(default_factory=dict)
     sums: dict[Window, str] = field(default_factory=dict)
     tile_reals: int = 0
+    line_reals: int = 0
     most_sources: int = 1
+    pair_columns: int = 0
     words: int = 0
     normals: int = 0
 
@@ -110,14 +122,17 @@ class Layout:
         """Size of a `real`."""
         return 4 if self.real == FLOAT else 8
 
-    def list_of(self, window: Window, *, values: bool = False, columns: bool = False) -> ListUse:
+    def list_of(
+        self, window: Window, *, values: bool = False, columns: bool = False, turned: bool = False
+    ) -> ListUse:
         """The index list of a window, made on first request."""
         if window not in self.lists:
             name = self.names.fresh(f"list {window.buffer}")
             self.lists[window] = ListUse(window, name)
         use = self.lists[window]
         use.values |= values
-        use.columns |= columns
+        use.columns |= columns or turned
+        use.turned |= turned
         return use
 
     def pairs(self, target: str, source: str) -> list[tuple[str, str]]:

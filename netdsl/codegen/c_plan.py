@@ -61,10 +61,14 @@ class Gather:
 
 @dataclass(frozen=True)
 class ListedCells:
-    """An `Elementwise` that lists windows of its buffers by row, each row just after its store."""
+    """An `Elementwise` that lists windows of its buffers by row, each row just after its store.
+
+    Buffers of `light` windows are only listed (`netdsl.codegen.c_light`).
+    """
 
     cells: Elementwise
     windows: tuple[Window, ...]
+    light: tuple[Window, ...] = ()
 
 
 Instruction = Op | MakeList | MakeSum | Exchange | Gather | ListedCells
@@ -73,13 +77,17 @@ Derived = MakeList | MakeSum
 
 @dataclass(frozen=True)
 class RoutinePlan:
-    """Instructions of a routine; `before_steps` is run at every call that has steps."""
+    """Instructions of a routine; `before_steps` is run at every call that has steps.
+
+    `light`: windows whose buffers must be filled from their lists after the steps.
+    """
 
     routine: Routine
     once: tuple[Instruction, ...]
     before_steps: tuple[Instruction, ...]
     step: tuple[Instruction, ...]
     after: tuple[Instruction, ...]
+    light: tuple[Window, ...] = ()
 
 
 def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> RoutinePlan:
@@ -132,7 +140,7 @@ def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
         if pre is not None and post is not None:
             if product.binary_pre:
                 layout.list_of(pre, columns=True)
-                layout.list_of(post, values=True)
+                layout.list_of(post, values=True, turned=True)
                 needs += [MakeList(pre), MakeList(pre, columns=True), MakeList(post)]
         else:
             needs += [MakeSum(window) for window in (pre, post) if window is not None]
@@ -232,6 +240,7 @@ def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:
         for use in uses:
             use.values = any(other.values for other in uses)
             use.columns = any(other.columns for other in uses)
+            use.turned = any(other.turned for other in uses)
     return True
 
 
@@ -286,7 +295,7 @@ def _first_access(buffer: str, op: Instruction, layout: Layout) -> str | None:
         answers = [_first_access(buffer, member, layout) for member in op.members]
         return "reads" if "reads" in answers else answers[0]
     if isinstance(op, Elementwise):
-        return _first_in_cells(buffer, op, layout)
+        return first_in_cells(buffer, op, layout)
     if isinstance(op, Propagate):
         part = op.pre_slice if op.transposed else op.post_slice
         if op.source == buffer or op.weight == buffer:
@@ -305,7 +314,8 @@ def _first_access(buffer: str, op: Instruction, layout: Layout) -> str | None:
     return None
 
 
-def _first_in_cells(buffer: str, op: Elementwise, layout: Layout) -> str | None:
+def first_in_cells(buffer: str, op: Elementwise, layout: Layout) -> str | None:
+    """How the first statement that touches a buffer does: "reads", "overwrites" all, or None."""
     whole = layout.program.buffers[buffer].owner == op.population
     for statement in op.statements:
         values = statement.args if isinstance(statement, DrawStore) else (statement.value,)

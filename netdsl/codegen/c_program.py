@@ -12,6 +12,7 @@ from netdsl.backends.base import BackendError
 from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_fusion import list_in_cells
 from netdsl.codegen.c_layout import Layout
+from netdsl.codegen.c_light import keep_lists
 from netdsl.codegen.c_plan import (
     Exchange,
     Gather,
@@ -50,7 +51,7 @@ _TEMPLATES = {
     MakeList: "make_list",
     MakeSum: "make_sum",
 }
-PARTS = ("functions", "random", "lists", "products")
+PARTS = ("functions", "random", "lists", "products", "outer")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class _Writer:
 
     def write(self) -> Unit:
         routines = self.program.routines.values()
-        plans = tuple(list_in_cells(plan_routine(r, self.layout, grouped=True)) for r in routines)
+        listed = [list_in_cells(plan_routine(r, self.layout, grouped=True)) for r in routines]
+        plans = tuple(keep_lists(plan, self.layout) for plan in listed)
         for plan in plans:
             self._routine(plan)
         title = f"{self.program.name} in {self.layout.real}"
@@ -122,7 +124,7 @@ class _Writer:
         net = render("c", "net.c", fields=list(self.layout.fields()))
         shared = [self._part(part) for part in PARTS]
         # struct list stands in struct net, and products read struct net.
-        functions, random, lists, products = shared
+        functions, random, lists, products, outer = shared
         source = "".join(
             [
                 head,
@@ -134,6 +136,7 @@ class _Writer:
                 "\n",
                 net,
                 products,
+                outer,
                 self._part("profile"),
                 *self.texts,
             ]
@@ -185,6 +188,7 @@ class _Writer:
                 step_counter=self._counter("t"),
                 lists=sorted(set(lists)),
                 gathering=gathering,
+                light=[self._derived(MakeList(window)) for window in plan.light],
                 **calls,
             )
         )
@@ -233,7 +237,7 @@ class _Writer:
         if isinstance(instruction, Elementwise):
             return elementwise(instruction, layout)
         if isinstance(instruction, ListedCells):
-            return elementwise(instruction.cells, layout, instruction.windows)
+            return elementwise(instruction.cells, layout, instruction.windows, instruction.light)
         if isinstance(instruction, Propagate):
             return propagate(instruction, layout)
         if isinstance(instruction, Gather):

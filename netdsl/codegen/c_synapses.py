@@ -24,6 +24,8 @@ from netdsl.ir.simplify import simplify
 # Scratch for the products of one tile: with matrix products, and with listed ones.
 DENSE_TILE_BYTES = 512 * 1024
 LISTED_TILE_BYTES = 64 * 1024
+# Bytes of a tile's column that is formed from listed columns: four vectors of 64 bytes.
+COLUMN_TILE_BYTES = 256
 # Width of the tile of a gather: four vectors of 64 bytes (templates/c/products.c.j2).
 GATHER_TILE_BYTES = 256
 
@@ -55,6 +57,7 @@ class UpdateCode:
     n: int
     dense_tile: int
     listed_tile: int
+    most: int  # rows of the largest tile
     head: list[str]
     products: list[ProductCode]
     row_lines: list[str]
@@ -134,8 +137,9 @@ def gather(op: Gather, layout: Layout, first_index: int) -> GatherCode:
         code.index = first_index + number
     one = members[0]
     layout.most_sources = max(layout.most_sources, len(members))
-    room = sum(code.m for code in members) * GATHER_TILE_BYTES // layout.real_bytes
-    layout.tile_reals = max(layout.tile_reals, room)
+    pairs = sum((code.m + 1) // 2 for code in members)
+    layout.tile_reals = max(layout.tile_reals, 3 * pairs * GATHER_TILE_BYTES // layout.real_bytes)
+    layout.pair_columns = max(layout.pair_columns, 2 * pairs)
     return GatherCode(
         scope.lines,
         one.n,
@@ -183,12 +187,14 @@ class UpdateWriter:
         row_bytes = count * self.n * self.layout.real_bytes
         dense = min(self.m, max(1, DENSE_TILE_BYTES // row_bytes))
         listed = min(self.m, max(1, LISTED_TILE_BYTES // row_bytes))
-        self.layout.tile_reals = max(self.layout.tile_reals, len(self.products) * dense * self.n)
+        most = min(self.m, max(dense, COLUMN_TILE_BYTES // self.layout.real_bytes))
+        self.layout.tile_reals = max(self.layout.tile_reals, len(self.products) * most * self.n)
         return UpdateCode(
             self.m,
             self.n,
             dense,
             min(listed, dense),
+            most,
             self.scope.lines,
             list(self.products.values()),
             list(self.row_lines.values()),

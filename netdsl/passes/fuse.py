@@ -35,7 +35,7 @@ def fuse(ops: Iterable[Op]) -> tuple[Op, ...]:
             continue
         place = _partner(result, op)
         if place is None:
-            result.append(op)
+            result.append(_sunk(result, op))
         else:
             earlier = result[place]
             assert isinstance(earlier, Elementwise)
@@ -54,6 +54,20 @@ def _partner(ops: list[Op], op: Elementwise) -> int | None:
         if touched & (need | change) or reads(other) & change:
             return None
     return None
+
+
+def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
+    """`op` with the last earlier operation on its population, where that can wait until here."""
+    for index in range(len(ops) - 1, -1, -1):
+        earlier = ops[index]
+        if isinstance(earlier, Elementwise) and earlier.population == op.population:
+            need, change = reads(earlier), writes(earlier)
+            for other in ops[index + 1 :]:
+                if writes(other) & (need | change) or reads(other) & change:
+                    return op
+            del ops[index]
+            return _joined(earlier, op)
+    return op
 
 
 def _joined(first: Elementwise, second: Elementwise) -> Elementwise:

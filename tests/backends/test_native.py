@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from netdsl.backends.native import NativeExecutor, available
+from netdsl.backends.native.executor import STRATEGIES
 from netdsl.codegen.c_program import generate
 from netdsl.codegen.places import shape_of
 from netdsl.ir.expr import Const, Load
@@ -44,7 +45,7 @@ def assert_equal(executor, reference, program: Program, tolerance: float) -> Non
         np.testing.assert_allclose(found / scale, expected / scale, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("strategy", ["auto", "dense", "gather"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_agrees_with_the_interpreter(name, dtype, strategy):
@@ -61,7 +62,7 @@ def test_agrees_with_the_interpreter(name, dtype, strategy):
         assert_equal(executor, reference, made, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("strategy", ["auto", "dense", "gather"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_sizes_beyond_a_vector_and_a_tile(strategy):
     """Columns that fill tiles, vectors and a rest; sources that are used often and seldom."""
     made = three_factor(n_in=150, n=139)
@@ -78,6 +79,27 @@ def test_sizes_beyond_a_vector_and_a_tile(strategy):
         executor.call(*call)
     assert reference.state["h1.s"].any()
     assert_equal(executor, reference, made, 1e-11)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "columns"])
+@pytest.mark.parametrize("silent", [0, 23, 40])
+def test_what_is_kept_as_lists_becomes_a_matrix_when_it_is_dense(silent, strategy):
+    """Lists that overflow at their first row, in the middle, and never."""
+    made = three_factor(n_in=150, n=139)
+    unit = generate(made, "float64")
+    assert {window.buffer for plan in unit.plans for window in plan.light} >= {"h1.s"}
+    rows = 40
+    keys = np.arange(rows, dtype=np.uint64)
+    initial = initial_values(made, rows)
+    initial["img.p"] = np.where(np.arange(rows)[:, None] < silent, 0.0, initial["img.p"])
+    initial["W1.w"] = np.abs(initial["W1.w"]) * 5
+    reference = Interpreter(made, initial, rows, keys, seed=3)
+    executor = NativeExecutor(made, initial, rows=rows, dtype="float64", seed=3, strategy=strategy)
+    executor.set_rows(rows, keys)
+    for call in CALLS["three_factor"]:
+        reference.call(*call)
+        executor.call(*call)
+        assert_equal(executor, reference, made, 1e-11)
 
 
 def test_fewer_rows_than_the_capacity():
@@ -121,15 +143,19 @@ def several_sources(n: int = 70) -> Program:
         Routine("run", "phase", once=(Fill("y.k", 1.0),), step=step, phase="run")])
 
 
-@pytest.mark.parametrize("strategy", ["auto", "dense", "gather"])
-def test_several_sources_of_one_target(strategy):
+@pytest.mark.parametrize("rows", [30, 300])
+@pytest.mark.parametrize("neighbours", [1, 7])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_several_sources_of_one_target(strategy, neighbours, rows):
+    """Sources that spike alone, or in runs whose neighbours share an addition."""
     made = several_sources()
-    rows = 30
     rng = np.random.default_rng(5)
     initial = {n: rng.uniform(-1, 1, shape_of(n, made, rows)) for n in made.buffers}
     for name, density in (("a.s", 0.3), ("a.s@d1", 0.1), ("a.s@d2", 0.02), ("b.s", 0.12),
                           ("c.s", 0.2)):
-        initial[name] = (rng.random(initial[name].shape) < density) * 1.0
+        shape = initial[name].shape
+        drawn = rng.random((rows, -(-shape[1] // neighbours))) < density
+        initial[name] = np.repeat(drawn, neighbours, axis=1)[:, : shape[1]] * 1.0
     initial["t"] = np.float64(0)
     keys = np.zeros(rows, np.uint64)
     reference = Interpreter(made, initial, rows, keys)

@@ -18,7 +18,7 @@ from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 
-STRATEGIES = ("auto", "dense", "gather")
+STRATEGIES = ("auto", "dense", "gather", "columns")
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 
 
@@ -44,8 +44,9 @@ class NativeExecutor(Executor):
     """Runs a program as compiled C.
 
     `fast_math` lets the compiler reorder arithmetic (spike times may change); `profile` times every
-    operation; `strategy` forces "dense" products or "gather" by index lists where "auto" chooses by
-    measured density. `notices` are lines for the user. Raises BackendError E0801 to E0814.
+    operation; `strategy` forces "dense" products, "gather" by index lists or learning by listed
+    "columns" where "auto" chooses by measured density. `notices` are lines for the user. Raises
+    BackendError E0801 to E0814.
     """
 
     name = "native"
@@ -68,9 +69,8 @@ class NativeExecutor(Executor):
         self.notices = loaded.notices
         self.cached = loaded.cached
         self._blas = blas.load()
-        self.memory = Memory(
-            self.unit.layout, rows, len(self.unit.operations), full_lists=strategy == "gather"
-        )
+        full = strategy in ("gather", "columns")
+        self.memory = Memory(self.unit.layout, rows, len(self.unit.operations), full_lists=full)
         self.memory.word("seed", seed & _MASK64)
         self.memory.word("strategy", STRATEGIES.index(strategy))
         self.memory.word("gemm", self._blas.gemm(self.unit.layout.real))

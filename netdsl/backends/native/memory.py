@@ -93,9 +93,13 @@ class Memory:
             self._new(self.slots[ident], window.width, self.real)
         for use in layout.lists.values():
             self._list(use)
+        pairs = self._entries(layout.pair_columns) + layout.most_sources * (rows + 65)
         scratch: Mapping[str, tuple[int, npt.DTypeLike]] = {
             "tile": (layout.tile_reals, self.real),
+            "pairs": (pairs, np.int32),
+            "lines": (layout.line_reals, self.real),
             "words": (layout.words, np.uint32),
+            "bits": (rows, np.uint64),
             "normals": (layout.normals, np.float64),
         }
         for name, (count, dtype) in scratch.items():
@@ -103,18 +107,24 @@ class Memory:
         self.word("row_key", self.row_key.ctypes.data)
         self.word("stats", self.stats.ctypes.data)
 
+    def _entries(self, width: int) -> int:
+        # The library gives up when there is no room for a whole row and a vector of entries.
+        return self.rows * width // (1 if self.full_lists else 4) + width + 64
+
     def _list(self, use: ListUse) -> None:
         width, rows = use.window.width, self.rows
-        # The library gives up when there is no room for a whole row and a vector of entries.
-        capacity = rows * width // (1 if self.full_lists else 4) + width + 64
+        capacity = self._entries(width)
         sizes: dict[str, tuple[int, npt.DTypeLike]] = {
             "start": (rows + 1, np.int32),
             "column": (capacity, np.int32),
             "value": (capacity if use.values else 0, self.real),
             "row_start": (width + 2 if use.columns else 0, np.int32),
             "row": (capacity if use.columns else 0, np.int32),
+            "row_value": (capacity if use.turned else 0, self.real),
         }
         slot = self.slots[use.name]
         for part, (count, dtype) in sizes.items():
-            self._new(slot + LIST_PARTS.index(part), count, dtype)
-        self.net[slot] = capacity
+            if count:
+                self._new(slot + LIST_PARTS.index(part), count, dtype)
+        self.net[slot + LIST_PARTS.index("capacity")] = capacity
+        self.net[slot + LIST_PARTS.index("whole")] = 1

@@ -1,0 +1,98 @@
+"""Buffers that a routine keeps only as index lists while its steps run.
+
+What an elementwise operation stores and lists, and what is otherwise read through that list, need
+not go to memory as a matrix: a row is stored in a line that stays in cache, and its nonzeros are
+listed from there. Where the matrix is wanted after all (a dense product, the end of the steps) it
+is filled from the list. Spikes and modulated traces are mostly zeros, so this saves two passes over
+a matrix each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from netdsl.codegen.c_layout import Layout, Window
+from netdsl.codegen.c_plan import (
+    Exchange,
+    Gather,
+    Instruction,
+    ListedCells,
+    MakeList,
+    MakeSum,
+    RoutinePlan,
+    first_in_cells,
+    writes,
+)
+from netdsl.ir.program import SynapseUpdate
+from netdsl.passes.effects import reads
+
+
+def keep_lists(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
+    """The same plan with `light` windows: those of its steps that need no matrix."""
+    made = [
+        (op, window) for op in plan.step if isinstance(op, ListedCells) for window in op.windows
+    ]
+    light = {
+        window for op, window in made if _alone(window, layout) and _kept(op, window, plan, layout)
+    }
+    if not light:
+        return plan
+    step = tuple(_lighter(op, light) for op in plan.step)
+    partners = {
+        replace(window, buffer=name)
+        for window in light
+        for name in _names(window.buffer, plan.step)
+    }
+    ordered = tuple(sorted(partners, key=lambda window: window.buffer))
+    return replace(plan, step=step, light=ordered)
+
+
+def _lighter(op: Instruction, light: set[Window]) -> Instruction:
+    if not isinstance(op, ListedCells):
+        return op
+    return replace(op, light=tuple(window for window in op.windows if window in light))
+
+
+def _alone(window: Window, layout: Layout) -> bool:
+    """Whether the window is the whole buffer, and its only one."""
+    windows = [other for other in layout.lists if other.buffer == window.buffer]
+    return windows == [window] and window.width == layout.width(window.buffer)
+
+
+def _kept(op: ListedCells, window: Window, plan: RoutinePlan, layout: Layout) -> bool:
+    if first_in_cells(window.buffer, op.cells, layout) != "overwrites":
+        return False
+    names = _names(window.buffer, plan.step)
+    others = (other for other in plan.step if other is not op)
+    stored_once = names & writes(op.cells) == {window.buffer}
+    return stored_once and all(_through_lists(other, names) for other in others)
+
+
+def _names(buffer: str, step: Sequence[Instruction]) -> set[str]:
+    """The buffer and those with which it changes places."""
+    names = {buffer}
+    for op in step:
+        if isinstance(op, Exchange) and op.lists and names & {op.copy.target, op.copy.source}:
+            names |= {op.copy.target, op.copy.source}
+    return names
+
+
+def _through_lists(op: Instruction, names: set[str]) -> bool:
+    """Whether an instruction leaves the buffers alone or can read them from their lists."""
+    if isinstance(op, MakeList):
+        return op.columns or op.window.buffer not in names
+    if isinstance(op, MakeSum):
+        return op.listed or op.window.buffer not in names
+    if isinstance(op, Exchange):
+        return op.lists or not names & {op.copy.target, op.copy.source}
+    if isinstance(op, Gather):
+        return not names & {op.members[0].target}
+    if isinstance(op, ListedCells):
+        return not names & (reads(op.cells) | writes(op.cells))
+    if isinstance(op, SynapseUpdate):
+        products = [product for total in op.sums for product in total.products]
+        dense = {p.pre for p in products if not p.binary_pre and p.post is not None}
+        dense |= {p.post for p in products if not p.binary_pre and p.pre is not None}
+        return not names & dense
+    return not names & (reads(op) | writes(op))

@@ -27,6 +27,7 @@ from netdsl.ir.program import (
     SynapseUpdate,
     Transpose,
 )
+from netdsl.runtime.connectivity import connections_of
 from netdsl.runtime.random import PhiloxStream
 
 PRIMITIVES: dict[str, Callable[..., object]] = {
@@ -79,12 +80,37 @@ class Interpreter:
         seed: int = 0,
     ) -> None:
         self.program, self.rows, self.keys, self.seed = program, rows, keys, seed
-        self.state = {
-            name: np.array(
-                np.broadcast_to(initial.get(name, 0.0), shape_of(name, program, rows)), np.float64
-            )
-            for name in program.buffers
+        self.edges = {
+            name: np.nonzero(found.matrix())
+            for name, found in connections_of(program, seed).items()
         }
+        self.stored = {n: self._initial(n, initial.get(n, 0.0)) for n in program.buffers}
+
+    def _initial(self, name: str, value: np.ndarray | float) -> np.ndarray:
+        """(edges,) where only existing synapses are stored."""
+        shape, edges = shape_of(name, self.program, self.rows), self._edges(name)
+        if edges is not None and np.shape(value) != shape:
+            return np.array(np.broadcast_to(value, edges[0].shape), np.float64)
+        whole = np.array(np.broadcast_to(value, shape), np.float64)
+        return whole if edges is None else whole[edges]
+
+    def _edges(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        entry = self.program.buffers[name]
+        return self.edges.get(entry.owner) if entry.place is Place.SYNAPSE else None
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """Buffers as the host sees them: synapses as matrices (copies where stored otherwise)."""
+        return {name: self.matrix(name) for name in self.stored}
+
+    def matrix(self, name: str) -> np.ndarray:
+        """One buffer as the host sees it."""
+        edges = self._edges(name)
+        if edges is None:
+            return self.stored[name]
+        whole = np.zeros(shape_of(name, self.program, self.rows))
+        whole[edges] = self.stored[name]
+        return whole
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine as `Executor.call` says."""
@@ -93,9 +119,9 @@ class Interpreter:
             if first == 0:
                 self._run(code.once)
             for step in range(first, last):
-                self.state["phase.step"][()] = step
+                self.stored["phase.step"][()] = step
                 self._run(code.step)
-                self.state["t"] += 1
+                self.stored["t"] += 1
             if last == steps:
                 self._run(code.after)
 
@@ -110,13 +136,15 @@ class Interpreter:
         if isinstance(expr, Local):
             return np.asarray(env[expr.name])
         if isinstance(expr, Load):
-            array = self.state[expr.buffer]
+            array = self.stored[expr.buffer]
             return array[:, None] if self.program.buffers[expr.buffer].place is Place.ROW else array
         if isinstance(expr, Index):
             if isinstance(op, Elementwise):
                 return np.arange(self.program.sizes[op.population], dtype=float)
             assert isinstance(op, SynapseUpdate)
             m, n = self.program.shapes[op.projection]
+            if op.projection in self.edges:
+                return self.edges[op.projection][expr.side != "pre"].astype(float)
             return np.arange(m, dtype=float)[:, None] if expr.side == "pre" else np.arange(float(n))
         assert isinstance(expr, Apply)
         return np.asarray(PRIMITIVES[expr.function](*(self.value(a, env, op) for a in expr.args)))
@@ -135,18 +163,18 @@ class Interpreter:
             elif isinstance(statement, RowReduce):
                 assert isinstance(op, Elementwise)
                 full = np.broadcast_to(value, (self.rows, self.program.sizes[op.population]))
-                self.state[statement.buffer][:] = REDUCTIONS[statement.kind](full, axis=1)
+                self.stored[statement.buffer][:] = REDUCTIONS[statement.kind](full, axis=1)
 
     def _store(self, buffer: str, value: np.ndarray) -> None:
-        target = self.state[buffer]
+        target = self.stored[buffer]
         if self.program.buffers[buffer].place is Place.ROW:
             target = target[:, None]
         target[...] = value
 
     def _draw(self, statement: DrawStore, args: list[np.ndarray]) -> np.ndarray:
-        stream, step = PhiloxStream(self.seed, statement.stream), int(self.state["t"])
+        stream, step = PhiloxStream(self.seed, statement.stream), int(self.stored["t"])
         place = self.program.buffers[statement.buffer].place
-        n = 1 if place is Place.ROW else self.state[statement.buffer].shape[1]
+        n = 1 if place is Place.ROW else self.stored[statement.buffer].shape[1]
         if statement.distribution == "normal":
             return args[0] + args[1] * stream.normal(self.keys, step, n, dtype=np.float64)
         if statement.distribution == "integer":
@@ -164,8 +192,8 @@ class Interpreter:
         self._statements(op, env)
 
     def _propagate(self, op: Propagate) -> None:
-        source, target = self.state[op.source], self.state[op.target]
-        weight = self.state[op.weight]
+        source, target = self.stored[op.source], self.stored[op.target]
+        weight = self.matrix(op.weight)
         into, out_of = op.post_slice, op.pre_slice
         if op.transposed:
             weight, into, out_of = weight.T, out_of, into
@@ -177,28 +205,30 @@ class Interpreter:
     def _synapseupdate(self, op: SynapseUpdate) -> None:
         env: dict[str, object] = {}
         for store in op.before:
-            self.state[store.buffer][...] = self.value(store.value, {})
+            self.stored[store.buffer][...] = self.value(store.value, {})
         for bind in op.scalars:
             env[bind.name] = self.value(bind.value, env)
         m, n = self.program.shapes[op.projection]
         for total in op.sums:
-            value = np.zeros((m, n))
+            edges = self.edges.get(op.projection)
+            value = np.zeros((m, n) if edges is None else edges[0].shape)
             for product in total.products:
                 pre, post = np.ones((self.rows, m)), np.ones((self.rows, n))
                 if product.pre is not None:
-                    pre = self.state[product.pre][:, slice(*(op.pre_slice or (0, m)))]
+                    pre = self.stored[product.pre][:, slice(*(op.pre_slice or (0, m)))]
                 if product.post is not None:
-                    post = self.state[product.post][:, slice(*(op.post_slice or (0, n)))]
+                    post = self.stored[product.post][:, slice(*(op.post_slice or (0, n)))]
                 factor = product.coefficient
-                value += (1.0 if factor is None else self.value(factor, env, op)) * (pre.T @ post)
+                summed = pre.T @ post if edges is None else (pre.T @ post)[edges]
+                value += (1.0 if factor is None else self.value(factor, env, op)) * summed
             env[total.name] = value
         self._statements(op, env)
 
     def _copy(self, op: Copy) -> None:
-        self.state[op.target][...] = self.state[op.source]
+        self.stored[op.target][...] = self.stored[op.source]
 
     def _fill(self, op: Fill) -> None:
-        self.state[op.target][...] = op.value
+        self.stored[op.target][...] = op.value
 
     def _transpose(self, op: Transpose) -> None:
-        self.state[op.target][...] = self.state[op.source].T
+        self.stored[op.target][...] = self.stored[op.source].T

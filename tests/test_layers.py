@@ -39,8 +39,13 @@ ALLOWED = {
 
 
 # Modules that import nothing above themselves and that several layers share: the contract of the
-# random streams, and what every backend offers and raises.
-SHARED = {"netdsl.runtime.random", "netdsl.runtime.philox", "netdsl.backends.base"}
+# random streams, the synapses drawn from them, and what every backend offers and raises.
+SHARED = {
+    "netdsl.runtime.random",
+    "netdsl.runtime.philox",
+    "netdsl.runtime.connectivity",
+    "netdsl.backends.base",
+}
 
 
 def layer(name: str) -> str:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.codegen.places import shape_of, stored_shape
+from netdsl.ir.network import Place
 from netdsl.ir.program import Program
+from netdsl.runtime.connectivity import Connections, connections_of
 
 Array = npt.NDArray[np.generic]
 
@@ -24,8 +27,8 @@ class BackendError(Exception):
 class Executor(ABC):
     """A program made runnable: buffers allocated once, one call per routine.
 
-    `program`: the step program. `initial`: build-time values by buffer name (float64 arrays of the
-    buffer's shape), computed on the host so that they are equal on every backend. `rows`: the
+    `program`: the step program. `initial`: build-time values by buffer name (float64 arrays as
+    `write` takes them), computed on the host so that they are equal on every backend. `rows`: the
     largest number of samples that will be present. `dtype`: "float32" or "float64". `seed`: of the
     counter-based random streams.
     """
@@ -46,6 +49,35 @@ class Executor(ABC):
         self.rows = rows
         self.dtype = np.dtype(dtype)
         self.seed = seed
+        self.connections = connections_of(program, seed)
+        self.edges = {name: found.count for name, found in self.connections.items()}
+
+    def _connections(self, buffer: str) -> Connections | None:
+        """The synapses that a buffer holds a number for, if it holds only existing ones."""
+        entry = self.program.buffers.get(buffer)
+        if entry is None or entry.place is not Place.SYNAPSE:
+            return None
+        return self.connections.get(entry.owner)
+
+    def _stored_shape(self, buffer: str, rows: int) -> tuple[int, ...]:
+        return stored_shape(buffer, self.program, rows, self.edges)
+
+    def _unpacked(self, buffer: str, stored: Array) -> Array:
+        """What the host sees of stored values: a matrix of synapses, 0 where there is none."""
+        edges = self._connections(buffer)
+        return stored if edges is None else edges.matrix(stored)
+
+    def _packed(self, buffer: str, value: Array | float) -> Array:
+        """What is to be stored of a value that the host gives. ValueError where it does not fit."""
+        given = np.asarray(value)
+        edges = self._connections(buffer)
+        if edges is not None and given.shape == edges.shape:
+            given = edges.values(given)
+        stored = self._stored_shape(buffer, self.rows)
+        if given.shape not in ((), stored):
+            shape = shape_of(buffer, self.program, self.rows)
+            raise ValueError(f"`{buffer}` has shape {shape}, not {given.shape}")
+        return given
 
     @abstractmethod
     def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
@@ -57,7 +89,10 @@ class Executor(ABC):
 
     @abstractmethod
     def write(self, buffer: str, value: Array | float) -> None:
-        """Overwrite a buffer's present rows; shapes as in `read`, scalars broadcast."""
+        """Overwrite a buffer's present rows; shapes as in `read`, scalars broadcast.
+
+        Where only existing synapses are stored, (edges,) will do, and the others are not read.
+        """
 
     @abstractmethod
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.numpy_active import Active
+from netdsl.backends.numpy_edges import EdgeArrays
 from netdsl.backends.numpy_support import Scratch
 from netdsl.codegen.numpy_module import ModuleWriter
-from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 from netdsl.runtime.random import PhiloxStream
@@ -46,6 +46,9 @@ class NumpyExecutor(Executor):
         self._buffers = {name: self._allocate(name) for name in self.module.identifiers}
         self._keys = np.zeros(rows, np.uint64)
         self._active = {buffer: Active() for buffer in self.module.active}
+        self._edges = {
+            name: EdgeArrays(self.connections[name], self.dtype) for name in self.module.edges
+        }
         self._space = self._load()
         # Twice: work arrays grow while tiles are made, and all views must be of their final ones.
         self._bind()
@@ -57,7 +60,7 @@ class NumpyExecutor(Executor):
         if name not in self.program.buffers:  # a counter that the program does not read
             return np.zeros(())
         place = self.program.buffers[name].place
-        shape = shape_of(name, self.program, self.capacity)
+        shape = self._stored_shape(name, self.capacity)
         if place is Place.GLOBAL:
             return np.zeros(())
         return np.zeros((self.capacity, 1) if place is Place.ROW else shape, self.dtype)
@@ -75,6 +78,8 @@ class NumpyExecutor(Executor):
             space[name] = np.arange(size, dtype=self.dtype)
         for buffer, name in self.module.active.items():
             space[name] = self._active[buffer]
+        for projection, name in self.module.edges.items():
+            space[name] = self._edges[projection]
         exec(compile(text, file, "exec"), space)
         return space
 
@@ -109,7 +114,9 @@ class NumpyExecutor(Executor):
         """See `Executor`."""
         array = self._present(buffer).copy()
         entry = self.program.buffers.get(buffer)
-        return array[:, 0] if entry is not None and entry.place is Place.ROW else array
+        if entry is not None and entry.place is Place.ROW:
+            return array[:, 0]
+        return self._unpacked(buffer, array)
 
     def write(self, buffer: str, value: Array | float) -> None:
         """See `Executor`; ValueError when the shape does not fit."""
@@ -117,10 +124,8 @@ class NumpyExecutor(Executor):
         entry = self.program.buffers.get(buffer)
         if entry is not None and entry.place is Place.ROW:
             target = target[:, 0]
-        given = np.asarray(value)
-        if given.shape not in ((), target.shape):
-            raise ValueError(f"`{buffer}` has shape {target.shape}, not {given.shape}")
-        np.copyto(target, given, casting="unsafe")
+        known = entry is not None
+        np.copyto(target, self._packed(buffer, value) if known else value, casting="unsafe")
         if buffer in self._active:
             self._active[buffer].changed()
 
@@ -132,7 +137,8 @@ class NumpyExecutor(Executor):
 
     def nbytes(self) -> int:
         """See `Executor`; work arrays included."""
-        return sum(array.nbytes for array in self._buffers.values()) + self._scratch.nbytes
+        held = sum(array.nbytes for array in self._buffers.values()) + self._scratch.nbytes
+        return held + sum(edges.nbytes for edges in self._edges.values())
 
     def source(self) -> str:
         """The generated module."""

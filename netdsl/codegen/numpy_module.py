@@ -12,7 +12,8 @@ from netdsl.codegen.comments import plain, spec_line
 from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_cells import CellsPrinter
 from netdsl.codegen.numpy_synapses import SynapsesPrinter
-from netdsl.codegen.numpy_tiles import cells_context, columns, synapses_context
+from netdsl.codegen.numpy_tiles import cells_context, columns, edges_context, synapses_context
+from netdsl.codegen.places import edges_of
 from netdsl.codegen.python_scalars import bare, scalar
 from netdsl.codegen.registers import RESERVED
 from netdsl.codegen.templates import render
@@ -20,6 +21,7 @@ from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Bind,
     Copy,
+    Edges,
     Elementwise,
     Fill,
     Op,
@@ -34,10 +36,12 @@ from netdsl.ir.simplify import simplify
 _TEXT = (
     "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "
     "step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform draw_normal "
-    "draw_integer"
+    "draw_integer propagate_edges edge_products at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())
-_TERMS = frozenset(f"{word}{k}" for word in ("p", "pre", "block") for k in range(99))
+_TERMS = frozenset(
+    f"{word}{k}" for word in ("p", "pre", "block", "turn", "total") for k in range(99)
+)
 _SHAPES = {
     Place.GLOBAL: "one number",
     Place.ROW: "(rows, 1)",
@@ -53,7 +57,8 @@ class Module:
 
     `identifiers`: buffer to global name. `streams`: random stream path to global name.
     `indices`: population size to the name of the array 0, 1, ... `routines`: to function names.
-    `active`: 0/1 buffers that products read, to the names of what knows where they are 1.
+    `active`: 0/1 buffers that products read, to the names of what knows where they are 1. `edges`:
+    projections that store only existing synapses, to the names of what knows these.
     """
 
     text: str
@@ -62,6 +67,7 @@ class Module:
     indices: dict[int, str]
     routines: dict[str, str]
     active: dict[str, str] = field(default_factory=dict)
+    edges: dict[str, str] = field(default_factory=dict)
     functions: tuple[str, ...] = ()  # text of each operation's function
 
 
@@ -97,6 +103,7 @@ class ModuleWriter:
     tiles: list[str] = field(default_factory=list)
     tile_names: list[str] = field(default_factory=list)
     active: dict[str, str] = field(default_factory=dict)
+    edges: dict[str, str] = field(default_factory=dict)
     _written: dict[Op, str] = field(default_factory=dict)
     _kind: str = ""  # of the routine being written: how its elementwise functions are called
 
@@ -108,6 +115,9 @@ class ModuleWriter:
         routines = {name: self.names.fresh(name) for name in self.program.routines}
         for buffer in sparse_buffers(self.program):
             self.active[buffer] = self.names.fresh(f"{buffer} active")
+        for projection, layout in self.program.layouts.items():
+            if isinstance(layout, Edges):
+                self.edges[projection] = self.names.fresh(f"{projection} edges")
         texts = [self._routine(self.program.routines[name], routines[name]) for name in routines]
         text = render(
             "numpy",
@@ -126,6 +136,7 @@ class ModuleWriter:
             self.indices,
             routines,
             self.active,
+            self.edges,
             tuple(self.functions),
         )
 
@@ -142,6 +153,8 @@ class ModuleWriter:
 
     def _shape(self, name: str) -> str:
         buffer = self.program.buffers[name]
+        if edges_of(name, self.program) is not None:
+            return "(edges,)"
         m, n = 0, 0
         if buffer.place is Place.SYNAPSE:
             m, n = self.program.shapes[buffer.owner]
@@ -201,7 +214,8 @@ class ModuleWriter:
         if op.scale is not None:
             scale = bare(scalar(simplify(op.scale), self.names, {}))
         source = self.names(op.source) + columns(out_of)
-        if op.source in self.active and not (out_of or into or op.transposed):
+        edges = self.edges.get(self.program.buffers[op.weight].owner, "")
+        if op.source in self.active and not edges and not (out_of or into or op.transposed):
             source = self.active[op.source]
         text = render(
             "numpy",
@@ -209,7 +223,9 @@ class ModuleWriter:
             gather=source in self.active.values(),
             target=self.names(op.target) + columns(into),
             source=source,
-            weight=self.names(op.weight) + (".T" if op.transposed else ""),
+            edges=edges,
+            transposed=op.transposed,
+            weight=self.names(op.weight) + (".T" if op.transposed and not edges else ""),
             scale=scale,
             keep="1.0" if op.accumulate else "0.0",
         )
@@ -234,8 +250,10 @@ class ModuleWriter:
             return name
         name = self.names.fresh(f"{op.projection}_update")
         scope = self.names.child()
-        synapses = SynapsesPrinter(self.program, op, scope, self.names, self._indices).code()
-        context = synapses_context(synapses, self.active)
+        edges = self.edges.get(op.projection, "")
+        printer = SynapsesPrinter(self.program, op, scope, self.names, self._indices, bool(edges))
+        code = printer.code()
+        context = edges_context(code, edges) if edges else synapses_context(code, self.active)
         title = plain(op.label or f"projection {op.projection}")
         self._add("synapse_update", name, context, title)
         return name

@@ -48,23 +48,28 @@ class SynapsesCode:
     pre_index: str = ""
     pre_slice: tuple[int, int] | None = None
     post_slice: tuple[int, int] | None = None
+    post_index: str = ""  # of a projection that stores only existing synapses
 
 
 @dataclass
 class SynapsesPrinter:
-    """Prints one `SynapseUpdate`; `neuron_index` names the array 0, 1, ... of a size."""
+    """Prints one `SynapseUpdate`; `neuron_index` names the array 0, 1, ... of a size.
+
+    `listed`: the projection stores only existing synapses, and every view is (edges,).
+    """
 
     program: Program
     op: SynapseUpdate
     names: Names
     buffer: Callable[[str], str]
     neuron_index: Callable[[int], str]
+    listed: bool = False
 
     def code(self) -> SynapsesCode:
         """The filled-in pieces."""
         self.views: list[str] = []
         self.terms: dict[tuple[str | None, str | None], Term] = {}
-        self.pre_index = ""
+        self.pre_index = self.post_index = ""
         self.shape = self.program.shapes[self.op.projection]
         self.printer = Printer(
             self.program, self.names, self._spell, self.buffer, self._index, Place.SYNAPSE
@@ -89,6 +94,7 @@ class SynapsesPrinter:
             self.pre_index,
             self.op.pre_slice,
             self.op.post_slice,
+            self.post_index,
         )
 
     def _before(self) -> None:
@@ -102,6 +108,9 @@ class SynapsesPrinter:
         return name
 
     def _index(self, node: Index) -> str:
+        if node.side == "post" and self.listed:
+            self.post_index = "post_index"
+            return self.post_index
         if node.side == "post":
             return self.neuron_index(self.shape[1])
         self.pre_index = "pre_index"

@@ -48,6 +48,51 @@ def items(views: list[View], indent: int) -> str:
     return "".join(f"{pad}{expression},\n" for _, expression in views)
 
 
+def edges_context(code: SynapsesCode, edges: str) -> dict[str, object]:
+    """What the synapse update templates read for a projection with the synapses `edges`."""
+    views: list[View] = [("a", "a"), ("b", "b")] if code.terms else []
+    views += [(name, f"{name}[a:b]") for name in code.views]
+    for index in filter(None, (code.pre_index, code.post_index)):
+        views.append((index, f"{edges}.{index}[a:b]"))
+    formed = [term for term in code.terms if term.kind != "count"]
+    views += [(term.name, f'scratch("{term.name}", b - a)') for term in formed]
+    views += [(r.name, f'scratch("{r.name}", b - a)') for r in code.registers]
+    turned: dict[str, str] = {}
+    products = [_edge_term(term, code, edges, turned) for term in formed]
+    totals = [f"{term.name} = float(rows)" for term in code.terms if term.kind == "count"]
+    return {
+        "prelude": code.prelude,
+        "body": [*products, *code.body] or ["pass"],
+        "totals": [*totals, *turned.values()],
+        "products": [],
+        "unpack": unpack(views, 4),
+        "items": items(views, 12),
+        "m": f"{edges}.count",
+        "n": 1,
+    }
+
+
+def _edge_term(term: Term, code: SynapsesCode, edges: str, turned: dict[str, str]) -> str:
+    """The line that forms a term at a tile's synapses; `turned` are lines that come before."""
+    m, n = code.shape
+    pre = term.pre + columns(code.pre_slice)
+    post = term.post + columns(code.post_slice)
+    if term.kind == "outer":
+        names = [_turned(source, size, turned) for source, size in ((pre, m), (post, n))]
+        return f"edge_products({edges}, a, b, {names[0]}, {names[1]}, out={term.name})"
+    side, source, size = ("post", post, n) if term.kind == "columns" else ("pre", pre, m)
+    total = f"total{term.name[1:]}"
+    turned[total] = f'{total} = np.add.reduce({source}, axis=0, out=scratch("{total}", {size}))'
+    return f"at_edges({edges}.{side}[a:b], {total}, out={term.name})"
+
+
+def _turned(source: str, size: int, turned: dict[str, str]) -> str:
+    key = f"turn {source}"
+    name = f"turn{list(turned).index(key) if key in turned else len(turned)}"
+    turned[key] = f'{name} = by_neuron({source}, scratch("{name}", {size}, rows))'
+    return name
+
+
 def _scratch(register: Register, size: int) -> View:
     shape = {
         Place.ROW: "b - a, 1",

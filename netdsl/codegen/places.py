@@ -8,11 +8,12 @@ row, once per neuron, or for every (row, neuron) pair.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from netdsl.ir.expr import Expr, Index, Load, Local, children
 from netdsl.ir.network import Place
-from netdsl.ir.program import Program
+from netdsl.ir.program import Edges, Program
 
 _PER_CELL = frozenset({Place.ROW, Place.NEURON, Place.UNIT})
 
@@ -46,7 +47,10 @@ def place_of(expr: Expr, program: Program, locals: Mapping[str, Place]) -> Place
 
 
 def shape_of(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
-    """Array shape of a buffer with `rows` samples: (), (rows,), (n,), (rows, n) or (m, n)."""
+    """Array shape of a buffer with `rows` samples: (), (rows,), (n,), (rows, n) or (m, n).
+
+    This is what the host reads and writes; `stored_shape` is what a backend holds.
+    """
     entry = program.buffers[buffer]
     if entry.place is Place.GLOBAL:
         return ()
@@ -56,3 +60,28 @@ def shape_of(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
         return program.shapes[entry.owner]
     size = program.sizes[entry.owner]
     return (size,) if entry.place is Place.NEURON else (rows, size)
+
+
+def edges_of(buffer: str, program: Program) -> Edges | None:
+    """The layout of a buffer that holds a number for each existing synapse."""
+    entry = program.buffers[buffer]
+    layout = program.layouts.get(entry.owner) if entry.place is Place.SYNAPSE else None
+    return layout if isinstance(layout, Edges) else None
+
+
+def expected_edges(program: Program) -> dict[str, int]:
+    """About how many synapses the projections have that store only those that exist."""
+    return {
+        name: round(layout.density * math.prod(program.shapes[name]))
+        for name, layout in program.layouts.items()
+        if isinstance(layout, Edges)
+    }
+
+
+def stored_shape(
+    buffer: str, program: Program, rows: int, edges: Mapping[str, int]
+) -> tuple[int, ...]:
+    """As `shape_of`, but (edges,) where only existing synapses are stored: `edges` counts them."""
+    if edges_of(buffer, program) is None:
+        return shape_of(buffer, program, rows)
+    return (edges[program.buffers[buffer].owner],)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, children, loads
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
-from netdsl.ir.program import Buffer
+from netdsl.ir.program import Buffer, Layout
 
 _RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
 
@@ -27,6 +28,7 @@ class Context:
     network: Network
     observe: frozenset[str] = frozenset()
     feed: frozenset[str] = frozenset()
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
     buffers: dict[str, Buffer] = field(default_factory=dict)
     host_scalars: dict[str, Expr] = field(default_factory=dict)
     scratch_count: int = 0

@@ -10,7 +10,7 @@ from netdsl.ir.network import Deliver, Place, Projection, Type
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError, add
 from netdsl.passes.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
-from netdsl.passes.mask import mask_of
+from netdsl.passes.mask import mask_of, presence_of
 from netdsl.passes.resolve import variable_buffer
 from netdsl.passes.simplify import simplify
 
@@ -91,7 +91,7 @@ class Delivery:
     ) -> None:
         if projection.connectivity.kind == "one_to_one":
             self._one_to_one(projection, term, target, started)
-        elif term.synapse is None and mask_of(self.context, projection) is None:
+        elif term.synapse is None and presence_of(self.context, projection) is None:
             self._broadcast(projection, term, target, started)
         else:
             self._dense(projection, deliver, term, target, started)
@@ -208,10 +208,11 @@ class Delivery:
         """The buffer of the effective weight: the weight itself, a function of it, or 1 where a
         synapse exists."""
         context = self.context
-        mask = mask_of(context, projection)
         if term.synapse is None:
-            assert mask is not None
-            return mask
+            exists = presence_of(context, projection)
+            assert exists is not None
+            return exists
+        mask = mask_of(context, projection)
         value = synapse_resolver(context, projection)(term.synapse)
         if isinstance(value, Load) and (mask is None or value.buffer == projection.weight):
             return value.buffer

@@ -24,6 +24,7 @@ from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.effects import reads, writes
 from netdsl.passes.fuse import fuse, live, with_scalars
+from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.mask import mask_of
 from netdsl.passes.pulse import clear, pulse_buffer, pulsed
@@ -49,15 +50,23 @@ _STORED = {
 }
 
 
-def lower(network: Network, *, observe: Iterable[str] = (), feed: Iterable[str] = ()) -> Program:
+def lower(
+    network: Network,
+    *,
+    observe: Iterable[str] = (),
+    feed: Iterable[str] = (),
+    synapses: str = AUTO,
+) -> Program:
     """The step program of a network.
 
     `observe`: variables (lets, definitions, modulators), `VARIABLE@PHASE` and `PROJECTION.dw` to
     keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
-    variables whose draws the host supplies in `NAME@feed`.
+    variables whose draws the host supplies in `NAME@feed`. `synapses`: how projections that are not
+    full are stored, "auto", "edges" or "masked".
     Raises LoweringError for what the step program cannot say.
     """
-    return _Lowering(Context(network, frozenset(observe), frozenset(feed))).run()
+    layouts = edge_layouts(network, synapses)
+    return _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
 
 
 class _Lowering:
@@ -304,29 +313,20 @@ class _Lowering:
             for name, buffer in self.context.buffers.items()
             if name in keep or buffer.role not in ("scratch", "snapshot", "hoisted")
         }
-        shapes = {
-            p.name: (
-                _width(p.pre_slice, self.context.size(p.pre)),
-                _width(p.post_slice, self.context.size(p.post)),
-            )
-            for p in self.network.projections.values()
-        }
+        shapes = {p.name: shape_of(self.network, p) for p in self.network.projections.values()}
         return Program(
             self.network.name,
             {name: p.size for name, p in self.network.populations.items()},
             shapes,
             buffers,
             self.routines,
+            layouts=self.context.layouts,
             host_scalars=self.context.host_scalars,
             sources={self.network.source: self.network.text},
         )
 
 
 _RESET = {Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DRAW}
-
-
-def _width(part: tuple[int, int] | None, size: int) -> int:
-    return size if part is None else part[1] - part[0]
 
 
 def _reads(ops: Iterable[Op]) -> set[str]:

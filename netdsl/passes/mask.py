@@ -1,4 +1,4 @@
-"""Masks: which synapses of a projection exist."""
+"""Which synapses of a projection exist: a draw, and where it is needed a 0/1 matrix of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from netdsl.ir.network import Draw, Place, Projection
 from netdsl.passes.context import Context
 
 
-def mask_of(context: Context, projection: Projection) -> str | None:
-    """The 0/1 buffer of existing synapses of a projection that is not full; None for dense."""
+def mask_draw(projection: Projection) -> Draw | None:
+    """The draw that says which synapses exist; None where all do, or one for each neuron."""
     connectivity = projection.connectivity
     if connectivity.kind == "one_to_one":
         return None
@@ -22,15 +22,39 @@ def mask_of(context: Context, projection: Projection) -> str | None:
         amount = float(connectivity.number or 0)
     # A unit meets itself where pre + shift = post, both counted within their slices.
     shift = _start(projection.pre_slice) - _start(projection.post_slice)
-    name = f"{projection.name}.mask"
-    init = Draw(
+    return Draw(
         f"connect:{kind}",
         (Const(amount), Const(connectivity.self_connections), Const(shift)),
-        name,
+        f"{projection.name}.mask",
         span=connectivity.span,
     )
+
+
+def mask_of(context: Context, projection: Projection) -> str | None:
+    """The 0/1 buffer by which values of missing synapses must be multiplied; None where every
+    stored synapse exists."""
+    draw = mask_draw(projection)
+    if draw is None or projection.name in context.layouts:
+        return None
+    return _mask(context, projection, draw)
+
+
+def presence_of(context: Context, projection: Projection) -> str | None:
+    """The buffer that is 1 where a synapse exists, to be delivered; None for a full matrix."""
+    draw = mask_draw(projection)
+    if draw is None:
+        return None
+    return _mask(context, projection, Const(1.0) if projection.name in context.layouts else draw)
+
+
+def _mask(context: Context, projection: Projection, init: Draw | Const) -> str:
     return context.need(
-        name, Place.SYNAPSE, projection.name, "mask", "which synapses exist", init=init
+        f"{projection.name}.mask",
+        Place.SYNAPSE,
+        projection.name,
+        "mask",
+        "which synapses exist",
+        init=init,
     )
 
 

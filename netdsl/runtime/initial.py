@@ -6,6 +6,9 @@ types start from the same numbers. An element of a draw is its flat row-major in
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.program import Buffer, Program
 from netdsl.runtime import connectivity
+from netdsl.runtime.connectivity import Connections, connections_of
 from netdsl.runtime.host import FUNCTIONS, HostError
 from netdsl.runtime.random import PhiloxStream
 
@@ -23,7 +27,8 @@ Array = NDArray[np.float64]
 def initial_values(program: Program, seed: int) -> dict[str, Array]:
     """Build-time values by buffer name, for the buffers that all samples share.
 
-    Shapes: () global, (n,) neuron, (m, n) synapse. Raises HostError where an initial expression
+    Shapes: () global, (n,) neuron, (m, n) synapse, or (edges,) where only existing synapses are
+    stored. Raises HostError where an initial expression
     reads something that is not known at build.
     """
     return _Initial(program, seed).all()
@@ -32,6 +37,7 @@ def initial_values(program: Program, seed: int) -> dict[str, Array]:
 class _Initial:
     def __init__(self, program: Program, seed: int) -> None:
         self._program, self._seed = program, seed
+        self._connections = connections_of(program, seed)
         self._done: dict[str, Array] = {}
         self._open: set[str] = set()
 
@@ -51,12 +57,39 @@ class _Initial:
         if name in self._open:
             raise HostError(f"the initial value of `{name}` depends on itself", buffer.span)
         self._open.add(name)
-        shape = shape_of(name, self._program, 0)
-        self._done[name] = self._make(buffer, shape)
+        edges = self._edges(buffer)
+        if edges is None:
+            self._done[name] = self._make(buffer, shape_of(name, self._program, 0))
+        else:
+            self._done[name] = self._at_edges(buffer, edges)
         if buffer.role == "weight" and f"{buffer.owner}.mask" in self._program.buffers:
             self._done[name] = self._done[name] * self._value(f"{buffer.owner}.mask")
         self._open.discard(name)
         return self._done[name]
+
+    def _edges(self, buffer: Buffer) -> Connections | None:
+        if buffer.place is not Place.SYNAPSE:
+            return None
+        return self._connections.get(buffer.owner)
+
+    def _at_edges(self, buffer: Buffer, edges: Connections) -> Array:
+        """(edges,): what the matrix would hold there."""
+        init = buffer.init
+        if isinstance(init, Draw) and not init.gram and init.distribution in DRAWN_AT:
+            args = [self._expr(arg, edges.shape) for arg in init.args]
+            if all(arg.ndim == 0 for arg in args):
+                stream = PhiloxStream(self._seed, init.stream)
+                return DRAWN_AT[init.distribution](stream, edges.flat, args)
+        if init is None or isinstance(init, Const):
+            return np.full(edges.count, float(init.value) if init is not None else 0.0)
+        return edges.values(self._make(buffer, edges.shape))
+
+    def _whole(self, name: str) -> Array:
+        """A value as expressions read it: synapses as a matrix."""
+        value = self._value(name)
+        buffer = self._program.buffers.get(name)
+        edges = self._edges(buffer) if buffer is not None else None
+        return value if edges is None else edges.matrix(value)
 
     def _make(self, buffer: Buffer, shape: tuple[int, ...]) -> Array:
         if buffer.init is None:
@@ -68,11 +101,11 @@ class _Initial:
         return np.array(np.broadcast_to(value, shape), np.float64)
 
     def _draw(self, draw: Draw, shape: tuple[int, ...]) -> Array:
+        if draw.distribution.startswith(connectivity.PREFIX):
+            found = connectivity.drawn(draw, (shape[0], shape[1]), self._seed)
+            return found.matrix()
         args = [self._expr(arg, shape) for arg in draw.args]
         stream = PhiloxStream(self._seed, draw.stream)
-        if draw.distribution.startswith(connectivity.PREFIX):
-            kind = draw.distribution.removeprefix(connectivity.PREFIX)
-            return connectivity.mask(kind, (shape[0], shape[1]), args, stream)
         flat = shape or (1,)
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
         value = value.reshape(shape)
@@ -83,7 +116,7 @@ class _Initial:
             return np.asarray(float(expr.value))
         if isinstance(expr, Load | Ref):
             side = expr.side if isinstance(expr, Ref) else "own"
-            value = self._value(expr.path if isinstance(expr, Ref) else expr.buffer)
+            value = self._whole(expr.path if isinstance(expr, Ref) else expr.buffer)
             return (
                 value[:, None] if side == "pre" and value.ndim == 1 and len(shape) == 2 else value
             )
@@ -101,29 +134,42 @@ def _index(expr: Index, shape: tuple[int, ...]) -> Array:
     return np.arange(shape[-1] if shape else 1, dtype=np.float64)
 
 
-def _uniform(stream: PhiloxStream, shape: tuple[int, ...], args: list[Array]) -> Array:
+def _uniform(unit: Array, args: list[Array]) -> Array:
     low, high = args
-    return np.asarray(low + (high - low) * stream.array(shape))
+    return np.asarray(low + (high - low) * unit)
 
 
-def _normal(stream: PhiloxStream, shape: tuple[int, ...], args: list[Array]) -> Array:
+def _normal(drawn: Array, args: list[Array]) -> Array:
     mean, std = args
-    return np.asarray(mean + std * stream.array(shape, "normal"))
+    return np.asarray(mean + std * drawn)
 
 
-def _bernoulli(stream: PhiloxStream, shape: tuple[int, ...], args: list[Array]) -> Array:
-    return (stream.array(shape) < args[0]).astype(np.float64)
+def _bernoulli(unit: Array, args: list[Array]) -> Array:
+    return (unit < args[0]).astype(np.float64)
 
 
-def _integer(stream: PhiloxStream, shape: tuple[int, ...], args: list[Array]) -> Array:
+def _count(args: list[Array]) -> int:
     low, high = (int(arg) for arg in args)
-    drawn = stream.integers(high - low + 1, int(np.prod(shape)))
-    return (low + drawn).astype(np.float64).reshape(shape)
+    return high - low + 1
 
 
-_DISTRIBUTIONS = {
-    "uniform": _uniform,
-    "normal": _normal,
-    "bernoulli": _bernoulli,
-    "integer": _integer,
+def _integer(drawn: NDArray[np.int64], args: list[Array]) -> Array:
+    return (int(args[0]) + drawn).astype(np.float64)
+
+
+_Whole = Callable[[PhiloxStream, tuple[int, ...], list[Array]], Array]
+_DISTRIBUTIONS: dict[str, _Whole] = {
+    "uniform": lambda stream, shape, args: _uniform(stream.array(shape), args),
+    "normal": lambda stream, shape, args: _normal(stream.array(shape, "normal"), args),
+    "bernoulli": lambda stream, shape, args: _bernoulli(stream.array(shape), args),
+    "integer": lambda stream, shape, args: _integer(
+        stream.integers(_count(args), math.prod(shape)), args
+    ).reshape(shape),
+}
+# The same at some elements of the array only, for arguments that are numbers.
+DRAWN_AT: dict[str, Callable[[PhiloxStream, NDArray[np.int64], list[Array]], Array]] = {
+    "uniform": lambda stream, at, args: _uniform(stream.array_at(at), args),
+    "normal": lambda stream, at, args: _normal(stream.array_at(at, "normal"), args),
+    "bernoulli": lambda stream, at, args: _bernoulli(stream.array_at(at), args),
+    "integer": lambda stream, at, args: _integer(stream.integers_at(_count(args), at), args),
 }

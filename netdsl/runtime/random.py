@@ -30,7 +30,7 @@ From the 32-bit word ``x`` of an element:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -195,13 +195,44 @@ class PhiloxStream:
         Returns float64, to be scaled and then rounded by the caller.
         """
         out = np.empty(tuple(shape), np.float64)
-        flat, key = out.reshape(-1), np.zeros(1, np.uint64)
+        flat = out.reshape(-1)
         for start in range(0, flat.size, _BUILD_CHUNK):
-            part = flat[start : start + _BUILD_CHUNK]
-            words = self._grid(key, 0, start // 4, part.size + part.size % 2, None)[0]
-            unit = _to_unit(words, np.empty(words.shape, np.float64))
-            part[:] = (_box_muller(unit) if kind == "normal" else unit)[: part.size]
+            flat[start : start + _BUILD_CHUNK] = self.part(
+                start, min(_BUILD_CHUNK, flat.size - start), kind
+            )
         return out
+
+    def part(self, first: int, size: int, kind: str = "uniform") -> NDArray[np.float64]:
+        """Elements `first` (a multiple of 4) to `first + size - 1` of an array drawn at build."""
+        words = self._grid(np.zeros(1, np.uint64), 0, first // 4, size + size % 2, None)[0]
+        unit = _to_unit(words, np.empty(words.shape, np.float64))
+        return (_box_muller(unit) if kind == "normal" else unit)[:size]
+
+    def array_at(self, elements: NDArray[np.int64], kind: str = "uniform") -> NDArray[np.float64]:
+        """The given elements, (k,), of an array drawn at build: what `array` has there."""
+        out = np.empty(len(elements), np.float64)
+        for start, words, lane in self._words_at(elements):
+            unit = _to_unit(words, np.empty(words.shape, np.float64))
+            drawn = _box_muller(unit) if kind == "normal" else unit
+            out[start : start + len(lane)] = drawn[np.arange(len(lane)), lane]
+        return out
+
+    def integers_at(self, bound: int, elements: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The given elements, (k,), of `integers`."""
+        out = np.empty(len(elements), np.int64)
+        for start, words, lane in self._words_at(elements):
+            out[start : start + len(lane)] = _to_int(words[np.arange(len(lane)), lane], bound)
+        return out
+
+    def _words_at(
+        self, elements: NDArray[np.int64]
+    ) -> Iterator[tuple[int, U32, NDArray[np.int64]]]:
+        """The blocks of four words that hold elements drawn at build, and the lane of each."""
+        for start in range(0, len(elements), _BUILD_CHUNK):
+            block, lane = np.divmod(elements[start : start + _BUILD_CHUNK], 4)
+            words, zero = np.empty((len(block), 2), np.uint64), np.zeros(len(block), np.uint64)
+            self._core.fill_at(words, block.astype(np.uint64), 0, zero, zero)
+            yield start, words.view("<u4"), lane
 
     def integers(self, bound: int, size: int) -> NDArray[np.int64]:
         """``size`` integers from 0 to ``bound - 1``, drawn at build."""

@@ -331,12 +331,13 @@ class Model:
 
     def load_state(self, path: str | Path) -> None:
         """Load what `save_state` stored. Raises RunFault: E0721 for an unknown or missing key,
-        E0722 for another shape, E0720 or E0724 for the file."""
-        from netdsl.runtime.state_file import check_state, read_state
+        E0722 for another shape, E0725 for weights without synapses, E0720 or E0724 for the file."""
+        from netdsl.runtime.state_file import check_state, check_synapses, read_state
 
         values = read_state(Path(path))
         shapes = {key: value.shape for key, value in self.session.parameters().items()}
         check_state(values, shapes, f"`{path}`")
+        check_synapses(values, self.program, self.seed, f"`{path}`")
         self.session.set_parameters(values)
 
     # ------------------------------------------------------------- looking

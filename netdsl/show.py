@@ -156,9 +156,19 @@ def _schedule(model: Model, name: str | None) -> str:
     from netdsl.ir.text import routine_text
 
     described = [routine_text(routine) for routine in _routines(model.program, name)]
+    if name is None:
+        described += _layouts(model)
     if model.backend != "numpy" and name is None:
         described += _choices(model)
     return "\n\n".join(described)
+
+
+def _layouts(model: Model) -> list[str]:
+    """How projections that are not full are stored."""
+    from netdsl.passes.layout import layout_notes
+
+    lines = list(layout_notes(model.network, model.program.layouts))
+    return ["\n".join(lines)] if lines else []
 
 
 def _choices(model: Model) -> list[str]:
@@ -173,10 +183,17 @@ def _choices(model: Model) -> list[str]:
     }
     if not found:
         return []
-    names = ", ".join(found)
+    # On a device every receiver adds up all its synapses.
+    listed = [name for name in found if name in model.program.layouts and model.backend != "cupy"]
+    whole = [name for name in found if name not in model.program.layouts]
+    end = "from the density measured while running; `netdsl bench` prints what was taken"
     return [
-        f"{names}: dense or gathered by spikes, from the density measured while running;"
-        " `netdsl bench` prints what was taken"
+        f"{', '.join(names)}: {forms}, {end}"
+        for names, forms in (
+            (whole, "dense or gathered by spikes"),
+            (listed, "all synapses or those of the spikes"),
+        )
+        if names
     ]
 
 
@@ -188,16 +205,23 @@ def _routines(program: Program, name: str | None) -> list[Routine]:
 
 
 def _memory(model: Model, name: str | None) -> str:
-    from netdsl.runtime.memory import buffer_bytes, readable
+    from netdsl.runtime.connectivity import connections_of
+    from netdsl.runtime.memory import buffer_bytes, edge_bytes, readable
 
-    sizes = buffer_bytes(model.program, model.rows, model.dtype)
+    drawn = connections_of(model.program, model.seed)
+    edges = {projection: found.count for projection, found in drawn.items()}
+    sizes = buffer_bytes(model.program, model.rows, model.dtype, edges)
+    ends = edge_bytes(model.program, edges)
     buffers = model.program.buffers
     if name is not None:
         sizes = {key: size for key, size in sizes.items() if key.split("@")[0].startswith(name)}
+        ends = {key: size for key, size in ends.items() if key.startswith(name.split(".")[0])}
         if not sizes:
             raise _unknown("buffer", name, list(buffers))
     lines = [_memory_line(buffers[key], readable(size)) for key, size in sizes.items()]
-    total = readable(sum(sizes.values()))
+    for key, size in ends.items():
+        lines.append(f"{readable(size):>10}  {key:<28} ends of its {edges[key]} existing synapses")
+    total = readable(sum(sizes.values()) + sum(ends.values()))
     lines.append(f"{total:>10}  in all, for {model.rows} samples at a time in {model.dtype}")
     return "\n".join(lines)
 

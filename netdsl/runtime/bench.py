@@ -96,10 +96,12 @@ def _kernels(before: list[Any], after: list[Any], batches: int) -> list[str]:
 def _form(old: Any, new: Any) -> str:
     """How a product was done: dense, gathered by spikes, or some of both."""
     calls, gathered = new.calls - old.calls, new.gathered - old.gathered
+    over = "over synapses" if str(new.kind).endswith("edges") else ""
     if not gathered:
-        return "dense" if new.flops > old.flops and "ropagate" in str(new.kind) else ""
+        return over or "dense" if new.flops > old.flops and "ropagate" in str(new.kind) else ""
     share = "" if gathered == calls else f" {gathered} of {calls} times"
-    return f"gathered{share}, density {new.density:.3f}"
+    form = f"{over}, " if over else ""
+    return f"{form}gathered{share}, density {new.density:.3f}"
 
 
 def machine_rates() -> tuple[float, float]:

@@ -79,8 +79,8 @@ def _starts(neurons: Indices, size: int) -> NDArray[np.int64]:
 
 
 def structure_bytes(count: int, shape: tuple[int, int]) -> int:
-    """Bytes that say where `count` synapses lead: both ends, and their order by receiver."""
-    return 3 * 4 * count + 8 * (shape[0] + shape[1] + 2)
+    """Bytes that say where `count` synapses lead: both ends, and where each neuron's begin."""
+    return 2 * 4 * count + 8 * (shape[0] + 1)
 
 
 def connections_of(program: Program, seed: int) -> dict[str, Connections]:
@@ -90,6 +90,18 @@ def connections_of(program: Program, seed: int) -> dict[str, Connections]:
         for name, layout in program.layouts.items()
         if isinstance(layout, Edges)
     }
+
+
+def synapses_of(program: Program, projection: str, seed: int) -> Connections | None:
+    """The synapses of a projection that are drawn, however they are stored; None if none are."""
+    layout = program.layouts.get(projection)
+    if isinstance(layout, Edges):
+        return drawn(layout.mask, program.shapes[projection], seed)
+    mask = program.buffers.get(f"{projection}.mask")
+    init = mask.init if mask is not None else None
+    if not isinstance(init, Draw) or init.distribution == f"{PREFIX}dense":
+        return None
+    return drawn(init, program.shapes[projection], seed)
 
 
 def drawn(draw: Draw, shape: tuple[int, int], seed: int) -> Connections:

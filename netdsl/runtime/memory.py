@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from netdsl.codegen.places import shape_of
+from netdsl.codegen.places import expected_edges, stored_shape
 from netdsl.ir.program import Program
+from netdsl.runtime.connectivity import structure_bytes
 from netdsl.runtime.errors import RunFault
 
 _SHARE = 0.9  # of what is available; the rest is for the data and the interpreter itself
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def buffer_bytes(program: Program, rows: int, dtype: str) -> dict[str, int]:
-    """Bytes of every buffer with `rows` samples, largest first."""
+def buffer_bytes(
+    program: Program, rows: int, dtype: str, edges: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Bytes of every buffer with `rows` samples, largest first.
+
+    `edges` counts the synapses of projections that store only existing ones; what is expected, if
+    not given.
+    """
+    counts = expected_edges(program) if edges is None else edges
     size = 8 if dtype == "float64" else 4
     bytes_of = {
-        name: math.prod(shape_of(buffer.name, program, rows)) * size
+        name: math.prod(stored_shape(buffer.name, program, rows, counts)) * size
         for name, buffer in program.buffers.items()
     }
     return dict(sorted(bytes_of.items(), key=lambda item: -item[1]))
+
+
+def edge_bytes(program: Program, edges: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Bytes that say which synapses exist, by projection that stores only these."""
+    counts = expected_edges(program) if edges is None else edges
+    return {name: structure_bytes(n, program.shapes[name]) for name, n in counts.items()}
 
 
 def available_bytes() -> int | None:
@@ -48,7 +63,7 @@ def available_bytes() -> int | None:
 def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
     """Bytes needed. Raises RunFault E0820 when they are not there; nothing is allocated yet."""
     sizes = buffer_bytes(program, rows, dtype)
-    needed = sum(sizes.values())
+    needed = sum(sizes.values()) + sum(edge_bytes(program).values())
     limit = available_bytes() if available is None else available
     if limit is None or needed <= limit * _SHARE:
         return needed

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.ir.program import Program
 from netdsl.runtime.archive import ArchiveError, Arrays, read_npz
+from netdsl.runtime.connectivity import synapses_of
 from netdsl.runtime.errors import RunDirError
 
 
@@ -61,6 +64,25 @@ def check_state(
             )
         if state[key].dtype.kind not in "biuf":
             raise RunDirError("E0722", f"`{key}` in {where} holds {state[key].dtype}, not numbers")
+
+
+def check_synapses(
+    state: Mapping[str, NDArray[Any]], program: Program, seed: int, where: str
+) -> None:
+    """Check that drawn projections have weights only at synapses. Raises RunDirError E0725."""
+    for name, buffer in program.buffers.items():
+        if buffer.role != "weight" or name not in state:
+            continue
+        found = synapses_of(program, buffer.owner, seed)
+        if found is None:
+            continue
+        outside = np.count_nonzero(state[name]) - np.count_nonzero(found.values(state[name]))
+        if outside:
+            raise RunDirError(
+                "E0725",
+                f"`{name}` in {where} has {outside} weights where seed {seed} draws no synapse",
+                "use the --seed of the run that saved it",
+            )
 
 
 def _some(keys: list[str], limit: int = 4) -> str:

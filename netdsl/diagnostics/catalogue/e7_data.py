@@ -67,6 +67,9 @@ _PAGES = (
      "content takes its name only when all of it is on the disk."),
     ("E0724", "file of a run directory is damaged",
      "A file of the run was cut off or changed by other means."),
+    ("E0725", "state file has weights where no synapse exists",
+     "Which synapses of a sparse projection exist is drawn from the seed. The file was saved by a "
+     "run with another seed, or with other connectivity."),
     ("E0730", "nothing to plot", "The run has logged no metrics and saved no weights yet."),
     ("E0731", "plot format is unknown", "Pictures are written as png or svg."),
     ("E0741", "trace does not fit the spec",

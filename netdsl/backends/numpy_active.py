@@ -48,7 +48,7 @@ class Active:
 
     def changed(self) -> None:
         """Forget what was found."""
-        self._sparse: bool | None = None
+        self._count: int | None = None
         self._by_row: tuple[Indices, Indices] | None = None
         self._by_neuron: tuple[Indices, Indices] | None = None
 
@@ -56,15 +56,19 @@ class Active:
         """Whether a product with `width` columns should gather."""
         if self.array.size * width < LEAST_WORK:
             return False
-        if self._sparse is None:
+        return self.count() <= DENSITY * self.array.size and _gather() is not None
+
+    def count(self) -> int:
+        """How many elements are 1."""
+        if self._count is None:
             np.not_equal(self.array, 0.0, out=self._mask)
-            few = np.count_nonzero(self._mask) <= DENSITY * self.array.size
-            self._sparse = bool(few) and _gather() is not None
-        return self._sparse
+            self._count = int(np.count_nonzero(self._mask))
+        return self._count
 
     def by_row(self) -> tuple[Indices, Indices]:
         """Compressed rows: where each row's entries start, and their neurons."""
         if self._by_row is None:
+            self.count()
             rows, n = self.array.shape
             flat = np.flatnonzero(self._mask)
             starts = np.searchsorted(flat, np.arange(0, (rows + 1) * n, n))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from netdsl.codegen.c_printer import DOUBLE, FLOAT
 from netdsl.codegen.names import Names
 from netdsl.ir.network import Place
-from netdsl.ir.program import Program
+from netdsl.ir.program import Edges, Program
 
 # Fields that every library has, before the buffers.
 _HEAD = (
@@ -25,6 +26,7 @@ _HEAD = (
     ("row_key", "const uint64_t *row_key", "(R,)"),
     ("stats", "struct stat *stats", "one for each operation"),
     ("tile", "real *tile", "products of the tile of synapses being updated"),
+    ("turned", "real *turned", "factors of products over existing synapses, by neuron"),
     ("pairs", "int32_t *pairs", "uses of the rows of a tile"),
     ("lines", "real *lines", "rows of what is kept only as lists"),
     ("words", "uint32_t *words", "random words of one row"),
@@ -45,6 +47,7 @@ LIST_PARTS = (
     "row",
     "row_value",
 )
+EDGE_PARTS = ("start", "pre", "post")
 # Names of C's own headers that a buffer could otherwise hide or be replaced by.
 _HEADERS = (
     "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t NAN INFINITY "
@@ -100,7 +103,10 @@ class Layout:
     names: Names = field(default_factory=Names)
     lists: dict[Window, ListUse] = field(default_factory=dict)
     sums: dict[Window, str] = field(default_factory=dict)
+    edges: dict[str, str] = field(default_factory=dict)  # fields of projections, by their names
+    turns: ClassVar[bool] = False  # are factors turned by an instruction, or where they are used
     tile_reals: int = 0
+    turned_width: int = 0  # neurons whose rows are brought together at once
     line_reals: int = 0
     most_sources: int = 1
     pair_columns: int = 0
@@ -115,6 +121,9 @@ class Layout:
         layout = cls(program, FLOAT if dtype == "float32" else DOUBLE, Names(taken))
         for buffer in program.buffers:
             layout.names(buffer)
+        for projection, form in program.layouts.items():
+            if isinstance(form, Edges):
+                layout.edges[projection] = layout.names.fresh(f"{projection} edges")
         return layout
 
     @property
@@ -168,6 +177,16 @@ class Layout:
         for use in self.lists.values():
             note = f"nonzeros of {use.window.buffer}"
             yield Field(use.name, f"struct list {use.name}", note, LIST_WORDS)
+        yield from self.edge_fields()
+
+    def edges_of(self, buffer: str) -> str:
+        """The field of the synapses that a buffer holds numbers for; "" of a full matrix."""
+        return self.edges.get(self.program.buffers[buffer].owner, "")
+
+    def edge_fields(self) -> Iterable[Field]:
+        """Fields of the projections that store only existing synapses."""
+        for projection, ident in self.edges.items():
+            yield Field(ident, f"struct edges {ident}", projection, len(EDGE_PARTS))
 
     def buffer_fields(self) -> Iterable[Field]:
         """Fields of the program's buffers, in order."""
@@ -182,6 +201,8 @@ class Layout:
         buffer = self.program.buffers[name]
         if buffer.place is Place.ROW:
             return "(R,)"
+        if buffer.place is Place.SYNAPSE and buffer.owner in self.edges:
+            return "(edges,)"
         if buffer.place is Place.SYNAPSE:
             m, n = self.program.shapes[buffer.owner]
             return f"({m}, {n})"

@@ -20,11 +20,12 @@ from netdsl.codegen.c_plan import (
     ListedCells,
     MakeList,
     MakeSum,
+    MakeTurned,
     RoutinePlan,
     first_in_cells,
     writes,
 )
-from netdsl.ir.program import SynapseUpdate
+from netdsl.ir.program import Propagate, SynapseUpdate
 from netdsl.passes.effects import reads
 
 
@@ -66,7 +67,11 @@ def _kept(op: ListedCells, window: Window, plan: RoutinePlan, layout: Layout) ->
     names = _names(window.buffer, plan.step)
     others = (other for other in plan.step if other is not op)
     stored_once = names & writes(op.cells) == {window.buffer}
-    return stored_once and all(_through_lists(other, names) for other in others)
+    return stored_once and all(_through_lists(other, names, layout) for other in others)
+
+
+def _lists(op: Propagate) -> bool:
+    return op.binary and not op.transposed
 
 
 def _names(buffer: str, step: Sequence[Instruction]) -> set[str]:
@@ -78,7 +83,7 @@ def _names(buffer: str, step: Sequence[Instruction]) -> set[str]:
     return names
 
 
-def _through_lists(op: Instruction, names: set[str]) -> bool:
+def _through_lists(op: Instruction, names: set[str], layout: Layout) -> bool:
     """Whether an instruction leaves the buffers alone or can read them from their lists."""
     if isinstance(op, MakeList):
         return op.columns or op.window.buffer not in names
@@ -93,6 +98,11 @@ def _through_lists(op: Instruction, names: set[str]) -> bool:
     if isinstance(op, SynapseUpdate):
         products = [product for total in op.sums for product in total.products]
         dense = {p.pre for p in products if not p.binary_pre and p.post is not None}
-        dense |= {p.post for p in products if not p.binary_pre and p.pre is not None}
+        by_synapse = op.projection in layout.edges  # needs no list of the postsynaptic factor
+        dense |= {p.post for p in products if p.pre and (by_synapse or not p.binary_pre)}
         return not names & dense
+    if isinstance(op, MakeTurned):
+        return op.window.buffer not in names
+    if isinstance(op, Propagate) and layout.edges_of(op.weight):
+        return op.target not in names and (op.source not in names or _lists(op))
     return not names & (reads(op) | writes(op))

@@ -45,6 +45,13 @@ class MakeSum:
 
 
 @dataclass(frozen=True)
+class MakeTurned:
+    """Bring the rows of a window together by neuron, for products over existing synapses."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
 class Exchange:
     """`Copy` by exchanging the two buffers' memory, and their index lists where both have some."""
 
@@ -71,8 +78,8 @@ class ListedCells:
     light: tuple[Window, ...] = ()
 
 
-Instruction = Op | MakeList | MakeSum | Exchange | Gather | ListedCells
-Derived = MakeList | MakeSum
+Instruction = Op | MakeList | MakeSum | MakeTurned | Exchange | Gather | ListedCells
+Derived = MakeList | MakeSum | MakeTurned
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,10 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
     from step to step, also through exchanges.
     """
     written = {buffer for op in routine.step for buffer in writes(op)}
-    group = _grouped if grouped else tuple
+
+    def group(ops: Sequence[Op]) -> tuple[Instruction, ...]:
+        return _grouped(ops, layout) if grouped else tuple(ops)
+
     step = _exchange(group(routine.step), layout, lists=grouped)
     wanted = dict.fromkeys(need for op in step for need in derived(op, layout))
     constant = {need for need in wanted if need.window.buffer not in written}
@@ -116,12 +126,14 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
 
 
 def _order(need: Derived) -> tuple[int, str, int]:
-    rank = 2 if isinstance(need, MakeSum) else int(need.columns)
+    rank = int(need.columns) if isinstance(need, MakeList) else 2
     return rank, need.window.buffer, need.window.first
 
 
 def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
     """The lists and sums that an operation uses, in the order in which to make them."""
+    if isinstance(op, Propagate) and layout.turns and layout.edges_of(op.weight):
+        return (MakeTurned(layout.window(op.source, out_of(op))),)
     if isinstance(op, Propagate) and op.binary and not op.transposed:
         window = layout.window(op.source, op.pre_slice)
         layout.list_of(window)
@@ -138,15 +150,24 @@ def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
         pre = None if product.pre is None else layout.window(product.pre, op.pre_slice)
         post = None if product.post is None else layout.window(product.post, op.post_slice)
         if pre is not None and post is not None:
-            if product.binary_pre:
+            if layout.turns and op.projection in layout.edges:
+                needs += [MakeTurned(pre), MakeTurned(post)]
+            elif product.binary_pre:
                 layout.list_of(pre, columns=True)
-                layout.list_of(post, values=True, turned=True)
-                needs += [MakeList(pre), MakeList(pre, columns=True), MakeList(post)]
+                needs += [MakeList(pre), MakeList(pre, columns=True)]
+                if op.projection not in layout.edges:
+                    layout.list_of(post, values=True, turned=True)
+                    needs.append(MakeList(post))
         else:
             needs += [MakeSum(window) for window in (pre, post) if window is not None]
     # Sums last: they are taken from lists where there are any.
     needs.sort(key=lambda need: isinstance(need, MakeSum))
     return tuple(dict.fromkeys(needs))
+
+
+def out_of(op: Propagate) -> tuple[int, int] | None:
+    """The part of its source that a delivery reads."""
+    return op.post_slice if op.transposed else op.pre_slice
 
 
 def writes(op: Instruction) -> frozenset[str]:
@@ -244,7 +265,7 @@ def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:
     return True
 
 
-def _grouped(ops: Sequence[Op]) -> tuple[Instruction, ...]:
+def _grouped(ops: Sequence[Op], layout: Layout) -> tuple[Instruction, ...]:
     """Bring together the deliveries to one target within each run of independent deliveries."""
     out: list[Instruction] = []
     run: list[Propagate] = []
@@ -252,11 +273,11 @@ def _grouped(ops: Sequence[Op]) -> tuple[Instruction, ...]:
         if isinstance(op, Propagate) and not _touches(op, run):
             run.append(op)
             continue
-        out += _by_target(run)
+        out += _by_target(run, layout)
         run = [op] if isinstance(op, Propagate) else []
         if not isinstance(op, Propagate):
             out.append(op)
-    return (*out, *_by_target(run))
+    return (*out, *_by_target(run, layout))
 
 
 def _touches(op: Propagate, run: Sequence[Propagate]) -> bool:
@@ -264,12 +285,12 @@ def _touches(op: Propagate, run: Sequence[Propagate]) -> bool:
     return bool(read & targets) or any(op.target in (o.source, o.weight) for o in run)
 
 
-def _by_target(run: Sequence[Propagate]) -> list[Instruction]:
+def _by_target(run: Sequence[Propagate], layout: Layout) -> list[Instruction]:
     out: list[Instruction] = []
     for target in dict.fromkeys(op.target for op in run):
         group: list[Propagate] = []
         for op in (op for op in run if op.target == target):
-            gathers = op.binary and not op.transposed
+            gathers = not layout.edges_of(op.weight) and op.binary and not op.transposed
             if group and (not gathers or op.post_slice != group[0].post_slice or not op.accumulate):
                 out.append(Gather(tuple(group)))
                 group = []

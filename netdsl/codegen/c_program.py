@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netdsl.backends.base import BackendError
+from netdsl.codegen.c_edges import edge_update
 from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_fusion import list_in_cells
 from netdsl.codegen.c_layout import Layout
@@ -20,6 +21,7 @@ from netdsl.codegen.c_plan import (
     ListedCells,
     MakeList,
     MakeSum,
+    MakeTurned,
     RoutinePlan,
     plan_routine,
 )
@@ -51,7 +53,7 @@ _TEMPLATES = {
     MakeList: "make_list",
     MakeSum: "make_sum",
 }
-PARTS = ("functions", "random", "lists", "products", "outer")
+PARTS = ("functions", "random", "lists", "products", "outer", "edges")
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class _Writer:
         net = render("c", "net.c", fields=list(self.layout.fields()))
         shared = [self._part(part) for part in PARTS]
         # struct list stands in struct net, and products read struct net.
-        functions, random, lists, products, outer = shared
+        functions, random, lists, products, outer, edges = shared
         source = "".join(
             [
                 head,
@@ -137,6 +139,7 @@ class _Writer:
                 net,
                 products,
                 outer,
+                edges if self.layout.edges else "",
                 self._part("profile"),
                 *self.texts,
             ]
@@ -206,11 +209,15 @@ class _Writer:
         return f"RUN({index}, {operation.name});"
 
     def _operation(self, instruction: Instruction) -> Operation:
-        kind = _TEMPLATES[type(instruction)]
+        kind, layout = _TEMPLATES[type(instruction)], self.layout
         if isinstance(instruction, Fill) and self._place(instruction.target) is Place.GLOBAL:
             kind = "set_global"
         if isinstance(instruction, Copy) and self._place(instruction.target) is Place.GLOBAL:
             kind = "set_global"
+        if isinstance(instruction, Propagate) and layout.edges_of(instruction.weight):
+            kind = "propagate_edges"
+        if isinstance(instruction, SynapseUpdate) and instruction.projection in layout.edges:
+            kind = "synapse_edges"
         label = label_of(instruction)
         name = self.layout.names.fresh(f"{kind} {label}")
         line = spec_line(getattr(instruction, "span", None), self.program.sources)
@@ -242,6 +249,8 @@ class _Writer:
             return propagate(instruction, layout)
         if isinstance(instruction, Gather):
             return gather(instruction, layout, list(self.operations).index(instruction) + 1)
+        if isinstance(instruction, SynapseUpdate) and instruction.projection in layout.edges:
+            return edge_update(instruction, layout)
         if isinstance(instruction, SynapseUpdate):
             return synapse_update(instruction, layout)
         if isinstance(instruction, Exchange):
@@ -259,15 +268,16 @@ class _Writer:
             return {
                 "target": names(instruction.target),
                 "value": value,
-                "count": count_of(instruction.target, self.program),
+                "count": count_of(instruction.target, layout),
             }
         if isinstance(instruction, Copy):
             return {
                 "target": names(instruction.target),
                 "source": names(instruction.source),
                 "value": f"net->{names(instruction.source)}",
-                "count": count_of(instruction.target, self.program),
+                "count": count_of(instruction.target, layout),
             }
+        assert isinstance(instruction, Transpose)
         m, n = self.program.shapes[self.program.buffers[instruction.source].owner]
         return {
             "target": names(instruction.target),
@@ -296,8 +306,9 @@ class _Writer:
         return self.program.buffers[buffer].place
 
 
-def count_of(buffer: str, program: Program) -> str:
+def count_of(buffer: str, layout: Layout) -> str:
     """C text of the number of elements of a buffer's present rows."""
+    program = layout.program
     entry = program.buffers[buffer]
     if entry.place is Place.GLOBAL:
         return "1"
@@ -305,6 +316,8 @@ def count_of(buffer: str, program: Program) -> str:
         return "net->rows"
     if entry.place is Place.SYNAPSE:
         m, n = program.shapes[entry.owner]
+        if entry.owner in layout.edges:
+            return f"net->{layout.edges[entry.owner]}.start[{m}]"
         return f"INT64_C({m * n})"
     size = program.sizes[entry.owner]
     return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)
@@ -327,6 +340,6 @@ def label_of(instruction: Instruction) -> str:
     if isinstance(instruction, MakeList):
         by = "columns" if instruction.columns else "rows"
         return f"{by} of {instruction.window.buffer}"
-    if isinstance(instruction, MakeSum):
+    if isinstance(instruction, MakeSum | MakeTurned):
         return instruction.window.buffer
     return instruction.target

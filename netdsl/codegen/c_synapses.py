@@ -86,6 +86,7 @@ class PropagateCode:
     transposed: bool
     list: str = ""
     index: int = 0
+    edges: str = ""
 
 
 @dataclass
@@ -111,6 +112,9 @@ def propagate(op: Propagate, layout: Layout, scope: Scope | None = None) -> Prop
         out_of, into = into, out_of
     names = layout.names
     listed = op.binary and not op.transposed
+    edges = layout.edges_of(op.weight)
+    if edges:
+        layout.turned_width = max(layout.turned_width, m + n)
     return PropagateCode(
         scope.lines,
         scale,
@@ -126,6 +130,7 @@ def propagate(op: Propagate, layout: Layout, scope: Scope | None = None) -> Prop
         op.accumulate,
         op.transposed,
         layout.list_of(layout.window(op.source, op.pre_slice)).name if listed else "",
+        edges=edges,
     )
 
 
@@ -160,6 +165,8 @@ class UpdateWriter:
     """Writes one synapse update; a product of a tile is spelt as an element of its row."""
 
     element = "[j]"
+    # How the loops spell a synapse in its buffers, and its ends.
+    synapse, pre, post = "j", "i", "j"
 
     def __init__(self, op: SynapseUpdate, layout: Layout) -> None:
         self.layout, self.program = layout, layout.program
@@ -167,6 +174,7 @@ class UpdateWriter:
         self.scope = Scope(layout, {})
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
         self.m, self.n = layout.program.shapes[op.projection]
+        self.lists_post = op.projection not in layout.edges
         self.products: dict[tuple[str, str], ProductCode] = {}
         self.buffers: dict[str, bool] = {}
         self.row_lines: dict[str, str] = {}
@@ -188,7 +196,9 @@ class UpdateWriter:
         dense = min(self.m, max(1, DENSE_TILE_BYTES // row_bytes))
         listed = min(self.m, max(1, LISTED_TILE_BYTES // row_bytes))
         most = min(self.m, max(dense, COLUMN_TILE_BYTES // self.layout.real_bytes))
-        self.layout.tile_reals = max(self.layout.tile_reals, len(self.products) * most * self.n)
+        if self.op.projection not in self.layout.edges:
+            room = len(self.products) * most * self.n
+            self.layout.tile_reals = max(self.layout.tile_reals, room)
         return UpdateCode(
             self.m,
             self.n,
@@ -201,7 +211,7 @@ class UpdateWriter:
             [self._pointer(name, stored) for name, stored in self.buffers.items()],
             body,
             self._traffic(),
-            operations(self.exprs) * self.m * self.n,
+            operations(self.exprs) * self.size(),
         )
 
     def _statement(self, statement: Bind | Store) -> str:
@@ -210,7 +220,7 @@ class UpdateWriter:
             self.scope.places[statement.name] = self.scope.place(statement.value)
             return f"const real {self.scope.local(statement.name)} = {text};"
         self.buffers[statement.buffer] = True
-        return f"{self.layout.names(statement.buffer)}[j] = {text};"
+        return f"{self.layout.names(statement.buffer)}[{self.synapse}] = {text};"
 
     def _sum(self, total: Sum) -> str:
         terms = [self._term(product) for product in total.products]
@@ -230,12 +240,12 @@ class UpdateWriter:
             return f"{self._matrix(pre, post, product.binary_pre).name}{self.element}"
         if post is not None:
             field_name = self.layout.sum_of(self.layout.window(post, self.op.post_slice))
-            return f"net->{field_name}[j]"
+            return f"net->{field_name}[{self.post}]"
         name = self.scope.local(f"sum of {pre or 'ones'}")
         value = "(real)net->rows"
         if pre is not None:
             field_name = self.layout.sum_of(self.layout.window(pre, self.op.pre_slice))
-            value = f"net->{field_name}[i]"
+            value = f"net->{field_name}[{self.pre}]"
         self.row_lines[name] = f"const real {name} = {value};"
         return name
 
@@ -255,7 +265,7 @@ class UpdateWriter:
                 post_window.first,
                 layout.width(post),
                 layout.list_of(pre_window).name if binary else "",
-                layout.list_of(post_window).name if binary else "",
+                layout.list_of(post_window).name if binary and self.lists_post else "",
             )
         return self.products[pre, post]
 
@@ -271,9 +281,9 @@ class UpdateWriter:
         if isinstance(expr, Local):
             return self.scope.local(expr.name)
         if isinstance(expr, Load):
-            return f"{self.layout.names(expr.buffer)}[j]"
+            return f"{self.layout.names(expr.buffer)}[{self.synapse}]"
         if isinstance(expr, Index) and expr.axis is None:
-            return "(real)i" if expr.side == "pre" else "(real)j"
+            return f"(real){self.pre if expr.side == 'pre' else self.post}"
         raise ValueError("an index along an axis must be lowered to the flat index")
 
     def _pointer(self, buffer: str, stored: bool) -> str:
@@ -284,4 +294,8 @@ class UpdateWriter:
     def _traffic(self) -> int:
         read = {name for expr in self.exprs for name in loads(expr)}
         count = sum((name in read) + stored for name, stored in self.buffers.items())
-        return count * self.m * self.n * self.layout.real_bytes
+        return count * self.size() * self.layout.real_bytes
+
+    def size(self) -> int:
+        """Synapses for which bytes and operations are counted."""
+        return self.m * self.n

@@ -49,7 +49,7 @@ def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
     layout, program = writer.layout, writer.program
     target = layout.names(op.target)
     is_global = program.buffers[op.target].place is Place.GLOBAL
-    code: dict[str, Any] = {"target": target, "count": count_of(op.target, program)}
+    code: dict[str, Any] = {"target": target, "count": count_of(op.target, layout)}
     if isinstance(op, Transpose):
         m, n = program.shapes[program.buffers[op.source].owner]
         code |= {"source": layout.names(op.source), "m": m, "n": n}

@@ -6,8 +6,9 @@ in device memory, sized for the largest number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from netdsl.codegen.c_layout import Field, Layout, Window
 from netdsl.ir.network import Place
@@ -23,6 +24,7 @@ HEAD = (
     ("nonzeros", "int64_t *nonzeros", "counts of nonzeros by block"),
 )
 LIST_PARTS = ("count", "column", "value", "row_count", "row")
+EDGE_PARTS = {"start": 8, "pre": 4, "post": 4, "in_start": 8, "in_edge": 4}  # bytes of an element
 COUNT_BLOCKS = 64  # blocks that count one window's nonzeros
 
 
@@ -56,7 +58,10 @@ class CudaList:
 class CudaLayout(Layout):
     """Identifiers and memory of one program on a device."""
 
+    turns: ClassVar[bool] = True
     wanted: dict[Window, CudaList] = field(default_factory=dict)
+    turned: dict[Window, str] = field(default_factory=dict)
+    edge_counts: Mapping[str, int] = field(default_factory=dict)  # synapses of projections
     counted: list[Window] = field(default_factory=list)
     scalars: int = 0
     # Factors of matrix products: constants by value; None is filled in by a kernel.
@@ -73,6 +78,12 @@ class CudaLayout(Layout):
         use.values |= values
         use.by_column |= by_column
         return use
+
+    def turned_of(self, window: Window) -> str:
+        """The field of a window's rows by neuron, (width, R)."""
+        if window not in self.turned:
+            self.turned[window] = self.names.fresh(f"turned {window.buffer}")
+        return self.turned[window]
 
     def count_slot(self, window: Window) -> int:
         """First place of a window's counts in `nonzeros`."""
@@ -102,6 +113,9 @@ class CudaLayout(Layout):
         for use in self.wanted.values():
             note = f"nonzeros of {use.window.buffer}"
             yield Field(use.name, f"struct list {use.name}", note, len(LIST_PARTS))
+        for window, ident in self.turned.items():
+            yield Field(ident, f"real *{ident}", f"rows of {window.buffer} by neuron")
+        yield from self.edge_fields()
 
     def rooms(self) -> Iterable[Room]:
         """Memory of every field that points to some."""
@@ -116,6 +130,10 @@ class CudaLayout(Layout):
         for window, ident in self.sums.items():
             what = f"sums over rows of {window.buffer}"
             yield Room(ident, self.real_bytes, window.width, 0, what)
+        for window, ident in self.turned.items():
+            what = f"rows of {window.buffer} by neuron"
+            yield Room(ident, self.real_bytes, 0, window.width, what)
+        yield from self._edge_rooms()
         for use in self.wanted.values():
             what, width = f"nonzeros of {use.window.buffer}", use.window.width
             if use.by_row:
@@ -127,6 +145,15 @@ class CudaLayout(Layout):
                 yield Room(f"{use.name}.row_count", 4, width, 0, what)
                 yield Room(f"{use.name}.row", 4, 0, width, what)
 
+    def _edge_rooms(self) -> Iterable[Room]:
+        for projection, ident in self.edges.items():
+            m, n = self.program.shapes[projection]
+            sizes = {"start": m + 1, "in_start": n + 1}
+            for part, itemsize in EDGE_PARTS.items():
+                size = sizes.get(part, self.edge_counts[projection])
+                what = f"synapses of {projection}"
+                yield Room(f"{ident}.{part}", itemsize, size, 0, what)
+
     def extent(self, buffer: str) -> tuple[int, int]:
         """Elements of a buffer that do not depend on the rows, and elements of one row."""
         entry = self.program.buffers[buffer]
@@ -134,6 +161,8 @@ class CudaLayout(Layout):
             return 1, 0
         if entry.place is Place.ROW:
             return 0, 1
+        if entry.place is Place.SYNAPSE and entry.owner in self.edges:
+            return self.edge_counts[entry.owner], 0
         if entry.place is Place.SYNAPSE:
             m, n = self.program.shapes[entry.owner]
             return m * n, 0

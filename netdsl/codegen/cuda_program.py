@@ -7,19 +7,28 @@ Equal operations of several routines share their kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from netdsl.backends.base import BackendError
-from netdsl.codegen.c_plan import Exchange, Instruction, MakeList, MakeSum, plan_routine
+from netdsl.codegen.c_plan import (
+    Exchange,
+    Instruction,
+    MakeList,
+    MakeSum,
+    MakeTurned,
+    plan_routine,
+)
 from netdsl.codegen.c_program import label_of
+from netdsl.codegen.cuda_edges import deliver_edges, learn_edges, turn
 from netdsl.codegen.cuda_kernels import cells, count, row_list, row_sum, whole
 from netdsl.codegen.cuda_layout import CudaLayout
 from netdsl.codegen.cuda_plan import Action, Clause, Kernel, Launch, Listing, RoutineActions
 from netdsl.codegen.cuda_synapses import UpdateActions, deliver, learn
 from netdsl.codegen.cuda_writer import KernelWriter
+from netdsl.codegen.places import expected_edges
 from netdsl.codegen.templates import render
 from netdsl.ir.expr import loads
 from netdsl.ir.program import (
@@ -35,7 +44,7 @@ from netdsl.ir.program import (
 
 _INLINE = "__device__ __forceinline__"
 _PARTS = ("once", "before_steps", "step", "after")
-_DERIVED = MakeList | MakeSum
+_DERIVED = MakeList | MakeSum | MakeTurned
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,12 @@ class CudaUnit:
     finish: Action
 
 
-def generate(program: Program, dtype: str) -> CudaUnit:
-    """The CUDA source of a program; BackendError E0855 for an expression that CUDA cannot say."""
+def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = None) -> CudaUnit:
+    """The CUDA source of a program; BackendError E0855 for an expression that CUDA cannot say.
+
+    `edges`: how many synapses projections have that store only existing ones, for memory and grids;
+    what is expected, if not given. The source is the same.
+    """
     real = "float" if dtype == "float32" else "double"
     header = render("cuda", "header.cu", real=real, title=f"{program.name} in {real}")
     library = "\n".join(
@@ -68,6 +81,7 @@ def generate(program: Program, dtype: str) -> CudaUnit:
     )
     layout = CudaLayout.of(program, dtype, header + library)
     assert isinstance(layout, CudaLayout)
+    layout.edge_counts = expected_edges(program) if edges is None else edges
     try:
         return _Writer(program, layout).write(header, library)
     except (KeyError, ValueError) as error:
@@ -185,16 +199,21 @@ class _Writer:
         return made
 
     def _update(self, op: SynapseUpdate) -> UpdateActions:
-        made: UpdateActions = self._once(op, lambda: learn(op, self.kernels))
+        form = learn_edges if op.projection in self.layout.edges else learn
+        made: UpdateActions = self._once(op, lambda: form(op, self.kernels))
         return made
 
     def _make(self, op: Instruction) -> tuple[Action, ...]:
         if isinstance(op, Elementwise):
             return cells(op, self.kernels)
+        if isinstance(op, Propagate) and self.layout.edges_of(op.weight):
+            return deliver_edges(op, self.kernels)
         if isinstance(op, Propagate):
             return deliver(op, self.kernels)
         if isinstance(op, MakeSum):
             return (row_sum(replace(op, listed=False), self.kernels),)
+        if isinstance(op, MakeTurned):
+            return (turn(op, self.kernels),)
         assert isinstance(op, Copy | Fill | Transpose)
         return (whole(op, self.kernels),)
 

@@ -108,7 +108,7 @@ class _Update:
         ]
         self.pre = tuple(dict.fromkeys(self._window(p, "pre") for p in self.products))
         self.post = tuple(dict.fromkeys(self._window(p, "post") for p in self.products))
-        self.code, self.prepare = self._code()
+        self.code, self.prepare = update_code(op, writer, _RegisterWriter)
 
     def write(self) -> UpdateActions:
         """All forms that the operation can take."""
@@ -158,15 +158,19 @@ class _Update:
         part = self.op.pre_slice if side == "pre" else self.op.post_slice
         return self.layout.window(buffer, part)
 
-    def _code(self) -> tuple[UpdateCode, tuple[str, ...]]:
-        code = _RegisterWriter(replace(self.op, before=()), self.layout).write()
-        lines, code.head = self.writer.prepared(code.head, "\n".join(code.row_lines + code.body))
-        scope = Scope(self.layout, {})
-        before = [
-            f"net->{self.layout.names(store.buffer)} = {scope.double(store.value)};"
-            for store in self.op.before
-        ]
-        return code, (*before, *lines)
+
+def update_code(
+    op: SynapseUpdate, writer: KernelWriter, form: type[UpdateWriter]
+) -> tuple[UpdateCode, tuple[str, ...]]:
+    """An update's code, and the lines that one thread must have run before."""
+    code = form(replace(op, before=()), writer.layout).write()
+    lines, code.head = writer.prepared(code.head, "\n".join(code.row_lines + code.body))
+    scope = Scope(writer.layout, {})
+    before = [
+        f"net->{writer.layout.names(store.buffer)} = {scope.double(store.value)};"
+        for store in op.before
+    ]
+    return code, (*before, *lines)
 
 
 def _by_list(products: list[ProductCode]) -> list[tuple[str, list[ProductCode]]]:

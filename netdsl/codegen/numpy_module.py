@@ -215,7 +215,7 @@ class ModuleWriter:
             scale = bare(scalar(simplify(op.scale), self.names, {}))
         source = self.names(op.source) + columns(out_of)
         edges = self.edges.get(self.program.buffers[op.weight].owner, "")
-        if op.source in self.active and not edges and not (out_of or into or op.transposed):
+        if op.source in self.active and not (out_of or into or op.transposed):
             source = self.active[op.source]
         text = render(
             "numpy",

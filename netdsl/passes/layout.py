@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from netdsl.ir.expr import refs
 from netdsl.ir.network import Connectivity, Network, Projection
@@ -12,6 +12,8 @@ from netdsl.ir.protocol import SetState, steps_of
 from netdsl.passes.mask import mask_draw
 
 AUTO, EDGES, MASKED = "auto", "edges", "masked"
+# Measured with 1000 to 4000 units and 64 rows: in NumPy a delivery and an update by synapse cost as
+# much as those of a matrix at a density of about 0.1, in C at 0.2 (delivery) to 0.4 (update).
 DENSITY = 0.1
 
 
@@ -51,7 +53,7 @@ def shape_of(network: Network, projection: Projection) -> tuple[int, int]:
     return _width(projection.pre_slice, pre.size), _width(projection.post_slice, post.size)
 
 
-def layout_notes(network: Network, layouts: dict[str, Edges]) -> Iterator[str]:
+def layout_notes(network: Network, layouts: Container[str]) -> Iterator[str]:
     """A line for every projection that is not full: how it is stored, and why."""
     whole = _taken_as_matrices(network)
     for projection in network.projections.values():

@@ -13,6 +13,7 @@ from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
 from tests.backends.cuda_compiler import CompileError, compile_source, missing
 from tests.programs import PROGRAMS
+from tests.programs.edges import deliveries
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("*.net"))
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "can compile")
@@ -37,6 +38,11 @@ def test_shipped_specifications(path: Path, dtype: str, architecture: str) -> No
     assert compile_source(unit.source, architecture) > 0
     declared = re.findall(r'(?m)^KERNEL (?:__launch_bounds__\(\w+\) )?(\w+)\(', unit.source)
     assert declared == [kernel.name for kernel in unit.kernels]
+
+
+@pytest.mark.parametrize("dtype,architecture", [("float32", "sm_90"), ("float64", "sm_80")])
+def test_existing_synapses(dtype: str, architecture: str) -> None:
+    assert compile_source(generate(deliveries(), dtype).source, architecture) > 0
 
 
 def test_products_are_not_contracted() -> None:

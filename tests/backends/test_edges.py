@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from netdsl.backends import numpy_edges
 from netdsl.backends.base import Executor
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
@@ -123,6 +124,15 @@ def test_runs_are_bit_identical(backend: type[Executor]) -> None:
         np.testing.assert_array_equal(value, found[1][name], err_msg=name)
 
 
+@no_shim
+@pytest.mark.parametrize("threads", [1, 3, 200])
+@pytest.mark.parametrize("descending", [False, True])
+def test_any_number_of_threads_and_either_order(threads: int, descending: bool) -> None:
+    agree(
+        ShimExecutor, deliveries(), DELIVERY_CALLS[:2], 6, threads=threads, descending=descending
+    )
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_the_host_sees(backend: type[Executor]) -> None:
     program = deliveries()
@@ -138,7 +148,22 @@ def test_what_the_host_sees(backend: type[Executor]) -> None:
         executor.write("W.w", np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize("few", [0.0, 1.0])
+def test_spikes_as_a_sparse_matrix(few: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_edges, "FEW", few)
+    monkeypatch.setattr(numpy_edges, "FEW_ALONE", few)
+    for rows in (1, 6):
+        agree(NumpyExecutor, deliveries(), DELIVERY_CALLS, rows)
+
+
 @given(programs())
 @settings(max_examples=60, deadline=None)
 def test_random_programs(program: Program) -> None:
     agree(NumpyExecutor, as_edges(program, 0.5), (("go", 0, 0, None),), 6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+@given(program=programs())
+@settings(max_examples=8, deadline=None)
+def test_random_programs_compiled(backend: type[Executor], program: Program) -> None:
+    agree(backend, as_edges(program, 0.5), (("go", 0, 0, None),), 6)

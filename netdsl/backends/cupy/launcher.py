@@ -17,10 +17,9 @@ from netdsl.backends.base import Array, BackendError, Executor
 from netdsl.backends.cupy.memory import MemoryPlan, plan_memory, require
 from netdsl.codegen.c_layout import Window
 from netdsl.codegen.comments import spec_line
-from netdsl.codegen.cuda_layout import COUNT_BLOCKS
+from netdsl.codegen.cuda_layout import COUNT_BLOCKS, EDGE_PARTS
 from netdsl.codegen.cuda_plan import Action, Gemm, Kernel, Launch, RoutineActions
 from netdsl.codegen.cuda_program import CudaUnit, generate
-from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 
@@ -97,7 +96,7 @@ class GpuExecutor(Executor):
         super().__init__(program, initial, rows=rows, dtype=dtype, seed=seed)
         self.device = device
         self.strategy = strategy
-        self.unit: CudaUnit = generate(program, dtype)
+        self.unit: CudaUnit = generate(program, dtype, self.edges)
         self.layout = self.unit.layout
         self.plan: MemoryPlan = plan_memory(self.layout, rows)
         tests = (test for routine in self.unit.routines.values() for test in routine.tests)
@@ -122,6 +121,11 @@ class GpuExecutor(Executor):
         self.device.upload(self._base, words)
         scales = [0.0 if value is None else value for value in self.layout.scales]
         self.device.upload(self._address("scales"), np.asarray(scales, self.dtype))
+        for projection, ident in self.layout.edges.items():
+            for part in EDGE_PARTS:
+                values = np.ascontiguousarray(getattr(self.connections[projection], part))
+                if values.size:
+                    self.device.upload(self._address(f"{ident}.{part}"), values)
         for name, value in initial.items():
             self.write(name, value)
 
@@ -161,17 +165,14 @@ class GpuExecutor(Executor):
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""
-        out = np.empty(shape_of(buffer, self.program, self.rows), self._type(buffer))
+        out = np.empty(self._stored_shape(buffer, self.rows), self._type(buffer))
         if out.size:
             self._guard(self.device.download, self._place(buffer), out)
-        return out
+        return self._unpacked(buffer, out)
 
     def write(self, buffer: str, value: Array | float) -> None:
         """See `Executor`; ValueError when the shape does not fit."""
-        shape = shape_of(buffer, self.program, self.rows)
-        given = np.asarray(value)
-        if given.shape not in ((), shape):
-            raise ValueError(f"`{buffer}` has shape {shape}, not {given.shape}")
+        given, shape = self._packed(buffer, value), self._stored_shape(buffer, self.rows)
         full = np.ascontiguousarray(np.broadcast_to(given, shape), self._type(buffer))
         if full.size:
             self._guard(self.device.upload, self._place(buffer), full)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from netdsl.backends.base import BackendError
-from netdsl.codegen.cuda_layout import LIST_PARTS, CudaLayout, Room
+from netdsl.codegen.cuda_layout import EDGE_PARTS, LIST_PARTS, CudaLayout, Room
 
 ALIGNMENT = 256  # of every part, as the device's own allocator has it
 SHARE = 0.95  # of what is free; the rest is for kernels, graphs and the matrix library
@@ -29,10 +29,10 @@ def plan_memory(layout: CudaLayout, rows: int) -> MemoryPlan:
     words: dict[str, int] = {}
     count = 0
     for field in layout.fields():
-        if field.declaration.startswith("struct list"):
-            parts = [f"{field.name}.{part}" for part in LIST_PARTS]
-        else:
-            parts = [field.name]
+        parts = [field.name]
+        for kind, names in (("list", LIST_PARTS), ("edges", tuple(EDGE_PARTS))):
+            if field.declaration.startswith(f"struct {kind} "):
+                parts = [f"{field.name}.{part}" for part in names]
         words.update({part: count + k for k, part in enumerate(parts)})
         count += len(parts)
     struct_bytes = count * _WORD

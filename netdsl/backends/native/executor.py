@@ -14,7 +14,6 @@ from netdsl.backends.native import blas
 from netdsl.backends.native.library import load
 from netdsl.backends.native.memory import Memory
 from netdsl.codegen.c_program import generate
-from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 
@@ -69,8 +68,13 @@ class NativeExecutor(Executor):
         self.notices = loaded.notices
         self.cached = loaded.cached
         self._blas = blas.load()
-        full = strategy in ("gather", "columns")
-        self.memory = Memory(self.unit.layout, rows, len(self.unit.operations), full_lists=full)
+        self.memory = Memory(
+            self.unit.layout,
+            rows,
+            len(self.unit.operations),
+            self.connections,
+            full_lists=strategy in ("gather", "columns"),
+        )
         self.memory.word("seed", seed & _MASK64)
         self.memory.word("strategy", STRATEGIES.index(strategy))
         self.memory.word("gemm", self._blas.gemm(self.unit.layout.real))
@@ -97,17 +101,16 @@ class NativeExecutor(Executor):
 
     def read(self, buffer: str) -> Array:
         """A copy of a buffer's present rows."""
-        shape = shape_of(buffer, self.program, self.rows)
         if self._is_global(buffer):
             return np.array(self.memory.doubles[self.memory.scalar(buffer)])
-        return np.array(self._view(buffer, shape))
+        return self._unpacked(buffer, np.array(self._view(buffer)))
 
     def write(self, buffer: str, value: Array | float) -> None:
         """Overwrite a buffer's present rows."""
         if self._is_global(buffer):
             self.memory.doubles[self.memory.scalar(buffer)] = value
             return
-        self._view(buffer, shape_of(buffer, self.program, self.rows))[...] = value
+        self._view(buffer)[...] = self._packed(buffer, value)
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine in one call of C."""
@@ -144,6 +147,7 @@ class NativeExecutor(Executor):
     def _is_global(self, buffer: str) -> bool:
         return self.program.buffers[buffer].place is Place.GLOBAL
 
-    def _view(self, buffer: str, shape: tuple[int, ...]) -> Array:
+    def _view(self, buffer: str) -> Array:
+        shape = self._stored_shape(buffer, self.rows)
         count = int(np.prod(shape, dtype=np.int64))
         return self.memory[buffer][:count].reshape(shape)

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.codegen.c_layout import LIST_PARTS, Layout, ListUse
-from netdsl.codegen.places import shape_of
+from netdsl.codegen.c_layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
+from netdsl.codegen.places import stored_shape
 from netdsl.ir.network import Place
+from netdsl.runtime.connectivity import Connections
 
 _ALIGNMENT = 64
+_VECTOR = 64  # bytes
 _PAGE = 4096
 # Large arrays begin at a page. A loop over several of them would find them all in the same cache
 # sets, and its loads would wait for stores to addresses equal modulo a page: hence other offsets.
@@ -47,7 +49,16 @@ class Memory:
     `full_lists`: index lists have room for every element instead of a quarter of them.
     """
 
-    def __init__(self, layout: Layout, rows: int, operations: int, *, full_lists: bool) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        rows: int,
+        operations: int,
+        connections: Mapping[str, Connections],
+        *,
+        full_lists: bool,
+    ) -> None:
+        self.connections = connections
         self.layout, self.rows, self.full_lists = layout, rows, full_lists
         self.real = np.dtype(np.float32 if layout.real == "float" else np.float64)
         self.slots: dict[str, int] = {}
@@ -85,17 +96,21 @@ class Memory:
 
     def _fill(self) -> None:
         layout, rows = self.layout, self.rows
+        edges = {name: found.count for name, found in self.connections.items()}
         for name, buffer in layout.program.buffers.items():
             if buffer.place is not Place.GLOBAL:
-                count = math.prod(shape_of(name, layout.program, rows))
+                count = math.prod(stored_shape(name, layout.program, rows, edges))
                 self._new(self.slots[layout.names(name)], count, self.real)
         for window, ident in layout.sums.items():
             self._new(self.slots[ident], window.width, self.real)
         for use in layout.lists.values():
             self._list(use)
+        for projection, ident in layout.edges.items():
+            self._edges(ident, self.connections[projection])
         pairs = self._entries(layout.pair_columns) + layout.most_sources * (rows + 65)
         scratch: Mapping[str, tuple[int, npt.DTypeLike]] = {
             "tile": (layout.tile_reals, self.real),
+            "turned": (layout.turned_width * (rows + _VECTOR // self.real.itemsize), self.real),
             "pairs": (pairs, np.int32),
             "lines": (layout.line_reals, self.real),
             "words": (layout.words, np.uint32),
@@ -106,6 +121,14 @@ class Memory:
             self._new(self.slots[name], count, dtype)
         self.word("row_key", self.row_key.ctypes.data)
         self.word("stats", self.stats.ctypes.data)
+
+    def _edges(self, ident: str, connections: Connections) -> None:
+        """Copies, since the library reads a vector of synapses beyond their end."""
+        slot = self.slots[ident]
+        for number, part in enumerate(EDGE_PARTS):
+            values = getattr(connections, part)
+            self._new(slot + number, len(values), values.dtype)
+            self._arrays[int(self.net[slot + number])][: len(values)] = values
 
     def _entries(self, width: int) -> int:
         # The library gives up when there is no room for a whole row and a vector of entries.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +15,13 @@ from netdsl.backends import numpy_edges
 from netdsl.backends.base import Executor
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
-from netdsl.backends.native import NativeExecutor, available
+from netdsl.backends.native import NativeExecutor, available, compiler
 from netdsl.backends.numpy import NumpyExecutor
-from netdsl.ir.program import Program
+from netdsl.codegen.c_program import generate
+from netdsl.ir.network import Place
+from netdsl.ir.program import Program, Routine, Transpose
 from tests.interpreter import Interpreter
-from tests.programs import CALLS, PROGRAMS, initial_values
+from tests.programs import CALLS, PROGRAMS, buffer, initial_values
 from tests.programs.edges import DELIVERY_CALLS, as_edges, deliveries
 from tests.random_programs import programs
 
@@ -146,6 +151,26 @@ def test_what_the_host_sees(backend: type[Executor]) -> None:
     np.testing.assert_array_equal(executor.read("W.w"), edges.matrix())
     with pytest.raises(ValueError, match=r"`W\.w` has shape"):
         executor.write("W.w", np.zeros((2, 3)))
+
+
+@no_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_c_is_compiled_for_this_processor(dtype: str, tmp_path: Path) -> None:
+    """A mistake in what only the first flags compile would be passed over by the plain ones."""
+    made = deliveries()
+    turned = Routine("turned", "set", once=(Transpose("Q.w", "Q.w"),))
+    made = replace(
+        made,
+        shapes={**made.shapes, "Q": (40, 40)},
+        buffers={**made.buffers, "Q.w": buffer("Q.w", Place.SYNAPSE, "Q", "weight")},
+        routines={**made.routines, "turned": turned},
+    )
+    text = tmp_path / "net.c"
+    text.write_text(generate(made, dtype).source)
+    flags = compiler.flag_sets(fast_math=False)[0]
+    command = [*compiler.find().command, *flags, str(text), "-o", str(tmp_path / "net.so"), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("few", [0.0, 1.0])

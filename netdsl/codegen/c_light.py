@@ -22,11 +22,10 @@ from netdsl.codegen.c_plan import (
     MakeSum,
     MakeTurned,
     RoutinePlan,
-    first_in_cells,
     writes,
 )
 from netdsl.ir.program import Propagate, SynapseUpdate
-from netdsl.passes.effects import reads
+from netdsl.passes.effects import first_access, reads
 
 
 def keep_lists(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
@@ -62,7 +61,8 @@ def _alone(window: Window, layout: Layout) -> bool:
 
 
 def _kept(op: ListedCells, window: Window, plan: RoutinePlan, layout: Layout) -> bool:
-    if first_in_cells(window.buffer, op.cells, layout) != "overwrites":
+    owner = layout.program.buffers[window.buffer].owner
+    if first_access(window.buffer, op.cells, owner) != "overwrites":
         return False
     names = _names(window.buffer, plan.step)
     others = (other for other in plan.step if other is not op)

@@ -12,20 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.codegen.c_layout import Layout, Window
-from netdsl.ir.expr import loads
-from netdsl.ir.program import (
-    Bind,
-    Copy,
-    DrawStore,
-    Elementwise,
-    Fill,
-    Op,
-    Propagate,
-    Routine,
-    RowReduce,
-    SynapseUpdate,
-    Transpose,
-)
+from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate
+from netdsl.passes import effects
 
 
 @dataclass(frozen=True)
@@ -176,14 +164,7 @@ def writes(op: Instruction) -> frozenset[str]:
         return frozenset({op.copy.target, op.copy.source})
     if isinstance(op, Gather):
         return frozenset({op.members[0].target})
-    if isinstance(op, Propagate | Copy | Fill | Transpose):
-        return frozenset({op.target})
-    if isinstance(op, Elementwise):
-        return frozenset(s.buffer for s in op.statements if not isinstance(s, Bind))
-    if isinstance(op, SynapseUpdate):
-        stores = (*op.before, *(s for s in op.statements if not isinstance(s, Bind)))
-        return frozenset(store.buffer for store in stores)
-    return frozenset()
+    return frozenset(effects.writes(op)) if isinstance(op, Op) else frozenset()
 
 
 class _Derivation:
@@ -315,44 +296,6 @@ def _first_access(buffer: str, op: Instruction, layout: Layout) -> str | None:
     if isinstance(op, Gather):
         answers = [_first_access(buffer, member, layout) for member in op.members]
         return "reads" if "reads" in answers else answers[0]
-    if isinstance(op, Elementwise):
-        return first_in_cells(buffer, op, layout)
-    if isinstance(op, Propagate):
-        part = op.pre_slice if op.transposed else op.post_slice
-        if op.source == buffer or op.weight == buffer:
-            return "reads"
-        if op.target == buffer:
-            return "reads" if op.accumulate or part is not None else "overwrites"
-        return None
-    if isinstance(op, Copy | Transpose):
-        if op.source == buffer:
-            return "reads"
-        return "overwrites" if op.target == buffer else None
-    if isinstance(op, Fill):
-        return "overwrites" if op.target == buffer else None
-    if isinstance(op, SynapseUpdate):
-        return "reads" if buffer in _synapse_buffers(op) else None
+    if isinstance(op, Op):
+        return effects.first_access(buffer, op, layout.program.buffers[buffer].owner)
     return None
-
-
-def first_in_cells(buffer: str, op: Elementwise, layout: Layout) -> str | None:
-    """How the first statement that touches a buffer does: "reads", "overwrites" all, or None."""
-    whole = layout.program.buffers[buffer].owner == op.population
-    for statement in op.statements:
-        values = statement.args if isinstance(statement, DrawStore) else (statement.value,)
-        if any(buffer in loads(value) for value in values):
-            return "reads"
-        if not isinstance(statement, Bind | RowReduce) and statement.buffer == buffer:
-            return "overwrites" if whole else "reads"
-    return None
-
-
-def _synapse_buffers(op: SynapseUpdate) -> set[str]:
-    found = set(writes(op))
-    for statement in op.statements:
-        found |= set(loads(statement.value))
-    for product in (product for total in op.sums for product in total.products):
-        found |= {name for name in (product.pre, product.post) if name is not None}
-        if product.coefficient is not None:
-            found |= set(loads(product.coefficient))
-    return found

@@ -11,6 +11,7 @@ from netdsl.ir.program import (
     Fill,
     Op,
     Propagate,
+    RowReduce,
     Statement,
     Store,
     SynapseUpdate,
@@ -65,3 +66,29 @@ def writes(op: Op) -> set[str]:
 def stores(op: Op) -> tuple[Store, ...]:
     """The plain stores of an operation."""
     return tuple(s for s in op_statements(op) if isinstance(s, Store))
+
+
+def first_access(buffer: str, op: Op, owner: str) -> str | None:
+    """What an operation does first with a buffer of population or projection `owner`: "reads",
+    "overwrites" all of it, or None."""
+    if isinstance(op, Elementwise):
+        return _first_in_cells(buffer, op, owner)
+    if isinstance(op, Propagate):
+        part = op.pre_slice if op.transposed else op.post_slice
+        whole = op.target == buffer and not op.accumulate and part is None
+    else:
+        whole = isinstance(op, Copy | Transpose | Fill) and op.target == buffer
+    if buffer in reads(op):
+        return "reads"
+    if buffer not in writes(op):
+        return None
+    return "overwrites" if whole else "reads"
+
+
+def _first_in_cells(buffer: str, op: Elementwise, owner: str) -> str | None:
+    for statement in op.statements:
+        if any(buffer in loads(value) for value in expressions(statement)):
+            return "reads"
+        if not isinstance(statement, Bind | RowReduce) and statement.buffer == buffer:
+            return "overwrites" if owner == op.population else "reads"
+    return None

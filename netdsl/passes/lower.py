@@ -31,6 +31,7 @@ from netdsl.passes.pulse import clear, pulse_buffer, pulsed
 from netdsl.passes.readout import SETTLE, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
+from netdsl.passes.share import share
 from netdsl.passes.sites import Site, learns, sites
 from netdsl.passes.step import PhaseBuilder, clamp_ops
 
@@ -282,6 +283,7 @@ class _Lowering:
                 step=self._tidy(step, outside | _reads((*once, *after))),
                 after=self._tidy(after, outside | _reads((*once, *step))),
             )
+        self.routines = share(self.routines, self.context.buffers, host)
 
     def _tidy(self, ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:
         tidy = fuse(live(self.context, fuse(ops), outside))

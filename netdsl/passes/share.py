@@ -1,0 +1,130 @@
+"""Scratch buffers whose lifetimes do not overlap become one.
+
+A scratch buffer that every list of operations overwrites before it reads it lives from that store
+to its last use there. Buffers of one shape and type take the first name that is free then, so that
+a program needs as many as are alive at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Any
+
+from netdsl.ir.expr import Expr, Load, transform
+from netdsl.ir.network import Place
+from netdsl.ir.program import Buffer, Op, Routine
+from netdsl.passes.effects import first_access, reads, writes
+
+_NAMES = {"buffer", "source", "target", "pre", "post"}
+
+
+@dataclass(frozen=True)
+class _Life:
+    """First store and last use, as positions in one list of operations."""
+
+    part: int
+    first: int
+    last: int
+
+    def meets(self, other: _Life) -> bool:
+        apart = self.last < other.first or other.last < self.first
+        return self.part == other.part and not apart
+
+
+def share(
+    routines: Mapping[str, Routine], buffers: dict[str, Buffer], keep: AbstractSet[str]
+) -> dict[str, Routine]:
+    """The routines with fewer scratch buffers; those of `keep` stay as they are.
+
+    What a shared buffer is for (`Buffer.why`) is said in `buffers`.
+    """
+    parts = [part for r in routines.values() for part in (r.once, r.step, r.after)]
+    names = _names(_lives(parts, buffers, keep), buffers)
+    for name in {new for old, new in names.items() if old != new}:
+        why = {buffers[old].why: None for old, new in names.items() if new == name}
+        buffers[name] = replace(buffers[name], why="in turn: " + ", ".join(why))
+    return {
+        name: replace(
+            routine,
+            once=_renamed(routine.once, names),
+            step=_renamed(routine.step, names),
+            after=_renamed(routine.after, names),
+        )
+        for name, routine in routines.items()
+    }
+
+
+def _lives(
+    parts: Sequence[Sequence[Op]], buffers: Mapping[str, Buffer], keep: AbstractSet[str]
+) -> dict[str, list[_Life]]:
+    """Lives of the buffers that can be shared, in order of their first store."""
+    lives: dict[str, list[_Life]] = {}
+    fixed = set(keep)
+    for number, part in enumerate(parts):
+        uses: dict[str, list[int]] = {}
+        for position, op in enumerate(part):
+            for name in reads(op) | writes(op):
+                entry = buffers[name]
+                if entry.role == "scratch" and entry.place is Place.UNIT:
+                    uses.setdefault(name, []).append(position)
+        for name, positions in uses.items():
+            lives.setdefault(name, []).append(_Life(number, positions[0], positions[-1]))
+            if first_access(name, part[positions[0]], buffers[name].owner) != "overwrites":
+                fixed.add(name)
+    return {name: found for name, found in lives.items() if name not in fixed}
+
+
+def _names(lives: Mapping[str, Sequence[_Life]], buffers: Mapping[str, Buffer]) -> dict[str, str]:
+    """Which buffer stands for which."""
+    taken: dict[str, list[_Life]] = {}
+    names: dict[str, str] = {}
+    for name, found in lives.items():
+        chosen = next((other for other in taken if _fits(name, found, other, taken, buffers)), name)
+        taken.setdefault(chosen, []).extend(found)
+        names[name] = chosen
+    return names
+
+
+def _fits(
+    name: str,
+    found: Sequence[_Life],
+    other: str,
+    taken: Mapping[str, Sequence[_Life]],
+    buffers: Mapping[str, Buffer],
+) -> bool:
+    mine, theirs = buffers[name], buffers[other]
+    alike = (mine.owner, mine.type) == (theirs.owner, theirs.type)
+    return alike and not any(life.meets(held) for life in found for held in taken[other])
+
+
+def _renamed(ops: Sequence[Op], names: Mapping[str, str]) -> tuple[Op, ...]:
+    if all(old == new for old, new in names.items()):
+        return tuple(ops)
+    return tuple(_rename(op, names) for op in ops)
+
+
+def _rename(node: Any, names: Mapping[str, str]) -> Any:
+    """An operation, or a part of one, over other buffers."""
+    if isinstance(node, tuple):
+        return tuple(_rename(part, names) for part in node)
+    if isinstance(node, Expr):
+        return transform(node, lambda expr: _load(expr, names))
+    if not dataclasses.is_dataclass(node) or isinstance(node, type):
+        return node
+    changed = {}
+    for field in dataclasses.fields(node):
+        old = getattr(node, field.name)
+        named = field.name in _NAMES and isinstance(old, str)
+        new = names.get(old, old) if named else _rename(old, names)
+        if new is not old:
+            changed[field.name] = new
+    return replace(node, **changed) if changed else node
+
+
+def _load(expr: Expr, names: Mapping[str, str]) -> Expr | None:
+    if isinstance(expr, Load) and names.get(expr.buffer, expr.buffer) != expr.buffer:
+        return replace(expr, buffer=names[expr.buffer])
+    return None

@@ -11,7 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from netdsl.backends.cupy.device import COMPILE_OPTIONS
+from netdsl.backends.cupy.compiler import COMPILE_OPTIONS
 
 
 class CompileError(Exception):
@@ -49,7 +49,7 @@ def compile_source(source: str, architecture: str) -> int:
     library.nvrtcCreateProgram(
         ctypes.byref(program), source.encode(), b"net.cu", 0, None, None
     )
-    options = [f"--gpu-architecture={architecture}", "--std=c++17", *COMPILE_OPTIONS]
+    options = [f"--gpu-architecture={architecture}", *COMPILE_OPTIONS]
     given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
     status = library.nvrtcCompileProgram(program, len(options), given)
     try:

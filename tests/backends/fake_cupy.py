@@ -1,7 +1,9 @@
 """The part of CuPy that the backend uses, on the CPU: kernels of the host shim, memory of the host.
 
-Work launched while a stream captures is recorded and done when the graph is launched; whatever CUDA
-forbids under capture fails here too. `Fake.module` stands for the module `cupy`.
+Work waits in the stream until something waits for it, and copies read their source only then, as a
+device may. Work launched while the stream captures is recorded and done when the graph is launched;
+whatever CUDA forbids under capture fails here too. After a fault every call fails, those that
+destructors make too. `Fake.module` stands for the module `cupy`.
 """
 
 from __future__ import annotations
@@ -16,21 +18,46 @@ import numpy as np
 from netdsl.backends.cupy.shim import ShimDevice
 from netdsl.codegen.cuda_plan import Kernel, Launch
 
+Work = Callable[[], object]
+ILLEGAL_ADDRESS, NO_MEMORY, INVALID_DEVICE = 700, 2, 101
+
 
 class CUDARuntimeError(RuntimeError):
     """As CuPy's."""
 
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
 
-class CompileException(Exception):
+
+class CUDADriverError(CUDARuntimeError):
     """As CuPy's."""
 
 
-class Stream:
-    """Does work at once, or records it."""
+class NVRTCError(RuntimeError):
+    """As CuPy's."""
+
+
+class Destroyed:
+    """An object whose destructor calls CUDA, as those of CuPy's streams, graphs and modules do."""
 
     def __init__(self, fake: Fake) -> None:
-        self.fake, self.ptr = fake, 1
-        self.recorded: list[Callable[[], None]] | None = None
+        self.fake = fake
+
+    def __del__(self) -> None:
+        self.fake.destroyed += 1
+        self.fake.check()
+
+
+class Stream(Destroyed):
+    """Keeps work in order, or records it."""
+
+    ptr = 1
+
+    def __init__(self, fake: Fake) -> None:
+        super().__init__(fake)
+        self.waiting: list[Work] = []
+        self.recorded: list[Work] | None = None
 
     def __enter__(self) -> Stream:
         return self
@@ -38,50 +65,142 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def submit(self, work: Callable[[], None]) -> None:
-        if self.recorded is None:
-            work()
-        else:
-            self.recorded.append(work)
+    def submit(self, work: Work) -> None:
+        (self.waiting if self.recorded is None else self.recorded).append(work)
 
     def forbid(self, what: str) -> None:
         if self.recorded is not None:
-            raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
+            raise CUDARuntimeError(900, f"cudaErrorStreamCaptureUnsupported: {what}")
 
     def begin_capture(self) -> None:
         self.forbid("begin_capture")
         self.recorded = []
 
-    def end_capture(self) -> SimpleNamespace:
+    def end_capture(self) -> Graph:
         recorded, self.recorded = self.recorded, None
         assert recorded
         self.fake.graphs.append(len(recorded))
-
-        def launch(stream: Stream) -> None:
-            self.forbid("graph launch")
-            self.fake.replays += 1
-            for work in recorded:
-                work()
-
-        return SimpleNamespace(launch=launch)
+        return Graph(self.fake, recorded)
 
     def synchronize(self) -> None:
         self.forbid("synchronize")
+        waiting, self.waiting = self.waiting, []
+        for work in waiting:
+            if not self.fake.failed:
+                work()
         self.fake.check()
+
+
+class Graph(Destroyed):
+    """Recorded work."""
+
+    def __init__(self, fake: Fake, recorded: list[Work]) -> None:
+        super().__init__(fake)
+        self.recorded = recorded
+
+    def launch(self, stream: Stream) -> None:
+        stream.forbid("graph launch")
+        self.fake.replays += 1
+        for work in self.recorded:
+            stream.submit(work)
+
+
+class Module(Destroyed):
+    """Loaded code, which is the source itself."""
+
+    def load(self, code: bytes) -> None:
+        self.fake.check()
+        self.code = code.decode()
+
+    def get_function(self, name: str) -> Function:
+        return Function(self, name)
+
+
+class Function:
+    """A kernel that the host shim runs."""
+
+    ptr = 7
+
+    def __init__(self, module: Module, name: str) -> None:
+        self.module, self.name = module, name
+        self.device = ShimDevice(threads=8)
+        self.device.load(module.code, [Kernel(name, name)])
+
+    def __call__(
+        self, grid: tuple[int, int], block: tuple[int], args: tuple[np.uint64]
+    ) -> None:
+        (net,) = args
+        fixed = self.name.startswith("synapse_tiles")
+        launch = Launch(self.name, 0, block[0], fixed_threads=fixed)
+        fake = self.module.fake
+        fake.stream().submit(lambda: fake.run(self.device, launch, grid, int(net)))
+
+
+class Device:
+    """A device number."""
+
+    compute_capability = "90"
+
+    def __init__(self, fake: Fake, number: int) -> None:
+        self.fake, self.number = fake, number
+
+    def __enter__(self) -> Device:
+        if self.number > 0:
+            raise CUDARuntimeError(INVALID_DEVICE, "cudaErrorInvalidDevice: invalid device ordinal")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Nvrtc:
+    """A compiler that returns the source; `broken` source does not compile."""
+
+    NVRTCError = NVRTCError
+    broken = False
+
+    def __init__(self) -> None:
+        self.source, self.options, self.count = "", tuple[str, ...](), 0
+
+    def getVersion(self) -> tuple[int, int]:
+        return 13, 0
+
+    def getSupportedArchs(self) -> tuple[int, ...]:
+        return 75, 80, 90
+
+    def createProgram(self, source: str, name: str, headers: tuple, include: tuple) -> int:  # type: ignore[type-arg]
+        self.source = source
+        return 1
+
+    def compileProgram(self, program: int, options: tuple[str, ...]) -> None:
+        self.options, self.count = options, self.count + 1
+        if self.broken:
+            raise NVRTCError("NVRTC_ERROR_COMPILATION (6)")
+
+    def getProgramLog(self, program: int) -> str:
+        return "net.cu(7): error: expected a ;"
+
+    def getCUBIN(self, program: int) -> bytes:
+        return self.source.encode()
+
+    getPTX = getCUBIN
+
+    def destroyProgram(self, program: int) -> None:
+        pass
 
 
 class Fake:
     """State of the pretended device. `free`: bytes; `failing`: a kernel whose name starts so
-    makes every later synchronisation fail; `broken` source does not compile."""
+    makes everything after its launch number `passes` fail."""
 
     def __init__(self, free: int = 1 << 30) -> None:
-        self.free, self.failing, self.broken, self.refuse = free, "", False, False
+        self.free, self.failing, self.passes, self.refuse = free, "", 0, False
         self.failed = False
         self.graphs: list[int] = []
-        self.replays = self.launched = 0
+        self.replays = self.launched = self.destroyed = 0
         self.memory: dict[int, Any] = {}
-        self.stream = Stream(self)
-        self.shim = ShimDevice(threads=8)
+        self.streams: list[Stream] = []
+        self.nvrtc = Nvrtc()
         runtime = SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError, hostAllocMapped=2, memcpyHostToDevice=1,
             memcpyDeviceToHost=2, getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 13000,
@@ -89,28 +208,45 @@ class Fake:
             hostAlloc=lambda size, flags: self._malloc(size), freeHost=self._free,
             malloc=self._malloc_device, free=self._free, memGetInfo=lambda: (self.free, self.free),
             memsetAsync=self._memset, memcpyAsync=self._memcpy,
-        )
+        )  # fmt: skip
+        driver = SimpleNamespace(
+            CUDADriverError=CUDADriverError, CU_FUNC_ATTRIBUTE_NUM_REGS=4,
+            funcGetAttribute=lambda attribute, function: 32,
+        )  # fmt: skip
         cuda = SimpleNamespace(
-            runtime=runtime, driver=SimpleNamespace(CUDADriverError=CUDARuntimeError),
-            compiler=SimpleNamespace(CompileException=CompileException),
-            Device=lambda number: self.stream, Stream=lambda non_blocking: self.stream,
-        )
-        self.module = SimpleNamespace(cuda=cuda, RawModule=self._compile)
+            runtime=runtime, driver=driver, nvrtc=self.nvrtc, Module=lambda: Module(self),
+            Device=lambda number: Device(self, number), Stream=self._stream,
+        )  # fmt: skip
+        self.module = SimpleNamespace(cuda=cuda)
 
     def check(self) -> None:
         """Fail as every call does after a fault."""
         if self.failed:
-            raise CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access")
+            raise CUDARuntimeError(
+                ILLEGAL_ADDRESS, "cudaErrorIllegalAddress: an illegal memory access"
+            )
+
+    def stream(self) -> Stream:
+        """The stream that was made last."""
+        return self.streams[-1]
+
+    def _stream(self, non_blocking: bool) -> Stream:
+        self.check()
+        made = Stream(self)
+        self.streams = [made]
+        return made
 
     def _malloc(self, size: int) -> int:
-        self.stream.forbid("malloc")
+        self.check()
+        for stream in self.streams:
+            stream.forbid("malloc")
         block = (ctypes.c_char * max(size, 1))()
         self.memory[ctypes.addressof(block)] = block
         return ctypes.addressof(block)
 
     def _malloc_device(self, size: int) -> int:
         if self.refuse:
-            raise CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+            raise CUDARuntimeError(NO_MEMORY, "cudaErrorMemoryAllocation: out of memory")
         return self._malloc(size)
 
     def _free(self, address: int) -> None:
@@ -118,48 +254,31 @@ class Fake:
         del self.memory[address]
 
     def _memset(self, address: int, value: int, size: int, stream: int) -> None:
-        self.stream.submit(lambda: ctypes.memset(address, value, size))  # type: ignore[arg-type]
+        self.stream().submit(lambda: ctypes.memset(address, value, size))
 
     def _memcpy(self, target: int, source: int, size: int, kind: int, stream: int) -> None:
-        self.stream.forbid("memcpy of pageable memory")
+        self.stream().forbid("memcpy that a replay would repeat")
         self.check()
-        ctypes.memmove(target, source, size)
+        self.stream().submit(lambda: ctypes.memmove(target, source, size))
 
-    def _compile(self, code: str, options: tuple[str, ...], backend: str) -> SimpleNamespace:
-        assert options == ("--fmad=false",) and backend == "nvrtc"
-        if self.broken:
-            raise CompileException("net.cu(7): error: expected a ;")
-        return SimpleNamespace(get_function=lambda name: self._function(code, name))
-
-    def _function(self, code: str, name: str) -> Callable[..., None]:
-        device = ShimDevice(threads=8)
-        device.load(code, [Kernel(name, name)])
-
-        def launch(grid: tuple[int, int], block: tuple[int], args: tuple[np.uint64]) -> None:
-            (net,) = args
-            fixed = name.startswith("synapse_tiles")
-            made = Launch(name, 0, block[0], fixed_threads=fixed)
-            self.stream.submit(lambda: self._run(device, made, grid, int(net)))
-
-        launch.num_regs = 32  # type: ignore[attr-defined]
-        return launch
-
-    def _run(self, device: ShimDevice, launch: Launch, grid: tuple[int, int], net: int) -> None:
+    def run(self, device: ShimDevice, launch: Launch, grid: tuple[int, int], net: int) -> None:
+        """A kernel's turn."""
         self.launched += 1
-        if not self.failed:
-            device.launch(launch, grid, net)
-        self.failed |= bool(self.failing) and launch.kernel.startswith(self.failing)
+        device.launch(launch, grid, net)
+        if self.failing and launch.kernel.startswith(self.failing):
+            self.passes -= 1
+            self.failed = self.passes < 0
 
 
 class FakeBlas:
     """Matrix products of NumPy in place of cuBLAS."""
 
     def __init__(self, cupy: Any, stream: int) -> None:
-        self.stream: Stream = cupy.cuda.Stream(non_blocking=True)
-        self.stream.forbid("creating a handle")
+        self.device = cupy.cuda.Device(0)
+        self.device.fake.stream().forbid("creating a handle")
 
     def multiply(self, *args: Any) -> None:
-        self.stream.submit(lambda: ShimDevice().multiply(*args))
+        self.device.fake.stream().submit(lambda: ShimDevice().multiply(*args))
 
     def close(self) -> None:
         pass

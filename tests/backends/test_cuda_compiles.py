@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netdsl.backends.cupy.device import COMPILE_OPTIONS
+from netdsl.backends.cupy.compiler import COMPILE_OPTIONS
 from netdsl.codegen.cuda_program import generate
 from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
@@ -45,8 +45,8 @@ def test_existing_synapses(dtype: str, architecture: str) -> None:
     assert compile_source(generate(deliveries(), dtype).source, architecture) > 0
 
 
-def test_products_are_not_contracted() -> None:
-    assert "--fmad=false" in COMPILE_OPTIONS
+def test_arithmetic_is_that_of_the_cpu() -> None:
+    assert {"--fmad=false", "--ftz=false"} < set(COMPILE_OPTIONS)
 
 
 def test_a_mistake_is_reported() -> None:

@@ -1,18 +1,22 @@
-"""The CuPy device on a pretended CuPy: graphs, memory, faults; and its absence."""
+"""The CuPy device on a pretended CuPy: graphs, memory, compilation; and its absence."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from netdsl.backends.base import BackendError
 from netdsl.backends.cupy import available, device, shim
+from netdsl.backends.cupy.compiler import COMPILE_OPTIONS, architecture
 from netdsl.backends.cupy.executor import CupyExecutor
 from netdsl.backends.cupy.graph import UNROLL
-from netdsl.diagnostics.span import Span
-from netdsl.ir.program import Program, Routine
+from netdsl.backends.cupy.staging import Staging
+from netdsl.backends.native import cache
+from netdsl.ir.program import Program
 from tests.backends.fake_cupy import CUDARuntimeError, Fake, FakeBlas
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values
@@ -21,8 +25,9 @@ needs_compiler = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for 
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
     made = Fake()
+    monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "cupy", made.module)
     monkeypatch.setattr(device, "MatrixLibrary", FakeBlas)
     return made
@@ -102,31 +107,75 @@ def test_everything_is_given_back(fake: Fake) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("steps", [1, 7])
-def test_a_fault_names_the_line(fake: Fake, steps: int) -> None:
-    program = PROGRAMS["three_factor"]()
-    routine = program.routines["test.1"]
-    spanned = [*routine.step]
-    where = Span("net.net", 2, 1, 2, 9)
-    spanned[0] = type(spanned[0])("img.s@prev", "img.s", where)
-    routines = {**program.routines, "test.1": Routine("test.1", "phase", step=tuple(spanned))}
-    program = Program(
-        program.name, program.sizes, program.shapes, program.buffers,
-        {"test.1": routines["test.1"]}, sources={"net.net": "network\nimg.s@prev\n"},
-    )
-    executor = executor_of(program, strategy="gather")
-    fake.failing = "copy_img_s_at_prev"
-    executor.call("test.1", steps)
-    with pytest.raises(BackendError, match=r"in or after kernel .copy_img_s.*net.net:2") as error:
-        executor.read("h1.v")
-    assert error.value.code == "E0853" and "illegal memory access" in error.value.message
-    with pytest.raises(BackendError, match="illegal memory access"):
-        executor.call("test.1", 1)
-    executor.close()
+def test_a_written_array_is_the_callers_at_once(fake: Fake) -> None:
+    executor = executor_of(PROGRAMS["three_factor"]())
+    value = np.full(executor.read("h1.v").shape, 2.0)
+    executor.write("h1.v", value)
+    value.fill(7)  # before the device has read anything
+    assert np.all(executor.read("h1.v") == 2)
+
+
+@needs_compiler
+def test_arrays_larger_than_the_page_locked_memory(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "Staging", partial(Staging, nbytes=256))
+    executor = executor_of(PROGRAMS["three_factor"](40, 30))
+    for factor in (1.0, 3.0):
+        value = factor * np.arange(1200.0).reshape(40, 30)
+        executor.write("W1.w", value)
+        np.testing.assert_array_equal(executor.read("W1.w"), value)
+
+
+@needs_compiler
+def test_code_is_compiled_once(fake: Fake, tmp_path: Path) -> None:
+    for _ in range(2):
+        executor_of(PROGRAMS["three_factor"]()).close()
+    assert fake.nvrtc.count == 1
+    assert set(fake.nvrtc.options) == {*COMPILE_OPTIONS, "--gpu-architecture=sm_90"}
+    assert [entry.path.suffix for entry in cache.entries()] == [".cubin"]
+    cache.entries()[0].path.write_bytes(b"damaged")
+    executor_of(PROGRAMS["three_factor"]()).close()
+    assert fake.nvrtc.count == 2
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NETDSL_CACHE", str(tmp_path / "file"))
+    executor_of(PROGRAMS["three_factor"]()).call("test.1", 2)
+    assert fake.nvrtc.count == 1
+
+
+def test_what_nvrtc_is_asked_for() -> None:
+    assert architecture(90, (75, 80, 90, 100)) == "sm_90"
+    assert architecture(103, (75, 80, 90, 100)) == "compute_100"
+    with pytest.raises(BackendError, match="7.5 and above, not 6.1") as error:
+        architecture(61, (75, 80))
+    assert error.value.code == "E0850"
+
+
+def test_without_nvrtc(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> tuple[int, int]:
+        raise RuntimeError('Failure finding "libnvrtc.so.13"\nNo such file')
+
+    monkeypatch.setattr(fake.nvrtc, "getVersion", missing)
+    with pytest.raises(BackendError, match='NVRTC is missing .Failure finding "lib') as error:
+        executor_of(PROGRAMS["draws"]())
+    assert error.value.code == "E0850"
+    assert error.value.help and "netdsl[cuda13]" in error.value.help
+
+
+def test_a_number_that_no_gpu_has(fake: Fake) -> None:
+    with pytest.raises(BackendError, match="GPU 3 cannot be used: cudaErrorInvalidDev") as error:
+        executor_of(PROGRAMS["draws"](), device=3)
+    assert error.value.code == "E0850"
 
 
 def test_a_source_that_does_not_compile(fake: Fake) -> None:
-    fake.broken = True
+    fake.nvrtc.broken = True
     with pytest.raises(BackendError, match="expected a ;") as error:
         executor_of(PROGRAMS["draws"]())
     assert error.value.code == "E0854"
@@ -142,9 +191,21 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == (False, "the GPU backend cannot run here: CuPy is not installed")
 
 
+def test_when_cupy_cannot_write_its_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cupy.py").write_text("raise PermissionError(13, 'no', '/home/me/.cupy')")
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendError, match="cannot make its cache folder.*/home/me/.cupy") as error:
+        executor_of(PROGRAMS["draws"]())
+    assert error.value.code == "E0850"
+    assert error.value.help and "CUPY_CACHE_DIR" in error.value.help
+
+
 def test_without_a_driver_or_a_gpu(fake: Fake) -> None:
     def no_driver() -> int:
-        raise CUDARuntimeError("cudaErrorInsufficientDriver: driver too old")
+        raise CUDARuntimeError(35, "cudaErrorInsufficientDriver: driver too old")
 
     fake.module.cuda.runtime.getDeviceCount = no_driver
     assert "driver does not answer (cudaErrorInsufficientDriver" in available()[1]
@@ -169,7 +230,9 @@ def test_the_benchmark_counts_kernels(fake: Fake) -> None:
     executor = executor_of(PROGRAMS["three_factor"](), strategy="gather")
     launched = fake.launched
     executor.call("test.1", 5)
+    executor.device.synchronize()
     first = fake.launched - launched
     counted = _kernels(executor, lambda: executor.call("test.1", 5))
+    executor.device.synchronize()
     assert counted == first == fake.launched - launched - first
     assert _empty_seconds(executor) > 0

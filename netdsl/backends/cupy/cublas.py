@@ -2,6 +2,8 @@
 
 CuPy's own functions refuse to run under capture, so the library that CuPy has loaded is called
 directly: on one stream, with factors in device memory and a workspace of its own, as graphs need.
+A new handle's products of float32 are in float32; tensor cores, which round to 10 bits, serve only
+those that ask for them.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from netdsl.backends.base import BackendError
-from netdsl.backends.cupy.launcher import DeviceFault
+from netdsl.backends.cupy.compiler import first_line
+from netdsl.backends.cupy.launcher import DeviceFault, OutOfMemory
 from netdsl.codegen.cuda_plan import Gemm
 
 WORKSPACE_BYTES = 32 << 20  # what the library recommends for the largest devices
 _POINTER_MODE_DEVICE = 1
 _AS_IS, _TRANSPOSED = 0, 1
+_NO_MEMORY = 3
 
 
 class MatrixLibrary:
@@ -69,6 +73,8 @@ class MatrixLibrary:
 
     def _call(self, name: str, *args: Any) -> None:
         status = getattr(self._library, name)(*args)
+        if status == _NO_MEMORY:
+            raise OutOfMemory(f"{name} found too little")
         if status:
             raise DeviceFault(f"{name} returned status {status}", None)
 
@@ -79,16 +85,17 @@ class MatrixLibrary:
 
 
 def _load(cupy: Any) -> Any:
-    """The library that CuPy uses: asked for its handle, CuPy loads it into the process."""
+    """The library that CuPy uses: named by version, once CuPy's bindings have brought it in. No
+    handle of CuPy's is asked for, since nobody could close it after a fault."""
     major = int(cupy.cuda.runtime.runtimeGetVersion()) // 1000
-    cupy.cuda.device.get_cublas_handle()
     name = f"cublas64_{major}.dll" if sys.platform == "win32" else f"libcublas.so.{major}"
     try:
+        _ = cupy.cuda.cublas
         return ctypes.CDLL(name)
-    except OSError as error:
+    except (ImportError, OSError) as error:
         raise BackendError(
             "E0850",
-            f"the GPU backend cannot run here: {name} cannot be loaded ({error})",
+            f"the GPU backend cannot run here: {name} cannot be loaded ({first_line(error)})",
             "install netdsl[cuda12] or netdsl[cuda13] to fit the driver, or run with"
             " --backend numpy",
         ) from None

@@ -5,23 +5,24 @@ Nothing is taken from CuPy's memory pool: a program's memory is one allocation o
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import BackendError
+from netdsl.backends.cupy.compiler import compiled, first_line
 from netdsl.backends.cupy.cublas import MatrixLibrary
 from netdsl.backends.cupy.graph import Graphs
-from netdsl.backends.cupy.launcher import DeviceFault
+from netdsl.backends.cupy.launcher import DeviceFault, OutOfMemory
 from netdsl.backends.cupy.memory import mebibytes
+from netdsl.backends.cupy.staging import Staging
 from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
 
-# a * b + c is rounded twice, as on the CPU, so that thresholds are crossed in the same step.
-COMPILE_OPTIONS = ("--fmad=false",)
+_OUT_OF_MEMORY = 2  # both of the driver and of the runtime
 _HELP = (
     "install the extra that fits the driver, netdsl[cuda12] or netdsl[cuda13], on a machine with an"
     " NVIDIA GPU; or run with --backend numpy"
@@ -35,10 +36,16 @@ def load_cupy() -> Any:
     except ImportError as error:
         reason = "CuPy is not installed" if error.name == "cupy" else f"CuPy is broken: {error}"
         raise BackendError("E0850", f"the GPU backend cannot run here: {reason}", _HELP) from None
+    except OSError as error:  # it makes its cache folder when it is imported
+        raise BackendError(
+            "E0850",
+            f"the GPU backend cannot run here: CuPy cannot make its cache folder ({error})",
+            "set CUPY_CACHE_DIR to a folder that can be written, or run with --backend numpy",
+        ) from None
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except Exception as error:  # CuPy's own classes differ between a missing driver and an old one
-        reason = f"the NVIDIA driver does not answer ({_first_line(error)})"
+        reason = f"the NVIDIA driver does not answer ({first_line(error)})"
         raise BackendError("E0850", f"the GPU backend cannot run here: {reason}", _HELP) from None
     if count == 0:
         raise BackendError("E0850", "the GPU backend cannot run here: no NVIDIA GPU", _HELP)
@@ -54,10 +61,6 @@ def available() -> tuple[bool, str]:
     return True, ""
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 class CupyDevice:
     """A `Device` that is GPU number `number`. Raises BackendError E0850 when there is none."""
 
@@ -69,25 +72,52 @@ class CupyDevice:
         self._functions: dict[str, Any] = {}
         self._blas: MatrixLibrary | None = None
         self._mark = 0
+        self._failed = False
+        self._owned: list[Any] = []  # what has a destructor that calls CUDA
         self.name = f"GPU {number}"
         with self._faults(), self._device:
             properties = self._runtime.getDeviceProperties(number)
             self.name = f"GPU {number} ({properties['name'].decode()})"
             self._stream = self._cupy.cuda.Stream(non_blocking=True)
             self._graphs = Graphs(self._stream)
+            self._owned += [self._stream, self._graphs]
+            self._staging = Staging(self._runtime, self._stream)
             # Kernels write their index here when they begin: host memory outlives a fault.
-            self._mark = self._runtime.hostAlloc(8, self._runtime.hostAllocMapped)
+            self._mark = int(self._runtime.hostAlloc(8, self._runtime.hostAllocMapped))
             ctypes.c_int64.from_address(self._mark).value = -1
 
-    @contextmanager
+    @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
-        """Turn the driver's and the runtime's exceptions into DeviceFault."""
+        """Turn what the driver, the runtime and cuBLAS raise into DeviceFault, or E0852."""
         cuda = self._cupy.cuda
         try:
             yield
+        except DeviceFault as fault:
+            raise self._stopped(fault.text) from None
+        except OutOfMemory as error:
+            raise self._exhausted(str(error)) from None
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
-            last = ctypes.c_int64.from_address(self._mark).value if self._mark else None
-            raise DeviceFault(_first_line(error), last) from None
+            if error.status == _OUT_OF_MEMORY:
+                raise self._exhausted(first_line(error)) from None
+            raise self._stopped(first_line(error)) from None
+
+    def _stopped(self, text: str) -> DeviceFault:
+        """After a fault CUDA refuses every call of this process, those of destructors too, which
+        would report it once more for each object: what has one is kept to the end."""
+        self._failed = True
+        for thing in self._owned:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+        self._owned = []
+        last = ctypes.c_int64.from_address(self._mark).value if self._mark else None
+        return DeviceFault(text, last)
+
+    def _exhausted(self, text: str, wanted: str = "enough memory") -> BackendError:
+        return BackendError(
+            "E0852",
+            f"{self.name} did not give {wanted}: {text}",
+            "make populations or the batch smaller, close other programs on the GPU, or"
+            " run with --backend numpy",
+        )
 
     def free_bytes(self) -> int:
         """See `Device`."""
@@ -96,18 +126,14 @@ class CupyDevice:
 
     def allocate(self, nbytes: int) -> int:
         """See `Device`."""
-        with self._device:
+        with self._faults(), self._device:
             try:
                 address = int(self._runtime.malloc(nbytes))
             except self._runtime.CUDARuntimeError as error:
-                raise BackendError(
-                    "E0852",
-                    f"{self.name} did not give {mebibytes(nbytes)}: {_first_line(error)}",
-                    "make populations or the batch smaller, close other programs on the GPU, or"
-                    " run with --backend numpy",
-                ) from None
-        self._allocated.append(address)
-        with self._faults(), self._device:
+                if error.status != _OUT_OF_MEMORY:
+                    raise
+                raise self._exhausted(first_line(error), mebibytes(nbytes)) from None
+            self._allocated.append(address)
             self._runtime.memsetAsync(address, 0, nbytes, self._stream.ptr)
         return address
 
@@ -116,28 +142,23 @@ class CupyDevice:
         return self._mark
 
     def load(self, source: str, kernels: Sequence[Kernel]) -> None:
-        """See `Device`: compiled by NVRTC and kept in CuPy's own cache."""
-        cupy = self._cupy
+        """See `Device`."""
+        cuda = self._cupy.cuda
         with self._faults(), self._device:
-            try:
-                module = cupy.RawModule(code=source, options=COMPILE_OPTIONS, backend="nvrtc")
-                for kernel in kernels:
-                    function = module.get_function(kernel.name)
-                    # Asking for an attribute loads the kernel: loading is not allowed in a capture.
-                    _ = function.num_regs
-                    self._functions[kernel.name] = function
-            except cupy.cuda.compiler.CompileException as error:
-                raise BackendError(
-                    "E0854",
-                    f"the CUDA compiler failed on the generated source:\n{str(error)[:2000]}",
-                    "run with --backend numpy, and report this",
-                ) from None
+            code = compiled(self._cupy, source, int(self._device.compute_capability))
+            module = cuda.Module()
+            self._owned += [module, self._functions]
+            module.load(code)
+            for kernel in kernels:
+                function = module.get_function(kernel.name)
+                # Asking for an attribute loads the kernel: loading is not allowed in a capture.
+                cuda.driver.funcGetAttribute(cuda.driver.CU_FUNC_ATTRIBUTE_NUM_REGS, function.ptr)
+                self._functions[kernel.name] = function
 
     def upload(self, address: int, data: npt.NDArray[Any]) -> None:
         """See `Device`."""
-        kind, size = self._runtime.memcpyHostToDevice, data.nbytes
         with self._faults(), self._device:
-            self._runtime.memcpyAsync(address, data.ctypes.data, size, kind, self._stream.ptr)
+            self._staging.upload(address, data)
 
     def download(self, address: int, out: npt.NDArray[Any]) -> None:
         """See `Device`."""
@@ -145,6 +166,7 @@ class CupyDevice:
         with self._faults(), self._device:
             self._runtime.memcpyAsync(out.ctypes.data, address, out.nbytes, kind, self._stream.ptr)
             self._stream.synchronize()
+            self._staging.rewind()
 
     def launch(self, launch: Launch, blocks: tuple[int, int], net: int) -> None:
         """See `Device`; within `section`, which sets the stream."""
@@ -170,17 +192,19 @@ class CupyDevice:
 
     def close(self) -> None:
         """See `Device`; after a fault there is nothing left to give back."""
-        driver = self._cupy.cuda.driver
-        self._graphs.clear()
-        try:
-            with self._device:
-                self._stream.synchronize()
-                for address in self._allocated:
-                    self._runtime.free(address)
-                if self._blas is not None:
-                    self._blas.close()
-                if self._mark:
-                    self._runtime.freeHost(self._mark)
-        except (self._runtime.CUDARuntimeError, driver.CUDADriverError):
-            pass
+        if not self._failed:
+            with contextlib.suppress(DeviceFault):
+                self._release()
         self._allocated, self._blas, self._mark = [], None, 0
+
+    def _release(self) -> None:
+        with self._faults(), self._device:
+            self._stream.synchronize()
+            self._graphs.clear()
+            for address in self._allocated:
+                self._runtime.free(address)
+            if self._blas is not None:
+                self._blas.close()
+            self._staging.close()
+            if self._mark:
+                self._runtime.freeHost(self._mark)

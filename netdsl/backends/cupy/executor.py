@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netdsl.backends.base import Array
+from netdsl.backends.base import Array, BackendError
 from netdsl.backends.cupy.device import CupyDevice
-from netdsl.backends.cupy.launcher import GpuExecutor
+from netdsl.backends.cupy.launcher import DeviceFault, GpuExecutor
 from netdsl.ir.program import Program
 
 
@@ -29,7 +29,14 @@ class CupyExecutor(GpuExecutor):
         strategy: str = "auto",
         device: int = 0,
     ) -> None:
-        gpu = CupyDevice(device)
+        try:
+            gpu = CupyDevice(device)
+        except DeviceFault as fault:  # no such number, or another program keeps it to itself
+            raise BackendError(
+                "E0850",
+                f"the GPU backend cannot run here: GPU {device} cannot be used: {fault.text}",
+                "see nvidia-smi for what is there and who uses it, or run with --backend numpy",
+            ) from None
         try:
             super().__init__(
                 program, initial, gpu, rows=rows, dtype=dtype, seed=seed, strategy=strategy

@@ -37,6 +37,10 @@ class DeviceFault(Exception):
         self.text, self.kernel = text, kernel
 
 
+class OutOfMemory(Exception):
+    """The device or a library of it had no memory left; it can still be used."""
+
+
 class Device(Protocol):
     """Memory, launches and matrix products. Every method may raise DeviceFault."""
 
@@ -265,8 +269,9 @@ class GpuExecutor(Executor):
         self._fault = BackendError(
             "E0853",
             f"the GPU stopped{where}: {fault.text}",
-            "start again to use the GPU, which other programs can use at once; run with"
-            " --backend numpy to compare, and report this",
+            "start again to use the GPU (`netdsl run --resume` goes on from the last checkpoint);"
+            " other programs can use it at once; run with --backend numpy to compare, and report"
+            " this",
         )
         return self._fault
 

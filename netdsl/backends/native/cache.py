@@ -2,7 +2,8 @@
 
 A file is `KEY-DIGEST.so`: KEY is the hash of source, options, compiler and CPU, DIGEST that of the
 file itself, so that a damaged file is recognised before it is loaded, and one atomic rename
-publishes an entry whatever other processes do. The source lies beside it as `KEY.c`.
+publishes an entry whatever other processes do. The source lies beside it as `KEY.c`. Code for GPUs
+is `KEY-DIGEST.cubin`, made from `KEY.cu`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 from netdsl.backends.base import BackendError
 from netdsl.paths import cache_path
 
-_SUFFIX = ".so"
+# Of an object: that of its source.
+_SOURCES = {".so": ".c", ".cubin": ".cu"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ def entries() -> list[Entry]:
     """Compiled objects, most recently used first."""
     found = []
     with contextlib.suppress(OSError):
-        for path in folder().glob(f"*{_SUFFIX}"):
+        for path in folder().iterdir():
             with contextlib.suppress(OSError):
+                if path.suffix not in _SOURCES:
+                    continue
                 status = path.stat()
                 found.append(Entry(path, status.st_size, status.st_mtime))
     return sorted(found, key=lambda entry: -entry.used)
@@ -66,10 +70,10 @@ def clear() -> int:
     return count
 
 
-def find(key: str) -> Path | None:
+def find(key: str, suffix: str = ".so") -> Path | None:
     """The intact object of a key; damaged ones are deleted."""
     try:
-        paths = sorted(folder().glob(f"{key}-*{_SUFFIX}"))
+        paths = sorted(folder().glob(f"{key}-*{suffix}"))
     except OSError:
         return None
     for path in paths:
@@ -84,7 +88,9 @@ def find(key: str) -> Path | None:
     return None
 
 
-def build(key: str, source: str, make: Callable[[Path, Path], None]) -> tuple[Path, bool]:
+def build(
+    key: str, source: str, make: Callable[[Path, Path], None], suffix: str = ".so"
+) -> tuple[Path, bool]:
     """Make an object and publish it; returns its path and whether it is in the cache.
 
     `make(source_file, object_file)` compiles. Where the cache cannot be written the object is in a
@@ -92,11 +98,12 @@ def build(key: str, source: str, make: Callable[[Path, Path], None]) -> tuple[Pa
     there is no room for that either.
     """
     try:
-        return _build_in(folder(), key, source, make), True
+        return _build_in(folder(), key, source, make, suffix), True
     except OSError:
         pass
     try:
-        return _build_in(Path(tempfile.mkdtemp(prefix="netdsl-")), key, source, make), False
+        place = Path(tempfile.mkdtemp(prefix="netdsl-"))
+        return _build_in(place, key, source, make, suffix), False
     except OSError as error:
         raise BackendError(
             "E0813",
@@ -105,13 +112,15 @@ def build(key: str, source: str, make: Callable[[Path, Path], None]) -> tuple[Pa
         ) from error
 
 
-def _build_in(place: Path, key: str, source: str, make: Callable[[Path, Path], None]) -> Path:
+def _build_in(
+    place: Path, key: str, source: str, make: Callable[[Path, Path], None], suffix: str
+) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{key}-", dir=place, ignore_cleanup_errors=True) as at:
-        text, made = Path(at) / f"{key}.c", Path(at) / f"{key}{_SUFFIX}"
+        text, made = Path(at) / f"{key}{_SOURCES[suffix]}", Path(at) / f"{key}{suffix}"
         text.write_text(source, encoding="utf-8")
         make(text, made)
-        final = place / f"{key}-{_digest(made.read_bytes())}{_SUFFIX}"
+        final = place / f"{key}-{_digest(made.read_bytes())}{suffix}"
         text.replace(place / text.name)
         made.replace(final)
         return final

@@ -14,7 +14,8 @@ from netdsl.diagnostics.span import Span
 
 THREADS = 256
 ROW_THREADS = 512  # of a block that reduces over a row's neurons
-GRID_LIMIT = 65535
+GRID_LIMIT = 65535  # blocks along y; kernels stride over what is beyond
+GRID_LIMIT_X = 2**31 - 1
 LISTED_COLUMNS = 32
 STRIDE_LIMIT = 2048  # blocks of a kernel whose threads stride over all elements
 
@@ -146,12 +147,16 @@ def synapse_grid(m: int, n: int) -> dict[str, object]:
 
 def tile_grid(m: int, n: int, side: int, threads: int) -> dict[str, object]:
     """A block for each tile of a matrix."""
-    return {"threads": threads, "x": Extent(n, 0, side), "y": Extent(m, 0, side)}
+    return {
+        "threads": threads,
+        "x": Extent(n, 0, side, GRID_LIMIT_X),
+        "y": Extent(m, 0, side),
+    }
 
 
 def listed_grid(width: int) -> dict[str, object]:
     """A block for every 32 columns of a (R, width) matrix, each in parts."""
-    return {"threads": ROW_THREADS, "x": Extent(width, 0, LISTED_COLUMNS)}
+    return {"threads": ROW_THREADS, "x": Extent(width, 0, LISTED_COLUMNS, GRID_LIMIT_X)}
 
 
 def _threads(elements: int, limit: int) -> int:

@@ -40,9 +40,10 @@ class KernelWriter:
         index = len(self.kernels)
         self.kernels.append(Kernel(name, label, span))
         title = f"{label}: {line}" if line else label
-        context = {"name": name, "index": index, "label": title, **code}
+        launch = Launch(name, index, **grid)
+        context = {"name": name, "index": index, "label": title, "threads": launch.threads, **code}
         self.texts.append(render("cuda", f"{kind}.cu", **context))
-        return Launch(name, index, **grid)
+        return launch
 
     def prepared(self, head: list[str], used: str) -> tuple[list[str], list[str]]:
         """Scalars that take a function call are computed once, not by every thread: the lines of a

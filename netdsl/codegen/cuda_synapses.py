@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from netdsl.codegen.c_layout import Window
+from netdsl.codegen.c_layout import Layout, Window
 from netdsl.codegen.c_scope import Scope
 from netdsl.codegen.c_synapses import ProductCode, UpdateCode, UpdateWriter, propagate
 from netdsl.codegen.cuda_plan import (
@@ -27,7 +27,8 @@ from netdsl.codegen.cuda_plan import (
     tile_grid,
 )
 from netdsl.codegen.cuda_writer import KernelWriter
-from netdsl.ir.program import Product, Propagate, SynapseUpdate
+from netdsl.ir.expr import Expr, Load
+from netdsl.ir.program import Bind, Product, Propagate, Store, SynapseUpdate
 from netdsl.ir.simplify import number, simplify
 
 # Shares of nonzeros below which a form costs less than a matrix product, estimated for an H100: a
@@ -78,9 +79,49 @@ def deliver(op: Propagate, writer: KernelWriter) -> tuple[Action, ...]:
 
 
 class _RegisterWriter(UpdateWriter):
-    """Products are names of registers."""
+    """Products, and the synapse's own numbers, are names of registers: all that is read is asked
+    for before the first of it is waited for."""
 
     element = ""
+
+    def __init__(self, op: SynapseUpdate, layout: Layout) -> None:
+        super().__init__(op, layout)
+        self.elements: dict[str, str] = {}  # buffer: its register
+        self.loaded: set[str] = set()
+
+    def write(self) -> UpdateCode:
+        code = super().write()
+        names = {buffer: self.layout.names(buffer) for buffer in self.elements}
+        first = [
+            f"real {own}{f' = {names[buffer]}[j]' if buffer in self.loaded else ''};"
+            for buffer, own in self.elements.items()
+        ]
+        last = [
+            f"{names[buffer]}[j] = {own};"
+            for buffer, own in self.elements.items()
+            if self.buffers[buffer]
+        ]
+        code.body = [*first, *code.body, *last]
+        return code
+
+    def _element(self, buffer: str) -> str:
+        if buffer not in self.elements:
+            self.elements[buffer] = self.scope.fresh(f"{buffer} here")
+        return self.elements[buffer]
+
+    def _read(self, expr: Expr) -> str:
+        if not isinstance(expr, Load):
+            return super()._read(expr)
+        if not self.buffers.get(expr.buffer):  # not stored yet
+            self.loaded.add(expr.buffer)
+        return self._element(expr.buffer)
+
+    def _statement(self, statement: Bind | Store) -> str:
+        if isinstance(statement, Bind):
+            return super()._statement(statement)
+        text = self._number(statement.value)
+        self.buffers[statement.buffer] = True
+        return f"{self._element(statement.buffer)} = {text};"
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,13 @@ def build(source: str) -> Path:
 
 
 class ShimDevice:
-    """A `Device` of host memory. `threads` limits those of a block; `descending` reverses them."""
+    """A `Device` of host memory. `threads` limits those of a block; `order` is that of blocks and
+    threads: 0 ascending, 1 descending, else shuffled."""
 
     name = "the CPU"
 
-    def __init__(self, threads: int = 32, descending: bool = False) -> None:
-        self.threads, self.descending = threads, descending
+    def __init__(self, threads: int = 32, order: int = 0) -> None:
+        self.threads, self.order = threads, order
         self._arena = np.zeros(0, np.uint8)
         self._progress = np.full(1, -1, np.int64)
         self.launched: list[str] = []
@@ -106,7 +107,7 @@ class ShimDevice:
             blocks[0],
             blocks[1],
             threads,
-            int(self.descending),
+            self.order,
         )
         if fault:
             raise DeviceFault("threads of a block do not meet at a barrier", int(self._progress[0]))
@@ -158,9 +159,9 @@ class ShimExecutor(GpuExecutor):
         seed: int = 0,
         strategy: str = "auto",
         threads: int = 32,
-        descending: bool = False,
+        order: int = 0,
     ) -> None:
-        device = ShimDevice(threads, descending)
+        device = ShimDevice(threads, order)
         super().__init__(
             program, initial, device, rows=rows, dtype=dtype, seed=seed, strategy=strategy
         )

@@ -90,11 +90,12 @@ class Listing:
 @dataclass(frozen=True)
 class Action:
     """Something to launch if one of the clauses `when` holds; () is always. `lists`: what it reads
-    that must have been listed before."""
+    that must have been listed before. `beside`: independent of its neighbours that say so too."""
 
     do: Launch | Gemm
     when: tuple[Clause, ...] = ()
     lists: tuple[Listing, ...] = ()
+    beside: bool = False
 
     def wanted(self, holds: Mapping[Sparse, bool]) -> bool:
         """Whether it runs under a choice."""

@@ -156,16 +156,26 @@ class _Writer:
     def _sequence(
         self, instructions: Sequence[Instruction], users: dict[Listing, list[Clause]]
     ) -> tuple[Action, ...]:
-        """Actions in order; successive updates are prepared for together."""
+        """Actions in order. Successive updates are prepared for together and run beside each other:
+        each writes to its own synapses, which none of the others reads, and no list or sum does."""
         out: list[Action] = []
+        updates: list[Action] = []
         for position, instruction in enumerate(instructions):
             if isinstance(instruction, SynapseUpdate):
-                out += self._preparation(instructions, position)
-            if isinstance(instruction, MakeList):
-                out += self._list(instruction, users)
+                if _run_of_updates(instructions, position)[0] is instruction:
+                    out += updates
+                    updates = []
+                    out += self._preparation(instructions, position)
+                updates += [replace(do, beside=True) for do in self._actions(instruction)]
+            elif isinstance(instruction, _DERIVED):
+                if isinstance(instruction, MakeList):
+                    out += self._list(instruction, users)
+                else:
+                    out += self._actions(instruction)
             else:
-                out += self._actions(instruction)
-        return tuple(out)
+                out += [*updates, *self._actions(instruction)]
+                updates = []
+        return (*out, *updates)
 
     def _list(self, need: MakeList, users: dict[Listing, list[Clause]]) -> tuple[Action, ...]:
         """The launch that lists a window, for whichever of the routine's operations use it."""
@@ -178,10 +188,8 @@ class _Writer:
     def _preparation(
         self, instructions: Sequence[Instruction], position: int
     ) -> tuple[Action, ...]:
-        """What one thread does before a run of updates, at the head of the run."""
+        """What one thread does before the run of updates that begins here."""
         run = _run_of_updates(instructions, position)
-        if run[0] is not instructions[position]:
-            return ()
         lines = []
         for op in run:
             own = self._update(op).prepare

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from netdsl.backends.cupy.branches import SIDES
 from netdsl.backends.cupy.shim import ShimDevice
 from netdsl.codegen.cuda_plan import Kernel, Launch
 
@@ -49,43 +51,92 @@ class Destroyed:
         self.fake.check()
 
 
-class Stream(Destroyed):
-    """Keeps work in order, or records it."""
+class Queue(list["Work | Wait"]):
+    """Work in order, and waits for work of other queues."""
 
-    ptr = 1
+    done = 0
+
+    def take(self, until: int, out: list[Work]) -> None:
+        """Put what has not been taken, up to a position, after what it waits for."""
+        while self.done < until:
+            item = self[self.done]
+            self.done += 1
+            if isinstance(item, Wait):
+                item.queue.take(item.position, out)
+            else:
+                out.append(item)
+
+
+@dataclass
+class Wait:
+    """For a queue's work up to a position."""
+
+    queue: Queue
+    position: int
+
+
+class Event(Destroyed):
+    """A position in a stream."""
 
     def __init__(self, fake: Fake) -> None:
         super().__init__(fake)
-        self.waiting: list[Work] = []
-        self.recorded: list[Work] | None = None
+        self.queue, self.position = Queue(), 0
+        self.capture: list[Stream] | None = None
 
-    def __enter__(self) -> Stream:
-        return self
+    def record(self, stream: Stream) -> None:
+        self.queue, self.position, self.capture = stream.queue, len(stream.queue), stream.capture
 
-    def __exit__(self, *_: object) -> None:
-        pass
+
+class Stream(Destroyed):
+    """Keeps work in order, or records it. `capture`: the streams of the capture that it is in."""
+
+    def __init__(self, fake: Fake) -> None:
+        super().__init__(fake)
+        self.ptr = 1 + len(fake.streams)
+        self.queue = Queue()
+        self.capture: list[Stream] | None = None
 
     def submit(self, work: Work) -> None:
-        (self.waiting if self.recorded is None else self.recorded).append(work)
+        self.queue.append(work)
 
     def forbid(self, what: str) -> None:
-        if self.recorded is not None:
+        if self.capture is not None:
             raise CUDARuntimeError(900, f"cudaErrorStreamCaptureUnsupported: {what}")
+
+    def wait_event(self, event: Event) -> None:
+        if event.capture is not self.capture:
+            # A stream that waits for one in a capture takes part in it from then on.
+            assert self.capture is None and event.capture is not None, "isolation"
+            self.join(event.capture)
+        self.queue.append(Wait(event.queue, event.position))
+
+    def join(self, capture: list[Stream]) -> None:
+        capture.append(self)
+        self.capture, self.kept, self.queue = capture, self.queue, Queue()
 
     def begin_capture(self) -> None:
         self.forbid("begin_capture")
-        self.recorded = []
+        self.join([])
 
     def end_capture(self) -> Graph:
-        recorded, self.recorded = self.recorded, None
-        assert recorded
-        self.fake.graphs.append(len(recorded))
-        return Graph(self.fake, recorded)
+        capture, works = self.capture, list[Work]()
+        assert capture and capture[0] is self
+        self.queue.take(len(self.queue), works)
+        joined = all(stream.queue.done == len(stream.queue) for stream in capture)
+        for stream in capture:
+            stream.capture, stream.queue = None, stream.kept
+        if not joined:
+            raise CUDARuntimeError(904, "cudaErrorStreamCaptureUnjoined")
+        assert works
+        self.fake.graphs.append(len(works))
+        return Graph(self.fake, works)
 
     def synchronize(self) -> None:
         self.forbid("synchronize")
-        waiting, self.waiting = self.waiting, []
-        for work in waiting:
+        works = list[Work]()
+        self.queue.take(len(self.queue), works)
+        self.queue = Queue()
+        for work in works:
             if not self.fake.failed:
                 work()
         self.fake.check()
@@ -127,13 +178,13 @@ class Function:
         self.device.load(module.code, [Kernel(name, name)])
 
     def __call__(
-        self, grid: tuple[int, int], block: tuple[int], args: tuple[np.uint64]
+        self, grid: tuple[int, int], block: tuple[int], args: tuple[np.uint64], stream: Stream
     ) -> None:
         (net,) = args
         fixed = self.name.startswith("synapse_tiles")
         launch = Launch(self.name, 0, block[0], fixed_threads=fixed)
         fake = self.module.fake
-        fake.stream().submit(lambda: fake.run(self.device, launch, grid, int(net)))
+        stream.submit(lambda: fake.run(self.device, launch, grid, int(net)))
 
 
 class Device:
@@ -216,6 +267,7 @@ class Fake:
         cuda = SimpleNamespace(
             runtime=runtime, driver=driver, nvrtc=self.nvrtc, Module=lambda: Module(self),
             Device=lambda number: Device(self, number), Stream=self._stream,
+            Event=lambda disable_timing: Event(self),
         )  # fmt: skip
         self.module = SimpleNamespace(cuda=cuda)
 
@@ -226,15 +278,19 @@ class Fake:
                 ILLEGAL_ADDRESS, "cudaErrorIllegalAddress: an illegal memory access"
             )
 
-    def stream(self) -> Stream:
-        """The stream that was made last."""
-        return self.streams[-1]
+    def stream(self, number: int) -> Stream:
+        """The stream of a handle."""
+        return self.streams[number - 1]
+
+    @property
+    def main(self) -> Stream:
+        """The stream that the device made before those of its branches."""
+        return self.streams[-1 - SIDES]
 
     def _stream(self, non_blocking: bool) -> Stream:
         self.check()
-        made = Stream(self)
-        self.streams = [made]
-        return made
+        self.streams.append(Stream(self))
+        return self.streams[-1]
 
     def _malloc(self, size: int) -> int:
         self.check()
@@ -254,12 +310,12 @@ class Fake:
         del self.memory[address]
 
     def _memset(self, address: int, value: int, size: int, stream: int) -> None:
-        self.stream().submit(lambda: ctypes.memset(address, value, size))
+        self.stream(stream).submit(lambda: ctypes.memset(address, value, size))
 
     def _memcpy(self, target: int, source: int, size: int, kind: int, stream: int) -> None:
-        self.stream().forbid("memcpy that a replay would repeat")
+        self.stream(stream).forbid("memcpy that a replay would repeat")
         self.check()
-        self.stream().submit(lambda: ctypes.memmove(target, source, size))
+        self.stream(stream).submit(lambda: ctypes.memmove(target, source, size))
 
     def run(self, device: ShimDevice, launch: Launch, grid: tuple[int, int], net: int) -> None:
         """A kernel's turn."""
@@ -274,11 +330,11 @@ class FakeBlas:
     """Matrix products of NumPy in place of cuBLAS."""
 
     def __init__(self, cupy: Any, stream: int) -> None:
-        self.device = cupy.cuda.Device(0)
-        self.device.fake.stream().forbid("creating a handle")
+        self.stream: Stream = cupy.cuda.Device(0).fake.stream(stream)
+        self.stream.forbid("creating a handle")
 
     def multiply(self, *args: Any) -> None:
-        self.device.fake.stream().submit(lambda: ShimDevice().multiply(*args))
+        self.stream.submit(lambda: ShimDevice().multiply(*args))
 
     def close(self) -> None:
         pass

@@ -114,9 +114,11 @@ def test_products_are_those_of_row_major_matrices(
         np.testing.assert_array_equal(found[:, 0], target[:, 0])
 
 
-RUNTIME = """malloc free memGetInfo memsetAsync memcpyAsync memcpyHostToDevice memcpyDeviceToHost
-    hostAlloc hostAllocMapped freeHost getDeviceCount getDeviceProperties runtimeGetVersion
-    driverGetVersion CUDARuntimeError""".split()
+RUNTIME = (
+    "malloc", "free", "memGetInfo", "memsetAsync", "memcpyAsync", "memcpyHostToDevice",
+    "memcpyDeviceToHost", "hostAlloc", "hostAllocMapped", "freeHost", "getDeviceCount",
+    "getDeviceProperties", "runtimeGetVersion", "driverGetVersion", "CUDARuntimeError",
+)  # fmt: skip
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cupy") is None, reason="CuPy is not installed")
@@ -129,7 +131,8 @@ def test_cupy_has_what_is_used() -> None:
     assert issubclass(cuda.driver.CUDADriverError, RuntimeError)
     for kind, names in (
         (cuda.Module, "load get_function"),
-        (cuda.Stream, "begin_capture end_capture synchronize __enter__ __exit__"),
+        (cuda.Stream, "begin_capture end_capture synchronize wait_event __enter__ __exit__"),
+        (cuda.Event, "record"),
         (cuda.Graph, "launch"),
         (cuda.Device, "compute_capability __enter__ __exit__"),
     ):

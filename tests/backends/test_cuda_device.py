@@ -11,6 +11,7 @@ import pytest
 
 from netdsl.backends.base import BackendError
 from netdsl.backends.cupy import available, device, shim
+from netdsl.backends.cupy.branches import Branches
 from netdsl.backends.cupy.compiler import COMPILE_OPTIONS, architecture
 from netdsl.backends.cupy.executor import CupyExecutor
 from netdsl.backends.cupy.graph import UNROLL
@@ -65,6 +66,38 @@ def test_a_phase_is_a_graph_replayed(fake: Fake) -> None:
     # Now everything is captured: before the steps, the steps, after them.
     assert len(fake.graphs) == 4
     assert fake.replays == 6 + 1 + 3 + 4 + 1
+
+
+@needs_compiler
+def test_learning_passes_run_beside_each_other(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    go_to = Branches.go_to
+    monkeypatch.setattr(
+        Branches, "go_to", lambda self, number: (opened.append(number), go_to(self, number))
+    )
+    executor = executor_of(PROGRAMS["relaxation"]())
+    updates = [a for a in executor.unit.routines["train.update"].once if a.beside]
+    assert len(updates) > 2
+    executor.call("train.update")
+    assert opened == [*range(1, len(updates) + 1), 0]
+    assert fake.graphs == []
+
+
+def test_a_branch_that_does_not_end_is_no_graph(fake: Fake) -> None:
+    main = fake.module.cuda.Stream(non_blocking=True)
+    branches = Branches(fake.module.cuda, main)
+    for end in (True, False):
+        main.begin_capture()
+        branches.go_to(1)
+        branches.current.submit(lambda: None)
+        if end:
+            branches.go_to(0)
+            main.end_capture()
+            continue
+        with pytest.raises(CUDARuntimeError, match="Unjoined"):
+            main.end_capture()
 
 
 @needs_compiler

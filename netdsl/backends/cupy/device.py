@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import BackendError
+from netdsl.backends.cupy.branches import Branches
 from netdsl.backends.cupy.compiler import compiled, first_line
 from netdsl.backends.cupy.cublas import MatrixLibrary
 from netdsl.backends.cupy.graph import Graphs
@@ -80,7 +81,8 @@ class CupyDevice:
             self.name = f"GPU {number} ({properties['name'].decode()})"
             self._stream = self._cupy.cuda.Stream(non_blocking=True)
             self._graphs = Graphs(self._stream)
-            self._owned += [self._stream, self._graphs]
+            self._branches = Branches(self._cupy.cuda, self._stream)
+            self._owned += [self._stream, self._graphs, self._branches]
             self._staging = Staging(self._runtime, self._stream)
             # Kernels write their index here when they begin: host memory outlives a fault.
             self._mark = int(self._runtime.hostAlloc(8, self._runtime.hostAllocMapped))
@@ -169,8 +171,13 @@ class CupyDevice:
             self._staging.rewind()
 
     def launch(self, launch: Launch, blocks: tuple[int, int], net: int) -> None:
-        """See `Device`; within `section`, which sets the stream."""
-        self._functions[launch.kernel](blocks, (launch.threads,), (np.uint64(net),))
+        """See `Device`; within `section`."""
+        function, stream = self._functions[launch.kernel], self._branches.current
+        function(blocks, (launch.threads,), (np.uint64(net),), stream=stream)
+
+    def branch(self, number: int) -> None:
+        """See `Device`; within `section`."""
+        self._branches.go_to(number)
 
     def multiply(
         self, gemm: Gemm, rows: int, dtype: np.dtype[Any], pointers: Mapping[str, int]
@@ -182,8 +189,11 @@ class CupyDevice:
 
     def section(self, key: object, run: Callable[[], None], count: int) -> None:
         """See `Device`: a CUDA graph from the second time on."""
-        with self._faults(), self._device, self._stream:
-            self._graphs.run(key, run, count)
+        with self._faults(), self._device:
+            try:
+                self._graphs.run(key, run, count)
+            finally:
+                self._branches.forget()
 
     def synchronize(self) -> None:
         """Wait for all work."""

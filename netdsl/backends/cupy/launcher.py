@@ -8,6 +8,7 @@ the share of nonzeros measured at the end of the last one decides which windows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,6 +72,9 @@ class Device(Protocol):
         self, gemm: Gemm, rows: int, dtype: np.dtype[Any], pointers: Mapping[str, int]
     ) -> None:
         """Start a matrix product; `pointers` of "weight", "source", "target", "alpha", "beta"."""
+
+    def branch(self, number: int) -> None:
+        """What follows may run beside what the other branches do; 0: it waits for all of them."""
 
     def section(self, key: object, run: Any, count: int) -> None:
         """Do what `run()` launches `count` times; equal keys launch the same."""
@@ -208,17 +212,27 @@ class GpuExecutor(Executor):
         self, key: tuple[object, ...], actions: Sections, routine: RoutineActions, count: int = 1
     ) -> None:
         chosen = tuple(self.sparse[test] for test in routine.tests)
-        wanted = [action.do for action in actions if action.wanted(self.sparse)]
+        wanted = [action for action in actions if action.wanted(self.sparse)]
         if wanted and count > 0 and self.rows > 0:
             self.device.section((*key, self.rows, chosen), lambda: self._launch(wanted), count)
 
-    def _launch(self, wanted: Sequence[Launch | Gemm]) -> None:
-        for do in wanted:
-            if isinstance(do, Launch):
-                blocks = (do.x.blocks(self.rows), do.y.blocks(self.rows))
-                self.device.launch(do, blocks, self._base)
-            elif do.m and do.n:
-                self.device.multiply(do, self.rows, self.dtype, self._pointers(do))
+    def _launch(self, wanted: Sequence[Action]) -> None:
+        for beside, group in groupby(wanted, key=lambda action: action.beside):
+            actions = [action.do for action in group]
+            branches = beside and len(actions) > 1
+            for number, do in enumerate(actions, 1):
+                if branches:
+                    self.device.branch(number)
+                self._start(do)
+            if branches:
+                self.device.branch(0)
+
+    def _start(self, do: Launch | Gemm) -> None:
+        if isinstance(do, Launch):
+            blocks = (do.x.blocks(self.rows), do.y.blocks(self.rows))
+            self.device.launch(do, blocks, self._base)
+        elif do.m and do.n:
+            self.device.multiply(do, self.rows, self.dtype, self._pointers(do))
 
     def _pointers(self, gemm: Gemm) -> dict[str, int]:
         size = self.dtype.itemsize

@@ -69,6 +69,7 @@ class ShimDevice:
         self._arena = np.zeros(0, np.uint8)
         self._progress = np.full(1, -1, np.int64)
         self.launched: list[str] = []
+        self._branched: list[tuple[Launch, tuple[int, int], int]] | None = None
 
     def free_bytes(self) -> int:
         """See `Device`: more than any test needs."""
@@ -99,6 +100,9 @@ class ShimDevice:
 
     def launch(self, launch: Launch, blocks: tuple[int, int], net: int) -> None:
         """See `Device`."""
+        if self._branched is not None:
+            self._branched.append((launch, blocks, net))
+            return
         threads = launch.threads if launch.fixed_threads else min(launch.threads, self.threads)
         self.launched.append(launch.kernel)
         fault = self._launch(
@@ -111,6 +115,15 @@ class ShimDevice:
         )
         if fault:
             raise DeviceFault("threads of a block do not meet at a barrier", int(self._progress[0]))
+
+    def branch(self, number: int) -> None:
+        """See `Device`: branches one after the other, the last one first unless `order` is 0."""
+        if number:
+            self._branched = self._branched or []
+            return
+        waiting, self._branched = self._branched or [], None
+        for work in waiting if self.order == 0 else reversed(waiting):
+            self.launch(*work)
 
     def multiply(
         self, gemm: Gemm, rows: int, dtype: np.dtype[Any], pointers: Mapping[str, int]

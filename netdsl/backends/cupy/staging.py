@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 STAGING_BYTES = 16 << 20

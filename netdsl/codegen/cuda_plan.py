@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from netdsl.codegen.c_layout import Window
 from netdsl.diagnostics.span import Span
@@ -87,15 +88,22 @@ class Listing:
     by_column: bool = False
 
 
+class Beside(Enum):
+    """Kinds of actions of which several in a row are independent of each other."""
+
+    DERIVED = "lists and sums"
+    LEARNING = "learning passes"
+
+
 @dataclass(frozen=True)
 class Action:
     """Something to launch if one of the clauses `when` holds; () is always. `lists`: what it reads
-    that must have been listed before. `beside`: independent of its neighbours that say so too."""
+    that must have been listed before. `beside`: independent of its neighbours of the same kind."""
 
     do: Launch | Gemm
     when: tuple[Clause, ...] = ()
     lists: tuple[Listing, ...] = ()
-    beside: bool = False
+    beside: Beside | None = None
 
     def wanted(self, holds: Mapping[Sparse, bool]) -> bool:
         """Whether it runs under a choice."""

@@ -20,12 +20,21 @@ from netdsl.codegen.c_plan import (
     MakeSum,
     MakeTurned,
     plan_routine,
+    writes,
 )
 from netdsl.codegen.c_program import label_of
 from netdsl.codegen.cuda_edges import deliver_edges, learn_edges, turn
 from netdsl.codegen.cuda_kernels import cells, count, row_list, row_sum, whole
 from netdsl.codegen.cuda_layout import CudaLayout
-from netdsl.codegen.cuda_plan import Action, Clause, Kernel, Launch, Listing, RoutineActions
+from netdsl.codegen.cuda_plan import (
+    Action,
+    Beside,
+    Clause,
+    Kernel,
+    Launch,
+    Listing,
+    RoutineActions,
+)
 from netdsl.codegen.cuda_synapses import UpdateActions, deliver, learn
 from netdsl.codegen.cuda_writer import KernelWriter
 from netdsl.codegen.places import expected_edges
@@ -160,18 +169,21 @@ class _Writer:
         each writes to its own synapses, which none of the others reads, and no list or sum does."""
         out: list[Action] = []
         updates: list[Action] = []
+        instructions = _lists_together(instructions)
         for position, instruction in enumerate(instructions):
             if isinstance(instruction, SynapseUpdate):
                 if _run_of_updates(instructions, position)[0] is instruction:
                     out += updates
                     updates = []
                     out += self._preparation(instructions, position)
-                updates += [replace(do, beside=True) for do in self._actions(instruction)]
+                made = self._actions(instruction)
+                updates += [replace(do, beside=Beside.LEARNING) for do in made]
             elif isinstance(instruction, _DERIVED):
                 if isinstance(instruction, MakeList):
-                    out += self._list(instruction, users)
+                    made = self._list(instruction, users)
                 else:
-                    out += self._actions(instruction)
+                    made = self._actions(instruction)
+                out += [replace(do, beside=Beside.DERIVED) for do in made]
             else:
                 out += [*updates, *self._actions(instruction)]
                 updates = []
@@ -229,6 +241,20 @@ class _Writer:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+
+def _lists_together(instructions: Sequence[Instruction]) -> list[Instruction]:
+    """Lists and sums moved up to others where their buffer has been written by then, so that they
+    can run beside each other."""
+    out: list[Instruction] = []
+    for instruction in instructions:
+        place = at = len(out)
+        if isinstance(instruction, _DERIVED):
+            while at and instruction.window.buffer not in writes(out[at - 1]):
+                place = at if isinstance(out[at - 1], _DERIVED) else place
+                at -= 1
+        out.insert(place, instruction)
+    return out
 
 
 def _run_of_updates(

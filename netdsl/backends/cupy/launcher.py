@@ -219,7 +219,7 @@ class GpuExecutor(Executor):
     def _launch(self, wanted: Sequence[Action]) -> None:
         for beside, group in groupby(wanted, key=lambda action: action.beside):
             actions = [action.do for action in group]
-            branches = beside and len(actions) > 1
+            branches = beside is not None and len(actions) > 1
             for number, do in enumerate(actions, 1):
                 if branches:
                     self.device.branch(number)

@@ -79,8 +79,8 @@ def test_learning_passes_run_beside_each_other(
         Branches, "go_to", lambda self, number: (opened.append(number), go_to(self, number))
     )
     executor = executor_of(PROGRAMS["relaxation"]())
-    updates = [a for a in executor.unit.routines["train.update"].once]
-    updates = [a for a in updates if a.beside is Beside.LEARNING]
+    actions = executor.unit.routines["train.update"].once
+    updates = [action for action in actions if action.beside is Beside.LEARNING]
     assert len(updates) > 2
     executor.call("train.update")
     assert opened == [*range(1, len(updates) + 1), 0]

@@ -83,7 +83,8 @@ ENTRIES: list[Entry] = [
         "E0850",
         "no GPU can be used here",
         "CuPy, its CUDA libraries, a driver or a GPU is missing. `pip install netdsl[cuda12]` (or\n"
-        "`cuda13`, as the driver asks) brings CuPy; `--backend native` and `numpy` need no GPU.",
+        "`cuda13`, as the driver asks) brings CuPy and the CUDA libraries, not the driver.\n"
+        "`--backend native` and `numpy` need no GPU.",
     ),
     Entry(
         "E0851",

@@ -107,6 +107,14 @@ class Executor(ABC):
     def nbytes(self) -> int:
         """Bytes allocated for buffers."""
 
+    def choices(self) -> dict[str, list[int]]:
+        """What was decided from data seen so far and rounds sums one way or another, for JSON: with
+        it a run that is taken up again goes on bit by bit as it would have."""
+        return {}
+
+    def choose(self, choices: Mapping[str, list[int]]) -> None:
+        """Put `choices` of an executor of the same program back; others are ignored."""
+
     def source(self) -> str:
         """The generated code, for `show kernel` and `compile`."""
         return ""

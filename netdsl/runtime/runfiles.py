@@ -84,7 +84,8 @@ def save_checkpoint(run: RunDir, session: Session, interpreter: Interpreter, row
     for name, values in interpreter.kept.items():
         arrays.update({f"{_KEPT}{name}/{path}": np.asarray(v) for path, v in values.items()})
     place = interpreter.place.to_json() | {"draws": session.draws}
-    counters = {"place": place, "host": session.host, "metric_rows": rows}
+    choices = {session.executor.name: session.executor.choices()}
+    counters = {"place": place, "host": session.host, "metric_rows": rows, "choices": choices}
     run.save_checkpoint(arrays, counters)
 
 
@@ -108,6 +109,8 @@ def load_checkpoint(run: RunDir, session: Session) -> tuple[Place, dict[str, dic
     session.restore(arrays, keys)
     for path, value in counters["host"].items():
         session.set_host(path, float(value))
+    executor = session.executor
+    executor.choose(counters.get("choices", {}).get(executor.name, {}))
     place = Place(**counters["place"])
     session.draws = dict(place.draws)
     return place, kept, int(counters["metric_rows"])

@@ -7,7 +7,7 @@ the share of nonzeros measured at the end of the last one decides which windows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -109,7 +109,8 @@ class GpuExecutor(Executor):
         self.plan: MemoryPlan = plan_memory(self.layout, rows)
         tests = (test for routine in self.unit.routines.values() for test in routine.tests)
         self.sparse = dict.fromkeys(tests, strategy != "dense")
-        self._measured: dict[Window, int] = {}
+        # Rows that windows were counted over, and the count, or None while the device has it.
+        self._measured: dict[Window, tuple[int, int | None]] = {}
         self._fault: BackendError | None = None
         try:
             require(self.plan, rows, device.free_bytes(), device.name)
@@ -204,7 +205,7 @@ class GpuExecutor(Executor):
             after += actions.count if moves and self.strategy == "auto" else ()
             self._section((routine, "after", ends, moves), after, actions)
             if moves:
-                self._measured.update(dict.fromkeys(actions.windows, self.rows))
+                self._measured.update(dict.fromkeys(actions.windows, (self.rows, None)))
         except DeviceFault as fault:
             raise self._report(fault) from None
 
@@ -250,17 +251,53 @@ class GpuExecutor(Executor):
         known = [window for window in actions.windows if window in self._measured]
         if self.strategy != "auto" or not known:
             return
-        counts = np.empty(COUNT_BLOCKS * len(self.layout.counted), np.int64)
-        self.device.download(self._address("nonzeros"), counts)
+        self._count(known)
         share = {}
         for window in known:
-            slot = self.layout.count_slot(window)
-            elements = max(self._measured.pop(window) * window.width, 1)
-            share[window] = counts[slot : slot + COUNT_BLOCKS].sum() / elements
+            rows, count = self._measured.pop(window)
+            share[window] = (count or 0) / max(rows * window.width, 1)
         for test in actions.tests:
             slack = HYSTERESIS if self.sparse[test] else 1.0
             below = [share[w] < slack * limit for w, limit in test.limits if w in share]
             self.sparse[test] = all(below) if below else self.sparse[test]
+
+    def _count(self, windows: Iterable[Window]) -> None:
+        """Fetch the counts of windows that only the device has so far."""
+        missing = [window for window in windows if self._measured[window][1] is None]
+        if not missing:
+            return
+        counts = np.empty(COUNT_BLOCKS * len(self.layout.counted), np.int64)
+        self.device.download(self._address("nonzeros"), counts)
+        for window in missing:
+            slot = self.layout.count_slot(window)
+            count = int(counts[slot : slot + COUNT_BLOCKS].sum())
+            self._measured[window] = (self._measured[window][0], count)
+
+    def choices(self) -> dict[str, list[int]]:
+        """See `Executor`: the forms taken, and what the next choice is made from."""
+        self._guard(self._count, tuple(self._measured))
+        counted = self.layout.counted
+        measured = [
+            number
+            for window, (rows, count) in self._measured.items()
+            for number in (counted.index(window), rows, count or 0)
+        ]
+        return {"sparse": [int(held) for held in self.sparse.values()], "measured": measured}
+
+    def choose(self, choices: Mapping[str, list[int]]) -> None:
+        """See `Executor`."""
+        sparse, measured = choices.get("sparse", []), choices.get("measured", [])
+        if self.strategy != "auto" or len(sparse) != len(self.sparse):
+            return
+        self.sparse = dict(zip(self.sparse, map(bool, sparse), strict=True))
+        counted = self.layout.counted
+        self._measured = {
+            counted[window]: (rows, count)
+            for window, rows, count in zip(
+                measured[::3], measured[1::3], measured[2::3], strict=True
+            )
+            if window < len(counted)
+        }
 
     def _guard(self, method: Any, *args: Any) -> None:
         try:

@@ -18,19 +18,18 @@ import pytest
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimDevice
 from netdsl.codegen.cuda_plan import Extent, Kernel, Launch
-from tests.backends.cuda_everything import FORMS, SPECS, run, small_program
-from tests.programs import PROGRAMS
+from tests.backends.cuda_everything import FORMS, MADE, SPECS, run, small_program
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-NAMES = [*PROGRAMS, *(path.stem for path in SPECS)]
+NAMES = [*MADE, *(path.stem for path in SPECS)]
 COUNTERS = {"globals_start_phase", "globals_next_step", "globals_end_of_phase"}
 pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_order_and_no_nonsense_matters(name: str) -> None:
-    build = PROGRAMS.get(name)
+    build = MADE.get(name)
     path = next((path for path in SPECS if path.stem == name), SPECS[0])
     program = build() if build else small_program(path)
     missing: set[str] = set()

@@ -181,11 +181,15 @@ def _choices(model: Model) -> list[str]:
         for op in (*routine.once, *routine.step, *routine.after)
         if isinstance(op, Propagate) and op.binary
     }
+    shared = model.program.windows
+    if model.backend == "cupy":
+        found = {name: None for name in found if name not in shared}
     if not found:
         return []
+    edges = set(model.program.layouts) - set(shared)
     # On a device every receiver adds up all its synapses.
-    listed = [name for name in found if name in model.program.layouts and model.backend != "cupy"]
-    whole = [name for name in found if name not in model.program.layouts]
+    listed = [name for name in found if name in edges and model.backend != "cupy"]
+    whole = [name for name in found if name not in edges]
     end = "from the density measured while running; `netdsl bench` prints what was taken"
     return [
         f"{', '.join(names)}: {forms}, {end}"

@@ -7,6 +7,7 @@ values are (R, 1), NEURON values (n,) and UNIT values (R, n).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from netdsl.ir.program import (
     DrawStore,
     Elementwise,
     Fill,
+    GroupReduce,
     Op,
     Program,
     Propagate,
@@ -26,7 +28,9 @@ from netdsl.ir.program import (
     Store,
     SynapseUpdate,
     Transpose,
+    WindowSum,
 )
+from netdsl.ir.windows import Windows
 from netdsl.runtime.connectivity import connections_of
 from netdsl.runtime.random import PhiloxStream
 
@@ -66,6 +70,32 @@ PRIMITIVES: dict[str, Callable[..., object]] = {
     "logit": lambda a: np.log(a / (1 - a)),
 }
 REDUCTIONS = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "any": np.any}
+
+
+def connections(windows: Windows) -> np.ndarray:
+    """Every pair of neurons that windows join: pre, post, tap and kernel, one column each."""
+    w, found = windows, []
+    for y, x, u, v in product(*map(range, (w.rows, w.columns, *w.kernel))):
+        row, column = y * w.stride[0] - w.pad[0] + u, x * w.stride[1] - w.pad[1] + v
+        if not (0 <= row < w.height and 0 <= column < w.width):
+            continue
+        for c, k in product(range(w.channels), range(w.kernels)):
+            pre = (row * w.width + column) * w.channels + c
+            post = (y * w.columns + x) * w.kernels + k
+            place = u * w.kernel[1] + v
+            if not w.depthwise:
+                found.append((pre, post, place * w.channels + c, k))
+            elif c == k:
+                found.append((pre, post, place, k))
+    return np.array(found, int).reshape(-1, 4).T
+
+
+def full(windows: Windows, kernel: np.ndarray) -> np.ndarray:
+    """The (pre, post) matrix that a shared kernel stands for."""
+    pre, post, taps, kernels = connections(windows)
+    matrix = np.zeros((windows.pre_size, windows.post_size))
+    matrix[pre, post] = kernel[taps, kernels]
+    return matrix
 
 
 class Interpreter:
@@ -193,7 +223,10 @@ class Interpreter:
 
     def _propagate(self, op: Propagate) -> None:
         source, target = self.stored[op.source], self.stored[op.target]
-        weight = self.matrix(op.weight)
+        if op.projection in self.program.windows:
+            weight = full(self.program.windows[op.projection], self.stored[op.weight])
+        else:
+            weight = self.matrix(op.weight)
         into, out_of = op.post_slice, op.pre_slice
         if op.transposed:
             weight, into, out_of = weight.T, out_of, into
@@ -212,17 +245,30 @@ class Interpreter:
         for total in op.sums:
             edges = self.edges.get(op.projection)
             value = np.zeros((m, n) if edges is None else edges[0].shape)
-            for product in total.products:
+            for term in total.products:
                 pre, post = np.ones((self.rows, m)), np.ones((self.rows, n))
-                if product.pre is not None:
-                    pre = self.stored[product.pre][:, slice(*(op.pre_slice or (0, m)))]
-                if product.post is not None:
-                    post = self.stored[product.post][:, slice(*(op.post_slice or (0, n)))]
-                factor = product.coefficient
+                if term.pre is not None:
+                    pre = self.stored[term.pre][:, slice(*(op.pre_slice or (0, m)))]
+                if term.post is not None:
+                    post = self.stored[term.post][:, slice(*(op.post_slice or (0, n)))]
+                factor = term.coefficient
                 summed = pre.T @ post if edges is None else (pre.T @ post)[edges]
                 value += (1.0 if factor is None else self.value(factor, env, op)) * summed
             env[total.name] = value
         self._statements(op, env)
+
+    def _windowsum(self, op: WindowSum) -> None:
+        pre, post, taps, kernels = connections(self.program.windows[op.projection])
+        product = self.stored[op.pre].T @ self.stored[op.post]
+        target = self.stored[op.target]
+        target[...] = 0
+        np.add.at(target, (taps, kernels), product[pre, post])
+
+    def _groupreduce(self, op: GroupReduce) -> None:
+        groups = self.stored[op.source].reshape(-1, op.length, op.inner)
+        value = REDUCTIONS[op.kind](groups, axis=1, keepdims=True)
+        target = self.stored[op.target]
+        target[...] = np.broadcast_to(value, groups.shape).reshape(target.shape)
 
     def _copy(self, op: Copy) -> None:
         self.stored[op.target][...] = self.stored[op.source]

@@ -14,6 +14,7 @@ from netdsl.backends.base import Array, Executor
 from netdsl.backends.numpy_active import Active
 from netdsl.backends.numpy_edges import EdgeArrays
 from netdsl.backends.numpy_support import Scratch
+from netdsl.backends.numpy_windows import WindowProducts
 from netdsl.codegen.numpy_module import ModuleWriter
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
@@ -80,6 +81,8 @@ class NumpyExecutor(Executor):
             space[name] = self._active[buffer]
         for projection, name in self.module.edges.items():
             space[name] = self._edges[projection]
+        for windows, name in self.module.windows.items():
+            space[name] = WindowProducts(windows, self._scratch)
         exec(compile(text, file, "exec"), space)
         return space
 

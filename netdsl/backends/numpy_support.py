@@ -40,6 +40,16 @@ def blocks(rows: int, width: int) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
+def reduce_groups(target: Floats, source: Floats, kind: str, length: int, inner: int) -> None:
+    """Reduce (R, n) over groups of neurons and give every neuron its group's number.
+
+    Neurons are (…, length, inner); `kind` is sum, mean, max, min or any.
+    """
+    shape = (-1, length, inner)
+    value = getattr(np, kind)(source.reshape(shape), axis=1, keepdims=True)
+    target.reshape(shape)[...] = value
+
+
 class Scratch:
     """Work arrays by name, grown to the largest request; masks hold truth values.
 

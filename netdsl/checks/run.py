@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0206_copied_weights,
     e0206_widths,
     e0421_stability,
     e0501_zero_delay_cycle,
@@ -16,6 +17,7 @@ from netdsl.checks import (
     e0623_self_connections,
     e0624_fixed_number,
     e0625_bound_order,
+    e0644_shared_kernel,
     l0501_never_learns,
     l0601_unused_parts,
 )
@@ -25,6 +27,7 @@ from netdsl.ir.network import Network
 Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    e0206_copied_weights.check,
     e0206_widths.check,
     e0421_stability.check,
     e0501_zero_delay_cycle.check,
@@ -36,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     e0623_self_connections.check,
     e0624_fixed_number.check,
     e0625_bound_order.check,
+    e0644_shared_kernel.check,
     l0501_never_learns.check,
     l0601_unused_parts.check,
 )

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.codegen.c_layout import Layout, Window
-from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate
+from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate, WindowSum
 from netdsl.passes import effects
 
 
@@ -124,6 +124,10 @@ def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
         return (MakeTurned(layout.window(op.source, out_of(op))),)
     if isinstance(op, Propagate) and op.binary and not op.transposed:
         window = layout.window(op.source, op.pre_slice)
+        layout.list_of(window)
+        return (MakeList(window),)
+    if isinstance(op, WindowSum) and op.binary_pre:
+        window = layout.window(op.pre, None)
         layout.list_of(window)
         return (MakeList(window),)
     if isinstance(op, Gather):
@@ -271,7 +275,8 @@ def _by_target(run: Sequence[Propagate], layout: Layout) -> list[Instruction]:
     for target in dict.fromkeys(op.target for op in run):
         group: list[Propagate] = []
         for op in (op for op in run if op.target == target):
-            gathers = not layout.edges_of(op.weight) and op.binary and not op.transposed
+            plain = not layout.edges_of(op.weight) and op.projection not in layout.program.windows
+            gathers = plain and op.binary and not op.transposed
             if group and (not gathers or op.post_slice != group[0].post_slice or not op.accumulate):
                 out.append(Gather(tuple(group)))
                 group = []

@@ -27,6 +27,7 @@ from netdsl.codegen.c_plan import (
 )
 from netdsl.codegen.c_printer import literal
 from netdsl.codegen.c_synapses import gather, propagate, synapse_update
+from netdsl.codegen.c_windows import propagate_windows, window_sum
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
@@ -34,10 +35,12 @@ from netdsl.ir.program import (
     Copy,
     Elementwise,
     Fill,
+    GroupReduce,
     Program,
     Propagate,
     SynapseUpdate,
     Transpose,
+    WindowSum,
 )
 
 _TEMPLATES = {
@@ -45,6 +48,8 @@ _TEMPLATES = {
     ListedCells: "elementwise",
     Propagate: "propagate",
     SynapseUpdate: "synapse_update",
+    WindowSum: "window_sum",
+    GroupReduce: "group_reduce",
     Copy: "copy",
     Fill: "fill",
     Transpose: "transpose",
@@ -53,7 +58,7 @@ _TEMPLATES = {
     MakeList: "make_list",
     MakeSum: "make_sum",
 }
-PARTS = ("functions", "random", "lists", "products", "outer", "edges")
+PARTS = ("functions", "random", "lists", "products", "outer", "edges", "windows")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class _Writer:
         net = render("c", "net.c", fields=list(self.layout.fields()))
         shared = [self._part(part) for part in PARTS]
         # struct list stands in struct net, and products read struct net.
-        functions, random, lists, products, outer, edges = shared
+        functions, random, lists, products, outer, edges, windows = shared
         source = "".join(
             [
                 head,
@@ -140,6 +145,7 @@ class _Writer:
                 products,
                 outer,
                 edges if self.layout.edges else "",
+                windows if self.program.windows else "",
                 self._part("profile"),
                 *self.texts,
             ]
@@ -210,6 +216,8 @@ class _Writer:
 
     def _operation(self, instruction: Instruction) -> Operation:
         kind, layout = _TEMPLATES[type(instruction)], self.layout
+        if isinstance(instruction, Propagate) and instruction.projection in self.program.windows:
+            kind = "propagate_windows"
         if isinstance(instruction, Fill) and self._place(instruction.target) is Place.GLOBAL:
             kind = "set_global"
         if isinstance(instruction, Copy) and self._place(instruction.target) is Place.GLOBAL:
@@ -245,7 +253,11 @@ class _Writer:
             return elementwise(instruction, layout)
         if isinstance(instruction, ListedCells):
             return elementwise(instruction.cells, layout, instruction.windows, instruction.light)
+        if isinstance(instruction, WindowSum):
+            return window_sum(instruction, layout)
         if isinstance(instruction, Propagate):
+            if instruction.projection in self.program.windows:
+                return propagate_windows(instruction, layout)
             return propagate(instruction, layout)
         if isinstance(instruction, Gather):
             return gather(instruction, layout, list(self.operations).index(instruction) + 1)
@@ -270,6 +282,8 @@ class _Writer:
                 "value": value,
                 "count": count_of(instruction.target, layout),
             }
+        if isinstance(instruction, GroupReduce):
+            return group_code(instruction, layout)
         if isinstance(instruction, Copy):
             return {
                 "target": names(instruction.target),
@@ -306,6 +320,18 @@ class _Writer:
         return self.program.buffers[buffer].place
 
 
+def group_code(op: GroupReduce, layout: Layout) -> dict[str, object]:
+    """What the templates of a reduction over groups need."""
+    return {
+        "target": layout.names(op.target),
+        "source": layout.names(op.source),
+        "size": layout.width(op.target),
+        "kind": op.kind,
+        "length": op.length,
+        "inner": op.inner,
+    }
+
+
 def count_of(buffer: str, layout: Layout) -> str:
     """C text of the number of elements of a buffer's present rows."""
     program = layout.program
@@ -331,7 +357,7 @@ def label_of(instruction: Instruction) -> str:
         return instruction.label or instruction.population
     if isinstance(instruction, SynapseUpdate):
         return instruction.label or instruction.projection
-    if isinstance(instruction, Propagate):
+    if isinstance(instruction, Propagate | WindowSum):
         return instruction.projection
     if isinstance(instruction, Gather):
         return " ".join(member.projection for member in instruction.members)

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field, replace
 from netdsl.codegen.places import place_of
 from netdsl.ir.expr import Expr, Load, Local, loads, transform, walk
 from netdsl.ir.network import Place
-from netdsl.ir.program import Bind, DrawStore, Elementwise, Program, RowReduce, Statement, Store
+from netdsl.ir.program import (
+    AxisReduce,
+    Bind,
+    DrawStore,
+    Elementwise,
+    Program,
+    RowReduce,
+    Statement,
+    Store,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ def plan_rows(op: Elementwise, program: Program) -> RowPlan:
             assert isinstance(statement, Bind)
             level.values.append(RowValue(statement.name, statement.value))
         else:
+            assert not isinstance(statement, AxisReduce)  # an operation of its own by now
             level.statements.append(statement)
     return RowPlan(levels, scalars, renamer.loaded, renamer.current, renamer.places)
 

@@ -11,7 +11,7 @@ from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_layout import Window
 from netdsl.codegen.c_plan import MakeList, MakeSum
 from netdsl.codegen.c_printer import literal
-from netdsl.codegen.c_program import count_of, label_of
+from netdsl.codegen.c_program import count_of, group_code, label_of
 from netdsl.codegen.cuda_layout import COUNT_BLOCKS, CudaLayout
 from netdsl.codegen.cuda_plan import (
     THREADS,
@@ -25,7 +25,7 @@ from netdsl.codegen.cuda_plan import (
 )
 from netdsl.codegen.cuda_writer import KernelWriter, written
 from netdsl.ir.network import Place
-from netdsl.ir.program import Copy, Elementwise, Fill, Transpose
+from netdsl.ir.program import Copy, Elementwise, Fill, GroupReduce, Transpose
 
 TRANSPOSE_SIDE = 32  # as in templates/cuda/transpose.cu.j2
 
@@ -65,6 +65,14 @@ def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
     if is_global:
         return writer.globals(f"set {label_of(op)}", [f"net->{target} = {value};"], op.span)
     return Action(writer.kernel(kind, op, flat_grid(*layout.extent(op.target)), code=code))
+
+
+def group_reduce(op: GroupReduce, writer: KernelWriter) -> Action:
+    """A reduction over groups of neurons, one thread for each."""
+    code = group_code(op, writer.layout)
+    groups = writer.layout.width(op.target) // op.length
+    grid = {"threads": THREADS, "x": Extent(0, groups, THREADS)}
+    return Action(writer.kernel("group_reduce", op, grid, code=code))
 
 
 def row_list(need: MakeList, writer: KernelWriter) -> Launch:

@@ -24,7 +24,7 @@ from netdsl.codegen.c_plan import (
 )
 from netdsl.codegen.c_program import label_of
 from netdsl.codegen.cuda_edges import deliver_edges, learn_edges, turn
-from netdsl.codegen.cuda_kernels import cells, count, row_list, row_sum, whole
+from netdsl.codegen.cuda_kernels import cells, count, group_reduce, row_list, row_sum, whole
 from netdsl.codegen.cuda_layout import CudaLayout
 from netdsl.codegen.cuda_plan import (
     Action,
@@ -36,6 +36,7 @@ from netdsl.codegen.cuda_plan import (
     RoutineActions,
 )
 from netdsl.codegen.cuda_synapses import UpdateActions, deliver, learn
+from netdsl.codegen.cuda_windows import deliver_windows, sum_windows
 from netdsl.codegen.cuda_writer import KernelWriter
 from netdsl.codegen.places import expected_edges
 from netdsl.codegen.templates import render
@@ -44,15 +45,18 @@ from netdsl.ir.program import (
     Copy,
     Elementwise,
     Fill,
+    GroupReduce,
     Program,
     Propagate,
     Routine,
     SynapseUpdate,
     Transpose,
+    WindowSum,
 )
 
 _INLINE = "__device__ __forceinline__"
 _PARTS = ("once", "before_steps", "step", "after")
+_LIBRARY = ("random", "blocks", "products")
 _DERIVED = MakeList | MakeSum | MakeTurned
 
 
@@ -85,7 +89,8 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
         [
             render("c", "functions.c", inline=_INLINE),
             render("c", "words.c", inline=_INLINE),
-            *(render("cuda", f"{part}.cu", real=real) for part in ("random", "blocks", "products")),
+            *(render("cuda", f"{part}.cu", real=real) for part in _LIBRARY),
+            render("cuda", "windows.cu") if program.windows else "",
         ]
     )
     layout = CudaLayout.of(program, dtype, header + library)
@@ -228,12 +233,17 @@ class _Writer:
             return cells(op, self.kernels)
         if isinstance(op, Propagate) and self.layout.edges_of(op.weight):
             return deliver_edges(op, self.kernels)
+        if isinstance(op, WindowSum):
+            return sum_windows(op, self.kernels)
         if isinstance(op, Propagate):
-            return deliver(op, self.kernels)
+            windows = op.projection in self.program.windows
+            return (deliver_windows if windows else deliver)(op, self.kernels)
         if isinstance(op, MakeSum):
             return (row_sum(replace(op, listed=False), self.kernels),)
         if isinstance(op, MakeTurned):
             return (turn(op, self.kernels),)
+        if isinstance(op, GroupReduce):
+            return (group_reduce(op, self.kernels),)
         assert isinstance(op, Copy | Fill | Transpose)
         return (whole(op, self.kernels),)
 

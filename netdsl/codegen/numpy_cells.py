@@ -128,6 +128,7 @@ class CellsPrinter:
         elif isinstance(statement, RowReduce):
             self._reduce(statement, live)
         else:
+            assert isinstance(statement, DrawStore)
             self._draw(statement, live)
 
     def _reduce(self, statement: RowReduce, live: frozenset[str]) -> None:

@@ -24,19 +24,22 @@ from netdsl.ir.program import (
     Edges,
     Elementwise,
     Fill,
+    GroupReduce,
     Op,
     Program,
     Propagate,
     Routine,
     SynapseUpdate,
     Transpose,
+    WindowSum,
 )
 from netdsl.ir.simplify import simplify
+from netdsl.ir.windows import Windows
 
 _TEXT = (
     "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "
     "step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform draw_normal "
-    "draw_integer propagate_edges edge_products at_edges by_neuron post_index"
+    "draw_integer reduce_groups propagate_edges edge_products at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())
 _TERMS = frozenset(
@@ -58,7 +61,8 @@ class Module:
     `identifiers`: buffer to global name. `streams`: random stream path to global name.
     `indices`: population size to the name of the array 0, 1, ... `routines`: to function names.
     `active`: 0/1 buffers that products read, to the names of what knows where they are 1. `edges`:
-    projections that store only existing synapses, to the names of what knows these.
+    projections that store only existing synapses, to the names of what knows these. `windows`:
+    shared kernels' geometry, to the names of their products.
     """
 
     text: str
@@ -68,6 +72,7 @@ class Module:
     routines: dict[str, str]
     active: dict[str, str] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
+    windows: dict[Windows, str] = field(default_factory=dict)
     functions: tuple[str, ...] = ()  # text of each operation's function
 
 
@@ -76,7 +81,7 @@ def sparse_buffers(program: Program) -> list[str]:
     found: dict[str, None] = {}
     for routine in program.routines.values():
         for op in (*routine.once, *routine.step, *routine.after):
-            if isinstance(op, Propagate) and op.binary:
+            if isinstance(op, Propagate) and op.binary and op.projection not in program.windows:
                 found[op.source] = None
             elif isinstance(op, SynapseUpdate):
                 terms = [product for total in op.sums for product in total.products]
@@ -104,6 +109,7 @@ class ModuleWriter:
     tile_names: list[str] = field(default_factory=list)
     active: dict[str, str] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
+    windows: dict[Windows, str] = field(default_factory=dict)
     _written: dict[Op, str] = field(default_factory=dict)
     _kind: str = ""  # of the routine being written: how its elementwise functions are called
 
@@ -137,6 +143,7 @@ class ModuleWriter:
             routines,
             self.active,
             self.edges,
+            self.windows,
             tuple(self.functions),
         )
 
@@ -195,11 +202,17 @@ class ModuleWriter:
         changed = [self.active[name] for name in stored_by(op) if name in self.active]
         return [*lines, *(f"{name}.changed()" for name in changed)]
 
-    def _inline(self, op: Propagate | Copy | Fill | Transpose) -> list[str]:
+    def _inline(self, op: Op) -> list[str]:
         if isinstance(op, Propagate):
             return self._propagate(op)
-        kind = type(op).__name__.lower()
-        context: dict[str, object] = {"target": self.names(op.target)}
+        if isinstance(op, WindowSum):
+            names = {"target": op.target, "pre": op.pre, "post": op.post}
+            spelt = {key: self.names(name) for key, name in names.items()}
+            windows = self._windows(op.projection)
+            return render("numpy", "window_sum.py", windows=windows, **spelt).splitlines()
+        kind = "group_reduce" if isinstance(op, GroupReduce) else type(op).__name__.lower()
+        assert isinstance(op, GroupReduce | Copy | Fill | Transpose)
+        context: dict[str, object] = {"target": self.names(op.target), "op": op}
         if isinstance(op, Fill):
             context["value"] = repr(float(op.value))
         else:
@@ -213,6 +226,20 @@ class ModuleWriter:
         scale = "1.0"
         if op.scale is not None:
             scale = bare(scalar(simplify(op.scale), self.names, {}))
+        keep = "1.0" if op.accumulate else "0.0"
+        if op.projection in self.program.windows:
+            text = render(
+                "numpy",
+                "propagate_windows.py",
+                windows=self._windows(op.projection),
+                transposed=op.transposed,
+                target=self.names(op.target),
+                source=self.names(op.source),
+                weight=self.names(op.weight),
+                scale=scale,
+                keep=keep,
+            )
+            return text.splitlines()
         source = self.names(op.source) + columns(out_of)
         edges = self.edges.get(self.program.buffers[op.weight].owner, "")
         if op.source in self.active and not (out_of or into or op.transposed):
@@ -227,7 +254,7 @@ class ModuleWriter:
             transposed=op.transposed,
             weight=self.names(op.weight) + (".T" if op.transposed and not edges else ""),
             scale=scale,
-            keep="1.0" if op.accumulate else "0.0",
+            keep=keep,
         )
         return text.splitlines()
 
@@ -269,6 +296,12 @@ class ModuleWriter:
         if path not in self.streams:
             self.streams[path] = self.names.fresh(f"stream_{path}")
         return self.streams[path]
+
+    def _windows(self, projection: str) -> str:
+        layout = self.program.windows[projection]
+        if layout not in self.windows:
+            self.windows[layout] = self.names.fresh(f"windows_{projection}")
+        return self.windows[layout]
 
     def _indices(self, size: int) -> str:
         if size not in self.indices:

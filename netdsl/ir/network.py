@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
+from netdsl.ir.windows import Windows
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -165,13 +166,18 @@ class Population:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """Which synapses exist. `kind`: dense | one_to_one | sparse | fixed_in | fixed_out."""
+    """Which synapses exist.
+
+    `kind`: dense | one_to_one | sparse | fixed_in | fixed_out | conv | pool.
+    `windows`: one kernel stands for all positions (conv, pool, and dense with a shared weight).
+    """
 
     kind: str = "dense"
     probability: float | None = None
     number: int | None = None
     draw: str = "bernoulli"  # bernoulli | exact | pairs_with_replacement
     self_connections: bool = True
+    windows: Windows | None = None
     span: Span | None = field(default=None, compare=False)
 
 

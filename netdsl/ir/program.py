@@ -22,10 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Place, Type
+from netdsl.ir.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ class RowReduce:
 
 
 @dataclass(frozen=True)
+class AxisReduce:
+    """`buffer[r, j] := kind over j's group of value[r, :]`; `buffer` is UNIT.
+
+    A group is the neurons that differ along one axis of the population, of `length` places that lie
+    `inner` neurons apart. A statement of lowering: a program has `GroupReduce` instead.
+    """
+
+    buffer: str
+    kind: str  # sum | mean | max | min | any
+    value: Expr
+    length: int
+    inner: int
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class DrawStore:
     """`buffer[r, k] ~ distribution(args)`, one draw an element from the counter-based stream.
 
@@ -91,7 +109,7 @@ class DrawStore:
     span: Span | None = field(default=None, compare=False)
 
 
-Statement = Bind | Store | RowReduce | DrawStore
+Statement = Bind | Store | RowReduce | AxisReduce | DrawStore
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,8 @@ class SynapseUpdate:
     """One pass over the synapses of a projection: form the `sums`, then run `statements`.
 
     Statements are Bind and Store over SYNAPSE buffers (`Load`), locals, scalars, and
-    `Index(side="pre"|"post")`. `before` are Stores to GLOBAL buffers (an optimiser's application
+    `Index(side="pre"|"post")`. Over `Windows` there are neither sums nor indices: `WindowSum`s come
+    first. `before` are Stores to GLOBAL buffers (an optimiser's application
     count), run once, before `scalars`. Sums need never be materialised.
     """
 
@@ -174,6 +193,39 @@ class SynapseUpdate:
     pre_slice: tuple[int, int] | None = None
     post_slice: tuple[int, int] | None = None
     label: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class WindowSum:
+    """`target[t, k] = sum over rows, positions of pre[r, what tap t sees] * post[r, position, k]`.
+
+    `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
+    SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
+    holds only 0 and 1. It forms the batch sums
+    of a kernel that learns, so that the pass over the kernel reads them like any other buffer.
+    """
+
+    projection: str
+    pre: str
+    post: str
+    target: str
+    binary_pre: bool = False
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class GroupReduce:
+    """`target[r, j] := kind over j's group of source[r, :]`, two UNIT buffers of one population.
+
+    Neurons are (…, length, inner), row-major; a group is all `length` places of the second axis.
+    """
+
+    target: str
+    source: str
+    kind: str  # sum | mean | max | min | any
+    length: int
+    inner: int
     span: Span | None = field(default=None, compare=False)
 
 
@@ -204,7 +256,7 @@ class Transpose:
     span: Span | None = field(default=None, compare=False)
 
 
-Op = Elementwise | Propagate | SynapseUpdate | Copy | Fill | Transpose
+Op = Elementwise | Propagate | SynapseUpdate | WindowSum | GroupReduce | Copy | Fill | Transpose
 
 
 @dataclass(frozen=True)
@@ -236,30 +288,8 @@ class Edges:
     density: float
 
 
-@dataclass(frozen=True)
-class Windows:
-    """A kernel that moves over the first two axes of both populations, shared by all positions.
-
-    pre is (height, width, channels), post (rows, columns, kernels), row-major. Position (y, x) of
-    post sees pre rows `y * stride - pad` to `+ kernel`, columns likewise; outside there is nothing.
-    SYNAPSE buffers are (kernel * kernel * channels, kernels), the first by row, column, channel of
-    the window; with `depthwise` (as many kernels as channels, each sees its own channel) they are
-    (kernel * kernel, kernels). A batch-reduced sum is also a sum over positions.
-    """
-
-    height: int
-    width: int
-    channels: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    pad: tuple[int, int]
-    rows: int
-    columns: int
-    kernels: int
-    depthwise: bool = False
-
-
 Layout = Edges | Windows
+"""`Windows`: SYNAPSE buffers hold one kernel, of `Program.shapes` (taps, kernels)."""
 
 
 @dataclass(frozen=True)
@@ -282,3 +312,8 @@ class Program:
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # file name -> text, for comments
+
+    @cached_property
+    def windows(self) -> Mapping[str, Windows]:
+        """The projections whose kernel is shared."""
+        return {name: w for name, w in self.layouts.items() if isinstance(w, Windows)}

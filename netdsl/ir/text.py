@@ -17,11 +17,13 @@ from netdsl.ir.network import (
 )
 from netdsl.ir.network import Statement as CellStatement
 from netdsl.ir.program import (
+    AxisReduce,
     Bind,
     Copy,
     DrawStore,
     Elementwise,
     Fill,
+    GroupReduce,
     Op,
     Product,
     Propagate,
@@ -31,6 +33,7 @@ from netdsl.ir.program import (
     Store,
     SynapseUpdate,
     Transpose,
+    WindowSum,
 )
 
 _INFIX = {
@@ -127,6 +130,12 @@ def cell_statement(statement: CellStatement) -> str:
 
 def _projection(projection: Projection) -> Iterator[str]:
     kind = projection.connectivity.kind
+    windows = projection.connectivity.windows
+    if windows is not None and windows.still:
+        kind += f" (shared by {windows.positions} positions)"
+    elif windows is not None:
+        kind += f" (kernel {_by(windows.kernel)}, stride {_by(windows.stride)}, "
+        kind += f"pad {_by(windows.pad)}, {windows.positions} positions)"
     if projection.transpose_of is not None:
         kind = f"transpose of {projection.transpose_of}"
     yield (
@@ -149,6 +158,10 @@ def _projection(projection: Projection) -> Iterator[str]:
         yield f"    after update: {cell_statement(assign)}"
     if rule.bound is not None:
         yield f"    bound in [{expression(rule.bound[0])}, {expression(rule.bound[1])}]"
+
+
+def _by(pair: tuple[int, int]) -> str:
+    return f"{pair[0]} x {pair[1]}"
 
 
 def routine_text(routine: Routine) -> str:
@@ -185,6 +198,10 @@ def operation(op: Op) -> list[str]:
         lines = [f"synapses {op.projection}  # {op.label}"]
         lines += [f"  %{s.name} = {' + '.join(_product(p) for p in s.products)}" for s in op.sums]
         return [*lines, *(f"  {statement(s)}" for s in (*op.before, *op.scalars, *op.statements))]
+    if isinstance(op, WindowSum):
+        return [f"{op.target} := window_sum({op.pre} x {op.post}) over rows and positions"]
+    if isinstance(op, GroupReduce):
+        return [f"{op.target} := {op.kind}({op.source} over {op.length} neurons {op.inner} apart)"]
     if isinstance(op, Fill):
         return [f"{op.target} := {op.value:g} everywhere"]
     if isinstance(op, Copy):
@@ -204,6 +221,8 @@ def statement(item: Statement) -> str:
         return f"%{item.name} = {expression(item.value)}"
     if isinstance(item, Store):
         return f"{item.buffer} := {expression(item.value)}"
+    if isinstance(item, AxisReduce):
+        return f"{item.buffer} := {item.kind}({expression(item.value)} over {item.length} neurons)"
     if isinstance(item, RowReduce):
         return f"{item.buffer} := {item.kind}({expression(item.value)} over population)"
     assert isinstance(item, DrawStore)

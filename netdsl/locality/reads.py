@@ -189,7 +189,7 @@ class Reader:
                 f"{line_of(variable.span)}: `{variable.path}` is defined by a reduction over "
                 f"`{variable.owner}`"
             )
-            return "modulator", "population", (), (why,)
+            return "modulator", self._receivers(variable), (), (why,)
         return "post", "none", (), ()
 
     def _arrives(self, variable: Variable) -> bool:
@@ -203,6 +203,12 @@ class Reader:
 
     def _own_reduction(self, variable: Variable) -> bool:
         return any(reductions(e) for e in self.graph.own_expressions(variable.path))
+
+    def _receivers(self, variable: Variable) -> str:
+        """Who gets the same number: with a reduction over one axis, not the whole population."""
+        found = [r for e in self.graph.own_expressions(variable.path) for r in reductions(e)]
+        axes = {name for name, _ in self.network.populations[variable.owner].axes if name}
+        return "neuron" if any(r.axis in axes for r in found) else "population"
 
     def _foreign(self, ref: Ref, name: str, why: str) -> Violation:
         shown = ref.path if name.startswith(("pre.", "post.")) else name

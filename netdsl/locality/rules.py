@@ -206,4 +206,9 @@ def _notes(
             reduced.setdefault(reduction, {})[f"`{read.name.split('@')[0]}`"] = None
     for reduction, names in reduced.items():
         notes[f"behind {', '.join(names)}: {reduction}"] = None
+    windows = projection.connectivity.windows
+    if windows is not None and windows.positions > 1:
+        notes[f"one kernel for {windows.positions} positions: its change is summed over them"] = (
+            None
+        )
     return tuple(notes)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, loads, transform, walk
 from netdsl.ir.network import Loss, Place, Projection
 from netdsl.ir.program import (
+    AxisReduce,
     Bind,
     Copy,
     DrawStore,
@@ -146,7 +147,9 @@ class _Tape:
         forward = Elementwise(population, tuple(resolver.emit), label=f"loss {loss.name}")
         self.ops.append(forward)
         for statement in resolver.emit:
-            if isinstance(statement, RowReduce) and set(loads(statement.value)) & self.active:
+            if not isinstance(statement, RowReduce | AxisReduce):
+                continue
+            if set(loads(statement.value)) & self.active:
                 self.active.add(statement.buffer)
         per_row = self.context.scratch(
             f"{population}.{loss.name}", Place.ROW, population, "loss of a sample"
@@ -169,6 +172,8 @@ class _Tape:
                 self._through(statement.value, Load(self.adjoints[statement.buffer]))
             elif isinstance(statement, RowReduce) and statement.buffer in self.adjoints:
                 self._row_reduce(op.population, statement)
+            elif isinstance(statement, AxisReduce) and statement.buffer in self.adjoints:
+                self._axis_reduce(op.population, statement)
 
     def _row_reduce(self, population: str, statement: RowReduce) -> None:
         adjoint: Expr = Load(self.adjoints[statement.buffer])
@@ -178,6 +183,21 @@ class _Tape:
             here = Apply("eq", (statement.value, Load(statement.buffer)))
             adjoint = Apply("select", (here, adjoint, Const(0.0)))
         self._through(statement.value, adjoint)
+
+    def _axis_reduce(self, population: str, statement: AxisReduce) -> None:
+        """Every neuron of a group holds the group's number: their adjoints add up."""
+        hint = f"{statement.buffer}.sum"
+        total = self.context.scratch(hint, Place.UNIT, population, "adjoint of a group")
+        adjoint = Load(self.adjoints[statement.buffer])
+        summed = replace(statement, buffer=total, kind="sum", value=adjoint)
+        self.ops.append(Elementwise(population, (summed,), label=total))
+        back: Expr = Load(total)
+        if statement.kind == "mean":
+            back = Apply("div", (back, Const(float(statement.length))))
+        elif statement.kind in ("max", "min"):
+            here = Apply("eq", (statement.value, Load(statement.buffer)))
+            back = Apply("select", (here, back, Const(0.0)))
+        self._through(statement.value, back)
 
     def _through(self, value: Expr, adjoint: Expr) -> None:
         for name in loads(value):

@@ -22,7 +22,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import Bind, DrawStore, RowReduce, Statement, Store
+from netdsl.ir.program import AxisReduce, Bind, DrawStore, RowReduce, Statement, Store
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.integrate import Integrated, IntegrationError, integrate
 from netdsl.passes.resolve import Resolver, variable_buffer
@@ -239,7 +239,7 @@ def _epochs(segments: list[Segment]) -> list[tuple[int, int, Statement]]:
         epoch = 0
         for statement in segment.statements:
             listed.append((index, epoch, statement))
-            epoch += isinstance(statement, RowReduce)
+            epoch += isinstance(statement, RowReduce | AxisReduce)
     return listed
 
 
@@ -258,7 +258,7 @@ def _promoted(
         if isinstance(statement, Bind) and statement.name in crossing:
             name = _promoted_buffer(context, segment, statement.name, crossing)
             result.append(Store(name, Local(statement.name), statement.span))
-        epoch += isinstance(statement, RowReduce)
+        epoch += isinstance(statement, RowReduce | AxisReduce)
     return result
 
 

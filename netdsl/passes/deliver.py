@@ -13,6 +13,7 @@ from netdsl.passes.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, f
 from netdsl.passes.mask import mask_of, presence_of
 from netdsl.passes.resolve import variable_buffer
 from netdsl.passes.simplify import simplify
+from netdsl.passes.windows import ones_of
 
 ResolvePre = Callable[[Projection, Expr], tuple[list[Op], Expr]]
 ResolvePost = Callable[[Projection, Expr], tuple[list[Op], Expr]]
@@ -91,10 +92,17 @@ class Delivery:
     ) -> None:
         if projection.connectivity.kind == "one_to_one":
             self._one_to_one(projection, term, target, started)
-        elif term.synapse is None and presence_of(self.context, projection) is None:
+        elif term.synapse is None and self._everywhere(projection):
             self._broadcast(projection, term, target, started)
         else:
             self._dense(projection, deliver, term, target, started)
+
+    def _everywhere(self, projection: Projection) -> bool:
+        """Does every unit receive from every other?"""
+        windows = projection.connectivity.windows
+        if windows is not None:
+            return windows.still
+        return presence_of(self.context, projection) is None
 
     def _one_to_one(self, projection: Projection, term: Term, target: str, started: bool) -> None:
         if projection.pre_slice is not None or projection.post_slice is not None:
@@ -210,8 +218,7 @@ class Delivery:
         context = self.context
         if term.synapse is None:
             exists = presence_of(context, projection)
-            assert exists is not None
-            return exists
+            return exists if exists is not None else ones_of(context, projection)
         mask = mask_of(context, projection)
         value = synapse_resolver(context, projection)(term.synapse)
         if isinstance(value, Load) and (mask is None or value.buffer == projection.weight):

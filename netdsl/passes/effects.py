@@ -9,6 +9,7 @@ from netdsl.ir.program import (
     DrawStore,
     Elementwise,
     Fill,
+    GroupReduce,
     Op,
     Propagate,
     RowReduce,
@@ -16,7 +17,10 @@ from netdsl.ir.program import (
     Store,
     SynapseUpdate,
     Transpose,
+    WindowSum,
 )
+
+_WHOLE = Copy | Transpose | Fill | WindowSum | GroupReduce  # overwrite all of their target
 
 
 def expressions(statement: Statement) -> tuple[Expr, ...]:
@@ -51,14 +55,16 @@ def reads(op: Op) -> set[str]:
                 found.update(name for name in (product.pre, product.post) if name is not None)
                 if product.coefficient is not None:
                     found.update(loads(product.coefficient))
-    elif isinstance(op, Copy | Transpose):
+    elif isinstance(op, WindowSum):
+        found |= {op.pre, op.post}
+    elif isinstance(op, Copy | Transpose | GroupReduce):
         found.add(op.source)
     return found
 
 
 def writes(op: Op) -> set[str]:
     """Buffers that an operation changes."""
-    if isinstance(op, Propagate | Copy | Fill | Transpose):
+    if isinstance(op, Propagate | WindowSum | GroupReduce | Copy | Fill | Transpose):
         return {op.target}
     return {s.buffer for s in op_statements(op) if not isinstance(s, Bind)}
 
@@ -77,7 +83,7 @@ def first_access(buffer: str, op: Op, owner: str) -> str | None:
         part = op.pre_slice if op.transposed else op.post_slice
         whole = op.target == buffer and not op.accumulate and part is None
     else:
-        whole = isinstance(op, Copy | Transpose | Fill) and op.target == buffer
+        whole = isinstance(op, _WHOLE) and op.target == buffer
     if buffer in reads(op):
         return "reads"
     if buffer not in writes(op):

@@ -11,11 +11,13 @@ from netdsl.ir.program import (
     Copy,
     Elementwise,
     Fill,
+    GroupReduce,
     Op,
     Product,
     Propagate,
     Statement,
     SynapseUpdate,
+    WindowSum,
 )
 from netdsl.passes.body import map_statement
 from netdsl.passes.context import Context, is_scalar
@@ -92,7 +94,7 @@ def _dead(context: Context, buffer: str, needed: set[str]) -> bool:
 
 
 def _pruned(context: Context, op: Op, needed: set[str]) -> Op | None:
-    if isinstance(op, Propagate | Copy | Fill):
+    if isinstance(op, Propagate | WindowSum | GroupReduce | Copy | Fill):
         return None if _dead(context, op.target, needed) else op
     if not isinstance(op, Elementwise):
         return op

@@ -24,6 +24,7 @@ from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.effects import reads, writes
 from netdsl.passes.fuse import fuse, live, with_scalars
+from netdsl.passes.groups import cut_at_groups
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.mask import mask_of
@@ -34,6 +35,7 @@ from netdsl.passes.settle import Settle
 from netdsl.passes.share import share
 from netdsl.passes.sites import Site, learns, sites
 from netdsl.passes.step import PhaseBuilder, clamp_ops
+from netdsl.passes.windows import shared_kernels, sums_first, window_notes
 
 _STORED = {
     Kind.PARAM,
@@ -279,6 +281,7 @@ class _Lowering:
             once, step, after = routine.once, routine.step, routine.after
             self.routines[name] = replace(
                 routine,
+                notes=(*routine.notes, *window_notes(self.network, (*once, *step, *after))),
                 once=self._tidy(once, outside | _reads((*step, *after))),
                 step=self._tidy(step, outside | _reads((*once, *after))),
                 after=self._tidy(after, outside | _reads((*once, *step))),
@@ -287,7 +290,9 @@ class _Lowering:
 
     def _tidy(self, ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:
         tidy = fuse(live(self.context, fuse(ops), outside))
-        return tuple(with_scalars(self.context, op) for op in tidy)
+        tidy = tuple(part for op in tidy for part in cut_at_groups(self.context, op))
+        parts = [part for op in tidy for part in sums_first(self.context, op)]
+        return tuple(with_scalars(self.context, op) for op in parts)
 
     def _read_by_host(self) -> set[str]:
         host = set(self.context.observe)
@@ -316,13 +321,15 @@ class _Lowering:
             if name in keep or buffer.role not in ("scratch", "snapshot", "hoisted")
         }
         shapes = {p.name: shape_of(self.network, p) for p in self.network.projections.values()}
+        windows = shared_kernels(self.network)
+        shapes |= {name: found.shape for name, found in windows.items()}
         return Program(
             self.network.name,
             {name: p.size for name, p in self.network.populations.items()},
             shapes,
             buffers,
             self.routines,
-            layouts=self.context.layouts,
+            layouts={**self.context.layouts, **windows},
             host_scalars=self.context.host_scalars,
             sources={self.network.source: self.network.text},
         )

@@ -10,7 +10,7 @@ from netdsl.passes.context import Context
 def mask_draw(projection: Projection) -> Draw | None:
     """The draw that says which synapses exist; None where all do, or one for each neuron."""
     connectivity = projection.connectivity
-    if connectivity.kind == "one_to_one":
+    if connectivity.kind == "one_to_one" or connectivity.windows is not None:
         return None
     if connectivity.kind == "dense" and connectivity.self_connections:
         return None

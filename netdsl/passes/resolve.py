@@ -26,7 +26,7 @@ from netdsl.ir.expr import (
     transform,
 )
 from netdsl.ir.network import Kind, Place, Type, Variable
-from netdsl.ir.program import RowReduce, Statement
+from netdsl.ir.program import AxisReduce, RowReduce, Statement
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.simplify import simplify
 
@@ -151,17 +151,29 @@ class Resolver:
         if node.axis == "batch":
             return self._batch_reduce(node)
         if node.axis != "population":
-            raise LoweringError(
-                "E0831",
-                f"a reduction over `{node.axis}` is not offered inside a cell",
-                node.span,
-                "reduce over the population, or read it out with a `readout`",
-            )
+            return self._axis_reduce(node)
         body = self.resolve(node.body)
         buffer = context.scratch(
             f"{self.population}.{node.kind}", Place.ROW, self.population, "population reduction"
         )
         self.emit.append(RowReduce(buffer, node.kind, body, node.span))
+        return Load(buffer, node.span)
+
+    def _axis_reduce(self, node: Reduce) -> Expr:
+        """A reduction over one axis: every neuron of a group gets the group's number."""
+        context = self.context
+        group = group_of(context, self.population, node.axis)
+        if group is None:
+            raise LoweringError(
+                "E0831",
+                f"a reduction over `{node.axis}` is not offered inside a cell",
+                node.span,
+                "reduce over the population or one of its axes, or read it out with a `readout`",
+            )
+        body = self.resolve(node.body)
+        hint, why = f"{self.population}.{node.kind}", f"reduction over {node.axis}"
+        buffer = context.scratch(hint, Place.UNIT, self.population, why)
+        self.emit.append(AxisReduce(buffer, node.kind, body, *group, node.span))
         return Load(buffer, node.span)
 
     def _batch_reduce(self, node: Reduce) -> Expr:
@@ -182,6 +194,16 @@ class Resolver:
         self.context.need(name, Place.GLOBAL, "", "control", "batch reduction of sample fields")
         self.context.host_scalars[name] = expr
         return Load(name, node.span)
+
+
+def group_of(context: Context, population: str, axis: str) -> tuple[int, int] | None:
+    """Length of a named axis and the distance of its places; None if there is no such axis."""
+    inner = 1
+    for name, length in reversed(context.network.populations[population].axes):
+        if name == axis:
+            return length, inner
+        inner *= length
+    return None
 
 
 def axis_index(context: Context, population: str, index: Index) -> Expr:

@@ -101,7 +101,8 @@ class RunDir:
     def write_model(self, model: Mapping[str, Any]) -> None:
         """Store what pictures need.
 
-        ``populations``: name -> {"axes": {axis: size}}; ``projections``: name -> {"pre", "post"};
+        ``populations``: name -> {"axes": {axis: size}}; ``projections``: name -> {"pre", "post"},
+        with {"window": [rows, columns, channels]} where a kernel is shared;
         ``dt``: number and ``dt_unit``: text, of a step.
         """
         self._write_json("model.json", model)

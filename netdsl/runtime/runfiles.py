@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netdsl.ir.network import Place as Where
+from netdsl.ir.windows import Windows
 from netdsl.runtime.archive import Arrays
 from netdsl.runtime.atomic import write_text
 from netdsl.runtime.engine import Interpreter, Place
@@ -65,7 +66,11 @@ def describe(model: Model) -> dict[str, Any]:
         for name, population in network.populations.items()
     }
     projections = {
-        name: {"pre": projection.pre, "post": projection.post}
+        name: {
+            "pre": projection.pre,
+            "post": projection.post,
+            **_window(projection.connectivity.windows),
+        }
         for name, projection in network.projections.items()
     }
     dt = network.dt
@@ -75,6 +80,13 @@ def describe(model: Model) -> dict[str, Any]:
         "dt": 1.0 if dt is None else dt * 1e3,
         "dt_unit": "step" if dt is None else "ms",
     }
+
+
+def _window(windows: Windows | None) -> dict[str, Any]:
+    """What a kernel sees at a place: rows, columns and channels."""
+    if windows is None or windows.still:
+        return {}
+    return {"window": [*windows.kernel, 1 if windows.depthwise else windows.channels]}
 
 
 def save_checkpoint(run: RunDir, session: Session, interpreter: Interpreter, rows: int) -> None:

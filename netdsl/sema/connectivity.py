@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from netdsl.ir.network import Connectivity
-from netdsl.sema import expressions
+from netdsl.sema import expressions, windows
 from netdsl.sema.context import Context
 from netdsl.syntax import ast
 
 _KINDS = ("dense", "one_to_one", "sparse", "fixed_in", "fixed_out")
-_LATER = ("conv", "pool", "mask_transpose")
-_WORDS = (*_KINDS, "no_self", "fixed", "transpose")
+_LATER = ("mask_transpose",)
+_WORDS = (*_KINDS, *windows.KINDS, "no_self", "fixed", "transpose")
 _DRAWS = ("bernoulli", "exact", "pairs_with_replacement")
 
 
@@ -23,6 +23,7 @@ class Wiring:
     fixed: bool = False
     transpose_of: str | None = None
     broken: bool = False  # reported: nothing can be said of its weights
+    windows: ast.Connectivity | None = None  # the clause that shares a kernel
 
 
 def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
@@ -32,6 +33,12 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
         name = clause.name
         if name in _LATER:
             context.unsupported(f"`{name}` projections are", clause.span, "use a dense projection")
+            stated = True
+        elif name in windows.KINDS:
+            found = replace(wiring.connectivity, span=clause.span)
+            if name != "shared_over":  # which says no more than how a full projection is shared
+                found = replace(found, kind=name)
+            wiring = replace(wiring, connectivity=found, windows=clause)
             stated = True
         elif name in _KINDS:
             wiring = replace(wiring, connectivity=_kind(clause, wiring.connectivity, context))
@@ -51,7 +58,8 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
             "E0631",
             f"projection `{node.name}` does not say which synapses exist",
             node.name_span,
-            help="add `dense`, `one_to_one`, `sparse(p = 0.1)`, `fixed_in(n)` or `fixed_out(n)`",
+            help="add `dense`, `one_to_one`, `sparse(p = 0.1)`, `fixed_in(n)`, `fixed_out(n)`, "
+            "`conv(kernel = 3)` or `pool(2)`",
         )
     return wiring
 
@@ -73,7 +81,7 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
         return replace(wiring, broken=True)
     context.use("projection", owner)
     found = context.projections[owner].connectivity
-    if found.kind != "dense":
+    if found.kind != "dense" and found.windows is None:
         context.unsupported(
             "transposes of projections that are not dense are",
             clause.span,

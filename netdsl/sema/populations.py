@@ -178,8 +178,15 @@ class PopulationScope(Scope):
     def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
         over = node.over.axes if node.over is not None else ()
         names = [axis.name for axis in over]
-        if names and names != ["population"] and set(names) != {axis for axis, _ in self.axes}:
-            return _refuse_axis(self, names[0], node)
+        known = [axis for axis, _ in self.axes if axis]
+        if names and names != ["population"]:
+            for name in names:
+                if name not in known:
+                    wanted = [*known, "batch", "population"]
+                    self.context.unknown("axis", name, node.span, wanted, self.kind)
+                    return bad(node.span)
+            if set(names) != {axis for axis, _ in self.axes}:
+                return _over_axes(self, kind, names, body, node)
         if kind == "argmax":
             self.context.bag.error(
                 "E0209",
@@ -197,17 +204,18 @@ class PopulationScope(Scope):
         return size_of(self.axes)
 
 
-def _refuse_axis(scope: PopulationScope, name: str, node: ast.Call) -> Value:
-    axes = [axis for axis, _ in scope.axes if axis]
-    if name in axes:
+def _over_axes(
+    scope: PopulationScope, kind: str, names: list[str], body: Value, node: ast.Call
+) -> Value:
+    """One number for each place along the other axes, which all neurons of the place read."""
+    if kind not in ("sum", "mean", "max", "min", "any"):
         scope.context.unsupported(
-            "reductions over one axis of several are",
-            node.span,
-            "reduce over the whole population",
+            f"`{kind}` over one axis is", node.span, "reduce by sum, mean, max, min or any"
         )
-    else:
-        scope.context.unknown("axis", name, node.span, [*axes, "batch", "population"], scope.kind)
-    return bad(node.span)
+        return bad(node.span)
+    for name in dict.fromkeys(names):
+        body = reduced(kind, name, body, Place.UNIT, node)
+    return body
 
 
 class InitialScope(Scope):

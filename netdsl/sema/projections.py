@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import Const, Expr, refs
@@ -18,6 +19,7 @@ from netdsl.sema.synapses import DELIVER, Ends, SynapseArguments, SynapseScope, 
 from netdsl.sema.templates import bind
 from netdsl.sema.units import Dim, Unknown, parse_unit
 from netdsl.sema.values import Value
+from netdsl.sema.windows import windows_of
 from netdsl.syntax import ast
 
 _ELSEWHERE = (ast.Learn, ast.AfterUpdate, ast.Bound, ast.Optimise, ast.Subtract, ast.Reduce)
@@ -43,6 +45,8 @@ class ProjectionBuilder:
         self.wiring = connectivity(node, context)
         delay = self._delay()
         if pre is None or post is None or self.wiring.broken:
+            return False
+        if not self._windows(pre, post, whole=pre_slice is None and post_slice is None):
             return False
         self.ends = Ends(node.name, pre, post, pre_slice, post_slice)
         self.ends.sign = sign_of(node, self.ends, context)
@@ -91,6 +95,32 @@ class ProjectionBuilder:
         known = [f"{name}.{found}" for found, _, _ in types]
         self.context.unknown("cell type", ref.name, ref.span, known)
         return None, None
+
+    def _windows(self, pre: PopulationScope, post: PopulationScope, *, whole: bool) -> bool:
+        """The shared kernel, where there is one; False after a report."""
+        clause = self.wiring.windows
+        if clause is None:
+            return True
+        if not whole:
+            self.context.unsupported(
+                "shared kernels between parts of populations are",
+                clause.span,
+                "give the part a population of its own",
+            )
+            return False
+        kind = self.wiring.connectivity.kind
+        if kind not in ("dense", clause.name):
+            self.context.bag.error(
+                "E0110",
+                f"`{clause.name}` and `{kind}` both say which synapses exist",
+                clause.span,
+                help="a kernel is shared by all synapses of its windows: leave one of them out",
+            )
+            return False
+        windows = windows_of(clause, pre, post, self.context)
+        found = replace(self.wiring.connectivity, windows=windows)
+        self.wiring = replace(self.wiring, connectivity=found)
+        return windows is not None
 
     def _delay(self) -> int:
         node = self.node
@@ -191,12 +221,7 @@ class ProjectionBuilder:
 
     def _initial(self, node: ast.Weight, path: str) -> tuple[Expr | Draw, Dim]:
         assert self.ends is not None and self.scope is not None
-        dense = self.wiring.connectivity.kind != "one_to_one"
-        scope = WeightScope(
-            self.scope,
-            _length(self.ends.pre, self.ends.pre_slice) if dense else 1,
-            _length(self.ends.post, self.ends.post_slice) if dense else 1,
-        )
+        scope = WeightScope(self.scope, *self._fans())
         if node.drawn:
             drawn = build_draw(node.init, scope, path)
             if drawn is None:
@@ -206,6 +231,17 @@ class ProjectionBuilder:
             return drawn.draw, self._declared(node, value)
         value = expressions.translate(node.init, scope)
         return value.expr, self._declared(node, value)
+
+    def _fans(self) -> tuple[int, int]:
+        """Synapses into and out of a neuron, as initialisers count them."""
+        assert self.ends is not None
+        found = self.wiring.connectivity
+        if found.windows is not None:
+            return found.windows.fans
+        if found.kind == "one_to_one":
+            return 1, 1
+        pre, post = self.ends.pre, self.ends.post
+        return _length(pre, self.ends.pre_slice), _length(post, self.ends.post_slice)
 
     def _declared(self, node: ast.Weight, value: Value) -> Dim:
         if node.type is not None and node.type.kind == "unit":
@@ -218,7 +254,10 @@ class ProjectionBuilder:
 
     def _square(self, draw: Draw, node: ast.Weight) -> None:
         assert self.ends is not None
+        windows = self.wiring.connectivity.windows
         sizes = size_of(self.ends.pre.axes), size_of(self.ends.post.axes)
+        if windows is not None:
+            sizes = windows.shape
         if draw.gram and sizes[0] != sizes[1]:
             self.context.bag.error(
                 "E0203",

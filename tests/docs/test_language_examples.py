@@ -55,8 +55,9 @@ PARTS = dict.fromkeys(re.findall(r"(?<!{){(\w+)}", SPEC), "")
 PARTS |= {"wiring": "dense", "delay": "1 step"}
 
 REFUSED = [
-    ("E0831", {"wiring": "conv(kernel = 3)"}),
-    ("E0831", {"wiring": "pool(2)"}),
+    ("E0110", {"wiring": "sparse(p = 0.5) shared_over(row)"}),
+    ("E0642", {"wiring": "conv(kernel = 3)"}),
+    ("E0642", {"wiring": "pool(2)"}),
     ("E0831", {"after": "projection M : b -> b mask_transpose of W delay 0 { deliver i += 1 }"}),
     ("E0831", {"rule": "eligibility e of w to post.s;"}),
     ("E0831", {"rule": "state F = 0; F := 0.9 * F + pre.s * post.s;"}),
@@ -84,7 +85,6 @@ REFUSED = [
     ("E0831", {"before": "modulator m on b { scope neuron; emit vector v }"}),
     ("E0831", {"before": "modulator m(q) on b { emit mean(v) }"}),
     ("E0831", {"before": "modulator m { scope global; emit mean(b.v) }"}),
-    ("E0831", {"source": "def q = sum(s over row)"}),
     ("E0831", {"after": "metric q = mean(mean(mean(b.v over run last 3)))"}),
     ("E0831", {"after": "metric q = mean(mean(min(b.v over run)))"}),
     ("E0831", {"after": "metric q = mean(mean(sum(b.v^2 over run)))"}),

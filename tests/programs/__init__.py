@@ -16,6 +16,7 @@ from netdsl.ir.program import Program
 from tests.programs.learning import three_factor
 from tests.programs.parts import KEYS, ROWS, adam, buffer, fn, program
 from tests.programs.relaxing import relaxation
+from tests.programs.shared import shared_kernels
 from tests.programs.single import draws, functions
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "initial_values",
     "program",
     "relaxation",
+    "shared_kernels",
     "three_factor",
 ]
 
@@ -39,6 +41,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "relaxation": relaxation,
     "functions": functions,
     "draws": draws,
+    "shared_kernels": shared_kernels,
 }
 
 # (routine, steps, first, last) in order; routines without steps have 0.
@@ -59,6 +62,7 @@ CALLS: dict[str, tuple[tuple[str, int, int, int | None], ...]] = {
     ),
     "functions": (("all", 0, 0, None),),
     "draws": (("run.1", 3, 0, None),),
+    "shared_kernels": (("all", 0, 0, None), ("again", 0, 0, None)),
 }
 
 

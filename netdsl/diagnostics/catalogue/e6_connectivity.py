@@ -15,6 +15,13 @@ RIGHT = """\
 projection Vt : c -> b transpose of V delay 1 step { deliver back += w * pre.s }
 allow weight_transport on Vt because "the energy is symmetric\""""
 
+
+def maps(edge: str, post: str = "row: 6, col: 6, ch: 4", *, pre: str = "row: 8, col: 8") -> str:
+    """The example between populations with rows and columns."""
+    text = network(edge=f"{edge} delay 1 step")
+    return text.replace("source[64]", f"source[{pre}]").replace("unit[10]", f"unit[{post}]")
+
+
 ENTRIES: list[Entry] = [
     Entry(
         "E0621",
@@ -56,7 +63,8 @@ ENTRIES: list[Entry] = [
         "no connectivity",
         (
             "A projection says which synapses exist: `dense`, `one_to_one`, `sparse(p = …)`, "
-            "`fixed_in(n)`, `fixed_out(n)` or `transpose of P`."
+            "`fixed_in(n)`, `fixed_out(n)`, `conv(kernel = n)`, `pool(n)`, `shared_over(axis)` or "
+            "`transpose of P`."
         ),
         network(edge="delay 1 step"),
         network(),
@@ -99,5 +107,40 @@ ENTRIES: list[Entry] = [
         "`fixed` weights never change.",
         network(edge="dense fixed delay 1 step"),
         network(),
+    ),
+    Entry(
+        "E0641",
+        "windows that do not give the postsynaptic shape",
+        "A window of `kernel` rows and columns that moves by `stride` over a map with `pad` rows "
+        "of zeros around it stands at (size + 2 pad - kernel) // stride + 1 places along an axis. "
+        "The postsynaptic population has that many rows and columns; after `pool` it has as many "
+        "channels as the presynaptic one.",
+        maps("conv(kernel = 3, pad = 1)"),
+        maps("conv(kernel = 3, pad = 1)", "row: 8, col: 8, ch: 4"),
+    ),
+    Entry(
+        "E0642",
+        "windows over a population without rows and columns",
+        "`conv` and `pool` read the axes of both populations as rows, columns and channels; two "
+        "axes are one channel.",
+        maps("conv(kernel = 3)", pre="64"),
+        maps("conv(kernel = 3)"),
+    ),
+    Entry(
+        "E0643",
+        "a weight shared over axes that do not come first",
+        "`shared_over(row, col)` gives all places along the first axes of the postsynaptic "
+        "population the same weights, one set for each of the remaining axes.",
+        maps("shared_over(ch)"),
+        maps("shared_over(row, col)"),
+    ),
+    Entry(
+        "E0644",
+        "a shared kernel that asks for one neuron",
+        "One kernel stands for all positions, so no weight of it belongs to one pre- or "
+        "postsynaptic neuron: `pre.index`, `self`, `no_self`, signs by cell type and start values "
+        "by neuron have no meaning there.",
+        maps("conv(kernel = 3)").replace("w * pre.s", "w * pre.s * (pre.index > 3)"),
+        maps("conv(kernel = 3)"),
     ),
 ]

@@ -151,7 +151,7 @@ ENTRIES: list[Entry] = [
         "not offered by this edition's backends",
         (
             "A part of the language that is described but that no backend carries yet: vectors per "
-            "neuron, per-synapse state per sample, convolutional projections, tasks, "
+            "neuron, per-synapse state per sample, tasks, "
             "memories, rewiring, tables and ensembles. The message says what to write instead."
         ),
         network(more="memory past : window[16] of b.s"),

@@ -23,6 +23,8 @@ from netdsl.runtime.rundir import RunDir
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Field = tuple[NDArray[Any], tuple[int, ...]]  # weights (pre, post), and the axes of pre
+
 
 @dataclass
 class Pictures:
@@ -86,10 +88,8 @@ def _jobs(run: RunDir, best: bool) -> dict[str, Callable[[], Figure]]:
     file = run.path / ("best.npz" if best else "weights.npz")
     weights = _weights(run.weights(best)) if file.exists() else {}
     jobs["weights"] = lambda: weight_histograms(weights)
-    for name, shape in _fields(model, weights).items():
-        jobs[f"fields-{_file_name(name)}"] = lambda n=name, s=shape: receptive_fields(  # type: ignore[misc]
-            weights[n], s, n
-        )
+    for name, seen in _fields(model, weights).items():
+        jobs[f"fields-{_file_name(name)}"] = lambda n=name, f=seen: receptive_fields(f[0], f[1], n)  # type: ignore[misc]
     for key, array in recorded.items():
         if array.ndim == 3 and _is_spikes(array):
             jobs[f"raster-{_file_name(key)}"] = lambda k=key: _raster(recorded, k, model)  # type: ignore[misc]
@@ -105,15 +105,26 @@ def _weights(state: Arrays) -> Arrays:
     return {k.removesuffix(".w"): a for k, a in state.items() if k.endswith(".w") and a.ndim > 1}
 
 
-def _fields(model: Mapping[str, Any], weights: Arrays) -> dict[str, tuple[int, ...]]:
-    """Projections from a population with two or three axes, with the sizes of these axes."""
+def _fields(model: Mapping[str, Any], weights: Arrays) -> dict[str, Field]:
+    """Projections from a population with two or three axes, with the sizes of these axes; shared
+    kernels with those of their window, channels first."""
     found = {}
     for name, ends in model.get("projections", {}).items():
         population = model.get("populations", {}).get(ends.get("pre"), {})
         shape = tuple(int(n) for n in population.get("axes", {}).values())
-        if name in weights and len(shape) in (2, 3):
-            found[name] = shape
+        if name in weights and "window" in ends:
+            found[name] = _kernel(weights[name], ends["window"])
+        elif name in weights and len(shape) in (2, 3) and len(weights[name]) == np.prod(shape):
+            found[name] = (weights[name], shape)
     return found
+
+
+def _kernel(weights: NDArray[Any], window: Sequence[int]) -> Field:
+    """A kernel (row, column, channel; kernels) with the channel first; one channel is none."""
+    rows, columns, channels = window
+    shape = (rows, columns) if channels == 1 else (channels, rows, columns)
+    split = weights.reshape(rows, columns, channels, -1)
+    return np.moveaxis(split, 2, 0).reshape(weights.shape), shape
 
 
 def _is_spikes(array: NDArray[Any]) -> bool:

@@ -24,6 +24,7 @@ def test_checks_without_a_finding(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "metric", "low", "high"),
     [
+        ("convolution", "accuracy", 0.5, 1),
         ("oja", "length", 0.8, 1.05),
         ("recurrent_rate", "accuracy", 0.6, 1),
         ("reward_modulated", "accuracy", 0.6, 1),

@@ -160,6 +160,8 @@ def _schedule(model: Model, name: str | None) -> str:
         described += _layouts(model)
     if model.backend != "numpy" and name is None:
         described += _choices(model)
+    if model.backend == "native" and name is None:
+        described += _kept_as_lists(model)
     return "\n\n".join(described)
 
 
@@ -199,6 +201,17 @@ def _choices(model: Model) -> list[str]:
         )
         if names
     ]
+
+
+def _kept_as_lists(model: Model) -> list[str]:
+    """Buffers that C holds as lists of their nonzeros while the steps of a phase run."""
+    from netdsl.codegen.c_program import generate
+
+    plans = generate(model.program, model.dtype).plans
+    names = dict.fromkeys(window.buffer for plan in plans for window in plan.light)
+    if not names:
+        return []
+    return [f"{', '.join(names)}: only listed while steps run, where less than a quarter is not 0"]
 
 
 def _routines(program: Program, name: str | None) -> list[Routine]:

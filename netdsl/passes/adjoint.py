@@ -54,8 +54,20 @@ def reference_updates(
         tape.run(context.network.losses[name])
         ops += tape.ops
         for projection in projections:
+            if projection.weight not in tape.products:
+                raise _unreached(context.network.losses[name], projection, phase)
             ops += tape.update(projection)
     return ops
+
+
+def _unreached(loss: Loss, projection: Projection, phase: RunPhase) -> LoweringError:
+    rule = projection.rule
+    return LoweringError(
+        "E0807",
+        f"loss `{loss.name}` does not depend on `{projection.name}` in phase `{phase.name}`",
+        rule.learn_span if rule else projection.span,
+        f"let it read what that phase ends with, as `out.p@{phase.name}`, along edges of delay 0",
+    )
 
 
 def _phase(site: Site, step: Update, projection: Projection) -> RunPhase:

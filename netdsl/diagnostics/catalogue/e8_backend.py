@@ -52,6 +52,25 @@ ENTRIES: list[Entry] = [
         ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
     ),
     Entry(
+        "E0807",
+        "the loss does not depend on this weight",
+        "The backward sweep of `bptt` starts at what the loss reads of the phase before the "
+        "`update`,\nand found no way back to this projection: its change would always be 0. A value "
+        "of the phase is\nread as `x@phase`; what arrives with a delay belongs to an earlier step.",
+        network(
+            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
+            edge="dense delay 1 step",
+            rule="dw = pre.s",
+            steps="phase run 1 step; update W",
+        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
+        network(
+            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
+            edge="dense delay 0",
+            rule="dw = pre.s",
+            steps="phase run 1 step; update W",
+        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
+    ),
+    Entry(
         "E0810",
         "no C compiler was found",
         "The native backend looks at the variable CC, then for cc, gcc, clang and the package\n"

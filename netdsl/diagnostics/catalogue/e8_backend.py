@@ -54,9 +54,9 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0807",
         "the loss does not depend on this weight",
-        "The backward sweep of `bptt` starts at what the loss reads of the phase before the "
-        "`update`,\nand found no way back to this projection: its change would always be 0. A value "
-        "of the phase is\nread as `x@phase`; what arrives with a delay belongs to an earlier step.",
+        "The backward sweep of `bptt` starts at what the loss reads of the phase before the\n"
+        "`update`, and found no way back to this projection: its change would be 0. A value\n"
+        "of the phase is read as `x@phase`; what arrives with a delay belongs to an earlier step.",
         network(
             before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
             edge="dense delay 1 step",

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,18 @@ def isolated(module: str, candidate: str, arguments: list[str]) -> dict[str, Any
         return {"failed": reason}
     found: dict[str, Any] = json.loads(line)
     return found
+
+
+def compare(
+    module: str, candidates: Iterable[str], arguments: list[str] | None, title: str, peer: str
+) -> str:
+    """The table of all candidates, each measured in a process of its own.
+
+    A candidate `TASK:NAME` is called NAME in the table; `peer` is the one that others are held to.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    results = {c.rpartition(":")[2]: isolated(module, c, given) for c in candidates}
+    return report(title, results, peer)
 
 
 def _has_taskset() -> bool:

@@ -14,12 +14,11 @@ import numpy as np
 
 from benchmarks.common import (
     SPECS,
+    compare,
     forget_peak,
-    isolated,
     measure,
     parser,
     peer,
-    report,
     trainer,
 )
 
@@ -39,18 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only:
         print(json.dumps(_candidate(options)))
         return 0
-    given = sys.argv[1:] if arguments is None else arguments
     for size in options.sizes.split(","):
-        names = [*options.backends.split(","), *TORCH]
-        results = {
-            name: isolated("benchmarks.convolution", f"{size}:{name}", given) for name in names
-        }
+        names = [f"{size}:{name}" for name in (*options.backends.split(","), *TORCH)]
         side, channels, first, second, batch = SIZES[size]
         title = (
             f"{size}: {side}x{side}x{channels}, 3x3 kernels {first} and {second}, pooled by 2, "
             f"batch {batch}, one thread"
         )
-        print(report(title, results, "torch"))
+        print(compare("benchmarks.convolution", names, arguments, title, "torch"))
     return 0
 
 

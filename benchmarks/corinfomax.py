@@ -14,13 +14,12 @@ import numpy as np
 
 from benchmarks.common import (
     SPECS,
+    compare,
     forget_peak,
     images,
-    isolated,
     measure,
     parser,
     peer,
-    report,
     trainer,
 )
 
@@ -34,14 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only:
         print(json.dumps(_candidate(options)))
         return 0
-    given = sys.argv[1:] if arguments is None else arguments
     for system in options.systems.split(","):
-        names = [*options.backends.split(","), "torch"]
-        results = {
-            name: isolated("benchmarks.corinfomax", f"{system}:{name}", given) for name in names
-        }
+        names = [f"{system}:{name}" for name in (*options.backends.split(","), "torch")]
         title = f"{system} {PIXELS}-{HIDDEN}-{CLASSES}, batch {options.batch}, one thread"
-        print(report(title, results, "torch"))
+        print(compare("benchmarks.corinfomax", names, arguments, title, "torch"))
     return 0
 
 

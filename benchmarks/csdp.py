@@ -15,13 +15,12 @@ import numpy as np
 from benchmarks.common import (
     SPECS,
     Array,
+    compare,
     forget_peak,
     images,
-    isolated,
     measure,
     parser,
     peer,
-    report,
     trainer,
 )
 
@@ -34,11 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only:
         print(json.dumps(_candidate(options)))
         return 0
-    given = sys.argv[1:] if arguments is None else arguments
     names = [*options.backends.split(","), *([] if options.no_peer else ["jax"])]
-    results = {name: isolated("benchmarks.csdp", name, given) for name in names}
     sizes = "-".join(map(str, options.sizes))
-    print(report(f"CSDP {sizes}, {options.batch} images, T = {STEPS}, one thread", results, "jax"))
+    title = f"CSDP {sizes}, {options.batch} images, T = {STEPS}, one thread"
+    print(compare("benchmarks.csdp", names, arguments, title, "jax"))
     return 0
 
 

@@ -62,37 +62,13 @@ def test_agrees_with_the_interpreter(name, dtype, strategy):
         assert_equal(executor, reference, made, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_sizes_beyond_a_vector_and_a_tile(strategy):
-    """Columns that fill tiles, vectors and a rest; sources that are used often and seldom."""
-    made = three_factor(n_in=150, n=139)
-    rows = 40
+def agree_on_wide_layers(strategy: str, chance, weight) -> Interpreter:
+    """Run `three_factor` with widths of no round number; `chance` and `weight` change the start."""
+    made, rows = three_factor(n_in=150, n=139), 40
     keys = np.arange(rows, dtype=np.uint64)
     initial = initial_values(made, rows)
-    initial["img.p"] = initial["img.p"] * (np.arange(150) % 5 == 0)
-    initial["W1.w"] *= 0.3
-    reference = Interpreter(made, initial, rows, keys, seed=3)
-    executor = NativeExecutor(made, initial, rows=rows, dtype="float64", seed=3, strategy=strategy)
-    executor.set_rows(rows, keys)
-    for call in CALLS["three_factor"]:
-        reference.call(*call)
-        executor.call(*call)
-    assert reference.state["h1.s"].any()
-    assert_equal(executor, reference, made, 1e-11)
-
-
-@pytest.mark.parametrize("strategy", ["auto", "columns"])
-@pytest.mark.parametrize("silent", [0, 23, 40])
-def test_what_is_kept_as_lists_becomes_a_matrix_when_it_is_dense(silent, strategy):
-    """Lists that overflow at their first row, in the middle, and never."""
-    made = three_factor(n_in=150, n=139)
-    unit = generate(made, "float64")
-    assert {window.buffer for plan in unit.plans for window in plan.light} >= {"h1.s"}
-    rows = 40
-    keys = np.arange(rows, dtype=np.uint64)
-    initial = initial_values(made, rows)
-    initial["img.p"] = np.where(np.arange(rows)[:, None] < silent, 0.0, initial["img.p"])
-    initial["W1.w"] = np.abs(initial["W1.w"]) * 5
+    initial["img.p"] = chance(initial["img.p"])
+    initial["W1.w"] = weight(initial["W1.w"])
     reference = Interpreter(made, initial, rows, keys, seed=3)
     executor = NativeExecutor(made, initial, rows=rows, dtype="float64", seed=3, strategy=strategy)
     executor.set_rows(rows, keys)
@@ -100,6 +76,25 @@ def test_what_is_kept_as_lists_becomes_a_matrix_when_it_is_dense(silent, strateg
         reference.call(*call)
         executor.call(*call)
         assert_equal(executor, reference, made, 1e-11)
+    return reference
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_sizes_beyond_a_vector_and_a_tile(strategy):
+    """Columns that fill tiles, vectors and a rest; sources that are used often and seldom."""
+    lit = np.arange(150) % 5 == 0
+    reference = agree_on_wide_layers(strategy, lambda p: p * lit, lambda w: 0.3 * w)
+    assert reference.state["h1.s"].any()
+
+
+@pytest.mark.parametrize("strategy", ["auto", "columns"])
+@pytest.mark.parametrize("silent", [0, 23, 40])
+def test_what_is_kept_as_lists_becomes_a_matrix_when_it_is_dense(silent, strategy):
+    """Lists that overflow at their first row, in the middle, and never."""
+    unit = generate(three_factor(n_in=150, n=139), "float64")
+    assert {window.buffer for plan in unit.plans for window in plan.light} >= {"h1.s"}
+    lit = np.arange(40)[:, None] >= silent
+    agree_on_wide_layers(strategy, lambda p: p * lit, lambda w: 5 * np.abs(w))
 
 
 def test_fewer_rows_than_the_capacity():

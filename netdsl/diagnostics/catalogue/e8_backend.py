@@ -7,6 +7,18 @@ from netdsl.diagnostics.catalogue.example import network
 
 LOSS = "loss E = mean(sum((b.s@run - onehot(sample.label))^2))\n"
 
+
+def _reference(edge: str, phase: str) -> str:
+    """A specification that learns by `bptt` along such an edge, through such a phase."""
+    made = network(
+        before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
+        edge=edge,
+        rule="dw = pre.s",
+        steps=f"{phase}; update W",
+    )
+    return made.replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)")
+
+
 ENTRIES: list[Entry] = [
     Entry(
         "E0801",
@@ -38,18 +50,8 @@ ENTRIES: list[Entry] = [
         "`bptt` cannot differentiate this phase",
         "The backward sweep is derived for phases of at most one step whose states are assigned "
         "once: a feed-forward pass along zero-delay edges.",
-        network(
-            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
-            edge="dense delay 0",
-            rule="dw = pre.s",
-            steps="phase run 5 steps; update W",
-        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
-        network(
-            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
-            edge="dense delay 0",
-            rule="dw = pre.s",
-            steps="phase run 1 step; update W",
-        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
+        _reference("dense delay 0", "phase run 5 steps"),
+        _reference("dense delay 0", "phase run 1 step"),
     ),
     Entry(
         "E0807",
@@ -57,18 +59,8 @@ ENTRIES: list[Entry] = [
         "The backward sweep of `bptt` starts at what the loss reads of the phase before the\n"
         "`update`, and found no way back to this projection: its change would be 0. A value\n"
         "of the phase is read as `x@phase`; what arrives with a delay belongs to an earlier step.",
-        network(
-            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
-            edge="dense delay 1 step",
-            rule="dw = pre.s",
-            steps="phase run 1 step; update W",
-        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
-        network(
-            before=LOSS + 'allow non_local on bptt because "it is the reference"\n',
-            edge="dense delay 0",
-            rule="dw = pre.s",
-            steps="phase run 1 step; update W",
-        ).replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)"),
+        _reference("dense delay 1 step", "phase run 1 step"),
+        _reference("dense delay 0", "phase run 1 step"),
     ),
     Entry(
         "E0810",

@@ -5,10 +5,10 @@ Fills `templates/c/elementwise.c.j2`. Sums over neurons are accumulated in doubl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netdsl.codegen.c_layout import Layout, Window
+from netdsl.codegen.c_layout import Layout
+from netdsl.codegen.c_plan import ListedCells
 from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
@@ -83,19 +83,17 @@ class ElementwiseCode:
     flops_per_row: int
 
 
-def elementwise(
-    op: Elementwise, layout: Layout, listed: Sequence[Window] = (), light: Sequence[Window] = ()
-) -> ElementwiseCode:
-    """Code of one operation, which makes the lists of `listed` windows of what it stores.
+def elementwise(op: Elementwise | ListedCells, layout: Layout) -> ElementwiseCode:
+    """Code of one operation, and of the lists that it makes of what it stores.
 
-    Buffers of `light` windows are stored in lines of scratch while their lists are made.
-
-    Raises ValueError for an expression that has no place here.
+    What need not be stored as a matrix now is stored in lines of scratch. Raises ValueError for an
+    expression that has no place here.
     """
-    code = _Writer(op, layout, light).write()
-    for window in listed:
+    made = op if isinstance(op, ListedCells) else ListedCells(op, ())
+    code = _Writer(made, layout).write()
+    for window in made.windows:
         use, row = layout.lists[window], layout.names(window.buffer)
-        matrix = row if window in light else ""
+        matrix = row if window in made.light else ""
         code.lists.append(
             ListCode(use.name, f"{row} + {window.first}", window.width, use.values, matrix)
         )
@@ -103,9 +101,12 @@ def elementwise(
 
 
 class _Writer:
-    def __init__(self, op: Elementwise, layout: Layout, light: Sequence[Window]) -> None:
-        self.light = {window.buffer: layout.lists[window].name for window in light}
+    def __init__(self, made: ListedCells, layout: Layout) -> None:
+        op = made.cells
         self.op, self.layout, self.program = op, layout, layout.program
+        # When a buffer is stored as a matrix, where that is not always.
+        self.when = {w.buffer: f"net->{layout.lists[w].name}.nonzeros < 0" for w in made.light}
+        self.when.update(dict.fromkeys(made.late, "net->storing"))
         self.plan: RowPlan = plan_rows(op, layout.program)
         self.scope = Scope(layout, self.plan.places)
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
@@ -245,10 +246,10 @@ class _Writer:
         const = "" if stored else "const "
         row = " + r * SIZE" if self.program.buffers[buffer].place is Place.UNIT else ""
         place = f"net->{name}{row}"
-        if buffer in self.light:
-            number = list(self.light).index(buffer)
+        if buffer in self.when:
+            number = list(self.when).index(buffer)
             line = f"net->lines + {number} * (SIZE + LANES)"
-            place = f"net->{self.light[buffer]}.nonzeros < 0 ? {place} : {line}"
+            place = f"{self.when[buffer]} ? {place} : {line}"
             room = (number + 1) * (self.size + 64 // self.layout.real_bytes)
             self.layout.line_reals = max(self.layout.line_reals, room)
         return f"{const}real *restrict {name} = {place};"
@@ -258,6 +259,6 @@ class _Writer:
         read = {name for expr in self.exprs for name in loads(expr)}
         count = 0
         for buffer, stored in self.buffers.items():
-            if self.program.buffers[buffer].place is Place.UNIT and buffer not in self.light:
+            if self.program.buffers[buffer].place is Place.UNIT and buffer not in self.when:
                 count += (buffer in read) + stored
         return count * self.size * self.layout.real_bytes

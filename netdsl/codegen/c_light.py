@@ -1,10 +1,10 @@
-"""Buffers that a routine keeps only as index lists while its steps run.
+"""Buffers that need not go to memory as matrices while the steps of a routine run.
 
 What an elementwise operation stores and lists, and what is otherwise read through that list, need
 not go to memory as a matrix: a row is stored in a line that stays in cache, and its nonzeros are
 listed from there. Where the matrix is wanted after all (a dense product, the end of the steps) it
 is filled from the list. Spikes and modulated traces are mostly zeros, so this saves two passes over
-a matrix each.
+a matrix each. What no other operation of a step reads is stored by its last step only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from netdsl.codegen.c_plan import (
     RoutinePlan,
     writes,
 )
-from netdsl.ir.program import Propagate, SynapseUpdate
+from netdsl.ir.network import Place
+from netdsl.ir.program import Elementwise, Propagate, SynapseUpdate
 from netdsl.passes.effects import first_access, reads
 
 
@@ -46,6 +47,37 @@ def keep_lists(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
     }
     ordered = tuple(sorted(partners, key=lambda window: window.buffer))
     return replace(plan, step=step, light=ordered)
+
+
+def store_late(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
+    """The same plan; buffers that only their own operation uses are stored by the last step."""
+    return replace(plan, step=tuple(_later(op, plan, layout) for op in plan.step))
+
+
+def _later(op: Instruction, plan: RoutinePlan, layout: Layout) -> Instruction:
+    if not isinstance(op, Elementwise | ListedCells):
+        return op
+    made = op if isinstance(op, ListedCells) else ListedCells(op, ())
+    listed = {window.buffer for window in made.windows}
+    elsewhere = {name for other in plan.step if other is not op for name in _touched(other)}
+    buffers = layout.program.buffers
+    late = tuple(
+        name
+        for name in sorted(writes(made.cells) - listed - elsewhere)
+        if buffers[name].place is Place.UNIT
+        and first_access(name, made.cells, buffers[name].owner) == "overwrites"
+    )
+    return replace(made, late=late) if late else op
+
+
+def _touched(op: Instruction) -> set[str]:
+    if isinstance(op, MakeList | MakeSum | MakeTurned):
+        return {op.window.buffer}
+    if isinstance(op, Exchange):
+        return {op.copy.target, op.copy.source}
+    ops = op.members if isinstance(op, Gather) else (op,)
+    plain = (other.cells if isinstance(other, ListedCells) else other for other in ops)
+    return {name for other in plain for name in reads(other) | writes(other)}
 
 
 def _lighter(op: Instruction, light: set[Window]) -> Instruction:

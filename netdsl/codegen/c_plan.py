@@ -58,12 +58,14 @@ class Gather:
 class ListedCells:
     """An `Elementwise` that lists windows of its buffers by row, each row just after its store.
 
-    Buffers of `light` windows are only listed (`netdsl.codegen.c_light`).
+    Buffers of `light` windows are only listed, those of `late` are stored only at the last step of
+    a call (`netdsl.codegen.c_light`).
     """
 
     cells: Elementwise
     windows: tuple[Window, ...]
     light: tuple[Window, ...] = ()
+    late: tuple[str, ...] = ()
 
 
 Instruction = Op | MakeList | MakeSum | MakeTurned | Exchange | Gather | ListedCells

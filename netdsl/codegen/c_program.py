@@ -13,7 +13,7 @@ from netdsl.codegen.c_edges import edge_update
 from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_fusion import list_in_cells
 from netdsl.codegen.c_layout import Layout
-from netdsl.codegen.c_light import keep_lists
+from netdsl.codegen.c_light import keep_lists, store_late
 from netdsl.codegen.c_plan import (
     Exchange,
     Gather,
@@ -123,7 +123,8 @@ class _Writer:
     def write(self) -> Unit:
         routines = self.program.routines.values()
         listed = [list_in_cells(plan_routine(r, self.layout, grouped=True)) for r in routines]
-        plans = tuple(keep_lists(plan, self.layout) for plan in listed)
+        light = (keep_lists(plan, self.layout) for plan in listed)
+        plans = tuple(store_late(plan, self.layout) for plan in light)
         for plan in plans:
             self._routine(plan)
         title = f"{self.program.name} in {self.layout.real}"
@@ -249,10 +250,8 @@ class _Writer:
 
     def _code(self, instruction: Instruction) -> object:
         names, layout = self.layout.names, self.layout
-        if isinstance(instruction, Elementwise):
+        if isinstance(instruction, Elementwise | ListedCells):
             return elementwise(instruction, layout)
-        if isinstance(instruction, ListedCells):
-            return elementwise(instruction.cells, layout, instruction.windows, instruction.light)
         if isinstance(instruction, WindowSum):
             return window_sum(instruction, layout)
         if isinstance(instruction, Propagate):

@@ -7,6 +7,7 @@ import pytest
 
 from netdsl.backends.native import NativeExecutor, available
 from netdsl.backends.native.executor import STRATEGIES
+from netdsl.codegen.c_plan import ListedCells
 from netdsl.codegen.c_program import generate
 from netdsl.codegen.places import shape_of
 from netdsl.ir.expr import Const, Load
@@ -95,6 +96,18 @@ def test_what_is_kept_as_lists_becomes_a_matrix_when_it_is_dense(silent, strateg
     assert {window.buffer for plan in unit.plans for window in plan.light} >= {"h1.s"}
     lit = np.arange(40)[:, None] >= silent
     agree_on_wide_layers(strategy, lambda p: p * lit, lambda w: 5 * np.abs(w))
+
+
+def test_what_no_other_operation_reads_is_stored_by_the_last_step():
+    """`PROGRAMS["draws"]` agrees with the interpreter after calls of several steps."""
+    late = {
+        name
+        for plan in generate(PROGRAMS["draws"](), "float64").plans
+        for op in plan.step
+        if isinstance(op, ListedCells)
+        for name in op.late
+    }
+    assert late >= {"p.s", "p.u", "p.z"}
 
 
 def test_fewer_rows_than_the_capacity():

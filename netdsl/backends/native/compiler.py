@@ -128,23 +128,32 @@ def flag_sets(*, fast_math: bool = False) -> tuple[tuple[str, ...], ...]:
     return ((*_ALWAYS, native, *_TUNED, *extra), (*_ALWAYS, *_PLAIN, *extra))
 
 
-def compile_object(compiler: Compiler, source: Path, target: Path, *, fast_math: bool) -> None:
-    """Compile one C file into a shared object.
+def compile_object(compiler: Compiler, source: Path, target: Path, *, fast_math: bool) -> str:
+    """Compile one C file into a shared object; a notice when it was not tuned to this processor.
 
     Raises BackendError E0811 with the compiler's own words when it fails, E0812 when it takes
     longer than the limit.
     """
-    message = ""
+    message = refused = ""
     for flags in flag_sets(fast_math=fast_math):
         command = [*compiler.command, *flags, str(source), "-o", str(target), "-lm"]
+        refused = message
         message = _run(compiler, command)
         if not message and target.exists():
-            return
+            return _untuned(compiler, refused) if refused else ""
         message = message or "it reported success but wrote no file"
     raise BackendError(
         "E0811",
         f"the C compiler `{compiler.name}` failed:\n{_excerpt(message)}",
         f"set CC to another compiler, or {_WAY_OUT}",
+    )
+
+
+def _untuned(compiler: Compiler, message: str) -> str:
+    first = message.splitlines()[0].strip()
+    return (
+        f"the C compiler `{compiler.name}` did not take the options for this processor, and what it"
+        f" made without them is slower: {first}"
     )
 
 

@@ -41,8 +41,10 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
         except OSError:
             found.unlink(missing_ok=True)
 
+    notices: list[str] = []
+
     def make(text: Path, target: Path) -> None:
-        compiler.compile_object(tool, text, target, fast_math=fast_math)
+        notices.append(compiler.compile_object(tool, text, target, fast_math=fast_math))
 
     path, kept = cache.build(key, source, make)
     try:
@@ -53,9 +55,12 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
             f"what the C compiler `{tool.name}` made cannot be loaded: {error}",
             "set CC to another compiler, or use --backend numpy",
         ) from error
-    if kept:
-        return Loaded(library, path, False)
-    shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
-    notice = f"the cache folder {cache.folder()} cannot be written: compiled in a temporary folder"
-    _LOG.warning(notice)
-    return Loaded(library, path, False, (notice,))
+    if not kept:
+        shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
+        notices.append(
+            f"the cache folder {cache.folder()} cannot be written: compiled in a temporary folder"
+        )
+    said = tuple(filter(None, notices))
+    for notice in said:
+        _LOG.warning(notice)
+    return Loaded(library, path, False, said)

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, loads, transform, walk
+from netdsl.ir.expr import (
+    NOW,
+    Apply,
+    Const,
+    Expr,
+    Load,
+    Local,
+    Reduce,
+    loads,
+    refs,
+    transform,
+    walk,
+)
 from netdsl.ir.network import Loss, Place, Projection
 from netdsl.ir.program import (
     AxisReduce,
@@ -62,11 +74,18 @@ def reference_updates(
 
 def _unreached(loss: Loss, projection: Projection, phase: RunPhase) -> LoweringError:
     rule = projection.rule
+    present = [ref.path for ref in refs(loss.value) if ref.time == NOW]
+    now = [path for path in present if not path.startswith("sample.")]
+    way_out = (
+        f"read `{now[0]}@{phase.name}` in the loss: what that phase ends with"
+        if now
+        else "join them by edges of delay 0, or let the loss read what the projection drives"
+    )
     return LoweringError(
         "E0807",
         f"loss `{loss.name}` does not depend on `{projection.name}` in phase `{phase.name}`",
         rule.learn_span if rule else projection.span,
-        f"let it read what that phase ends with, as `out.p@{phase.name}`, along edges of delay 0",
+        way_out,
     )
 
 

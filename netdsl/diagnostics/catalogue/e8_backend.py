@@ -58,8 +58,10 @@ ENTRIES: list[Entry] = [
         "the loss does not depend on this weight",
         "The backward sweep of `bptt` starts at what the loss reads of the phase before the\n"
         "`update`, and found no way back to this projection: its change would be 0. A value\n"
-        "of the phase is read as `x@phase`; what arrives with a delay belongs to an earlier step.",
-        _reference("dense delay 1 step", "phase run 1 step"),
+        "of the phase is read as `x@phase`; a way back leads along edges of delay 0.",
+        _reference("dense delay 0", "phase run 0 steps")
+        .replace("state s = 0; s := relu(i)", "def s = relu(i)")
+        .replace("b.s@run", "b.s"),
         _reference("dense delay 0", "phase run 1 step"),
     ),
     Entry(

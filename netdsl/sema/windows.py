@@ -76,7 +76,12 @@ class _Geometry:
                     help=f"it takes {', '.join(f'`{k}`' for k in known)}",
                 )
             elif name in args:
-                self.context.bag.error("E0110", f"`{name}` is given twice", arg.span)
+                self.context.bag.error(
+                    "E0110",
+                    f"`{name}` is given twice",
+                    arg.span,
+                    help=None if arg.name else "two sizes stand in brackets: `[rows, columns]`",
+                )
             broken = broken or name not in known or name in args
             args.setdefault(name, arg)
         if "kernel" not in args:

@@ -115,3 +115,8 @@ def test_parts_share_no_kernel() -> None:
     text = text.replace("unit[row: 5, col: 7, ch: 2]", "unit[row: 5, col: 7, ch: 2] types {E: 70}")
     found = check(text.replace("a -> b conv", "a -> b.E conv"), lower=False)
     assert [d.code for d in found.diagnostics if d.severity == "error"] == ["E0831"]
+
+
+def test_two_sizes_without_brackets():
+    (found,) = checked(MAP, MAP, "conv(3, 3)").diagnostics
+    assert found.code == "E0110" and found.help == "two sizes stand in brackets: `[rows, columns]`"

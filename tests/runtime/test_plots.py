@@ -127,6 +127,16 @@ def test_a_run_is_drawn_as_far_as_it_has_data(tmp_path: Path) -> None:
     assert all("<svg" in f.read_text() for f in made.files if f.suffix == ".svg")
 
 
+def test_kernels_are_drawn_and_pools_are_not(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    axes = {"x": {"axes": {"row": 8, "col": 8, "ch": 2}}}
+    kernel, pool = ({"pre": "x", "window": window} for window in ([3, 3, 2], [2, 2, 1]))
+    run.write_model({"populations": axes, "projections": {"K": kernel, "P": pool}})
+    run.save_weights({"K.w": RNG.normal(size=(18, 5)), "P.w": np.full((4, 5), 0.25)})
+    names = {file.name for file in plot_run(run).files}
+    assert names == {"learning-curves.png", "weights.png", "fields-K.png"}
+
+
 def test_runs_are_compared(tmp_path: Path) -> None:
     groups = {"a": [make_run(tmp_path), make_run(tmp_path, 0.1)], "b": [make_run(tmp_path)]}
     files, table = compare_runs(groups, "accuracy", "dev", tmp_path / "out")

@@ -107,11 +107,14 @@ def _weights(state: Arrays) -> Arrays:
 
 def _fields(model: Mapping[str, Any], weights: Arrays) -> dict[str, Field]:
     """Projections from a population with two or three axes, with the sizes of these axes; shared
-    kernels with those of their window, channels first."""
+    kernels with those of their window, channels first. Equal weights, as of a pool, are left out.
+    """
     found = {}
     for name, ends in model.get("projections", {}).items():
         population = model.get("populations", {}).get(ends.get("pre"), {})
         shape = tuple(int(n) for n in population.get("axes", {}).values())
+        if name in weights and np.ptp(weights[name]) == 0:
+            continue
         if name in weights and "window" in ends:
             found[name] = _kernel(weights[name], ends["window"])
         elif name in weights and len(shape) in (2, 3) and len(weights[name]) == np.prod(shape):

@@ -66,7 +66,7 @@ def _lives(
     for number, part in enumerate(parts):
         uses: dict[str, list[int]] = {}
         for position, op in enumerate(part):
-            for name in reads(op) | writes(op):
+            for name in sorted(reads(op) | writes(op)):  # the same names in every process
                 entry = buffers[name]
                 if entry.role == "scratch" and entry.place is Place.UNIT:
                     uses.setdefault(name, []).append(position)

@@ -102,10 +102,6 @@ def _kept(op: ListedCells, window: Window, plan: RoutinePlan, layout: Layout) ->
     return stored_once and all(_through_lists(other, names, layout) for other in others)
 
 
-def _lists(op: Propagate) -> bool:
-    return op.binary and not op.transposed
-
-
 def _names(buffer: str, step: Sequence[Instruction]) -> set[str]:
     """The buffer and those with which it changes places."""
     names = {buffer}
@@ -117,24 +113,22 @@ def _names(buffer: str, step: Sequence[Instruction]) -> set[str]:
 
 def _through_lists(op: Instruction, names: set[str], layout: Layout) -> bool:
     """Whether an instruction leaves the buffers alone or can read them from their lists."""
+    if not names & _touched(op):
+        return True
     if isinstance(op, MakeList):
-        return op.columns or op.window.buffer not in names
+        return op.columns
     if isinstance(op, MakeSum):
-        return op.listed or op.window.buffer not in names
+        return op.listed
     if isinstance(op, Exchange):
-        return op.lists or not names & {op.copy.target, op.copy.source}
+        return op.lists
     if isinstance(op, Gather):
-        return not names & {op.members[0].target}
-    if isinstance(op, ListedCells):
-        return not names & (reads(op.cells) | writes(op.cells))
+        return not names & writes(op)
     if isinstance(op, SynapseUpdate):
         products = [product for total in op.sums for product in total.products]
         dense = {p.pre for p in products if not p.binary_pre and p.post is not None}
         by_synapse = op.projection in layout.edges  # needs no list of the postsynaptic factor
         dense |= {p.post for p in products if p.pre and (by_synapse or not p.binary_pre)}
         return not names & dense
-    if isinstance(op, MakeTurned):
-        return op.window.buffer not in names
     if isinstance(op, Propagate) and layout.edges_of(op.weight):
-        return op.target not in names and (op.source not in names or _lists(op))
-    return not names & (reads(op) | writes(op))
+        return op.target not in names and op.binary and not op.transposed
+    return False

@@ -181,8 +181,8 @@ class SynapseUpdate:
 
     Statements are Bind and Store over SYNAPSE buffers (`Load`), locals, scalars, and
     `Index(side="pre"|"post")`. Over `Windows` there are neither sums nor indices: `WindowSum`s come
-    first. `before` are Stores to GLOBAL buffers (an optimiser's application
-    count), run once, before `scalars`. Sums need never be materialised.
+    first. `before` are Stores to GLOBAL buffers (an optimiser's application count), run once,
+    before `scalars`. Sums need never be materialised.
     """
 
     projection: str
@@ -202,8 +202,8 @@ class WindowSum:
 
     `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
     SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
-    holds only 0 and 1. It forms the batch sums
-    of a kernel that learns, so that the pass over the kernel reads them like any other buffer.
+    holds only 0 and 1. It forms the batch sums of a kernel that learns, so that the pass over the
+    kernel reads them like any other buffer.
     """
 
     projection: str

@@ -207,13 +207,8 @@ class _Tape:
                 self._axis_reduce(op.population, statement)
 
     def _row_reduce(self, population: str, statement: RowReduce) -> None:
-        adjoint: Expr = Load(self.adjoints[statement.buffer])
-        if statement.kind == "mean":
-            adjoint = Apply("div", (adjoint, Const(float(self.context.size(population)))))
-        elif statement.kind in ("max", "min"):
-            here = Apply("eq", (statement.value, Load(statement.buffer)))
-            adjoint = Apply("select", (here, adjoint, Const(0.0)))
-        self._through(statement.value, adjoint)
+        adjoint = self.adjoints[statement.buffer]
+        self._to_reduced(statement, adjoint, self.context.size(population))
 
     def _axis_reduce(self, population: str, statement: AxisReduce) -> None:
         """Every neuron of a group holds the group's number: their adjoints add up."""
@@ -222,9 +217,13 @@ class _Tape:
         adjoint = Load(self.adjoints[statement.buffer])
         summed = replace(statement, buffer=total, kind="sum", value=adjoint)
         self.ops.append(Elementwise(population, (summed,), label=total))
-        back: Expr = Load(total)
+        self._to_reduced(statement, total, statement.length)
+
+    def _to_reduced(self, statement: RowReduce | AxisReduce, adjoint: str, count: int) -> None:
+        """From the adjoint of what `count` values were reduced to, to each of them."""
+        back: Expr = Load(adjoint)
         if statement.kind == "mean":
-            back = Apply("div", (back, Const(float(statement.length))))
+            back = Apply("div", (back, Const(float(count))))
         elif statement.kind in ("max", "min"):
             here = Apply("eq", (statement.value, Load(statement.buffer)))
             back = Apply("select", (here, back, Const(0.0)))

@@ -64,7 +64,7 @@ def reads(op: Op) -> set[str]:
 
 def writes(op: Op) -> set[str]:
     """Buffers that an operation changes."""
-    if isinstance(op, Propagate | WindowSum | GroupReduce | Copy | Fill | Transpose):
+    if isinstance(op, Propagate | _WHOLE):
         return {op.target}
     return {s.buffer for s in op_statements(op) if not isinstance(s, Bind)}
 

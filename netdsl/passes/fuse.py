@@ -47,15 +47,19 @@ def fuse(ops: Iterable[Op]) -> tuple[Op, ...]:
 
 def _partner(ops: list[Op], op: Elementwise) -> int | None:
     """Index of an earlier operation on the same population that `op` can join."""
-    need, change = reads(op), writes(op)
     for index in range(len(ops) - 1, -1, -1):
         other = ops[index]
         if isinstance(other, Elementwise) and other.population == op.population:
             return index
-        touched = writes(other)
-        if touched & (need | change) or reads(other) & change:
+        if not _commute(op, other):
             return None
     return None
+
+
+def _commute(one: Op, other: Op) -> bool:
+    """Whether two operations may change places."""
+    need, change = reads(one), writes(one)
+    return not (writes(other) & (need | change) or reads(other) & change)
 
 
 def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
@@ -63,10 +67,8 @@ def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
     for index in range(len(ops) - 1, -1, -1):
         earlier = ops[index]
         if isinstance(earlier, Elementwise) and earlier.population == op.population:
-            need, change = reads(earlier), writes(earlier)
-            for other in ops[index + 1 :]:
-                if writes(other) & (need | change) or reads(other) & change:
-                    return op
+            if not all(_commute(earlier, other) for other in ops[index + 1 :]):
+                return op
             del ops[index]
             return _joined(earlier, op)
     return op

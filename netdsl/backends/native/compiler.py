@@ -134,17 +134,16 @@ def compile_object(compiler: Compiler, source: Path, target: Path, *, fast_math:
     Raises BackendError E0811 with the compiler's own words when it fails, E0812 when it takes
     longer than the limit.
     """
-    message = refused = ""
+    refused: list[str] = []
     for flags in flag_sets(fast_math=fast_math):
         command = [*compiler.command, *flags, str(source), "-o", str(target), "-lm"]
-        refused = message
         message = _run(compiler, command)
         if not message and target.exists():
-            return _untuned(compiler, refused) if refused else ""
-        message = message or "it reported success but wrote no file"
+            return _untuned(compiler, refused[0]) if refused else ""
+        refused.append(message or "it reported success but wrote no file")
     raise BackendError(
         "E0811",
-        f"the C compiler `{compiler.name}` failed:\n{_excerpt(message)}",
+        f"the C compiler `{compiler.name}` failed:\n{_excerpt(refused[-1])}",
         f"set CC to another compiler, or {_WAY_OUT}",
     )
 

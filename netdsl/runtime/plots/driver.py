@@ -113,11 +113,11 @@ def _fields(model: Mapping[str, Any], weights: Arrays) -> dict[str, Field]:
     for name, ends in model.get("projections", {}).items():
         population = model.get("populations", {}).get(ends.get("pre"), {})
         shape = tuple(int(n) for n in population.get("axes", {}).values())
-        if name in weights and np.ptp(weights[name]) == 0:
+        if name not in weights or np.ptp(weights[name]) == 0:
             continue
-        if name in weights and "window" in ends:
+        if "window" in ends:
             found[name] = _kernel(weights[name], ends["window"])
-        elif name in weights and len(shape) in (2, 3) and len(weights[name]) == np.prod(shape):
+        elif len(shape) in (2, 3) and len(weights[name]) == np.prod(shape):
             found[name] = (weights[name], shape)
     return found
 

@@ -36,9 +36,7 @@ def compiled(cupy: Any, source: str, capability: int) -> bytes:
     nvrtc = cupy.cuda.nvrtc
     try:
         version, served = nvrtc.getVersion(), nvrtc.getSupportedArchs()
-    except (
-        Exception
-    ) as error:  # what CuPy raises for a missing library differs from one to the next
+    except Exception as error:  # what CuPy raises for a missing library differs between them
         raise BackendError(
             "E0850",
             f"the GPU backend cannot run here: NVRTC is missing ({first_line(error)})",

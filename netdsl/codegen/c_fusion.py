@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from netdsl.codegen.c_plan import Instruction, ListedCells, MakeList, RoutinePlan, writes
+from netdsl.codegen.c_plan import Instruction, ListedCells, MakeList, RoutinePlan
 from netdsl.ir.program import Elementwise
 
 
@@ -31,7 +31,7 @@ def _last_writer(buffer: str, instructions: Sequence[Instruction]) -> int | None
     for at in reversed(range(len(instructions))):
         instruction = instructions[at]
         cells = instruction.cells if isinstance(instruction, ListedCells) else instruction
-        if buffer in writes(cells):
+        if buffer in cells.writes:
             return at if isinstance(cells, Elementwise) else None
     return None
 

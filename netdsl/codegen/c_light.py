@@ -20,13 +20,10 @@ from netdsl.codegen.c_plan import (
     ListedCells,
     MakeList,
     MakeSum,
-    MakeTurned,
     RoutinePlan,
-    writes,
 )
 from netdsl.ir.network import Place
 from netdsl.ir.program import Elementwise, Propagate, SynapseUpdate
-from netdsl.passes.effects import first_access, reads
 
 
 def keep_lists(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
@@ -59,25 +56,15 @@ def _later(op: Instruction, plan: RoutinePlan, layout: Layout) -> Instruction:
         return op
     made = op if isinstance(op, ListedCells) else ListedCells(op, ())
     listed = {window.buffer for window in made.windows}
-    elsewhere = {name for other in plan.step if other is not op for name in _touched(other)}
+    elsewhere = {n for other in plan.step if other is not op for n in other.reads | other.writes}
     buffers = layout.program.buffers
     late = tuple(
         name
-        for name in sorted(writes(made.cells) - listed - elsewhere)
+        for name in sorted(made.writes - listed - elsewhere)
         if buffers[name].place is Place.UNIT
-        and first_access(name, made.cells, buffers[name].owner) == "overwrites"
+        and made.cells.first_access(name, buffers[name].owner) == "overwrites"
     )
     return replace(made, late=late) if late else op
-
-
-def _touched(op: Instruction) -> set[str]:
-    if isinstance(op, MakeList | MakeSum | MakeTurned):
-        return {op.window.buffer}
-    if isinstance(op, Exchange):
-        return {op.copy.target, op.copy.source}
-    ops = op.members if isinstance(op, Gather) else (op,)
-    plain = (other.cells if isinstance(other, ListedCells) else other for other in ops)
-    return {name for other in plain for name in reads(other) | writes(other)}
 
 
 def _lighter(op: Instruction, light: set[Window]) -> Instruction:
@@ -94,11 +81,11 @@ def _alone(window: Window, layout: Layout) -> bool:
 
 def _kept(op: ListedCells, window: Window, plan: RoutinePlan, layout: Layout) -> bool:
     owner = layout.program.buffers[window.buffer].owner
-    if first_access(window.buffer, op.cells, owner) != "overwrites":
+    if op.cells.first_access(window.buffer, owner) != "overwrites":
         return False
     names = _names(window.buffer, plan.step)
     others = (other for other in plan.step if other is not op)
-    stored_once = names & writes(op.cells) == {window.buffer}
+    stored_once = names & op.writes == {window.buffer}
     return stored_once and all(_through_lists(other, names, layout) for other in others)
 
 
@@ -106,14 +93,14 @@ def _names(buffer: str, step: Sequence[Instruction]) -> set[str]:
     """The buffer and those with which it changes places."""
     names = {buffer}
     for op in step:
-        if isinstance(op, Exchange) and op.lists and names & {op.copy.target, op.copy.source}:
-            names |= {op.copy.target, op.copy.source}
+        if isinstance(op, Exchange) and op.lists and names & op.writes:
+            names |= op.writes
     return names
 
 
 def _through_lists(op: Instruction, names: set[str], layout: Layout) -> bool:
     """Whether an instruction leaves the buffers alone or can read them from their lists."""
-    if not names & _touched(op):
+    if not names & (op.reads | op.writes):
         return True
     if isinstance(op, MakeList):
         return op.columns
@@ -122,7 +109,7 @@ def _through_lists(op: Instruction, names: set[str], layout: Layout) -> bool:
     if isinstance(op, Exchange):
         return op.lists
     if isinstance(op, Gather):
-        return not names & writes(op)
+        return not names & op.writes
     if isinstance(op, SynapseUpdate):
         products = [product for total in op.sums for product in total.products]
         dense = {p.pre for p in products if not p.binary_pre and p.post is not None}

@@ -10,52 +10,96 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from netdsl.codegen.c_layout import Layout, Window
 from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate, WindowSum
-from netdsl.passes import effects
+from netdsl.ir.roles import Node
 
 
 @dataclass(frozen=True)
-class MakeList:
+class Derived(Node):
+    """What is made from a window of a buffer, and holds until the buffer changes."""
+
+    window: Window
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The buffer of the window."""
+        return frozenset({self.window.buffer})
+
+    @property
+    def title(self) -> str:
+        """The buffer of the window."""
+        return self.window.buffer
+
+
+@dataclass(frozen=True)
+class MakeList(Derived):
     """List the nonzeros of a window by row, or (`columns`) turn those into lists by column."""
 
-    window: Window
     columns: bool = False
+
+    @property
+    def title(self) -> str:
+        """Which lists."""
+        return f"{'columns' if self.columns else 'rows'} of {self.window.buffer}"
 
 
 @dataclass(frozen=True)
-class MakeSum:
+class MakeSum(Derived):
     """Sum a window over rows; `listed`: its list is at hand."""
 
-    window: Window
     listed: bool = False
 
 
 @dataclass(frozen=True)
-class MakeTurned:
+class MakeTurned(Derived):
     """Bring the rows of a window together by neuron, for products over existing synapses."""
-
-    window: Window
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Exchange(Node):
     """`Copy` by exchanging the two buffers' memory, and their index lists where both have some."""
 
     copy: Copy
     lists: bool = False
 
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Both buffers."""
+        return self.writes
+
+    @cached_property
+    def writes(self) -> frozenset[str]:
+        """Both buffers."""
+        return self.copy.reads | self.copy.writes
+
+    @property
+    def title(self) -> str:
+        """Both buffers."""
+        return f"{self.copy.target} {self.copy.source}"
+
 
 @dataclass(frozen=True)
-class Gather:
+class Gather(Node):
     """Deliveries of binary sources to one target, added up while the target is in registers."""
 
     members: tuple[Propagate, ...]
 
+    @property
+    def title(self) -> str:
+        """The projections."""
+        return " ".join(member.projection for member in self.members)
+
+    def first_access(self, buffer: str, owner: str) -> str | None:
+        """Reads count before what the first delivery overwrites."""
+        answers = [member.first_access(buffer, owner) for member in self.members]
+        return "reads" if "reads" in answers else answers[0]
+
 
 @dataclass(frozen=True)
-class ListedCells:
+class ListedCells(Node):
     """An `Elementwise` that lists windows of its buffers by row, each row just after its store.
 
     Buffers of `light` windows are only listed, those of `late` are stored only at the last step of
@@ -67,9 +111,13 @@ class ListedCells:
     light: tuple[Window, ...] = ()
     late: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What the cells do, or whose they are."""
+        return self.cells.title
 
-Instruction = Op | MakeList | MakeSum | MakeTurned | Exchange | Gather | ListedCells
-Derived = MakeList | MakeSum | MakeTurned
+
+Instruction = Op | Derived | Exchange | Gather | ListedCells
 
 
 @dataclass(frozen=True)
@@ -93,7 +141,7 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
     `grouped`: deliveries of binary sources to one target become one `Gather`, and lists are handed
     from step to step, also through exchanges.
     """
-    written = {buffer for op in routine.step for buffer in writes(op)}
+    written = {buffer for op in routine.step for buffer in op.writes}
 
     def group(ops: Sequence[Op]) -> tuple[Instruction, ...]:
         return _grouped(ops, layout) if grouped else tuple(ops)
@@ -164,15 +212,6 @@ def out_of(op: Propagate) -> tuple[int, int] | None:
     return op.post_slice if op.transposed else op.pre_slice
 
 
-def writes(op: Instruction) -> frozenset[str]:
-    """Buffers whose content an operation changes."""
-    if isinstance(op, Exchange):
-        return frozenset({op.copy.target, op.copy.source})
-    if isinstance(op, Gather):
-        return frozenset({op.members[0].target})
-    return frozenset(effects.writes(op)) if isinstance(op, Op) else frozenset()
-
-
 class _Derivation:
     """Puts lists and sums before their first use. `given` ones are valid at the beginning.
 
@@ -197,8 +236,7 @@ class _Derivation:
                     self.used.add(origin)
             out.append(op)
             moved = self._moved(op)
-            changed = writes(op)
-            self.valid = {n: o for n, o in self.valid.items() if n.window.buffer not in changed}
+            self.valid = {n: o for n, o in self.valid.items() if not n.reads & op.writes}
             self.valid.update(moved)
         return tuple(out), set(self.valid)
 
@@ -292,17 +330,9 @@ def _by_target(run: Sequence[Propagate], layout: Layout) -> list[Instruction]:
 
 def _dead_after(buffer: str, ops: Sequence[Instruction], layout: Layout) -> bool:
     """Whether all of `buffer` is overwritten by `ops` before anything reads it."""
+    owner = layout.program.buffers[buffer].owner
     for op in ops:
-        answer = _first_access(buffer, op, layout)
+        answer = op.first_access(buffer, owner)
         if answer is not None:
             return answer == "overwrites"
     return False
-
-
-def _first_access(buffer: str, op: Instruction, layout: Layout) -> str | None:
-    if isinstance(op, Gather):
-        answers = [_first_access(buffer, member, layout) for member in op.members]
-        return "reads" if "reads" in answers else answers[0]
-    if isinstance(op, Op):
-        return effects.first_access(buffer, op, layout.program.buffers[buffer].owner)
-    return None

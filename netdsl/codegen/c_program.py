@@ -21,7 +21,6 @@ from netdsl.codegen.c_plan import (
     ListedCells,
     MakeList,
     MakeSum,
-    MakeTurned,
     RoutinePlan,
     plan_routine,
 )
@@ -227,14 +226,14 @@ class _Writer:
             kind = "propagate_edges"
         if isinstance(instruction, SynapseUpdate) and instruction.projection in layout.edges:
             kind = "synapse_edges"
-        label = label_of(instruction)
+        label = instruction.title
         name = self.layout.names.fresh(f"{kind} {label}")
         line = spec_line(getattr(instruction, "span", None), self.program.sources)
         operation = Operation(kind, name, label, instruction)
         index = len(self.operations)
         self.operations[instruction] = operation
         for member in instruction.members if isinstance(instruction, Gather) else ():
-            self.operations[member] = Operation("propagate", "", label_of(member), member)
+            self.operations[member] = Operation("propagate", "", member.title, member)
         self.texts.append(
             render(
                 "c",
@@ -346,25 +345,3 @@ def count_of(buffer: str, layout: Layout) -> str:
         return f"INT64_C({m * n})"
     size = program.sizes[entry.owner]
     return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)
-
-
-def label_of(instruction: Instruction) -> str:
-    """What an operation is called in generated code: its population, projection or buffer."""
-    if isinstance(instruction, ListedCells):
-        return label_of(instruction.cells)
-    if isinstance(instruction, Elementwise):
-        return instruction.label or instruction.population
-    if isinstance(instruction, SynapseUpdate):
-        return instruction.label or instruction.projection
-    if isinstance(instruction, Propagate | WindowSum):
-        return instruction.projection
-    if isinstance(instruction, Gather):
-        return " ".join(member.projection for member in instruction.members)
-    if isinstance(instruction, Exchange):
-        return f"{instruction.copy.target} {instruction.copy.source}"
-    if isinstance(instruction, MakeList):
-        by = "columns" if instruction.columns else "rows"
-        return f"{by} of {instruction.window.buffer}"
-    if isinstance(instruction, MakeSum | MakeTurned):
-        return instruction.window.buffer
-    return instruction.target

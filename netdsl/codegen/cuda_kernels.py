@@ -11,7 +11,7 @@ from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_layout import Window
 from netdsl.codegen.c_plan import MakeList, MakeSum
 from netdsl.codegen.c_printer import literal
-from netdsl.codegen.c_program import count_of, group_code, label_of
+from netdsl.codegen.c_program import count_of, group_code
 from netdsl.codegen.cuda_layout import COUNT_BLOCKS, CudaLayout
 from netdsl.codegen.cuda_plan import (
     THREADS,
@@ -41,7 +41,7 @@ def cells(op: Elementwise, writer: KernelWriter) -> tuple[Action, ...]:
     launch = writer.kernel("elementwise", op, grid, code=code, step_counter=counter)
     if not prepare:
         return (Action(launch),)
-    return writer.globals(f"before {label_of(op)}", prepare, written(op)), Action(launch)
+    return writer.globals(f"before {op.title}", prepare, written(op)), Action(launch)
 
 
 def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
@@ -63,7 +63,7 @@ def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
         kind, value = "copy", f"net->{layout.names(op.source)}"
         code["source"] = layout.names(op.source)
     if is_global:
-        return writer.globals(f"set {label_of(op)}", [f"net->{target} = {value};"], op.span)
+        return writer.globals(f"set {op.title}", [f"net->{target} = {value};"], op.span)
     return Action(writer.kernel(kind, op, flat_grid(*layout.extent(op.target)), code=code))
 
 

@@ -20,9 +20,7 @@ from netdsl.codegen.c_plan import (
     MakeSum,
     MakeTurned,
     plan_routine,
-    writes,
 )
-from netdsl.codegen.c_program import label_of
 from netdsl.codegen.cuda_edges import deliver_edges, learn_edges, turn
 from netdsl.codegen.cuda_kernels import cells, count, group_reduce, row_list, row_sum, whole
 from netdsl.codegen.cuda_layout import CudaLayout
@@ -213,7 +211,7 @@ class _Writer:
             lines += ["{", *(f"  {line}" for line in own), "}"] if own else []
         if not lines:
             return ()
-        label = f"before {label_of(run[0])}" + (f" and {len(run) - 1} more" if run[1:] else "")
+        label = f"before {run[0].title}" + (f" and {len(run) - 1} more" if run[1:] else "")
         key = ("before", *run)
         return (self._once(key, lambda: self.kernels.globals(label, lines, run[0].span)),)
 
@@ -260,7 +258,7 @@ def _lists_together(instructions: Sequence[Instruction]) -> list[Instruction]:
     for instruction in instructions:
         place = at = len(out)
         if isinstance(instruction, _DERIVED):
-            while at and instruction.window.buffer not in writes(out[at - 1]):
+            while at and not instruction.reads & out[at - 1].writes:
                 place = at if isinstance(out[at - 1], _DERIVED) else place
                 at -= 1
         out.insert(place, instruction)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from netdsl.codegen.c_program import label_of
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.cuda_layout import CudaLayout
 from netdsl.codegen.cuda_plan import Action, Kernel, Launch
@@ -26,7 +25,7 @@ class KernelWriter:
 
     def kernel(self, kind: str, op: Any, grid: dict[str, Any], **code: Any) -> Launch:
         """A kernel for an operation, from `templates/cuda/KIND.cu.j2`."""
-        return self._add(kind, label_of(op), written(op), grid, code)
+        return self._add(kind, op.title, written(op), grid, code)
 
     def globals(self, label: str, lines: list[str], span: Span | None = None) -> Action:
         """A kernel of one thread."""

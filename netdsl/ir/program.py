@@ -27,6 +27,7 @@ from functools import cached_property
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Place, Type
+from netdsl.ir.roles import Bound, Node, Read, Written
 from netdsl.ir.windows import Windows
 
 
@@ -51,42 +52,50 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Bind:
+class Bind(Node):
     """Name a value for the later statements of the same operation (same element only)."""
 
-    name: str
+    form = "%{name} = {value}"
+
+    name: Bound
     value: Expr
     span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Node):
     """`buffer := value`, element by element. Reads of `buffer` in `value` see the old value."""
 
-    buffer: str
+    form = "{buffer} := {value}"
+
+    buffer: Written
     value: Expr
     span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class RowReduce:
+class RowReduce(Node):
     """`buffer[r] := kind over the population's neurons of value[r, :]`; `buffer` is ROW."""
 
-    buffer: str
+    form = "{buffer} := {kind} over population of {value}"
+
+    buffer: Written
     kind: str  # sum | mean | max | min | any
     value: Expr
     span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class AxisReduce:
+class AxisReduce(Node):
     """`buffer[r, j] := kind over j's group of value[r, :]`; `buffer` is UNIT.
 
     A group is the neurons that differ along one axis of the population, of `length` places that lie
     `inner` neurons apart. A statement of lowering: a program has `GroupReduce` instead.
     """
 
-    buffer: str
+    form = "{buffer} := {kind} over {length} neurons {inner} apart of {value}"
+
+    buffer: Written
     kind: str  # sum | mean | max | min | any
     value: Expr
     length: int
@@ -95,14 +104,16 @@ class AxisReduce:
 
 
 @dataclass(frozen=True)
-class DrawStore:
+class DrawStore(Node):
     """`buffer[r, k] ~ distribution(args)`, one draw an element from the counter-based stream.
 
     Key and counter are laid out as `netdsl.runtime.random` states: stream hash of `stream`, the
     row's key (buffer-less array `row.key`, uint64, R), the step `t` of the presentation, element k.
     """
 
-    buffer: str
+    form = "{buffer} ~ {distribution} {args} from {stream}"
+
+    buffer: Written
     distribution: str
     args: tuple[Expr, ...]
     stream: str
@@ -113,7 +124,7 @@ Statement = Bind | Store | RowReduce | AxisReduce | DrawStore
 
 
 @dataclass(frozen=True)
-class Elementwise:
+class Elementwise(Node):
     """Statements in order over one population's (row, neuron) pairs.
 
     A statement that stores to a ROW buffer, or binds a value that reads only ROW and GLOBAL ones,
@@ -122,14 +133,30 @@ class Elementwise:
     another population may be read when that population has the same size. `Index()` is the neuron.
     """
 
+    form = "cells {population}"
+
     population: str
     statements: tuple[Statement, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
 
+    @property
+    def title(self) -> str:
+        """What the cells do, or whose they are."""
+        return self.label or self.population
+
+    def first_access(self, buffer: str, owner: str) -> str | None:
+        """The first statement that reads or stores the buffer decides."""
+        for statement in self.statements:
+            if buffer in statement.reads:
+                return "reads"
+            if buffer in statement.writes and not isinstance(statement, RowReduce):
+                return "overwrites" if owner == self.population else "reads"
+        return None
+
 
 @dataclass(frozen=True)
-class Propagate:
+class Propagate(Node):
     """`target[r, j] (+)= scale * sum_i source[r, i] * w[i, j]`, or with `transposed`,
     `target[r, i] (+)= scale * sum_j source[r, j] * w[i, j]`.
 
@@ -139,10 +166,12 @@ class Propagate:
     often sparse, so a backend may gather rows of `w`.
     """
 
+    form = "propagate {target} += {source} . {weight} through {projection}"
+
     projection: str
-    weight: str
-    source: str
-    target: str
+    weight: Read
+    source: Read
+    target: Written
     scale: Expr | None = None
     accumulate: bool = True
     transposed: bool = False
@@ -151,9 +180,23 @@ class Propagate:
     post_slice: tuple[int, int] | None = None
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def title(self) -> str:
+        """The projection."""
+        return self.projection
+
+    @property
+    def needs_old(self) -> bool:
+        """What is accumulated adds to the target."""
+        return self.accumulate
+
+    def covers(self, buffer: str, owner: str) -> bool:
+        """A slice leaves the rest of the target."""
+        return (self.pre_slice if self.transposed else self.post_slice) is None
+
 
 @dataclass(frozen=True)
-class Product:
+class Product(Node):
     """`coefficient[i, j] * sum_r pre[r, i] * post[r, j]`: one term of a batch-reduced sum.
 
     `pre`/`post` are UNIT buffers of the two populations; None stands for ones. `coefficient`
@@ -161,22 +204,26 @@ class Product:
     0 and 1.
     """
 
-    pre: str | None
-    post: str | None
+    form = "product {pre} x {post}"
+
+    pre: Read | None
+    post: Read | None
     coefficient: Expr | None = None
     binary_pre: bool = False
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(Node):
     """A batch-reduced synaptic quantity, readable as `Local(name)` in the statements."""
 
-    name: str
+    form = "sum %{name}"
+
+    name: Bound
     products: tuple[Product, ...]
 
 
 @dataclass(frozen=True)
-class SynapseUpdate:
+class SynapseUpdate(Node):
     """One pass over the synapses of a projection: form the `sums`, then run `statements`.
 
     Statements are Bind and Store over SYNAPSE buffers (`Load`), locals, scalars, and
@@ -184,6 +231,8 @@ class SynapseUpdate:
     first. `before` are Stores to GLOBAL buffers (an optimiser's application count), run once,
     before `scalars`. Sums need never be materialised.
     """
+
+    form = "synapses {projection}"
 
     projection: str
     sums: tuple[Sum, ...]
@@ -195,9 +244,18 @@ class SynapseUpdate:
     label: str = ""
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def title(self) -> str:
+        """What is learnt, or where."""
+        return self.label or self.projection
+
+    def covers(self, buffer: str, owner: str) -> bool:
+        """Stores touch the synapses that exist."""
+        return False
+
 
 @dataclass(frozen=True)
-class WindowSum:
+class WindowSum(Node):
     """`target[t, k] = sum over rows, positions of pre[r, what tap t sees] * post[r, position, k]`.
 
     `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
@@ -206,23 +264,32 @@ class WindowSum:
     kernel reads them like any other buffer.
     """
 
+    form = "windows {target} := {pre} x {post} through {projection}"
+
     projection: str
-    pre: str
-    post: str
-    target: str
+    pre: Read
+    post: Read
+    target: Written
     binary_pre: bool = False
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def title(self) -> str:
+        """The projection."""
+        return self.projection
+
 
 @dataclass(frozen=True)
-class GroupReduce:
+class GroupReduce(Node):
     """`target[r, j] := kind over j's group of source[r, :]`, two UNIT buffers of one population.
 
     Neurons are (…, length, inner), row-major; a group is all `length` places of the second axis.
     """
 
-    target: str
-    source: str
+    form = "group {target} := {kind} over {length} neurons {inner} apart of {source}"
+
+    target: Written
+    source: Read
     kind: str  # sum | mean | max | min | any
     length: int
     inner: int
@@ -230,29 +297,35 @@ class GroupReduce:
 
 
 @dataclass(frozen=True)
-class Copy:
+class Copy(Node):
     """`target := source`, two buffers of equal shape."""
 
-    target: str
-    source: str
+    form = "copy {target} := {source}"
+
+    target: Written
+    source: Read
     span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class Fill:
+class Fill(Node):
     """`target := value` everywhere."""
 
-    target: str
+    form = "fill {target} := {value}"
+
+    target: Written
     value: float
     span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class Transpose:
+class Transpose(Node):
     """`target := sourceᵀ` for two SYNAPSE buffers (`set Wc.w := transpose(W2.w)`)."""
 
-    target: str
-    source: str
+    form = "turn {target} := {source}"
+
+    target: Written
+    source: Read
     span: Span | None = field(default=None, compare=False)
 
 

@@ -40,7 +40,6 @@ from netdsl.ir.program import (
 from netdsl.ir.protocol import RunPhase, Update
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.derivative import derivative
-from netdsl.passes.effects import reads, writes
 from netdsl.passes.factor import times
 from netdsl.passes.learning import Factors, UpdateBuilder
 from netdsl.passes.readout import population_of
@@ -158,8 +157,8 @@ class _Tape:
             elif isinstance(op, Propagate):
                 if op.weight in weights or op.source in active:
                     active.add(op.target)
-            elif reads(op) & active:
-                active |= writes(op)
+            elif op.reads & active:
+                active |= op.writes
         return active
 
     # -- seeds --------------------------------------------------------------------------------

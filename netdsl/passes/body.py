@@ -6,8 +6,7 @@ step. Lets become bound names; integrators become assignments; draws may be fed 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr, Load, Local, refs, transform, walk
@@ -23,6 +22,7 @@ from netdsl.ir.network import (
 )
 from netdsl.ir.network import Statement as CellStatement
 from netdsl.ir.program import AxisReduce, Bind, DrawStore, RowReduce, Statement, Store
+from netdsl.ir.roles import expressions, mapped
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.integrate import Integrated, IntegrationError, integrate
 from netdsl.passes.resolve import Resolver, variable_buffer
@@ -284,16 +284,9 @@ def _replace_locals(
             return Load(_promoted_buffer(context, segment, node.name, crossing))
         return None
 
-    return map_statement(statement, lambda expr: transform(expr, visit))
-
-
-def map_statement(statement: Statement, apply: Callable[[Expr], Expr]) -> Statement:
-    """The statement with `apply` applied to each of its expressions."""
-    if isinstance(statement, DrawStore):
-        return replace(statement, args=tuple(apply(arg) for arg in statement.args))
-    return replace(statement, value=apply(statement.value))
+    return mapped(statement, lambda expr: transform(expr, visit))
 
 
 def _locals(statement: Statement) -> set[str]:
-    exprs = statement.args if isinstance(statement, DrawStore) else (statement.value,)
-    return {node.name for expr in exprs for node in walk(expr) if isinstance(node, Local)}
+    found = (node for expr in expressions(statement) for node in walk(expr))
+    return {node.name for node in found if isinstance(node, Local)}

@@ -6,22 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.ir.expr import Apply, Const, Expr, Local, transform, walk
-from netdsl.ir.program import (
-    Bind,
-    Copy,
-    Elementwise,
-    Fill,
-    GroupReduce,
-    Op,
-    Product,
-    Propagate,
-    Statement,
-    SynapseUpdate,
-    WindowSum,
-)
-from netdsl.passes.body import map_statement
+from netdsl.ir.program import Bind, Elementwise, Op, Product, Statement, SynapseUpdate
+from netdsl.ir.roles import expressions, mapped
 from netdsl.passes.context import Context, is_scalar
-from netdsl.passes.effects import expressions, reads, writes
 from netdsl.passes.simplify import simplify
 
 _DROPPABLE = {"scratch", "modulator", "accumulator"}
@@ -58,8 +45,7 @@ def _partner(ops: list[Op], op: Elementwise) -> int | None:
 
 def _commute(one: Op, other: Op) -> bool:
     """Whether two operations may change places."""
-    need, change = reads(one), writes(one)
-    return not (writes(other) & (need | change) or reads(other) & change)
+    return not (other.writes & (one.reads | one.writes) or other.reads & one.writes)
 
 
 def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
@@ -84,23 +70,21 @@ def live(context: Context, ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, 
     while True:
         needed = set(outside)
         for op in ops:
-            needed |= reads(op)
+            needed |= op.reads
         kept = tuple(o for o in (_pruned(context, op, needed) for op in ops) if o is not None)
         if kept == ops:
             return ops
         ops = kept
 
 
-def _dead(context: Context, buffer: str, needed: set[str]) -> bool:
-    return buffer not in needed and context.buffers[buffer].role in _DROPPABLE
+def _all_dead(context: Context, buffers: Iterable[str], needed: set[str]) -> bool:
+    return all(b not in needed and context.buffers[b].role in _DROPPABLE for b in buffers)
 
 
 def _pruned(context: Context, op: Op, needed: set[str]) -> Op | None:
-    if isinstance(op, Propagate | WindowSum | GroupReduce | Copy | Fill):
-        return None if _dead(context, op.target, needed) else op
     if not isinstance(op, Elementwise):
-        return op
-    kept = [s for s in op.statements if isinstance(s, Bind) or not _dead(context, s.buffer, needed)]
+        return None if _all_dead(context, op.writes, needed) else op
+    kept = [s for s in op.statements if not (s.writes and _all_dead(context, s.writes, needed))]
     kept = _without_unused_binds(kept)
     if not kept:
         return None
@@ -164,7 +148,7 @@ def with_scalars(context: Context, op: Op) -> Op:
     """Name the scalar subexpressions of an operation, to be evaluated once before its loops."""
     scalars = _Scalars(context)
     if isinstance(op, Elementwise):
-        statements = tuple(map_statement(s, scalars.take) for s in op.statements)
+        statements = tuple(mapped(s, scalars.take) for s in op.statements)
         return replace(op, statements=statements, scalars=scalars.binds())
     if isinstance(op, SynapseUpdate):
         sums = tuple(

@@ -22,7 +22,6 @@ from netdsl.ir.program import (
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
 from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.effects import reads, writes
 from netdsl.passes.fuse import fuse, live, with_scalars
 from netdsl.passes.groups import cut_at_groups
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
@@ -313,7 +312,7 @@ class _Lowering:
         used: set[str] = set()
         for routine in self.routines.values():
             for op in (*routine.once, *routine.step, *routine.after):
-                used |= _touched(op)
+                used |= op.reads | op.writes
         keep = used | self._read_by_host()
         buffers: dict[str, Buffer] = {
             name: buffer
@@ -339,8 +338,4 @@ _RESET = {Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DRAW}
 
 
 def _reads(ops: Iterable[Op]) -> set[str]:
-    return set().union(*(reads(op) for op in ops))
-
-
-def _touched(op: Op) -> set[str]:
-    return reads(op) | writes(op)
+    return set().union(*(op.reads for op in ops))

@@ -7,18 +7,13 @@ a program needs as many as are alive at once.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Any
 
-from netdsl.ir.expr import Expr, Load, transform
 from netdsl.ir.network import Place
 from netdsl.ir.program import Buffer, Op, Routine
-from netdsl.passes.effects import first_access, reads, writes
-
-_NAMES = {"buffer", "source", "target", "pre", "post"}
+from netdsl.ir.roles import renamed
 
 
 @dataclass(frozen=True)
@@ -66,13 +61,13 @@ def _lives(
     for number, part in enumerate(parts):
         uses: dict[str, list[int]] = {}
         for position, op in enumerate(part):
-            for name in sorted(reads(op) | writes(op)):  # the same names in every process
+            for name in sorted(op.reads | op.writes):  # the same names in every process
                 entry = buffers[name]
                 if entry.role == "scratch" and entry.place is Place.UNIT:
                     uses.setdefault(name, []).append(position)
         for name, positions in uses.items():
             lives.setdefault(name, []).append(_Life(number, positions[0], positions[-1]))
-            if first_access(name, part[positions[0]], buffers[name].owner) != "overwrites":
+            if part[positions[0]].first_access(name, buffers[name].owner) != "overwrites":
                 fixed.add(name)
     return {name: found for name, found in lives.items() if name not in fixed}
 
@@ -103,28 +98,4 @@ def _fits(
 def _renamed(ops: Sequence[Op], names: Mapping[str, str]) -> tuple[Op, ...]:
     if all(old == new for old, new in names.items()):
         return tuple(ops)
-    return tuple(_rename(op, names) for op in ops)
-
-
-def _rename(node: Any, names: Mapping[str, str]) -> Any:
-    """An operation, or a part of one, over other buffers."""
-    if isinstance(node, tuple):
-        return tuple(_rename(part, names) for part in node)
-    if isinstance(node, Expr):
-        return transform(node, lambda expr: _load(expr, names))
-    if not dataclasses.is_dataclass(node) or isinstance(node, type):
-        return node
-    changed = {}
-    for field in dataclasses.fields(node):
-        old = getattr(node, field.name)
-        named = field.name in _NAMES and isinstance(old, str)
-        new = names.get(old, old) if named else _rename(old, names)
-        if new is not old:
-            changed[field.name] = new
-    return replace(node, **changed) if changed else node
-
-
-def _load(expr: Expr, names: Mapping[str, str]) -> Expr | None:
-    if isinstance(expr, Load) and names.get(expr.buffer, expr.buffer) != expr.buffer:
-        return replace(expr, buffer=names[expr.buffer])
-    return None
+    return tuple(renamed(op, lambda name: names.get(name, name)) for op in ops)

@@ -32,7 +32,7 @@ from netdsl.ir.windows import Windows
 
 
 @dataclass(frozen=True)
-class Buffer:
+class Buffer(Node):
     """A named array. `owner` is a population (NEURON, UNIT) or a projection (SYNAPSE).
 
     `role`: state | input | parameter | sample | scratch | snapshot | hoisted | accumulator |
@@ -41,6 +41,8 @@ class Buffer:
     set by reset routines.
     """
 
+    form = "buffer {name} {place} {role}"
+
     name: str
     place: Place
     owner: str
@@ -48,6 +50,7 @@ class Buffer:
     type: Type = Type.REAL
     init: Expr | Draw | None = None
     why: str = ""  # one phrase for `show memory`
+    kept: bool = False  # read by the host, whoever else reads it
     span: Span | None = field(default=None, compare=False)
 
 
@@ -55,7 +58,7 @@ class Buffer:
 class Bind(Node):
     """Name a value for the later statements of the same operation (same element only)."""
 
-    form = "%{name} = {value}"
+    form = "{name} = {value}"
 
     name: Bound
     value: Expr
@@ -77,7 +80,7 @@ class Store(Node):
 class RowReduce(Node):
     """`buffer[r] := kind over the population's neurons of value[r, :]`; `buffer` is ROW."""
 
-    form = "{buffer} := {kind} over population of {value}"
+    form = "{buffer} := {kind}({value} over population)"
 
     buffer: Written
     kind: str  # sum | mean | max | min | any
@@ -93,7 +96,7 @@ class AxisReduce(Node):
     `inner` neurons apart. A statement of lowering: a program has `GroupReduce` instead.
     """
 
-    form = "{buffer} := {kind} over {length} neurons {inner} apart of {value}"
+    form = "{buffer} := {kind}({value} over {length} neurons {inner} apart)"
 
     buffer: Written
     kind: str  # sum | mean | max | min | any
@@ -111,7 +114,8 @@ class DrawStore(Node):
     row's key (buffer-less array `row.key`, uint64, R), the step `t` of the presentation, element k.
     """
 
-    form = "{buffer} ~ {distribution} {args} from {stream}"
+    form = "{buffer} ~ {distribution}{args}"
+    quiet = frozenset({"stream"})
 
     buffer: Written
     distribution: str
@@ -121,6 +125,7 @@ class DrawStore(Node):
 
 
 Statement = Bind | Store | RowReduce | AxisReduce | DrawStore
+STATEMENTS = (Bind, RowReduce, AxisReduce, DrawStore, Store)  # as their texts are told apart
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,8 @@ class Propagate(Node):
     often sparse, so a backend may gather rows of `w`.
     """
 
-    form = "propagate {target} += {source} . {weight} through {projection}"
+    form = "{target} {accumulate?+=|:=} {source} . {weight}"
+    quiet = frozenset({"projection", "binary", "pre_slice", "post_slice"})
 
     projection: str
     weight: Read
@@ -204,7 +210,8 @@ class Product(Node):
     0 and 1.
     """
 
-    form = "product {pre} x {post}"
+    form = "batch_sum({pre} x {post})"
+    quiet = frozenset({"binary_pre"})
 
     pre: Read | None
     post: Read | None
@@ -216,7 +223,7 @@ class Product(Node):
 class Sum(Node):
     """A batch-reduced synaptic quantity, readable as `Local(name)` in the statements."""
 
-    form = "sum %{name}"
+    form = "{name} = {products}"
 
     name: Bound
     products: tuple[Product, ...]
@@ -233,6 +240,7 @@ class SynapseUpdate(Node):
     """
 
     form = "synapses {projection}"
+    quiet = frozenset({"pre_slice", "post_slice"})
 
     projection: str
     sums: tuple[Sum, ...]
@@ -264,7 +272,8 @@ class WindowSum(Node):
     kernel reads them like any other buffer.
     """
 
-    form = "windows {target} := {pre} x {post} through {projection}"
+    form = "{target} := window_sum({pre} x {post}) over rows and positions"
+    quiet = frozenset({"projection", "binary_pre"})
 
     projection: str
     pre: Read
@@ -286,7 +295,7 @@ class GroupReduce(Node):
     Neurons are (…, length, inner), row-major; a group is all `length` places of the second axis.
     """
 
-    form = "group {target} := {kind} over {length} neurons {inner} apart of {source}"
+    form = "{target} := {kind}({source} over {length} neurons {inner} apart)"
 
     target: Written
     source: Read
@@ -300,7 +309,7 @@ class GroupReduce(Node):
 class Copy(Node):
     """`target := source`, two buffers of equal shape."""
 
-    form = "copy {target} := {source}"
+    form = "{target} := {source}"
 
     target: Written
     source: Read
@@ -311,7 +320,7 @@ class Copy(Node):
 class Fill(Node):
     """`target := value` everywhere."""
 
-    form = "fill {target} := {value}"
+    form = "{target} := {value} everywhere"
 
     target: Written
     value: float
@@ -322,23 +331,35 @@ class Fill(Node):
 class Transpose(Node):
     """`target := sourceᵀ` for two SYNAPSE buffers (`set Wc.w := transpose(W2.w)`)."""
 
-    form = "turn {target} := {source}"
+    form = "{target} := transpose({source})"
 
     target: Written
     source: Read
     span: Span | None = field(default=None, compare=False)
 
 
+OPERATIONS = (
+    Elementwise,
+    SynapseUpdate,
+    Propagate,
+    WindowSum,
+    GroupReduce,
+    Fill,
+    Transpose,
+    Copy,
+)  # as their texts are told apart
 Op = Elementwise | Propagate | SynapseUpdate | WindowSum | GroupReduce | Copy | Fill | Transpose
 
 
 @dataclass(frozen=True)
-class Routine:
+class Routine(Node):
     """`once`, then `step` for every step, then `after`. Updates, sets and resets use only `once`.
 
     Within `step` the GLOBAL buffers `phase.step` (0-based) and `t` (steps since the presentation
     began) are maintained by the backend.
     """
+
+    form = "routine {name} {kind}"
 
     name: str
     kind: str  # phase | update | set | reset
@@ -371,7 +392,8 @@ class Program:
 
     Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets.
 
-    `layouts`: how projections that are not full matrices store their synapses.
+    `layouts`: how projections that are not full matrices store their synapses. `ends`: the pre and
+    post population of each projection.
 
     `host_scalars`: GLOBAL buffers that the host computes from the sample fields when a batch is
     loaded (`sum(sample.positive over batch)`), as expressions over SAMPLE loads.
@@ -384,7 +406,8 @@ class Program:
     routines: Mapping[str, Routine]
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
-    sources: Mapping[str, str] = field(default_factory=dict)  # file name -> text, for comments
+    ends: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)  # file -> text
 
     @cached_property
     def windows(self) -> Mapping[str, Windows]:

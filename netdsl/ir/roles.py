@@ -38,11 +38,13 @@ Bound = Annotated[str, Role.BOUND]
 class Node:
     """Base of operations, statements and their parts.
 
-    `form` is the text of a node: words in braces are fields, all else stands as it is. Fields that
-    the form leaves out follow as `field=value` where they differ from their default.
+    `form` is the text of a node: words in braces are fields (`{flag?a|b}` is "a" where the flag is
+    set), all else stands as it is. Fields that the form leaves out follow as `field=value` where
+    they differ from their default; a schedule shows those of `quiet` not at all.
     """
 
     form: ClassVar[str] = ""
+    quiet: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def needs_old(self) -> bool:
@@ -94,17 +96,18 @@ def fields(kind: type[Node]) -> tuple[tuple[str, Role], ...]:
     """Names and roles of the fields that count (spans do not)."""
     if kind not in _FIELDS:
         hints, own = get_type_hints(kind, include_extras=True), dataclasses.fields(kind)
-        _FIELDS[kind] = tuple((f.name, _role(hints[f.name])) for f in own if f.compare)
+        _FIELDS[kind] = tuple((f.name, role_of(hints[f.name])) for f in own if f.compare)
     return _FIELDS[kind]
 
 
-def _role(hint: Any) -> Role:
+def role_of(hint: Any) -> Role:
+    """The role of a field of some type."""
     if isinstance(hint, type) and issubclass(hint, Expr | Node):
         return Role.EXPRESSION if issubclass(hint, Expr) else Role.NESTED
     if isinstance(hint, Role):
         return hint
     inner = (*getattr(hint, "__metadata__", ()), *get_args(hint))
-    found = (_role(part) for part in inner if part is not str)
+    found = (role_of(part) for part in inner if part is not str)
     return next((role for role in found if role is not Role.PLAIN), Role.PLAIN)
 
 

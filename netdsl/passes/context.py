@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, children, loads
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, children
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Layout
 
@@ -59,7 +59,7 @@ class Context:
     ) -> str:
         """Make sure that a buffer exists; returns its name."""
         if name not in self.buffers:
-            self.buffers[name] = Buffer(name, place, owner, role, type, init, why, span)
+            self.buffers[name] = Buffer(name, place, owner, role, type, init, why, span=span)
         return name
 
     def scratch(self, hint: str, place: Place, owner: str, why: str) -> str:
@@ -123,20 +123,6 @@ def join(places: list[Place]) -> Place:
         elif _RANK[place] > _RANK[result]:
             result = place
     return result
-
-
-def is_scalar(expr: Expr, context: Context) -> bool:
-    """Does an expression read only literals and GLOBAL buffers?"""
-    if any(isinstance(node, Index | Local | Reduce) for node in _nodes(expr)):
-        return False
-    return all(context.buffers[name].place is Place.GLOBAL for name in loads(expr))
-
-
-def _nodes(expr: Expr) -> list[Expr]:
-    found = [expr]
-    for child in children(expr):
-        found += _nodes(child)
-    return found
 
 
 def zero() -> Expr:

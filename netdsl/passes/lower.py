@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.ir.expr import Apply, Const, Expr, Ref, refs
 from netdsl.ir.network import Draw, Kind, Network, Place, Population, Variable
 from netdsl.ir.program import (
-    Buffer,
     Copy,
     DrawStore,
     Elementwise,
@@ -22,19 +22,17 @@ from netdsl.ir.program import (
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
 from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.fuse import fuse, live, with_scalars
-from netdsl.passes.groups import cut_at_groups
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.mask import mask_of
+from netdsl.passes.pipeline import LOWER, Record, run_pipeline
 from netdsl.passes.pulse import clear, pulse_buffer, pulsed
 from netdsl.passes.readout import SETTLE, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
-from netdsl.passes.share import share
 from netdsl.passes.sites import Site, learns, sites
 from netdsl.passes.step import PhaseBuilder, clamp_ops
-from netdsl.passes.windows import shared_kernels, sums_first, window_notes
+from netdsl.passes.windows import shared_kernels, window_notes
 
 _STORED = {
     Kind.PARAM,
@@ -58,17 +56,22 @@ def lower(
     observe: Iterable[str] = (),
     feed: Iterable[str] = (),
     synapses: str = AUTO,
+    record: Record | None = None,
 ) -> Program:
     """The step program of a network.
 
     `observe`: variables (lets, definitions, modulators), `VARIABLE@PHASE` and `PROJECTION.dw` to
     keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
     variables whose draws the host supplies in `NAME@feed`. `synapses`: how projections that are not
-    full are stored, "auto", "edges" or "masked".
+    full are stored, "auto", "edges" or "masked". `record` takes times and programs of the passes.
     Raises LoweringError for what the step program cannot say.
     """
     layouts = edge_layouts(network, synapses)
-    return _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
+    started = time.perf_counter()
+    program = _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
+    if record is not None:
+        record.note(LOWER, program, time.perf_counter() - started)
+    return run_pipeline(program, record)
 
 
 class _Lowering:
@@ -99,7 +102,6 @@ class _Lowering:
         self._reference_rules()
         for population in self.network.populations.values():
             self._reset(population)
-        self._finish()
         return self._program()
 
     # -- buffers ------------------------------------------------------------------------------
@@ -272,27 +274,6 @@ class _Lowering:
 
     # -- finishing ----------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        host = self._read_by_host()
-        every = {name: self._reads(routine) for name, routine in self.routines.items()}
-        for name, routine in self.routines.items():
-            outside = host.union(*(r for other, r in every.items() if other != name))
-            once, step, after = routine.once, routine.step, routine.after
-            self.routines[name] = replace(
-                routine,
-                notes=(*routine.notes, *window_notes(self.network, (*once, *step, *after))),
-                once=self._tidy(once, outside | _reads((*step, *after))),
-                step=self._tidy(step, outside | _reads((*once, *after))),
-                after=self._tidy(after, outside | _reads((*once, *step))),
-            )
-        self.routines = share(self.routines, self.context.buffers, host)
-
-    def _tidy(self, ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:
-        tidy = fuse(live(self.context, fuse(ops), outside))
-        tidy = tuple(part for op in tidy for part in cut_at_groups(self.context, op))
-        parts = [part for op in tidy for part in sums_first(self.context, op)]
-        return tuple(with_scalars(self.context, op) for op in parts)
-
     def _read_by_host(self) -> set[str]:
         host = set(self.context.observe)
         for value in [
@@ -305,20 +286,13 @@ class _Lowering:
         host.update(f"{ref.path}@settled" for ref in settled_reads(self.network))
         return host
 
-    def _reads(self, routine: Routine) -> set[str]:
-        return _reads((*routine.once, *routine.step, *routine.after))
-
     def _program(self) -> Program:
-        used: set[str] = set()
-        for routine in self.routines.values():
-            for op in (*routine.once, *routine.step, *routine.after):
-                used |= op.reads | op.writes
-        keep = used | self._read_by_host()
-        buffers: dict[str, Buffer] = {
-            name: buffer
+        kept = self._read_by_host()
+        buffers = {
+            name: replace(buffer, kept=True) if name in kept else buffer
             for name, buffer in self.context.buffers.items()
-            if name in keep or buffer.role not in ("scratch", "snapshot", "hoisted")
         }
+        routines = {name: self._noted(routine) for name, routine in self.routines.items()}
         shapes = {p.name: shape_of(self.network, p) for p in self.network.projections.values()}
         windows = shared_kernels(self.network)
         shapes |= {name: found.shape for name, found in windows.items()}
@@ -327,15 +301,16 @@ class _Lowering:
             {name: p.size for name, p in self.network.populations.items()},
             shapes,
             buffers,
-            self.routines,
+            routines,
             layouts={**self.context.layouts, **windows},
             host_scalars=self.context.host_scalars,
+            ends={p.name: (p.pre, p.post) for p in self.network.projections.values()},
             sources={self.network.source: self.network.text},
         )
 
+    def _noted(self, routine: Routine) -> Routine:
+        ops = (*routine.once, *routine.step, *routine.after)
+        return replace(routine, notes=(*routine.notes, *window_notes(self.network, ops)))
+
 
 _RESET = {Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DRAW}
-
-
-def _reads(ops: Iterable[Op]) -> set[str]:
-    return set().union(*(op.reads for op in ops))

@@ -12,8 +12,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from netdsl.ir.network import Place
-from netdsl.ir.program import Buffer, Op, Routine
+from netdsl.ir.program import Buffer, Op, Program
 from netdsl.ir.roles import renamed
+from netdsl.passes.program.rewrite import PARTS, by_part
 
 
 @dataclass(frozen=True)
@@ -29,27 +30,20 @@ class _Life:
         return self.part == other.part and not apart
 
 
-def share(
-    routines: Mapping[str, Routine], buffers: dict[str, Buffer], keep: AbstractSet[str]
-) -> dict[str, Routine]:
-    """The routines with fewer scratch buffers; those of `keep` stay as they are.
+def share(program: Program) -> Program:
+    """The program with fewer scratch buffers; those that the host reads stay as they are.
 
-    What a shared buffer is for (`Buffer.why`) is said in `buffers`.
+    What a shared buffer is for is said in `Buffer.why`.
     """
-    parts = [part for r in routines.values() for part in (r.once, r.step, r.after)]
+    buffers = dict(program.buffers)
+    keep = {buffer.name for buffer in buffers.values() if buffer.kept}
+    parts = [getattr(r, part) for r in program.routines.values() for part in PARTS]
     names = _names(_lives(parts, buffers, keep), buffers)
     for name in {new for old, new in names.items() if old != new}:
         why = {buffers[old].why: None for old, new in names.items() if new == name}
         buffers[name] = replace(buffers[name], why="in turn: " + ", ".join(why))
-    return {
-        name: replace(
-            routine,
-            once=_renamed(routine.once, names),
-            step=_renamed(routine.step, names),
-            after=_renamed(routine.after, names),
-        )
-        for name, routine in routines.items()
-    }
+    shared = by_part(program, lambda ops: _renamed(ops, names))
+    return replace(shared, buffers=buffers)
 
 
 def _lives(

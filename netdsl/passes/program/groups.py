@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netdsl.ir.expr import Load
 from netdsl.ir.network import Place
-from netdsl.ir.program import AxisReduce, Elementwise, GroupReduce, Op, Statement, Store
-from netdsl.passes.context import Context
+from netdsl.ir.program import AxisReduce, Elementwise, GroupReduce, Op, Program, Statement, Store
+from netdsl.passes.program.rewrite import Buffers, by_op
 
 
-def cut_at_groups(context: Context, op: Op) -> tuple[Op, ...]:
-    """An operation with its `AxisReduce` statements as operations of their own, in order."""
+def cut(program: Program) -> Program:
+    """`AxisReduce` statements become operations of their own, in order."""
+    buffers = Buffers(program.buffers)
+    changed = by_op(program, lambda op: _cut(buffers, op))
+    return replace(changed, buffers=buffers.known)
+
+
+def _cut(buffers: Buffers, op: Op) -> tuple[Op, ...]:
     if not isinstance(op, Elementwise):
         return (op,)
     ops: list[Op] = []
@@ -18,7 +26,7 @@ def cut_at_groups(context: Context, op: Op) -> tuple[Op, ...]:
         if not isinstance(statement, AxisReduce):
             before.append(statement)
             continue
-        source = _source(context, op.population, statement, before)
+        source = _source(buffers, op.population, statement, before)
         if before:
             ops.append(Elementwise(op.population, tuple(before), (), op.label))
         ops.append(_reduction(statement, source))
@@ -31,16 +39,16 @@ def cut_at_groups(context: Context, op: Op) -> tuple[Op, ...]:
 
 
 def _source(
-    context: Context, population: str, statement: AxisReduce, before: list[Statement]
+    buffers: Buffers, population: str, statement: AxisReduce, before: list[Statement]
 ) -> str:
     """The UNIT buffer that holds what is reduced; stored by `before` where none does."""
     value = statement.value
     if isinstance(value, Load):
-        held = context.buffers[value.buffer]
+        held = buffers.known[value.buffer]
         if held.place is Place.UNIT and held.owner == population:
             return value.buffer
     # One buffer for all reductions of a population: each is read at once.
-    name = context.need(
+    name = buffers.need(
         f"{population}@reduced", Place.UNIT, population, "scratch", "reduced over an axis"
     )
     before.append(Store(name, value, statement.span))

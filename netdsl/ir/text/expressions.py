@@ -1,0 +1,101 @@
+"""Expressions as text, with as few parentheses as their operators need."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Index, Load, Local, Reduce, Ref
+
+INFIX = {
+    "add": ("+", 4),
+    "sub": ("-", 4),
+    "mul": ("*", 5),
+    "div": ("/", 5),
+    "floordiv": ("//", 5),
+    "mod": ("%", 5),
+    "pow": ("^", 7),
+    "lt": ("<", 3),
+    "le": ("<=", 3),
+    "gt": (">", 3),
+    "ge": (">=", 3),
+    "eq": ("==", 3),
+    "ne": ("!=", 3),
+    "and": ("and", 2),
+    "or": ("or", 1),
+}
+NEGATION = 6  # how strongly a leading minus binds
+
+BARE = re.compile(r"[A-Za-z_][\w]*(?:[.@:#][\w]+)*")
+
+
+def expression(expr: Expr, level: int = 0, *, exact: bool = False) -> str:
+    """An expression as a reader of a schedule sees it, or (`exact`) so that it reads back equal.
+
+    `level`: how strongly the operator around it binds.
+    """
+    return _Printer(exact).text(expr, level)
+
+
+_RESERVED = frozenset({"none", "true", "false", "inf", "nan", "and", "or", "if", "else", "over"})
+
+
+def bare(name: str) -> str:
+    """A name as it stands where it can be told from all else, or in quotes."""
+    plain = BARE.fullmatch(name) and name not in _RESERVED
+    return name if plain else json.dumps(name)
+
+
+class _Printer:
+    def __init__(self, exact: bool) -> None:
+        self.exact = exact
+
+    def text(self, expr: Expr, level: int = 0) -> str:
+        if isinstance(expr, Const):
+            return self._const(expr, level)
+        if isinstance(expr, Ref):
+            return self._ref(expr)
+        if isinstance(expr, Load):
+            return bare(expr.buffer) if self.exact else expr.buffer
+        if isinstance(expr, Local):
+            return f"%{expr.name}"
+        if isinstance(expr, Index):
+            if self.exact:
+                return f"index({expr.side}{' ' + expr.axis if expr.axis else ''})"
+            return f"index({expr.axis or expr.side})"
+        if isinstance(expr, Reduce):
+            return f"{expr.kind}({self.text(expr.body)} over {expr.axis})"
+        assert isinstance(expr, Apply)
+        return self._apply(expr, level)
+
+    def _const(self, expr: Const, level: int) -> str:
+        value = expr.value
+        if isinstance(value, bool):
+            return str(value).lower() if self.exact else str(value)
+        text = repr(value) if self.exact or isinstance(value, int) else f"{value:.10g}"
+        negative = math.copysign(1.0, value) < 0
+        return f"({text})" if negative and level > NEGATION else text
+
+    def _ref(self, expr: Ref) -> str:
+        if self.exact:
+            return f"ref({expr.path} {expr.side} {expr.time})"
+        side = "" if expr.side == "own" else f"{expr.side} "
+        time = "" if expr.time == NOW else f"@{expr.time.lstrip('@')}"
+        return f"{side}{expr.path}{time}"
+
+    def _apply(self, expr: Apply, level: int) -> str:
+        if expr.function in INFIX and len(expr.args) == 2:
+            symbol, own = INFIX[expr.function]
+            left, right = self.text(expr.args[0], own), self.text(expr.args[1], own + 1)
+            text = f"{left} {symbol} {right}"
+            return f"({text})" if own < level else text
+        if expr.function == "neg":
+            inner = expr.args[0]
+            number = isinstance(inner, Const) and self.exact  # `-1` is the constant, `-(1)` is not
+            text = f"-({self.text(inner)})" if number else f"-{self.text(inner, NEGATION)}"
+            return f"({text})" if level > NEGATION else text
+        if expr.function == "select":
+            test, yes, no = (self.text(arg) for arg in expr.args)
+            return f"({yes} if {test} else {no})"
+        return f"{expr.function}({', '.join(self.text(arg) for arg in expr.args)})"

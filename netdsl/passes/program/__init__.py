@@ -1,0 +1,1 @@
+"""Passes from program to program: each a function in a file of its own name."""

@@ -1,0 +1,67 @@
+"""Stores to scratch values that nobody reads are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from netdsl.ir.expr import Local, walk
+from netdsl.ir.program import Bind, Buffer, Elementwise, Op, Program, Statement
+from netdsl.ir.roles import expressions
+from netdsl.passes.program.rewrite import PARTS, by_place
+
+_DROPPABLE = {"scratch", "modulator", "accumulator"}
+
+
+def live(program: Program) -> Program:
+    """The program without stores that neither an operation nor the host reads.
+
+    A list of operations is looked at alone: what any other list reads is kept.
+    """
+    kept = {buffer.name for buffer in program.buffers.values() if buffer.kept}
+    reads = {
+        (routine.name, part): set().union(*(op.reads for op in getattr(routine, part)))
+        for routine in program.routines.values()
+        for part in PARTS
+    }
+
+    def visit(place: tuple[str, str], ops: tuple[Op, ...]) -> tuple[Op, ...]:
+        outside = kept.union(*(found for key, found in reads.items() if key != place))
+        return _live(program.buffers, ops, outside)
+
+    return by_place(program, visit)
+
+
+def _live(buffers: Mapping[str, Buffer], ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:
+    while True:
+        needed = outside.union(*(op.reads for op in ops))
+        kept = tuple(o for o in (_pruned(buffers, op, needed) for op in ops) if o is not None)
+        if kept == ops:
+            return ops
+        ops = kept
+
+
+def _dead(buffers: Mapping[str, Buffer], written: Iterable[str], needed: set[str]) -> bool:
+    return all(name not in needed and buffers[name].role in _DROPPABLE for name in written)
+
+
+def _pruned(buffers: Mapping[str, Buffer], op: Op, needed: set[str]) -> Op | None:
+    if not isinstance(op, Elementwise):
+        return None if _dead(buffers, op.writes, needed) else op
+    kept = [s for s in op.statements if not (s.writes and _dead(buffers, s.writes, needed))]
+    kept = _without_unused_binds(kept)
+    if not kept:
+        return None
+    return op if len(kept) == len(op.statements) else replace(op, statements=tuple(kept))
+
+
+def _without_unused_binds(statements: list[Statement]) -> list[Statement]:
+    used: set[str] = set()
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if isinstance(statement, Bind) and statement.name not in used:
+            continue
+        kept.append(statement)
+        for expr in expressions(statement):
+            used |= {node.name for node in walk(expr) if isinstance(node, Local)}
+    return kept[::-1]

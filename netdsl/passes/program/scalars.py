@@ -1,0 +1,82 @@
+"""Scalar work is taken out of loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from netdsl.ir.expr import Apply, Const, Expr, Index, Local, Reduce, loads, transform, walk
+from netdsl.ir.network import Place
+from netdsl.ir.program import Bind, Buffer, Elementwise, Op, Product, Program, SynapseUpdate
+from netdsl.ir.roles import mapped
+from netdsl.passes.program.rewrite import by_op
+from netdsl.passes.simplify import simplify
+
+
+def scalars(program: Program) -> Program:
+    """Name the scalar subexpressions of operations, to be evaluated once before their loops."""
+    return by_op(program, lambda op: (_with_scalars(program.buffers, op),))
+
+
+def is_scalar(expr: Expr, buffers: Mapping[str, Buffer]) -> bool:
+    """Does an expression read only literals and GLOBAL buffers?"""
+    if any(isinstance(node, Index | Local | Reduce) for node in walk(expr)):
+        return False
+    return all(buffers[name].place is Place.GLOBAL for name in loads(expr))
+
+
+class _Scalars:
+    """Collects scalar subexpressions of one operation under names."""
+
+    def __init__(self, buffers: Mapping[str, Buffer]) -> None:
+        self.buffers = buffers
+        self.names: dict[Expr, str] = {}
+
+    def visit(self, node: Expr) -> Expr | None:
+        if isinstance(node, Apply) and is_scalar(node, self.buffers):
+            name = self.names.setdefault(node, f"scalar{len(self.names)}")
+            return Local(name, node.span)
+        return None
+
+    def take(self, expr: Expr) -> Expr:
+        return transform(expr, self.visit)
+
+    def take_per_synapse(self, expr: Expr) -> Expr:
+        """Also turn divisions by a scalar into products with its reciprocal.
+
+        A division costs as much as all other arithmetic of an optimiser; the result moves by at
+        most one unit in the last place.
+        """
+        return self.take(transform(expr, self._reciprocal))
+
+    def _reciprocal(self, node: Expr) -> Expr | None:
+        if isinstance(node, Apply) and node.function == "div":
+            value, divisor = node.args
+            if is_scalar(divisor, self.buffers) and not is_scalar(value, self.buffers):
+                inverse = simplify(Apply("div", (Const(1.0), divisor), node.span))
+                rest = transform(value, self._reciprocal)
+                return Apply("mul", (rest, inverse), node.span)
+        return None
+
+    def binds(self) -> tuple[Bind, ...]:
+        return tuple(Bind(name, expr) for expr, name in self.names.items())
+
+
+def _with_scalars(buffers: Mapping[str, Buffer], op: Op) -> Op:
+    scalars = _Scalars(buffers)
+    if isinstance(op, Elementwise):
+        statements = tuple(mapped(s, scalars.take) for s in op.statements)
+        return replace(op, statements=statements, scalars=scalars.binds())
+    if isinstance(op, SynapseUpdate):
+        sums = tuple(
+            replace(s, products=tuple(_product(p, scalars) for p in s.products)) for s in op.sums
+        )
+        inner = tuple(replace(s, value=scalars.take_per_synapse(s.value)) for s in op.statements)
+        return replace(op, sums=sums, statements=inner, scalars=scalars.binds())
+    return op
+
+
+def _product(product: Product, scalars: _Scalars) -> Product:
+    if product.coefficient is None:
+        return product
+    return replace(product, coefficient=scalars.take(product.coefficient))

@@ -351,11 +351,14 @@ class Model:
             self._certificate = certify(self.network)
         return self._certificate
 
-    def show(self, kind: str, name: str | None = None) -> str:
-        """`ir`, `schedule`, `memory`, `graph` or `kernel` as text; `name` picks one part."""
+    def show(self, kind: str, name: str | None = None, *, after: str | None = None) -> str:
+        """`network`, `ir`, `passes`, `schedule`, `memory`, `graph` or `kernel` as text.
+
+        `name` picks one part; `after` the pass behind which to show the `ir`.
+        """
         from netdsl.show import show_model
 
-        return show_model(self, kind, name)
+        return show_model(self, kind, name, after)
 
 
 def default_rows(network: Network) -> int:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from netdsl.ir.network import Network
     from netdsl.ir.program import Program
     from netdsl.locality import Certificate
+    from netdsl.passes.pipeline import Record
 
 Override = str | int | float | bool
 
@@ -109,7 +110,10 @@ def _certify(network: Network, bag: DiagnosticBag) -> Certificate:
 
 
 def lower_network(
-    network: Network, observe: tuple[str, ...] = (), feed: tuple[str, ...] = ()
+    network: Network,
+    observe: tuple[str, ...] = (),
+    feed: tuple[str, ...] = (),
+    record: Record | None = None,
 ) -> Program:
     """The step program of a network. Raises DiagnosticError where it cannot be said in steps."""
     from netdsl.diagnostics import NO_SPAN
@@ -117,7 +121,7 @@ def lower_network(
     from netdsl.passes import lower as lower_pass
 
     try:
-        return lower_pass(network, observe=observe, feed=feed)
+        return lower_pass(network, observe=observe, feed=feed, record=record)
     except LoweringError as fault:
         span = fault.span or NO_SPAN
         found = Diagnostic(fault.code, fault.message, span, help=fault.help)

@@ -40,20 +40,23 @@ def show_text(kind: str, spec: str | Path, name: str | None = None) -> str:
     return "\n".join(dump(part) for part in parts)
 
 
-def show_model(model: Model, kind: str, name: str | None = None) -> str:
-    """`ir`, `schedule`, `memory`, `graph` or `kernel` of a compiled spec.
+def show_model(model: Model, kind: str, name: str | None = None, after: str | None = None) -> str:
+    """`network`, `ir`, `passes`, `schedule`, `memory`, `graph` or `kernel` of a compiled spec.
 
-    Raises RunFault E0747 for an unknown kind or name.
+    Raises RunFault E0747 for an unknown kind, name or pass.
     """
+    if kind == "ir":
+        return _ir(model, name, after)
     makers = {
-        "ir": _ir,
+        "network": _network,
+        "passes": _passes,
         "schedule": _schedule,
         "memory": _memory,
         "graph": _graph,
         "kernel": _kernel,
     }
     if kind not in makers:
-        raise _unknown("kind", kind, list(makers))
+        raise _unknown("kind", kind, ["ir", *makers])
     return makers[kind](model, name)
 
 
@@ -132,7 +135,49 @@ def _flat(value: Any) -> str:
 # ------------------------------------------------------------------ compiled forms
 
 
-def _ir(model: Model, name: str | None) -> str:
+def _ir(model: Model, name: str | None, after: str | None) -> str:
+    """The step program, behind all passes or one of them; `name` picks a routine."""
+    from netdsl.ir.text import node_lines, program_text
+
+    program = model.program if after is None else _recorded(model, after)
+    if name is None:
+        return program_text(program).rstrip("\n")
+    if name in program.buffers:
+        return "\n".join(node_lines(program.buffers[name], exact=True))
+    routines = [r for r in program.routines.values() if name in (r.name, r.phase)]
+    if not routines:
+        return _network(model, name)
+    return "\n\n".join("\n".join(node_lines(r, exact=True)) for r in routines)
+
+
+def _recorded(model: Model, after: str) -> Program:
+    from netdsl.frontend import lower_network
+    from netdsl.passes.pipeline import Record
+
+    record = Record(keep=True)
+    lower_network(model.network, record=record)
+    if after not in record.programs:
+        raise _unknown("pass", after, list(record.programs))
+    return record.programs[after]
+
+
+def _passes(model: Model, name: str | None) -> str:
+    """The pipeline with the time that each pass takes on this spec."""
+    from netdsl.frontend import lower_network
+    from netdsl.passes.pipeline import ABOUT, Record
+
+    record = Record()
+    lower_network(model.network, record=record)
+    if name is not None and name not in ABOUT:
+        raise _unknown("pass", name, list(ABOUT))
+    return "\n".join(
+        f"{record.milliseconds[key]:9.2f} ms  {key:<8} {about}"
+        for key, about in ABOUT.items()
+        if name in (None, key)
+    )
+
+
+def _network(model: Model, name: str | None) -> str:
     from netdsl.ir.text import network_text
 
     network = model.network

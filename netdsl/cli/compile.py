@@ -28,7 +28,8 @@ def command(out: str | None, **options: Any) -> int:
     source = model.show("kernel")
     files = {
         f"{name}{SUFFIXES[backend]}": source,
-        "network.txt": model.show("ir"),
+        "network.txt": model.show("network"),
+        "program.txt": model.show("ir"),
         "schedule.txt": model.show("schedule"),
         "memory.txt": model.show("memory"),
         "certificate.txt": model.certificate.render(),

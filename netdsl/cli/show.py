@@ -7,17 +7,27 @@ import click
 from netdsl.cli.options import backend_option, set_option
 from netdsl.cli.output import pairs_of
 
-KINDS = ("tokens", "ast", "ir", "schedule", "memory", "kernel", "graph")
+KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kernel", "graph")
 
 
-@click.command("show", help="Print tokens, ast, ir, schedule, memory, kernel or graph of a spec; "
-               "NAME picks one population, projection, routine or buffer.")  # fmt: skip
+@click.command("show", help="Print a form of a spec: tokens, ast, network (names resolved), ir "
+               "(the step program, as text that reads back), passes (with milliseconds), schedule, "
+               "memory, kernel (generated code) or graph. NAME picks one population, projection, "
+               "routine or buffer.")  # fmt: skip
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("spec", type=click.Path())
 @click.argument("name", required=False)
+@click.option("--after", metavar="PASS", help="ir: the program behind this pass.")
 @backend_option
 @set_option
-def command(kind: str, spec: str, name: str | None, backend: str, sets: tuple[str, ...]) -> int:
+def command(
+    kind: str,
+    spec: str,
+    name: str | None,
+    after: str | None,
+    backend: str,
+    sets: tuple[str, ...],
+) -> int:
     """Exit code 0 when printed, 1 on an error."""
     from netdsl.show import show_text
 
@@ -26,5 +36,6 @@ def command(kind: str, spec: str, name: str | None, backend: str, sets: tuple[st
         return 0
     import netdsl
 
-    click.echo(netdsl.compile(spec, backend, set=pairs_of(sets, "--set")).show(kind, name))
+    model = netdsl.compile(spec, backend, set=pairs_of(sets, "--set"))
+    click.echo(model.show(kind, name, after=after))
     return 0

@@ -27,8 +27,56 @@ from functools import cached_property
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Place, Type
-from netdsl.ir.roles import Bound, Node, Read, Written
+from netdsl.ir.operations import (
+    OPERATIONS,
+    STATEMENTS,
+    AxisReduce,
+    Bind,
+    Copy,
+    DrawStore,
+    Elementwise,
+    Fill,
+    GroupReduce,
+    Op,
+    Product,
+    Propagate,
+    RowReduce,
+    Statement,
+    Store,
+    Sum,
+    SynapseUpdate,
+    Transpose,
+    WindowSum,
+)
+from netdsl.ir.roles import Node
 from netdsl.ir.windows import Windows
+
+__all__ = [
+    "OPERATIONS",
+    "STATEMENTS",
+    "AxisReduce",
+    "Bind",
+    "Buffer",
+    "Copy",
+    "DrawStore",
+    "Edges",
+    "Elementwise",
+    "Fill",
+    "GroupReduce",
+    "Layout",
+    "Op",
+    "Product",
+    "Program",
+    "Propagate",
+    "Routine",
+    "RowReduce",
+    "Statement",
+    "Store",
+    "Sum",
+    "SynapseUpdate",
+    "Transpose",
+    "WindowSum",
+]
 
 
 @dataclass(frozen=True)
@@ -52,303 +100,6 @@ class Buffer(Node):
     why: str = ""  # one phrase for `show memory`
     kept: bool = False  # read by the host, whoever else reads it
     span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Bind(Node):
-    """Name a value for the later statements of the same operation (same element only)."""
-
-    form = "{name} = {value}"
-
-    name: Bound
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Store(Node):
-    """`buffer := value`, element by element. Reads of `buffer` in `value` see the old value."""
-
-    form = "{buffer} := {value}"
-
-    buffer: Written
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class RowReduce(Node):
-    """`buffer[r] := kind over the population's neurons of value[r, :]`; `buffer` is ROW."""
-
-    form = "{buffer} := {kind}({value} over population)"
-
-    buffer: Written
-    kind: str  # sum | mean | max | min | any
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class AxisReduce(Node):
-    """`buffer[r, j] := kind over j's group of value[r, :]`; `buffer` is UNIT.
-
-    A group is the neurons that differ along one axis of the population, of `length` places that lie
-    `inner` neurons apart. A statement of lowering: a program has `GroupReduce` instead.
-    """
-
-    form = "{buffer} := {kind}({value} over {length} neurons {inner} apart)"
-
-    buffer: Written
-    kind: str  # sum | mean | max | min | any
-    value: Expr
-    length: int
-    inner: int
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class DrawStore(Node):
-    """`buffer[r, k] ~ distribution(args)`, one draw an element from the counter-based stream.
-
-    Key and counter are laid out as `netdsl.runtime.random` states: stream hash of `stream`, the
-    row's key (buffer-less array `row.key`, uint64, R), the step `t` of the presentation, element k.
-    """
-
-    form = "{buffer} ~ {distribution}{args}"
-    quiet = frozenset({"stream"})
-
-    buffer: Written
-    distribution: str
-    args: tuple[Expr, ...]
-    stream: str
-    span: Span | None = field(default=None, compare=False)
-
-
-Statement = Bind | Store | RowReduce | AxisReduce | DrawStore
-STATEMENTS = (Bind, RowReduce, AxisReduce, DrawStore, Store)  # as their texts are told apart
-
-
-@dataclass(frozen=True)
-class Elementwise(Node):
-    """Statements in order over one population's (row, neuron) pairs.
-
-    A statement that stores to a ROW buffer, or binds a value that reads only ROW and GLOBAL ones,
-    is executed once per row. Statements never look at other rows, so a backend may run row by row;
-    a `RowReduce` ends a loop over neurons. Bound names never cross a `RowReduce`. UNIT buffers of
-    another population may be read when that population has the same size. `Index()` is the neuron.
-    """
-
-    form = "cells {population}"
-
-    population: str
-    statements: tuple[Statement, ...]
-    scalars: tuple[Bind, ...] = ()
-    label: str = ""
-
-    @property
-    def title(self) -> str:
-        """What the cells do, or whose they are."""
-        return self.label or self.population
-
-    def first_access(self, buffer: str, owner: str) -> str | None:
-        """The first statement that reads or stores the buffer decides."""
-        for statement in self.statements:
-            if buffer in statement.reads:
-                return "reads"
-            if buffer in statement.writes and not isinstance(statement, RowReduce):
-                return "overwrites" if owner == self.population else "reads"
-        return None
-
-
-@dataclass(frozen=True)
-class Propagate(Node):
-    """`target[r, j] (+)= scale * sum_i source[r, i] * w[i, j]`, or with `transposed`,
-    `target[r, i] (+)= scale * sum_j source[r, j] * w[i, j]`.
-
-    `accumulate` adds to the target, else overwrites it. `scale` reads only GLOBAL buffers
-    (None: 1). Slices select part of the pre and post populations: `w` has the slices' shape,
-    `source` and `target` are whole UNIT buffers. `binary`: the source holds only 0 and 1 and is
-    often sparse, so a backend may gather rows of `w`.
-    """
-
-    form = "{target} {accumulate?+=|:=} {source} . {weight}"
-    quiet = frozenset({"projection", "binary", "pre_slice", "post_slice"})
-
-    projection: str
-    weight: Read
-    source: Read
-    target: Written
-    scale: Expr | None = None
-    accumulate: bool = True
-    transposed: bool = False
-    binary: bool = False
-    pre_slice: tuple[int, int] | None = None
-    post_slice: tuple[int, int] | None = None
-    span: Span | None = field(default=None, compare=False)
-
-    @property
-    def title(self) -> str:
-        """The projection."""
-        return self.projection
-
-    @property
-    def needs_old(self) -> bool:
-        """What is accumulated adds to the target."""
-        return self.accumulate
-
-    def covers(self, buffer: str, owner: str) -> bool:
-        """A slice leaves the rest of the target."""
-        return (self.pre_slice if self.transposed else self.post_slice) is None
-
-
-@dataclass(frozen=True)
-class Product(Node):
-    """`coefficient[i, j] * sum_r pre[r, i] * post[r, j]`: one term of a batch-reduced sum.
-
-    `pre`/`post` are UNIT buffers of the two populations; None stands for ones. `coefficient`
-    reads SYNAPSE buffers, scalars and `Index(side=...)` (None: 1). `binary_pre`: `pre` holds only
-    0 and 1.
-    """
-
-    form = "batch_sum({pre} x {post})"
-    quiet = frozenset({"binary_pre"})
-
-    pre: Read | None
-    post: Read | None
-    coefficient: Expr | None = None
-    binary_pre: bool = False
-
-
-@dataclass(frozen=True)
-class Sum(Node):
-    """A batch-reduced synaptic quantity, readable as `Local(name)` in the statements."""
-
-    form = "{name} = {products}"
-
-    name: Bound
-    products: tuple[Product, ...]
-
-
-@dataclass(frozen=True)
-class SynapseUpdate(Node):
-    """One pass over the synapses of a projection: form the `sums`, then run `statements`.
-
-    Statements are Bind and Store over SYNAPSE buffers (`Load`), locals, scalars, and
-    `Index(side="pre"|"post")`. Over `Windows` there are neither sums nor indices: `WindowSum`s come
-    first. `before` are Stores to GLOBAL buffers (an optimiser's application count), run once,
-    before `scalars`. Sums need never be materialised.
-    """
-
-    form = "synapses {projection}"
-    quiet = frozenset({"pre_slice", "post_slice"})
-
-    projection: str
-    sums: tuple[Sum, ...]
-    statements: tuple[Bind | Store, ...]
-    before: tuple[Store, ...] = ()
-    scalars: tuple[Bind, ...] = ()
-    pre_slice: tuple[int, int] | None = None
-    post_slice: tuple[int, int] | None = None
-    label: str = ""
-    span: Span | None = field(default=None, compare=False)
-
-    @property
-    def title(self) -> str:
-        """What is learnt, or where."""
-        return self.label or self.projection
-
-    def covers(self, buffer: str, owner: str) -> bool:
-        """Stores touch the synapses that exist."""
-        return False
-
-
-@dataclass(frozen=True)
-class WindowSum(Node):
-    """`target[t, k] = sum over rows, positions of pre[r, what tap t sees] * post[r, position, k]`.
-
-    `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
-    SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
-    holds only 0 and 1. It forms the batch sums of a kernel that learns, so that the pass over the
-    kernel reads them like any other buffer.
-    """
-
-    form = "{target} := window_sum({pre} x {post}) over rows and positions"
-    quiet = frozenset({"projection", "binary_pre"})
-
-    projection: str
-    pre: Read
-    post: Read
-    target: Written
-    binary_pre: bool = False
-    span: Span | None = field(default=None, compare=False)
-
-    @property
-    def title(self) -> str:
-        """The projection."""
-        return self.projection
-
-
-@dataclass(frozen=True)
-class GroupReduce(Node):
-    """`target[r, j] := kind over j's group of source[r, :]`, two UNIT buffers of one population.
-
-    Neurons are (…, length, inner), row-major; a group is all `length` places of the second axis.
-    """
-
-    form = "{target} := {kind}({source} over {length} neurons {inner} apart)"
-
-    target: Written
-    source: Read
-    kind: str  # sum | mean | max | min | any
-    length: int
-    inner: int
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Copy(Node):
-    """`target := source`, two buffers of equal shape."""
-
-    form = "{target} := {source}"
-
-    target: Written
-    source: Read
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Fill(Node):
-    """`target := value` everywhere."""
-
-    form = "{target} := {value} everywhere"
-
-    target: Written
-    value: float
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Transpose(Node):
-    """`target := sourceᵀ` for two SYNAPSE buffers (`set Wc.w := transpose(W2.w)`)."""
-
-    form = "{target} := transpose({source})"
-
-    target: Written
-    source: Read
-    span: Span | None = field(default=None, compare=False)
-
-
-OPERATIONS = (
-    Elementwise,
-    SynapseUpdate,
-    Propagate,
-    WindowSum,
-    GroupReduce,
-    Fill,
-    Transpose,
-    Copy,
-)  # as their texts are told apart
-Op = Elementwise | Propagate | SynapseUpdate | WindowSum | GroupReduce | Copy | Fill | Transpose
 
 
 @dataclass(frozen=True)

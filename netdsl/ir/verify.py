@@ -150,6 +150,9 @@ class _Operation:
         op = self.op
         assert isinstance(op, Propagate)
         owner = self.program.buffers[op.weight].owner  # a transpose delivers through another's
+        if owner not in self.program.shapes:
+            yield f"`{op.weight}` is no weight"
+            return
         windows = self.program.windows.get(owner)
         m, n = self.program.shapes[owner]
         yield from self._like(op.weight, Place.SYNAPSE, (m, n))
@@ -174,7 +177,7 @@ class _Operation:
 
     def _like(self, name: str, place: Place, shape: tuple[int, int]) -> Iterator[str]:
         buffer = self.program.buffers[name]
-        if buffer.place is not place or self.program.shapes[buffer.owner] != shape:
+        if buffer.place is not place or self.program.shapes.get(buffer.owner) != shape:
             yield f"`{name}` is no {place.value} value of shape {shape}"
 
     def _synapses(self) -> Iterator[str]:

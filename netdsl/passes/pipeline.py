@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netdsl.ir.program import Program
 from netdsl.ir.verify import checking, verify
@@ -47,20 +47,24 @@ PIPELINE = (
     Pass("prune", prune),
 )
 
+ABOUT = {LOWER: "The network becomes a program: one routine for each step of a protocol."} | {
+    step.name: step.about for step in PIPELINE
+}
+
 
 @dataclass
 class Record:
     """What a run of the pipeline leaves behind: milliseconds by pass, programs if `keep`."""
 
     keep: bool = False
-    milliseconds: dict[str, float] | None = None
-    programs: dict[str, Program] | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
 
     def note(self, name: str, program: Program, seconds: float) -> None:
         """Remember a pass."""
-        self.milliseconds = {**(self.milliseconds or {}), name: 1e3 * seconds}
+        self.milliseconds[name] = 1e3 * seconds
         if self.keep:
-            self.programs = {**(self.programs or {}), name: program}
+            self.programs[name] = program
 
 
 def run_pipeline(program: Program, record: Record | None = None) -> Program:

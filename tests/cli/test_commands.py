@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from netdsl.cli.main import COMMANDS
+from netdsl.ir.text import parse_program, program_text
+from netdsl.passes.pipeline import ABOUT
 from netdsl.paths import data_path
 from netdsl.runtime.replay import Presentation, Trace
 from netdsl.runtime.rundir import RunDir
@@ -80,7 +82,9 @@ def test_show_one_kernel(netdsl: Command, name: str, backend: str) -> None:
     assert len(part.out) < len(whole.out)
 
 
-@pytest.mark.parametrize("kind", ["tokens", "ast", "ir", "schedule", "memory", "kernel", "graph"])
+@pytest.mark.parametrize("kind", [
+    "tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kernel", "graph",
+])
 def test_show(netdsl: Command, kind: str) -> None:
     result = netdsl("show", kind, netdsl.spec(), "--backend", "numpy")
     assert result.code == 0, result.err
@@ -93,6 +97,19 @@ def test_show_one_part(netdsl: Command) -> None:
     assert "Projection" in netdsl("show", "ir", spec, "W").out
     missing = netdsl("show", "ast", spec, "Ww")
     assert missing.code == 1 and "did you mean `W`" in missing.err
+
+
+def test_show_programs(netdsl: Command) -> None:
+    spec = netdsl.spec()
+    whole = netdsl("show", "ir", spec, "--backend", "numpy").out
+    assert program_text(parse_program(whole)) == whole
+    first = netdsl("show", "ir", spec, "--after", "lower").out
+    assert first != whole and parse_program(first)
+    assert netdsl("show", "ir", spec, "W.w").out.startswith("buffer W.w synapse weight")
+    unknown = netdsl("show", "ir", spec, "--after", "fues")
+    assert unknown.code == 1 and "did you mean `fuse`" in unknown.err
+    times = netdsl("show", "passes", spec).out
+    assert [line.split()[2] for line in times.splitlines()] == list(ABOUT)
 
 
 def test_fmt(netdsl: Command) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netdsl.ir.expr import Load
 from netdsl.ir.network import Place, Type
 from netdsl.ir.program import Buffer, Elementwise, Fill, Propagate, Routine, Store
-from netdsl.passes.share import share
+from netdsl.passes.program.share import share
+from tests.programs import program
 
 
 def scratch(name: str, owner: str = "p", **changes) -> Buffer:
@@ -20,8 +23,9 @@ def store(target: str, *sources: str) -> Elementwise:
 
 def names_after(parts: dict[str, tuple], buffers: list[Buffer], keep: frozenset[str] = frozenset()):
     """Buffers that one routine with these parts still stores to, and the table."""
-    table = {buffer.name: buffer for buffer in [*buffers, scratch("x", role="state")]}
-    routine = share({"r": Routine("r", "phase", **parts)}, table, keep)["r"]
+    whole = [replace(b, kept=b.name in keep) for b in [*buffers, scratch("x", role="state")]]
+    made = share(program("p", {"p": 1}, {}, whole, [Routine("r", "phase", **parts)]))
+    routine, table = made.routines["r"], made.buffers
     stored = set()
     for op in (*routine.once, *routine.step, *routine.after):
         stored |= {op.target} if isinstance(op, Fill | Propagate) else {op.statements[0].buffer}

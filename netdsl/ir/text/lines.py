@@ -99,6 +99,10 @@ class Line:
     def ended(self) -> bool:
         return self.at >= len(self.tokens)
 
+    @property
+    def kind(self) -> str:
+        return "" if self.ended else self.tokens[self.at][0]
+
     def peek(self, ahead: int = 0) -> str:
         where = self.at + ahead
         return self.tokens[where][1] if where < len(self.tokens) else ""
@@ -125,7 +129,7 @@ class Line:
             raise Mismatch
 
     def is_setting(self, roles: dict[str, Role]) -> bool:
-        return self.tokens[self.at][0] == "name" and self.peek() in roles
+        return self.kind == "name" and self.peek() in roles
 
     # -- fields -------------------------------------------------------------------------------
 
@@ -138,6 +142,8 @@ class Line:
             return self.local()
         if role is Role.NESTED:
             return self._joined(kinds_in(hint)[0])
+        if role in (Role.READ, Role.WRITTEN) and self.kind not in ("name", "text"):
+            raise Mismatch
         if role is not Role.EXPRESSION:
             return _typed(self.plain(), hint)
         if several:
@@ -240,9 +246,7 @@ class Line:
         if self.peek() != "-":
             return self._primary()
         self.take()
-        if not self.ended and (
-            self.tokens[self.at][0] == "number" or self.peek() in ("inf", "nan")
-        ):
+        if self.kind == "number" or self.peek() in ("inf", "nan"):
             inner = self._primary()
             assert isinstance(inner, Const)
             return Const(-inner.value)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 from netdsl.ir.expr import Expr
-from netdsl.ir.program import OPERATIONS, STATEMENTS, Buffer, Program, Routine
+from netdsl.ir.program import OPERATIONS, Buffer, Program, Routine
 from netdsl.ir.roles import Node, Role, fields
 from netdsl.ir.text.lines import Line, Mismatch, TextError, head_of, kinds_in
 from netdsl.ir.text.printing import MAIN, STEP
@@ -56,12 +56,12 @@ def parse_program(text: str) -> Program:
     return Program(name, sizes, shapes, buffers, routines, layouts, host, ends)
 
 
-def parse_node(text: str) -> Node:
-    """One operation or statement with what it holds, as `node_lines(…, exact=True)` prints it."""
+def parse_node(text: str, kinds: Iterable[type[Node]] = OPERATIONS) -> Node:
+    """One operation, or one node of `kinds`, as `node_lines(…, exact=True)` prints it."""
     blocks = list(_blocks(text))
     if len(blocks) != 1:
         raise TextError("one node was expected", 1)
-    node: Node = _node(blocks[0], (*OPERATIONS, *STATEMENTS))
+    node: Node = _node(blocks[0], kinds)
     return node
 
 

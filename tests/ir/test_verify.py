@@ -1,0 +1,92 @@
+"""The verifier finds what is broken, and nothing in what lowering makes."""
+
+from __future__ import annotations
+
+import pytest
+
+from netdsl.ir.text import parse_program, program_text
+from netdsl.ir.verify import BrokenProgram, faults, verify
+from tests.programs import PROGRAMS
+
+SOUND = """
+program p
+population a 3
+population b 4
+projection W 3 4
+buffer a.s unit state owner=a
+buffer b.j unit input owner=b
+buffer b.v unit state owner=b
+buffer b.n neuron parameter owner=b
+buffer b.sum row scratch owner=b
+buffer W.w synapse weight owner=W
+buffer W.m synapse optimiser owner=W
+buffer g global control owner=""
+
+routine go phase
+  step: b.j := a.s . W.w projection=W scale=(g)
+  step: cells b
+    %x = b.v + b.n + %k
+    b.sum := sum(%x over population)
+    b.v := b.v + b.sum
+    scalars: %k = g * 2.0
+  step: synapses W
+    sums: %d = batch_sum(a.s x b.v) coefficient=(W.m)
+    W.w := W.w + %d
+    before: g := g + 1.0
+"""
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_hand_made_programs_are_sound(name: str) -> None:
+    verify(PROGRAMS[name]())
+
+
+def test_sound() -> None:
+    verify(parse_program(SOUND))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("b.j := a.s . W.w", "b.j := b.v . W.w", "`b.v` has 4 neurons"),
+        ("b.j := a.s . W.w", "a.s := b.v . W.w", "3 are wanted"),
+        ("b.j := a.s . W.w", "b.j := a.s . b.v", "no weight"),
+        ("b.j := a.s . W.w", "b.j := a.t . W.w", "no buffer `a.t`"),
+        ("scale=(g)", "scale=(b.n)", "is a scalar and reads `b.n`"),
+        ("scale=(g)", "scale=(g) pre_slice=(1, 3)", "3 are wanted"),
+        ("%x = b.v + b.n", "%x = b.v + a.s", "`a.s` is of `a`"),
+        ("%x = b.v + b.n", "%x = b.v + W.w", "a number for each synapse"),
+        ("b.v := b.v + b.sum", "b.v := %x", "%x is read before it is bound"),
+        ("b.v := b.v + b.sum", "b.v := %y", "%y is read before it is bound"),
+        ("b.v := b.v + b.sum", "b.v := index(pre)", "no pre or post index"),
+        ("b.v := b.v + b.sum", "b.v := grad(b.v)", "`grad` of 1 arguments"),
+        ("b.v := b.v + b.sum", "b.v := exp(b.v, g)", "`exp` of 2 arguments"),
+        ("b.v := b.v + b.sum", "b.v := sum(b.v over batch)", "Reduce is left"),
+        ("b.v := b.v + b.sum", "b.v := ref(b.v own now)", "Ref is left"),
+        ("b.sum := sum", "b.v := sum", "takes a reduction"),
+        ("scalars: %k = g * 2.0", "scalars: %k = b.v", "is a scalar and reads `b.v`"),
+        ("batch_sum(a.s x b.v)", "batch_sum(b.v x a.s)", "4 neurons"),
+        ("coefficient=(W.m)", "coefficient=(b.v)", "no synapse value"),
+        ("W.w := W.w + %d", "W.w := W.w + %e", "%e is read before"),
+        ("W.w := W.w + %d", "W.w := index(own)", "a pre and a post index"),
+        ("before: g := g + 1.0", "before: g := W.m", "reads `W.m`"),
+        ("routine go phase", "routine go update", "only phases have steps"),
+        ("buffer W.m synapse optimiser owner=W", "buffer W.m synapse optimiser owner=a", "owns no"),
+    ],
+)
+def test_a_broken_promise_is_named(old: str, new: str, says: str) -> None:
+    assert old in SOUND
+    program = parse_program(SOUND.replace(old, new))
+    assert any(says in fault for fault in faults(program)), list(faults(program))
+    with pytest.raises(BrokenProgram):
+        verify(program)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_buffer_that_is_missing_is_found(name: str) -> None:
+    program = PROGRAMS[name]()
+    for dropped in sorted(set().union(*(r.reads | r.writes for r in program.routines.values()))):
+        lines = program_text(program).splitlines()
+        rest = [line for line in lines if not line.startswith(f"buffer {dropped} ")]
+        with pytest.raises(BrokenProgram):
+            verify(parse_program("\n".join(rest)))

@@ -24,6 +24,7 @@ from netdsl.ir.program import (
     Op,
     Program,
     Propagate,
+    Push,
     RowReduce,
     Store,
     SynapseUpdate,
@@ -121,6 +122,9 @@ class Interpreter:
         shape, edges = shape_of(name, self.program, self.rows), self._edges(name)
         if edges is not None and np.shape(value) != shape:
             return np.array(np.broadcast_to(value, edges[0].shape), np.float64)
+        slots = self.program.buffers[name].slots
+        if slots > 1:
+            shape = (slots, *shape)
         whole = np.array(np.broadcast_to(value, shape), np.float64)
         return whole if edges is None else whole[edges]
 
@@ -167,6 +171,8 @@ class Interpreter:
             return np.asarray(env[expr.name])
         if isinstance(expr, Load):
             array = self.stored[expr.buffer]
+            if self.program.buffers[expr.buffer].slots > 1:
+                array = array[self._ago(expr, env)]
             return array[:, None] if self.program.buffers[expr.buffer].place is Place.ROW else array
         if isinstance(expr, Index):
             if isinstance(op, Elementwise):
@@ -178,6 +184,15 @@ class Interpreter:
             return np.arange(m, dtype=float)[:, None] if expr.side == "pre" else np.arange(float(n))
         assert isinstance(expr, Apply)
         return np.asarray(PRIMITIVES[expr.function](*(self.value(a, env, op) for a in expr.args)))
+
+    def _ago(self, load: Load, env: dict[str, object]) -> int:
+        back = load.ago
+        return int(self.value(back, env)) if isinstance(back, Expr) else back
+
+    def _slot(self, name: str, ago: int) -> np.ndarray:
+        """One slot of a ring, or the buffer that has none."""
+        held = self.stored[name]
+        return held[ago] if self.program.buffers[name].slots > 1 else held
 
     def _statements(self, op: Elementwise | SynapseUpdate, env: dict[str, object]) -> None:
         for statement in op.statements:
@@ -222,7 +237,7 @@ class Interpreter:
         self._statements(op, env)
 
     def _propagate(self, op: Propagate) -> None:
-        source, target = self.stored[op.source], self.stored[op.target]
+        source, target = self._slot(op.source, op.ago), self.stored[op.target]
         if op.projection in self.program.windows:
             weight = full(self.program.windows[op.projection], self.stored[op.weight])
         else:
@@ -247,10 +262,11 @@ class Interpreter:
             value = np.zeros((m, n) if edges is None else edges[0].shape)
             for term in total.products:
                 pre, post = np.ones((self.rows, m)), np.ones((self.rows, n))
+                first, second = slice(*(op.pre_slice or (0, m))), slice(*(op.post_slice or (0, n)))
                 if term.pre is not None:
-                    pre = self.stored[term.pre][:, slice(*(op.pre_slice or (0, m)))]
+                    pre = self._slot(term.pre, term.pre_ago)[:, first]
                 if term.post is not None:
-                    post = self.stored[term.post][:, slice(*(op.post_slice or (0, n)))]
+                    post = self._slot(term.post, term.post_ago)[:, second]
                 factor = term.coefficient
                 summed = pre.T @ post if edges is None else (pre.T @ post)[edges]
                 value += (1.0 if factor is None else self.value(factor, env, op)) * summed
@@ -269,6 +285,12 @@ class Interpreter:
         value = REDUCTIONS[op.kind](groups, axis=1, keepdims=True)
         target = self.stored[op.target]
         target[...] = np.broadcast_to(value, groups.shape).reshape(target.shape)
+
+    def _push(self, op: Push) -> None:
+        ring = self.stored[op.target]
+        if not op.all:
+            ring[1:] = ring[:-1].copy()
+        ring[... if op.all else 0] = self.stored[op.source]
 
     def _copy(self, op: Copy) -> None:
         self.stored[op.target][...] = self.stored[op.source]

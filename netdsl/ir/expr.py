@@ -49,10 +49,17 @@ class Ref(Expr):
 
 @dataclass(frozen=True)
 class Load(Expr):
-    """A read of a buffer of the step program; the buffer's place decides how it is indexed."""
+    """A read of a buffer of the step program; the buffer's place decides how it is indexed.
+
+    `side`: whose value it is where the loop runs over synapses, that of the "pre" or the "post"
+    neuron; "own" is the element of the loop itself. `ago`: how many pushes back, for a buffer with
+    slots: 0 is what was pushed last; an expression of GLOBAL values where it changes.
+    """
 
     buffer: str
     span: Span | None = field(default=None, compare=False)
+    side: str = "own"
+    ago: int | Expr = 0
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,8 @@ def children(expr: Expr) -> tuple[Expr, ...]:
         return expr.args
     if isinstance(expr, Reduce):
         return (expr.body,)
+    if isinstance(expr, Load) and isinstance(expr.ago, Expr):
+        return (expr.ago,)
     return ()
 
 
@@ -113,6 +122,8 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
         return Apply(expr.function, parts, expr.span)
     if isinstance(expr, Reduce):
         return Reduce(expr.kind, expr.axis, parts[0], expr.span)
+    if isinstance(expr, Load) and parts:
+        return Load(expr.buffer, expr.span, expr.side, parts[0])
     return expr
 
 

@@ -127,7 +127,8 @@ class Propagate(Node):
     `accumulate` adds to the target, else overwrites it. `scale` reads only GLOBAL buffers
     (None: 1). Slices select part of the pre and post populations: `w` has the slices' shape,
     `source` and `target` are whole UNIT buffers. `binary`: the source holds only 0 and 1 and is
-    often sparse, so a backend may gather rows of `w`.
+    often sparse, so a backend may gather rows of `w`. `ago`: the slot of the source, where it has
+    some (`Load.ago`).
     """
 
     form = "{target} {accumulate?+=|:=} {source} . {weight}"
@@ -141,6 +142,7 @@ class Propagate(Node):
     accumulate: bool = True
     transposed: bool = False
     binary: bool = False
+    ago: int = 0
     pre_slice: tuple[int, int] | None = None
     post_slice: tuple[int, int] | None = None
     span: Span | None = field(default=None, compare=False)
@@ -166,7 +168,7 @@ class Product(Node):
 
     `pre`/`post` are UNIT buffers of the two populations; None stands for ones. `coefficient`
     reads SYNAPSE buffers, scalars and `Index(side=...)` (None: 1). `binary_pre`: `pre` holds only
-    0 and 1.
+    0 and 1. `pre_ago`, `post_ago`: their slots, where they have some (`Load.ago`).
     """
 
     form = "batch_sum({pre} x {post})"
@@ -176,6 +178,8 @@ class Product(Node):
     post: Read | None
     coefficient: Expr | None = None
     binary_pre: bool = False
+    pre_ago: int = 0
+    post_ago: int = 0
 
 
 @dataclass(frozen=True)
@@ -276,6 +280,27 @@ class Copy(Node):
 
 
 @dataclass(frozen=True)
+class Push(Node):
+    """`target` gets one older and takes `source` in; with `all`, every slot becomes `source`.
+
+    `target` is a ring: a buffer with slots, else of the shape of `source`. What is read with
+    `ago = k` afterwards is what was pushed k times before.
+    """
+
+    form = "push {target} := {source}"
+
+    target: Written
+    source: Read
+    all: bool = False
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def needs_old(self) -> bool:
+        """What was pushed before stays."""
+        return not self.all
+
+
+@dataclass(frozen=True)
 class Fill(Node):
     """`target := value` everywhere."""
 
@@ -300,6 +325,7 @@ class Transpose(Node):
 OPERATIONS = (
     Elementwise,
     SynapseUpdate,
+    Push,
     Propagate,
     WindowSum,
     GroupReduce,
@@ -307,4 +333,14 @@ OPERATIONS = (
     Transpose,
     Copy,
 )  # as their texts are told apart
-Op = Elementwise | Propagate | SynapseUpdate | WindowSum | GroupReduce | Copy | Fill | Transpose
+Op = (
+    Elementwise
+    | Propagate
+    | SynapseUpdate
+    | WindowSum
+    | GroupReduce
+    | Copy
+    | Push
+    | Fill
+    | Transpose
+)

@@ -40,6 +40,7 @@ from netdsl.ir.operations import (
     Op,
     Product,
     Propagate,
+    Push,
     RowReduce,
     Statement,
     Store,
@@ -68,6 +69,7 @@ __all__ = [
     "Product",
     "Program",
     "Propagate",
+    "Push",
     "Routine",
     "RowReduce",
     "Statement",
@@ -86,7 +88,7 @@ class Buffer(Node):
     `role`: state | input | parameter | sample | scratch | snapshot | hoisted | accumulator |
     recording | weight | optimiser | counter | control. `init` is the value at build: a constant,
     an expression over NEURON/SYNAPSE parameters, or a draw; per-sample buffers start at 0 and are
-    set by reset routines.
+    set by reset routines. What a buffer means stands in these fields; names are for printing only.
     """
 
     form = "buffer {name} {place} {role}"
@@ -99,6 +101,9 @@ class Buffer(Node):
     init: Expr | Draw | None = None
     why: str = ""  # one phrase for `show memory`
     kept: bool = False  # read by the host, whoever else reads it
+    of: str = ""  # the variable that this is an earlier, settled, … value of
+    tag: str = ""  # which value of it: "prev", "settled", "phase:free", …
+    slots: int = 1  # more than one: a ring of that many earlier values, each of the buffer's shape
     span: Span | None = field(default=None, compare=False)
 
 

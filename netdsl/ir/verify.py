@@ -24,6 +24,7 @@ from netdsl.ir.program import (
     Product,
     Program,
     Propagate,
+    Push,
     Routine,
     RowReduce,
     SynapseUpdate,
@@ -91,6 +92,7 @@ class _Operation:
             yield from _resolved(expr)
         if not unknown:
             yield from self._defined()
+            yield from self._slots()
             yield from _SHAPES[type(self.op)](self)
 
     # -- order --------------------------------------------------------------------------------
@@ -114,6 +116,25 @@ class _Operation:
         yield from getattr(self.op, "scalars", ())
         yield from getattr(self.op, "sums", ())
         yield from getattr(self.op, "statements", ())
+
+    def _slots(self) -> Iterator[str]:
+        """Earlier values are read only of rings, and only as far back as they go."""
+        back = [
+            (node.buffer, node.ago)
+            for expr in expressions(self.op)
+            for node in walk(expr)
+            if isinstance(node, Load) and isinstance(node.ago, int)
+        ]
+        for part in parts(self.op):
+            if isinstance(part, Propagate):
+                back.append((part.source, part.ago))
+            elif isinstance(part, Product):
+                ends = ((part.pre, part.pre_ago), (part.post, part.post_ago))
+                back += [(name, ago) for name, ago in ends if name is not None]
+        for name, ago in back:
+            slots = self.program.buffers[name].slots
+            if not 0 <= ago < slots:
+                yield f"`{name}` has {slots} slots, and one {ago} pushes ago is read"
 
     # -- shapes -------------------------------------------------------------------------------
 
@@ -225,7 +246,7 @@ class _Operation:
 
     def _pair(self) -> Iterator[str]:
         op = self.op
-        assert isinstance(op, Copy | Transpose)
+        assert isinstance(op, Copy | Push | Transpose)
         target, source = self._shape(op.target), self._shape(op.source)
         turned = target[:1] + target[:0:-1] if isinstance(op, Transpose) else target
         if source != turned:
@@ -248,6 +269,7 @@ _SHAPES: dict[type[Op], Callable[[_Operation], Iterator[str]]] = {
     WindowSum: _Operation._window_sum,
     GroupReduce: _Operation._group,
     Copy: _Operation._pair,
+    Push: _Operation._pair,
     Transpose: _Operation._pair,
     Fill: _Operation._anything,
 }

@@ -21,8 +21,10 @@ buffer b.sum row scratch owner=b
 buffer W.w synapse weight owner=W
 buffer W.m synapse optimiser owner=W
 buffer g global control owner=""
+buffer a.line unit snapshot owner=a slots=3
 
 routine go phase
+  step: push a.line := a.s
   step: b.j := a.s . W.w projection=W scale=(g)
   step: cells b
     %x = b.v + b.n + %k
@@ -70,6 +72,9 @@ def test_sound() -> None:
         ("W.w := W.w + %d", "W.w := W.w + %e", "%e is read before"),
         ("W.w := W.w + %d", "W.w := index(own)", "a pre and a post index"),
         ("before: g := g + 1.0", "before: g := W.m", "reads `W.m`"),
+        ("b.j := a.s . W.w projection=W", "b.j := a.line . W.w projection=W ago=3", "3 slots"),
+        ("%x = b.v + b.n", "%x = b.v[1]", "1 slots"),
+        ("push a.line := a.s", "push a.line := b.v", "differ"),
         ("routine go phase", "routine go update", "only phases have steps"),
         ("buffer W.m synapse optimiser owner=W", "buffer W.m synapse optimiser owner=a", "owns no"),
     ],

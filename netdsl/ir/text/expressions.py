@@ -57,7 +57,7 @@ class _Printer:
         if isinstance(expr, Ref):
             return self._ref(expr)
         if isinstance(expr, Load):
-            return bare(expr.buffer) if self.exact else expr.buffer
+            return self._load(expr)
         if isinstance(expr, Local):
             return f"%{expr.name}"
         if isinstance(expr, Index):
@@ -68,6 +68,13 @@ class _Printer:
             return f"{expr.kind}({self.text(expr.body)} over {expr.axis})"
         assert isinstance(expr, Apply)
         return self._apply(expr, level)
+
+    def _load(self, expr: Load) -> str:
+        name = bare(expr.buffer) if self.exact else expr.buffer
+        if expr.ago != 0:
+            back = self.text(expr.ago) if isinstance(expr.ago, Expr) else str(expr.ago)
+            name += f"[{back}]"
+        return name if expr.side == "own" else f"{expr.side}({name})"
 
     def _const(self, expr: Const, level: int) -> str:
         value = expr.value

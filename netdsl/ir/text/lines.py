@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     rf"|\s*(?P<name>{BARE.pattern})"
     r"|\s*(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|\s*(?P<local>%[A-Za-z_][\w.@:#]*)"
-    r"|\s*(?P<symbol>:=|\+=|==|!=|<=|>=|//|[-+*/%^<>=~().,])"
+    r"|\s*(?P<symbol>:=|\+=|==|!=|<=|>=|//|[-+*/%^<>=~().,\[\]])"
 )
 _SYMBOLS = {symbol: (name, level) for name, (symbol, level) in INFIX.items()}
 _RECORDS = {kind.__name__: kind for kind in (Draw, Edges, Windows)}
@@ -262,14 +262,24 @@ class Line:
         if kind == "local":
             return Local(word[1:])
         if kind == "text":
-            return Load(json.loads(word))
+            return self._load(json.loads(word))
         if word == "(":
             return self._closed()
         if kind != "name":
             raise Mismatch
         if word in ("inf", "nan", "true", "false"):
             return Const(_WORDS[word])  # type: ignore[arg-type]
-        return self._called(word) if self.peek() == "(" else Load(word)
+        return self._called(word) if self.peek() == "(" else self._load(word)
+
+    def _load(self, name: str) -> Load:
+        if self.peek() != "[":
+            return Load(name)
+        self.take()
+        back = self.expression()
+        self.expect("]")
+        if isinstance(back, Const) and isinstance(back.value, int):
+            return Load(name, ago=back.value)
+        return Load(name, ago=back)
 
     def _closed(self) -> Expr:
         value = self.expression()
@@ -294,7 +304,13 @@ class Line:
             self.expect(")")
             return found
         self.expect("(")
-        args = []
+        args: list[Expr] = []
+        if word in ("pre", "post"):
+            read = self._primary()
+            self.expect(")")
+            if not isinstance(read, Load):
+                raise Mismatch
+            return Load(read.buffer, side=word, ago=read.ago)
         while self.peek() != ")":
             args.append(self.expression())
             if self.peek() == ",":

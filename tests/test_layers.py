@@ -16,6 +16,7 @@ ORDER = [
     "library",
     "ir",
     "sema",
+    "dataflow",
     "checks",
     "locality",
     "passes",
@@ -32,7 +33,6 @@ ORDER = [
 ALLOWED = {
     ("sema", "passes"),
     ("checks", "passes"),
-    ("checks", "locality"),
     ("locality", "runtime"),
     ("locality", "api"),
 }

@@ -16,14 +16,6 @@ from netdsl.runtime.connectivity import Connections, connections_of
 Array = npt.NDArray[np.generic]
 
 
-class BackendError(Exception):
-    """A backend cannot serve this program here; `help` says what the user can do instead."""
-
-    def __init__(self, code: str, message: str, help: str | None = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.help = code, message, help
-
-
 class Executor(ABC):
     """A program made runnable: buffers allocated once, one call per routine.
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from netdsl.dataflow.flow import statement_flows
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir.expr import PREV, Expr, Ref, refs
 from netdsl.ir.network import Kind, Network, Population, Projection
-from netdsl.locality.flow import statement_flows
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from netdsl.dataflow.rules import sections
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Network, Rule
 from netdsl.ir.protocol import steps_of
-from netdsl.locality.phases import phase_name
-from netdsl.locality.rules import sections
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
@@ -49,7 +48,7 @@ def _expressions(network: Network) -> Iterator[Expr]:
 def _phases(expr: Expr) -> Iterator[tuple[str, Span | None]]:
     for node in walk(expr):
         if isinstance(node, Ref):
-            name = phase_name(node)
+            name = node.phase
             if name is not None:
                 yield name, node.span
         elif isinstance(node, Reduce) and node.axis.startswith("phase:"):
@@ -111,6 +110,6 @@ def _applied(
 def _reads(rule: Rule) -> Iterator[tuple[Ref, str]]:
     for _, expr in sections(rule):
         for ref in refs(expr):
-            name = phase_name(ref)
+            name = ref.phase
             if name is not None:
                 yield ref, name

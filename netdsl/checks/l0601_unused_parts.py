@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.dataflow.flow import FlowGraph
+from netdsl.dataflow.rules import sections
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Kind, Network, Variable
 from netdsl.ir.protocol import steps_of
-from netdsl.locality.flow import FlowGraph
-from netdsl.locality.rules import sections
 
 WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)
 

@@ -12,7 +12,7 @@ from netdsl.diagnostics import Diagnostic, DiagnosticError, render_all
 
 def show_fault(fault: Exception) -> bool:
     """Print a fault that a user can mend; False when it is not one."""
-    from netdsl.backends.base import BackendError
+    from netdsl.codegen.errors import BackendError
     from netdsl.runtime.errors import RunFault
 
     if isinstance(fault, DiagnosticError):

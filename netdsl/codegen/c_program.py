@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.backends.base import BackendError
 from netdsl.codegen.c_edges import edge_update
 from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_fusion import list_in_cells
@@ -28,6 +27,7 @@ from netdsl.codegen.c_printer import literal
 from netdsl.codegen.c_synapses import gather, propagate, synapse_update
 from netdsl.codegen.c_windows import propagate_windows, window_sum
 from netdsl.codegen.comments import spec_line
+from netdsl.codegen.errors import BackendError
 from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
 from netdsl.ir.program import (

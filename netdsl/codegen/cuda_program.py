@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from netdsl.backends.base import BackendError
 from netdsl.codegen.c_plan import (
     Exchange,
     Instruction,
@@ -36,6 +35,7 @@ from netdsl.codegen.cuda_plan import (
 from netdsl.codegen.cuda_synapses import UpdateActions, deliver, learn
 from netdsl.codegen.cuda_windows import deliver_windows, sum_windows
 from netdsl.codegen.cuda_writer import KernelWriter
+from netdsl.codegen.errors import BackendError
 from netdsl.codegen.places import expected_edges
 from netdsl.codegen.templates import render
 from netdsl.ir.expr import loads

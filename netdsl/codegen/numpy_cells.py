@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netdsl.backends.base import BackendError
 from netdsl.codegen.coalesce import coalesce
 from netdsl.codegen.comments import spec_line
+from netdsl.codegen.errors import BackendError
 from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_printer import Printer
 from netdsl.codegen.registers import COPY, Register, Value, assign_registers, render

@@ -6,8 +6,8 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
-from netdsl.backends.base import BackendError
 from netdsl.codegen.comments import plain
+from netdsl.codegen.errors import BackendError
 from netdsl.paths import data_path
 
 

@@ -46,6 +46,11 @@ class Ref(Expr):
     time: str = NOW
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def phase(self) -> str | None:
+        """The phase of an `x@phase` read, None for other time roles."""
+        return self.time[1:] if self.time.startswith("@") and self.time[1:] != PREV else None
+
 
 @dataclass(frozen=True)
 class Load(Expr):

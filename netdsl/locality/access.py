@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.dataflow.flow import FlowGraph
 from netdsl.diagnostics import Diagnostic
 from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, Reduce, Ref, children, refs
 from netdsl.ir.network import Modulator, Place
 from netdsl.ir.protocol import steps_of
-from netdsl.locality.flow import FlowGraph
 from netdsl.locality.reads import modulator_of
 
 

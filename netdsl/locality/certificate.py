@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from netdsl.dataflow.flow import FlowGraph
 from netdsl.diagnostics import Diagnostic, DiagnosticBag
 from netdsl.ir.network import Network, Waiver
 from netdsl.locality.access import access_errors
 from netdsl.locality.closed import closed_list
-from netdsl.locality.flow import FlowGraph
 from netdsl.locality.promises import claim_errors, unwaived, waiver_errors, waivers_of
 from netdsl.locality.provenance import Provenance
 from netdsl.locality.reads import Read

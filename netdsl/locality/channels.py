@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
-from netdsl.locality.flow import FlowGraph
 from netdsl.locality.provenance import Provenance, equal_starts
 from netdsl.locality.reads import Read, line_of, modulator_of
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.dataflow.flow import FlowGraph
 from netdsl.diagnostics import Diagnostic
 from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir.expr import refs
 from netdsl.ir.network import Kind
-from netdsl.locality.flow import FlowGraph
 from netdsl.locality.reads import Read, spelled
 from netdsl.locality.rules import RuleFinding
 

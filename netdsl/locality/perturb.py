@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.network import Place, Projection, Rule, Type
 from netdsl.ir.program import Buffer, Program
 from netdsl.ir.protocol import Each, RunPhase, Step, Update, steps_of
-from netdsl.locality.flow import FlowGraph
 from netdsl.locality.reach import reach
 
 if TYPE_CHECKING:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netdsl.ir.expr import PREV, Expr, Ref, refs
+from netdsl.dataflow.flow import FlowGraph
+from netdsl.ir.expr import Expr, Ref, refs
 from netdsl.ir.network import Kind, Network, Projection, Rule
 from netdsl.ir.protocol import RunPhase, Update, steps_of
-from netdsl.locality.flow import FlowGraph
 from netdsl.locality.labels import Level
 from netdsl.locality.reads import modulator_of
-
-
-def phase_name(ref: Ref) -> str | None:
-    """The phase of an `x@phase` read, None for other time roles."""
-    return ref.time[1:] if ref.time.startswith("@") and ref.time[1:] != PREV else None
 
 
 def kept_values(graph: FlowGraph, expressions: Iterable[Expr]) -> frozenset[tuple[str, str]]:
@@ -22,12 +17,11 @@ def kept_values(graph: FlowGraph, expressions: Iterable[Expr]) -> frozenset[tupl
     found: set[tuple[str, str]] = set()
     for expr in expressions:
         for ref in refs(expr):
-            phase = phase_name(ref)
-            if phase is not None:
-                found.add((ref.path, phase))
+            if ref.phase is not None:
+                found.add((ref.path, ref.phase))
             elif _looked_into(graph, ref):
                 inner = (r for e in graph.own_expressions(ref.path) for r in refs(e))
-                found |= {(r.path, p) for r in inner if (p := phase_name(r)) is not None}
+                found |= {(r.path, r.phase) for r in inner if r.phase is not None}
     return frozenset(found)
 
 

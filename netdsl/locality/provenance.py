@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from netdsl.dataflow.flow import Flow, FlowGraph, reductions
 from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Deliver, Draw, Network, Place, Projection
 from netdsl.ir.protocol import steps_of
-from netdsl.locality.flow import Flow, FlowGraph, reductions
 
 TRANSPORT = "weight-transport"
 CROSS_SAMPLE = "cross-sample"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.dataflow.flow import Flow, FlowGraph
+from netdsl.dataflow.rules import sections
 from netdsl.ir.expr import Ref, refs
 from netdsl.ir.network import Kind, Projection, Rule
-from netdsl.locality.flow import Flow, FlowGraph
-from netdsl.locality.phases import phase_name
-from netdsl.locality.rules import sections
 
 SETTLED_KINDS = (Kind.DEF, Kind.INPUT, Kind.LET, Kind.MODULATOR)
 
@@ -40,7 +39,7 @@ class _Walk:
 
     def visit(self, ref: Ref, old: bool = False) -> None:
         """Follow one read; `old`: its value is from before the step."""
-        phase = phase_name(ref)
+        phase = ref.phase
         snapshot = f"{ref.path}@{phase}"
         if phase is not None and snapshot in self.buffers:
             self.seen.add(snapshot)

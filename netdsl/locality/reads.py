@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
 from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
-from netdsl.locality.flow import FlowGraph, reductions
 from netdsl.locality.labels import SAMPLE, SPACE, Label, Level, join_all
 from netdsl.locality.provenance import (
     AGGREGATED,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
+from netdsl.dataflow.flow import FlowGraph, reductions
+from netdsl.dataflow.rules import sections
+from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
-from netdsl.locality.flow import FlowGraph, reductions, statement_flows
 from netdsl.locality.labels import (
     SPACE,
     Label,
@@ -35,28 +36,6 @@ class RuleFinding:
     violations: tuple[Violation, ...]
     witness: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-def sections(rule: Rule) -> Iterator[tuple[str, Expr]]:
-    """Every expression of a rule with the part that it stands in."""
-    for statement in rule.statements:
-        for _, value, _ in statement_flows(statement):
-            yield "statement", value
-    for variable in rule.variables.values():
-        if variable.definition is not None:
-            yield "statement", variable.definition
-    if rule.dw is not None:
-        yield "dw", rule.dw
-    for expr in rule.subtract:
-        yield "subtract", expr
-    for assign in rule.after:
-        yield "after update", assign.value
-    for limit in rule.bound or ():
-        yield "bound", limit
-    if rule.optimiser is not None:
-        for assign in rule.optimiser.statements:
-            yield "optimiser", assign.value
-        yield "optimiser", rule.optimiser.change
 
 
 def analyse_rule(

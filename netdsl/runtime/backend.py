@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.backends.base import BackendError, Executor
+from netdsl.backends.base import Executor
+from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 from netdsl.runtime.errors import RunFault
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netdsl.backends.base import BackendError
 from netdsl.backends.cupy import available, device, shim
 from netdsl.backends.cupy.branches import Branches
 from netdsl.backends.cupy.compiler import COMPILE_OPTIONS, architecture
@@ -18,6 +17,7 @@ from netdsl.backends.cupy.graph import UNROLL
 from netdsl.backends.cupy.staging import Staging
 from netdsl.backends.native import cache
 from netdsl.codegen.cuda_plan import Beside
+from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 from tests.backends.fake_cupy import CUDARuntimeError, Fake, FakeBlas
 from tests.interpreter import Interpreter

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from netdsl.backends.base import BackendError
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.branches import SIDES
 from netdsl.backends.cupy.cublas import MatrixLibrary
 from netdsl.backends.cupy.executor import CupyExecutor
 from netdsl.backends.cupy.launcher import DeviceFault, OutOfMemory
 from netdsl.cli.main import main
+from netdsl.codegen.errors import BackendError
 from netdsl.diagnostics.span import Span
 from netdsl.ir.program import Program, Routine
 from tests.backends import fake_cupy

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netdsl.backends.base import BackendError
 from netdsl.backends.native import NativeExecutor, available, cache, compiler
+from netdsl.codegen.errors import BackendError
 from tests.programs import initial_values, relaxation
 
 pytestmark = pytest.mark.skipif(not available()[0], reason="no C compiler")

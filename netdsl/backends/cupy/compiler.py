@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netdsl.backends.base import BackendError
 from netdsl.backends.native import cache
+from netdsl.codegen.errors import BackendError
 
 # a * b + c is rounded twice, and nothing is approximated, as on the CPU, so that thresholds are
 # crossed in the same step.

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.backends.base import BackendError
 from netdsl.backends.cupy.branches import Branches
 from netdsl.backends.cupy.compiler import compiled, first_line
 from netdsl.backends.cupy.cublas import MatrixLibrary
@@ -22,6 +21,7 @@ from netdsl.backends.cupy.launcher import DeviceFault, OutOfMemory
 from netdsl.backends.cupy.memory import mebibytes
 from netdsl.backends.cupy.staging import Staging
 from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
+from netdsl.codegen.errors import BackendError
 
 _OUT_OF_MEMORY = 2  # both of the driver and of the runtime
 _HELP = (

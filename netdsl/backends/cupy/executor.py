@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netdsl.backends.base import Array, BackendError
+from netdsl.backends.base import Array
 from netdsl.backends.cupy.device import CupyDevice
 from netdsl.backends.cupy.launcher import DeviceFault, GpuExecutor
+from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netdsl.backends.base import BackendError
 from netdsl.codegen.cuda_layout import EDGE_PARTS, LIST_PARTS, CudaLayout, Room
+from netdsl.codegen.errors import BackendError
 
 ALIGNMENT = 256  # of every part, as the device's own allocator has it
 SHARE = 0.95  # of what is free; the rest is for kernels, graphs and the matrix library

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.backends.base import Array, BackendError
+from netdsl.backends.base import Array
 from netdsl.backends.cupy.launcher import DeviceFault, GpuExecutor
 from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
+from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 from netdsl.paths import data_path
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from netdsl.backends.base import BackendError
+from netdsl.codegen.errors import BackendError
 from netdsl.paths import cache_path
 
 # Of an object: that of its source.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from netdsl.backends.base import BackendError
+from netdsl.codegen.errors import BackendError
 
 _WAY_OUT = "use --backend numpy"
 _TIMEOUT = 120.0  # seconds; NETDSL_CC_TIMEOUT overrides

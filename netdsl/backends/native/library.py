@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from netdsl.backends.base import BackendError
 from netdsl.backends.native import cache, compiler
+from netdsl.codegen.errors import BackendError
 
 _LOG = logging.getLogger("netdsl")
 

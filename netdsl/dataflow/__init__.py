@@ -1,0 +1,1 @@
+"""What flows where: one walk over a network, read by checks, locality and passes."""

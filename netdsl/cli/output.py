@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import click
 
 from netdsl.diagnostics import Diagnostic, DiagnosticError, render_all
+from netdsl.diagnostics.render import visible
 
 
 def show_fault(fault: Exception) -> bool:
@@ -21,7 +22,7 @@ def show_fault(fault: Exception) -> bool:
     if isinstance(fault, BackendError):  # a device that failed in the middle of a run
         fault = RunFault(fault.code, fault.message, fault.help or "use --backend numpy")
     if isinstance(fault, RunFault):
-        print(fault, file=sys.stderr)
+        print(visible(str(fault)), file=sys.stderr)
         return True
     if isinstance(fault, MemoryError):
         print(

@@ -12,7 +12,7 @@ from netdsl.codegen.c_plan import ListedCells
 from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
-from netdsl.codegen.comments import spec_line
+from netdsl.codegen.comments import c_comment, spec_line
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, DrawStore, Elementwise, RowReduce, Store
@@ -150,7 +150,7 @@ class _Writer:
         for statement in level.statements:
             line = spec_line(statement.span, self.program.sources)
             if line:
-                code.body.append(f"/* {line} */")
+                code.body.append(c_comment(line))
             if isinstance(statement, RowReduce):
                 operators.append(self._reduce(statement, code))
             elif isinstance(statement, DrawStore):

@@ -33,15 +33,21 @@ def render(
     paint = _painter(colour)
     severity = diagnostic.severity
     head = paint(f"{severity}[{diagnostic.code}]", _COLOURS[severity])
-    out = [f"{head}{paint(': ' + diagnostic.message, _BOLD)}"]
+    out = [f"{head}{paint(': ' + visible(diagnostic.message), _BOLD)}"]
     marks = _marks(diagnostic)
     width = max((len(str(span.line)) for span, _, _ in marks), default=1)
     if diagnostic.primary.line > 0:
-        out.append(f"{' ' * width}{paint('-->', _BLUE)} {diagnostic.primary}")
+        out.append(f"{' ' * width}{paint('-->', _BLUE)} {visible(str(diagnostic.primary))}")
     out.extend(_excerpt(marks, width, sources or {}, paint, _COLOURS[severity]))
     if diagnostic.help:
-        out.append(f"{' ' * width} {paint('=', _BLUE)} help: {diagnostic.help}")
+        out.append(f"{' ' * width} {paint('=', _BLUE)} help: {visible(diagnostic.help)}")
     return "\n".join(out)
+
+
+def visible(text: str) -> str:
+    """`text` without what a terminal obeys instead of showing it, such as escape sequences; lines
+    and columns stay."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _painter(colour: bool) -> Callable[[str, str], str]:
@@ -75,15 +81,17 @@ def _excerpt(
         if lines is None or span.line > len(lines) + 1:
             continue
         if previous is not None and previous[0] != span.source:
-            out.append(f"{' ' * width}{paint(':::', _BLUE)} {span}")
+            out.append(f"{' ' * width}{paint(':::', _BLUE)} {visible(str(span))}")
         if previous is None:
             out.append(f"{' ' * width} {bar}")
         line = lines[span.line - 1] if span.line <= len(lines) else ""
         if previous != (span.source, span.line):
-            out.append(f"{paint(f'{span.line:>{width}}', _BLUE)} {bar} {line.expandtabs(_TAB)}")
+            out.append(
+                f"{paint(f'{span.line:>{width}}', _BLUE)} {bar} {visible(line.expandtabs(_TAB))}"
+            )
         start, length = _columns(line, span)
         colour = primary if character == "^" else _BLUE
-        mark = f"{character * length} {text}".rstrip()
+        mark = f"{character * length} {visible(text)}".rstrip()
         out.append(f"{' ' * width} {bar} {' ' * start}{paint(mark, colour)}")
         previous = (span.source, span.line)
     return out

@@ -10,7 +10,6 @@ from netdsl.backends.base import BackendError
 from netdsl.codegen.comments import c_text, python_text
 from netdsl.paths import data_path
 
-
 # What makes text of a specification fit for a comment, by the folder of the language.
 _COMMENTS = {"c": c_text, "cuda": c_text, "numpy": python_text}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from netdsl.diagnostics.diagnostic import Diagnostic
 from netdsl.diagnostics.span import Span
+from netdsl.files.reading import read_bytes
 
 Lines = Callable[[str], "list[str] | None"]
 
@@ -101,7 +101,7 @@ def _lines(source: str, sources: dict[str, str]) -> list[str] | None:
     text = sources.get(source)
     if text is None:
         try:
-            text = Path(source).read_text(encoding="utf-8-sig")
+            text = read_bytes(source).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError, ValueError):
             return None
     return [line.rstrip("\r") for line in text.split("\n")]

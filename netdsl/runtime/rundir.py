@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from netdsl.files.reading import read_text
 from netdsl.runtime.archive import Arrays, write_npz
 from netdsl.runtime.atomic import write_text
 from netdsl.runtime.errors import RunDirError
@@ -165,7 +166,7 @@ class RunDir:
 
     def _read_text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            return read_text(self.path / name)
         except OSError as fault:
             raise RunDirError(
                 "E0720", f"cannot read `{self.path / name}`: {fault.strerror}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netdsl.diagnostics import Diagnostic, DiagnosticBag, DiagnosticError, Span
+from netdsl.files.reading import read_bytes
 from netdsl.syntax import ast
 from netdsl.syntax.brackets import balance
 from netdsl.syntax.build import build_spec
@@ -61,7 +62,7 @@ def read_source(path: str | Path) -> str:
     """
     name = str(path)
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
     except (OSError, ValueError) as problem:
         raise DiagnosticError(_unreadable(name, problem)) from None
     try:

@@ -88,10 +88,10 @@ def _compile(nvrtc: Any, source: str, target: str) -> bytes:
 def _keep(key: str, source: str, code: bytes) -> None:
     """Put code into the cache; where there is no room for it the next process compiles again."""
     try:
-        path, kept = cache.build(key, source, lambda _, made: _write(made, code), _SUFFIX)
+        path, reason = cache.build(key, source, lambda _, made: _write(made, code), _SUFFIX)
     except BackendError:
         return
-    if not kept:
+    if reason:
         shutil.rmtree(path.parent, ignore_errors=True)
 
 

@@ -88,6 +88,12 @@ ENTRIES: list[Entry] = [
         "folder with room, or run with `--backend numpy`.",
     ),
     Entry(
+        "E0860",
+        "a variable of the environment cannot be used",
+        "CC is a command as a shell would read it, NETDSL_CC_TIMEOUT a number of seconds and\n"
+        "NETDSL_CACHE_SIZE a number of MiB. Unset the variable that the message names, or mend it.",
+    ),
+    Entry(
         "E0814",
         "compiled kernels cannot be loaded",
         "The shared object was refused by this machine. `netdsl cache --clear` builds it anew.",

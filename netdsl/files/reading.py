@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import IO
 
+MOST_EXPANSION = 1032  # of deflate: bytes that one byte can stand for
 MOST_TEXT = 4 << 20  # bytes of a spec or of a description in a run directory
 # Opening something that waits for a partner must not wait, should it take the place of a file.
 _FLAGS = (

@@ -60,12 +60,19 @@ def available_bytes() -> int | None:
     return min(found)
 
 
+def shortage(needed: int, available: int | None = None) -> int | None:
+    """Bytes that the machine has left when `needed` are too many (`available`: so many, say);
+    None when they can be had, or the system does not say."""
+    limit = available_bytes() if available is None else available
+    return None if limit is None or needed <= limit * _SHARE else limit
+
+
 def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
     """Bytes needed. Raises RunFault E0820 when they are not there; nothing is allocated yet."""
     sizes = buffer_bytes(program, rows, dtype)
     needed = sum(sizes.values()) + sum(edge_bytes(program).values())
-    limit = available_bytes() if available is None else available
-    if limit is None or needed <= limit * _SHARE:
+    limit = shortage(needed, available)
+    if limit is None:
         return needed
     biggest = list(sizes.items())[:3]
     listed = ", ".join(f"`{name}` {readable(size)}" for name, size in biggest)

@@ -63,7 +63,8 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Rows of a metrics.jsonl; [] without the file. A missing value (NaN) reads as NaN.
 
-    Raises RunDirError E0720 if it cannot be read, E0724 if a line other than an unfinished last one is damaged.
+    Raises RunDirError E0720 if it cannot be read, E0724 if a line other than an unfinished last one
+    is damaged.
     """
     if not path.exists():
         return []

@@ -88,6 +88,12 @@ _PAGES = (
      "images of 28 by 28."),
     ("E0746", "more classes than label units",
      "`onehot(sample.label)` needs one unit for every class of the data."),
+    ("E0750", "data file is a device, a pipe or a socket",
+     "Data are read from regular files alone: a device or a pipe may never end, or wait for ever. "
+     "Store in a file what it gives."),
+    ("E0751", "file does not fit into memory",
+     "What a file will take is reckoned from its header, or from the list of contents of an "
+     "archive, before it is read. Keep fewer samples in it."),
     ("E0747", "there is nothing of that name to show",
      "`netdsl show KIND SPEC NAME` takes the name of a declaration, routine or buffer."),
 )  # fmt: skip

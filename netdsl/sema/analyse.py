@@ -241,6 +241,8 @@ def file_loader(path: str, beside: str) -> Loaded | None:
     if place.is_absolute() or ".." in place.parts or place.suffix != ".net":
         return None
     file = Path(beside).parent / place
+    if file.resolve().suffix != ".net":  # a link to what may be none of the author's
+        return None
     try:
         text = read_source(file)
     except DiagnosticError:

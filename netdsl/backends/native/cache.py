@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,11 @@ def build(
         reason = f"{folder()} cannot be written"
     try:
         place = Path(tempfile.mkdtemp(prefix="netdsl-"))
-        return _build_in(place, key, source, make, suffix), reason
+        try:
+            return _build_in(place, key, source, make, suffix), reason
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
     except OSError as error:
         raise BackendError(
             "E0813",

@@ -50,13 +50,16 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise BackendError(
             "E0814",
             f"what the C compiler `{tool.name}` made cannot be loaded: {error}",
             "set CC to another compiler, or use --backend numpy",
         ) from error
+    finally:
+        if reason:
+            shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
     if reason:
-        shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
         notices.append(f"the cache folder {reason}: compiled in a temporary folder")
     said = tuple(filter(None, notices))
     for notice in said:

@@ -70,18 +70,14 @@ class Store:
 
     def entries(self) -> list[Entry]:
         """Its files, most recently used first."""
-        found = []
-        for path in self._paths():
-            with contextlib.suppress(OSError):
-                status = path.lstat()
-                if self.names.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
-                    found.append(Entry(path, status.st_size, status.st_mtime))
-        return sorted(found, key=lambda entry: -entry.used)
+        return sorted(self._entries(), key=lambda entry: -entry.used)
 
-    def trusted(self) -> Iterator[Path]:
-        """Its files, as far as nobody else could have written them."""
-        if not distrust(self.folder):
-            yield from (e.path for e in self.entries() if not distrust(e.path, parents=False))
+    def trusted(self, key: str) -> list[Path]:
+        """Its files of a key, as far as nobody else could have written them."""
+        if distrust(self.folder):
+            return []
+        found = (entry.path for entry in self._entries(key))
+        return [path for path in found if not distrust(path, parents=False)]
 
     def clear(self) -> list[Entry]:
         """Delete its files and what was left behind; returns the files that went."""
@@ -103,6 +99,14 @@ class Store:
             if total > most and now - group[0].used > _IN_USE:
                 for entry in group:
                     _unlink(entry.path)
+
+    def _entries(self, key: str = "") -> Iterator[Entry]:
+        for path in self._paths():
+            if path.name.startswith(key) and self.names.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode):
+                        yield Entry(path, status.st_size, status.st_mtime)
 
     def _paths(self) -> list[Path]:
         try:

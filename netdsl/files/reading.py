@@ -40,10 +40,10 @@ def open_regular(path: str | Path) -> IO[bytes]:
 
     Raises NotRegular for anything else but a folder, and OSError as `open` does.
     """
-    _require_regular(os.stat(path), path)  # noqa: PTH116 (texts are paths here, too)
+    require_regular(os.stat(path), path)  # noqa: PTH116 (texts are paths here, too)
     handle = os.open(path, _FLAGS)
     try:
-        _require_regular(os.fstat(handle), path)
+        require_regular(os.fstat(handle), path)
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -64,7 +64,8 @@ def read_text(path: str | Path) -> str:
     return read_bytes(path).decode("utf-8")
 
 
-def _require_regular(found: os.stat_result, path: str | Path) -> None:
+def require_regular(found: os.stat_result, path: str | Path) -> None:
+    """Raises NotRegular, or IsADirectoryError for a folder."""
     if stat.S_ISREG(found.st_mode):
         return
     if stat.S_ISDIR(found.st_mode):

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from netdsl.files.reading import require_regular
+
 try:
     import fcntl
 except ImportError:  # not on Windows
@@ -32,6 +34,8 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], None], mode: int | Non
     in one step; after any exception, of `write` or of the system (OSError), the old file is as it
     was and the temporary is gone. `mode`: the rights of the file (default: as for any new one).
     """
+    with contextlib.suppress(FileNotFoundError):
+        require_regular(path.stat(), path)  # a device would become a file
     prefix = f".{path.name}."
     name = re.compile(re.escape(prefix) + r"\w{8}\.tmp")
     remove_abandoned(p for p in _inside(path.parent) if name.fullmatch(p.name))

@@ -32,9 +32,8 @@ def load_grammar() -> Lark:
     name = f"{key}.lalr"
     # The tables are a pickle: only what nobody else could have written is read.
     with contextlib.suppress(Exception):
-        for file in GRAMMARS.trusted():
-            if file.name == name:
-                return Lark.load(io.BytesIO(file.read_bytes()))
+        for file in GRAMMARS.trusted(key):
+            return Lark.load(io.BytesIO(file.read_bytes()))
     parser = Lark(text, **_OPTIONS)
     with contextlib.suppress(OSError):
         replace_file(GRAMMARS.open() / name, parser.save, mode=0o600)

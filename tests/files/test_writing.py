@@ -151,3 +151,14 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_tidies_up(tmp_path
     processes[1].wait()
     write_text(path, "newer")
     assert sorted(tmp_path.iterdir()) == [mine, path]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX's")
+def test_what_is_no_file_stays_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "pipe", tmp_path / "folder", Path("/dev/null")):
+        with pytest.raises(RunDirError) as caught:
+            write_text(path, "new")
+        assert caught.value.code == "E0723"
+    assert Path("/dev/null").is_char_device() and len(list(tmp_path.iterdir())) == 2

@@ -54,8 +54,8 @@ def clear() -> int:
 def find(key: str, suffix: str = ".so") -> Path | None:
     """The intact object of a key, if nobody else could have put it there; damaged ones are
     deleted."""
-    for path in KERNELS.trusted():
-        if not path.name.startswith(f"{key}-") or path.suffix != suffix:
+    for path in KERNELS.trusted(f"{key}-"):
+        if path.suffix != suffix:
             continue
         try:
             if _digest(path.read_bytes()) == path.stem.rpartition("-")[2]:

@@ -100,8 +100,8 @@ class _Traced:
         sample = "" if found.row is None else f", sample {found.row}"
         host = self._session.host
         batch = f"batch {int(host['batch.index'])} of epoch {int(host['epoch'])}"
-        note = f" ({', '.join(filter(None, (batch, self._note)))})"
-        raise nan_error(self._session, found, sample + where, note)
+        batch = batch if host["batch.rows"] else ""
+        raise nan_error(self._session, found, sample + where, batch, self._note)
 
 
 def _ops(routine: Routine, steps: int, first: int, last: int) -> tuple[Op, ...]:
@@ -112,16 +112,16 @@ def _ops(routine: Routine, steps: int, first: int, last: int) -> tuple[Op, ...]:
     return (*once, *step, *(routine.after if last == steps else ()))
 
 
-def nan_error(session: Session, found: Origin, where: str, note: str = "") -> DiagnosticError:
+def nan_error(session: Session, found: Origin, where: str, *notes: str) -> DiagnosticError:
     """The diagnostic: which variable, which sample and step, and the line that computes it."""
     variable = session.network.table.get(found.path)
     declared = variable.span if variable is not None else None
     span: Span = found.span or declared or NO_SPAN
     line = f", from line {span.line}" if span is not NO_SPAN else ""
-    labels = (
-        (Label(declared, "declared here"),)
-        if declared is not None and declared.line != span.line
-        else ()
-    )
-    message = f"{found.kind} first seen in `{found.path}`{where}{line}{note}"
+    labels: tuple[Label, ...] = ()
+    if variable is not None and declared is not None and declared.line != span.line:
+        labels = (Label(declared, "declared here"),)
+        notes = (f"{variable.kind.value} from line {declared.line}", *notes)
+    note = ", ".join(filter(None, notes))
+    message = f"{found.kind} first seen in `{found.path}`{where}{line}" + (note and f" ({note})")
     return DiagnosticError(Diagnostic("E0416", message, span, labels, _HELP))

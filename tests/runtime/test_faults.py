@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 
 import netdsl
+from netdsl.backends.cupy import shim
 from netdsl.backends.native import available
 from netdsl.diagnostics import DiagnosticError
+from netdsl.runtime import backend as backends
+from netdsl.runtime.faults import first_bad
 
 BACKENDS = ["numpy", *(["native"] if available()[0] else [])]
 SPEC = """\
@@ -283,3 +286,83 @@ def test_a_metric_may_be_without_value(backend: str, tmp_path: Path) -> None:
     path.write_text(text + "metric ratio = mean(0 / (y - y))\n")
     found = netdsl.compile(path, backend).run().metrics["dev"]
     assert np.isfinite(found["total"]) and np.isnan(found["ratio"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_infinity_of_the_last_batch_is_seen(backend: str, tmp_path: Path) -> None:
+    """Nothing reads the weights after it, so nothing of it becomes NaN."""
+    rule = "dw = 1 / (batch.index + 4 * epoch - 7) + 0 * post.r # HERE\n "
+    path, line = spec(Cause({"rule": rule, "evaluate": ""}, "W.w"), tmp_path)
+    with pytest.raises(DiagnosticError) as caught:
+        netdsl.compile(path, backend).run(test=False)
+    assert caught.value.diagnostics[0].message == (
+        f"infinity first seen in `W.w`, at an `update`, from line {line} "
+        f"(weight from line {line + 7}, batch 3 of epoch 1)"
+    )
+
+
+def test_what_counts_as_bad() -> None:
+    good = {"a": np.ones(3), "b": np.full(2, -1e308)}
+    assert first_bad(good) is None
+    for value, kind in ((np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")):
+        assert first_bad({**good, "c": np.array([1, value])}) == ("c", kind)
+    assert first_bad({"c": np.array([np.inf, -np.inf])}) == ("c", "infinity")
+
+
+LAYOUTS = {
+    "dense": "dense delay 0",
+    "sparse": "sparse(p = 0.7) delay 0",
+    "fixed number": "fixed_in(3) delay 0",
+    "kernel": "conv(kernel = 2, channels = 2) delay 0",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("backend", [*BACKENDS, "cupy"])
+def test_any_layout_any_backend(
+    backend: str, layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "cupy" and shim.compiler() is None:
+        pytest.skip("no g++ for CUDA on the CPU")
+    monkeypatch.setitem(backends.BACKENDS, "cupy", ("netdsl.backends.cupy.shim", "ShimExecutor"))
+    data(tmp_path)
+    axes, neurons = "row: 2, col: 3", "6"
+    if layout == "kernel":
+        axes, neurons = "row: 2, col: 3, channel: 1", "row: 1, col: 2, channel: 2"
+    text = f"""\
+edition 1
+neuron pixel {{ state v = 0; state s : bool = false; s := v > 0.2 }}
+neuron unit {{ input j; state r = 0; r := 0.5 * r + j }}
+rule d {{
+  dw = 0.01 * post.r * pre.s /
+    (1 if batch.index < 2 else relu(2 - phase.step)) # HERE
+}}
+population img : pixel[{axes}]
+population out : unit[{neurons}]
+projection W : img -> out {LAYOUTS[layout]} {{
+  weight w ~ uniform(0.1, 0.2); deliver j += w * pre.s; learn d() }}
+data toy {{ source = "toy.npz"; batch = 10; split train = train[0, 40]; split test = test }}
+protocol train {{ each batch of toy.train {{
+  reset; clamp img.v = sample.image; phase show 5 steps learning }} }}
+"""
+    path = tmp_path / "spec.net"
+    path.write_text(text)
+    with pytest.raises(DiagnosticError) as caught:
+        netdsl.compile(path, backend).run(test=False)
+    message = caught.value.diagnostics[0].message
+    assert re.match(r"(infinity|NaN) first seen in `W.w`, step 2 of `show`, from line [56] ", message)
+    assert "batch 2 of epoch 0" in message
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_protocol_without_data(backend: str) -> None:
+    text = """\
+edition 1
+neuron cell { state v = 3; v := sqrt(v - 1) }
+population p : cell[4]
+protocol train { reset; phase run 10 steps }
+"""
+    with pytest.raises(
+        DiagnosticError, match="NaN first seen in `p.v`, sample 0, step 2 of `run`, from line 2$"
+    ):
+        netdsl.compile(text, backend).run()

@@ -14,6 +14,7 @@ from netdsl.ir.program import Program
 from netdsl.runtime.connectivity import Connections, connections_of
 
 Array = npt.NDArray[np.generic]
+_FINITE = ("state", "input", "parameter", "weight", "optimiser")  # roles of variables
 
 
 class BackendError(Exception):
@@ -82,9 +83,9 @@ class Executor(ABC):
 
     def _written(self, buffer: str, value: Array | float) -> None:
         """Every `write` says so here: 0 times NaN is NaN, which products by lists of ones skip, so
-        they are left alone while the host has put NaN or infinity into a synaptic buffer."""
+        they are left alone while the host has put NaN or infinity into a variable."""
         entry = self.program.buffers.get(buffer)
-        if entry is None or entry.place is not Place.SYNAPSE:
+        if entry is None or entry.place is Place.GLOBAL or entry.role not in _FINITE:
             return
         odd = bool(self._odd)
         (self._odd.discard if np.isfinite(value).all() else self._odd.add)(buffer)

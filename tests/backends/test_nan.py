@@ -171,3 +171,38 @@ readout top = max(p.x@run)
     ]
     for value in found:
         assert np.isnan(value[0, 0]) and np.isfinite(value[1, 0])
+
+
+LEARNING = """\
+edition 1
+neuron source { state s : bool = false }
+neuron unit { input j; state r = 0; r := r + 0.1 * j }
+rule hebb { at update { dw = 0.1 * post.r * pre.s } }
+population a : source[40]
+population b : unit[30]
+projection W : a -> b dense delay 0 {
+  weight w ~ uniform(-1, 1); deliver j += w * pre.s; learn hebb() }
+data digits { source = "digits"; batch = 6 }
+protocol train { each batch of digits.train { phase run 1 step; update W } }
+"""
+
+
+def test_learning_from_a_state_that_is_nan() -> None:
+    """A silent sender times NaN is NaN in the weights too."""
+    found = []
+    for backend, options in BACKENDS:
+        model = netdsl.compile(LEARNING, backend, dtype="float64", **options)
+        model.present(image=np.zeros((6, 64)), label=np.zeros(6))
+        model.reset()
+        sent = np.zeros((6, 40))
+        sent[0, 3] = 1
+        r = np.zeros((6, 30))
+        r[0, 7] = NAN
+        model.state["a.s"], model.state["b.r"] = sent, r
+        model.step(phase="run")
+        model.update()
+        found.append(model.state["W.w"])
+        model.close()
+    assert np.isnan(found[0][:, 7]).all() and np.isnan(found[0]).sum() == 40
+    for value in found[1:]:
+        np.testing.assert_allclose(value, found[0], rtol=1e-12)

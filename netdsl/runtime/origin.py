@@ -6,7 +6,7 @@ that is to blame one statement more each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,10 +98,8 @@ class _Search:
                 after = executor.read(name)
                 if variable_of(self.session, name) and fresh(before[name], after).any():
                     self.values = before
-                    executor.close()
                     found = _origin(self.session, name, before[name], after, _span(op, name))
                     return self._statement(op) or found
-        executor.close()
         return None
 
     def _executor(self, program: Program, ops: tuple[Op, ...]) -> Executor:
@@ -124,27 +122,22 @@ class _Search:
         """The first statement of an operation whose result is bad, and what is bad in it."""
         if not isinstance(op, Cells):
             return None
-        for number, statement in enumerate(op.statements):
-            if isinstance(statement, Bind):
-                continue
-            name = statement.buffer
-            (after,) = self._after(_first(op, number + 1), {}, name)
-            if variable_of(self.session, name) and fresh(self.values[name], after).any():
+        ends = [k for k, statement in enumerate(op.statements) if not isinstance(statement, Bind)]
+        parts = tuple(_with(op, op.statements[: end + 1]) for end in ends)
+        executor = self._executor(self.session.program, parts)
+        for routine, end in enumerate(ends):
+            for name in writes(op):
+                executor.write(name, self.values[name])
+            executor.call(f"op{routine}")
+            statement = op.statements[end]
+            name = getattr(statement, "buffer", "")
+            after = executor.read(name)
+            bad = fresh(self.values[name], after)
+            if variable_of(self.session, name) and bad.any():
                 span = statement.span or _span(op, name)
                 found = _origin(self.session, name, self.values[name], after, span)
-                place = tuple(np.argwhere(fresh(self.values[name], after))[0])
-                return self._expression(op, number, found, place)
+                return self._expression(op, end, found, tuple(np.argwhere(bad)[0]))
         return None
-
-    def _after(self, op: Op, extra: Mapping[str, Buffer], *names: str) -> list[Array]:
-        """Buffers after an operation on `values`; `extra` are further ones that it writes."""
-        program = self.session.program
-        program = replace(program, buffers={**program.buffers, **extra})
-        executor = self._executor(program, (op,))
-        executor.call("op0")
-        found = [executor.read(name) for name in names]
-        executor.close()
-        return found
 
     def _expression(self, op: Cells, number: int, found: Origin, place: tuple[int, ...]) -> Origin:
         """Where within a statement the value at `place` went bad: its innermost bad part."""
@@ -165,7 +158,11 @@ class _Search:
         for at, statement in enumerate(op.statements[: number + 1]):
             statements += [s for s, (ahead, _) in zip(shown, parts, strict=True) if ahead == at]
             statements += [statement] if at < number else []
-        values = self._after(replace(op, statements=tuple(statements)), extra, *names)
+        program = self.session.program
+        program = replace(program, buffers={**program.buffers, **extra})
+        executor = self._executor(program, (_with(op, tuple(statements)),))
+        executor.call("op0")
+        values = [executor.read(name) for name in names]
         target = getattr(op.statements[number], "buffer", "")
         per_neuron = self.session.program.buffers[target].place is Place.NEURON
         numbers = [_at(value, place, per_neuron) for value in values]
@@ -248,11 +245,9 @@ def _kind(value: float) -> str:
     return "NaN" if np.isnan(value) else "infinity"
 
 
-def _first(op: Cells, count: int) -> Op:
-    """The operation with its first statements only."""
-    if isinstance(op, Elementwise):
-        return replace(op, statements=op.statements[:count])
-    return replace(op, statements=op.statements[:count])
+def _with(op: Cells, statements: Any) -> Op:
+    """The operation with other statements."""
+    return replace(op, statements=statements)
 
 
 def _binds_behind(op: Cells, number: int) -> Iterator[tuple[int, Bind]]:

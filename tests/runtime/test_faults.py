@@ -350,7 +350,8 @@ protocol train {{ each batch of toy.train {{
     with pytest.raises(DiagnosticError) as caught:
         netdsl.compile(path, backend).run(test=False)
     message = caught.value.diagnostics[0].message
-    assert re.match(r"(infinity|NaN) first seen in `W.w`, step 2 of `show`, from line [56] ", message)
+    first = r"(infinity|NaN) first seen in `W.w`, step 2 of `show`, from line [56] "
+    assert re.match(first, message), message
     assert "batch 2 of epoch 0" in message
 
 

@@ -131,6 +131,11 @@ class NumpyExecutor(Executor):
         np.copyto(target, self._packed(buffer, value) if known else value, casting="unsafe")
         if buffer in self._active:
             self._active[buffer].changed()
+        self._written(buffer, value)
+
+    def _form_all_products(self, whole: bool) -> None:
+        for active in self._active.values():
+            active.whole = whole
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""

@@ -19,13 +19,14 @@ from netdsl.ir.program import Bind, DrawStore, Elementwise, RowReduce, Store
 from netdsl.ir.simplify import simplify
 from netdsl.runtime.random import stream_hash
 
-# kind: (identity, combination in the loop, OpenMP's operator)
+# kind: (identity, combination in the loop, OpenMP's operator; `least` and `greatest` are those of
+# templates/c/elementwise.c.j2 and keep NaN)
 _REDUCTIONS = {
     "sum": ("0", "{a} += (double){v};", "+"),
     "mean": ("0", "{a} += (double){v};", "+"),
-    "max": ("-INFINITY", "{a} = (double){v} > {a} ? (double){v} : {a};", "max"),
-    "min": ("INFINITY", "{a} = (double){v} < {a} ? (double){v} : {a};", "min"),
-    "any": ("0", "{a} = (double)({v} != 0) > {a} ? (double)({v} != 0) : {a};", "max"),
+    "max": ("-INFINITY", "{a} = max_d({a}, (double){v});", "greatest"),
+    "min": ("INFINITY", "{a} = min_d({a}, (double){v});", "least"),
+    "any": ("0", "{a} = max_d({a}, (double)({v} != 0));", "greatest"),
 }
 
 

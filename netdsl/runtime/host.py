@@ -212,8 +212,10 @@ def _softmax(x: Matrix) -> Matrix:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def _argmax(x: Matrix) -> Matrix:
-    return _truth(np.argmax(x, axis=1, keepdims=True))
+def _argmax(x: Matrix, axis: int = 1) -> Matrix:
+    """The first index of the largest; NaN where any is NaN, which is no place to point to."""
+    unknown = np.isnan(x).any(axis=axis, keepdims=True)
+    return np.where(unknown, np.nan, np.argmax(x, axis=axis, keepdims=True))
 
 
 def _cross_entropy(p: Matrix, target: Matrix) -> Matrix:
@@ -234,11 +236,12 @@ def _angle(a: Matrix, b: Matrix) -> Matrix:
 
 
 def _topk(x: Matrix, label: Matrix, k: Matrix) -> Matrix:
-    """1 where fewer than k entries beat the label's (earlier ones win ties)."""
+    """1 where fewer than k entries beat the label's (earlier ones win ties); NaN from NaN."""
     index = label.astype(np.int64)
     own = np.take_along_axis(x, index, axis=1)
     ahead = (x > own) | ((x == own) & (np.arange(x.shape[1])[None, :] < index))
-    return _truth(ahead.sum(axis=1, keepdims=True) < k)
+    unknown = np.isnan(x).any(axis=1, keepdims=True)
+    return np.where(unknown, np.nan, ahead.sum(axis=1, keepdims=True) < k)
 
 
 FUNCTIONS: dict[str, Callable[..., Matrix]] = {
@@ -291,5 +294,5 @@ REDUCTIONS: dict[str, Callable[[Matrix, int], Matrix]] = {
     "min": lambda x, axis: _truth(x.min(axis=axis, keepdims=True)),
     "any": lambda x, axis: _truth((x != 0).any(axis=axis, keepdims=True)),
     "count": lambda x, axis: _truth((x != 0).sum(axis=axis, keepdims=True)),
-    "argmax": lambda x, axis: np.argmax(x, axis=axis, keepdims=True).astype(np.float64),
+    "argmax": _argmax,
 }

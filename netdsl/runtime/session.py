@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
-from netdsl.ir.network import Kind, Network, Place
+from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import Buffer, Program
 from netdsl.passes.readout import accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
@@ -192,7 +192,11 @@ class Session:
         return RunFault("E0742", f"there is no variable `{key}`", hint)
 
     def write(self, key: str, value: Any) -> None:
-        """Overwrite a variable; shapes as `read` gives them, numbers fill. Raises E0742, E0722."""
+        """Overwrite a variable; shapes as `read` gives them, numbers fill.
+
+        Raises RunFault E0742, E0722, and E0441 for a bool given something else than 0 and 1.
+        """
+        self.require_binary(key, value)
         if key in self.host:
             self.set_host(key, float(value))
             return
@@ -208,6 +212,20 @@ class Session:
             )
         self.executor.write(key, array)
 
+    def require_binary(self, key: str, value: Any) -> None:
+        """Raises RunFault E0441 where a bool or spike would hold something else than 0 and 1."""
+        held = self.program.buffers.get(key) or self.network.table.get(key.split("@", 1)[0])
+        if held is None or held.type is not Type.BOOL:
+            return
+        given = np.asarray(value)
+        odd = given[(given != 0) & (given != 1)]
+        if odd.size:
+            raise RunFault(
+                "E0441",
+                f"`{key}` is true or false, and was given {float(odd[0]):g}",
+                "compare it first, as in `x > 0.5`: it holds 0 or 1",
+            )
+
     # ------------------------------------------------------------- samples
 
     def load(
@@ -219,6 +237,8 @@ class Session:
         self.fields.setdefault("positive", np.ones(rows, np.float32))
         if "label" in self.fields:
             self.fields.setdefault("shown_label", self.fields["label"])
+        for field, value in self.fields.items():
+            self.require_binary(f"sample.{field}", value)
         self.keys = keys
         self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
@@ -305,4 +325,5 @@ class Session:
         self.keys = keys
         self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
+            self.require_binary(name, value)
             self.executor.write(name, value)

@@ -18,7 +18,7 @@ from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
-from netdsl.runtime.faults import NanWatch, probe_batch
+from netdsl.runtime.faults import NanWatch, require_finite
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
@@ -74,18 +74,25 @@ class Training(Hooks):
         model.reserve()
         session = model.session
         place, kept = self._open_run()
-        evaluator = Evaluator(session, model.datasets, options, self.poll, self._on_nan)
-        self._watch = NanWatch(session, model.datasets, options, protocol)
+        evaluator = Evaluator(session, model.datasets, options, self.poll, watch=True)
+        watch = self._watch = NanWatch(session, model.datasets, options, protocol)
+        watch.begin(place)
         interpreter = Interpreter(session, model.datasets, self, options, place=place)
         interpreter.kept.update(kept)
-        interpreter.use_evaluator(evaluator)
+
+        def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, float]:
+            # What training broke is no fault of the test's.
+            watch.check(outer)
+            return evaluator(step, outer)
+
+        interpreter.use_evaluator(evaluate)
         epochs = settings.epochs or _epochs(protocol, session.evaluate)
         rows = _batch_rows(model, protocol)
         with self._interruptible(), Progress(epochs, 1, rows, quiet=settings.quiet) as progress:
             self._progress = progress
             try:
                 interpreter.run(protocol)
-                self._watch.look(interpreter, now=True)
+                watch.look(interpreter, now=True)
                 self._test(evaluator, interpreter)
             except Interrupted:
                 return self._interrupted(interpreter, evaluator)
@@ -174,9 +181,6 @@ class Training(Hooks):
         if self._run is not None:
             self._run.save_weights(interpreter.kept[name], best=True)
 
-    def _on_nan(self, interpreter: Interpreter, batch: Batch) -> None:
-        probe_batch(self._model.session, interpreter, batch)
-
     # ------------------------------------------------------------- results
 
     def _log(self, place: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -233,11 +237,8 @@ def evaluate_model(
     check_fields(model, splits)
     model.reserve()
     session = model.session
-
-    def on_nan(interpreter: Interpreter, batch: Batch) -> None:
-        probe_batch(session, interpreter, batch)
-
-    evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), on_nan=on_nan)
+    require_finite(session)
+    evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), watch=True)
     return evaluator.run(held, splits, label)
 
 

@@ -103,7 +103,7 @@ class GpuExecutor(Executor):
     ) -> None:
         super().__init__(program, initial, rows=rows, dtype=dtype, seed=seed)
         self.device = device
-        self.strategy = strategy
+        self.strategy = self._asked = strategy
         self.unit: CudaUnit = generate(program, dtype, self.edges)
         self.layout = self.unit.layout
         self.plan: MemoryPlan = plan_memory(self.layout, rows)
@@ -185,6 +185,11 @@ class GpuExecutor(Executor):
         full = np.ascontiguousarray(np.broadcast_to(given, shape), self._type(buffer))
         if full.size:
             self._guard(self.device.upload, self._place(buffer), full)
+        self._written(buffer, value)
+
+    def _form_all_products(self, whole: bool) -> None:
+        self.strategy = "dense" if whole else self._asked
+        self.sparse = dict.fromkeys(self.sparse, self.strategy != "dense")
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""

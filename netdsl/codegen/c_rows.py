@@ -26,6 +26,9 @@ from netdsl.ir.program import (
 )
 
 
+LoopStatement = Bind | Store | DrawStore | RowReduce
+
+
 @dataclass(frozen=True)
 class RowValue:
     """A number of one row: what a ROW buffer holds after one of its stores, or a bound name."""
@@ -42,7 +45,7 @@ class Level:
     """
 
     values: list[RowValue] = field(default_factory=list)
-    statements: list[Bind | Store | DrawStore | RowReduce] = field(default_factory=list)
+    statements: list[LoopStatement] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

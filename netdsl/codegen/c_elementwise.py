@@ -177,7 +177,10 @@ class _Writer:
 
     def _level(self, level: Part) -> LevelCode:
         code = LevelCode()
-        code.body += [f"const real {self.scope.local(n)} = {self.scope.local(n)}_line[k];" for n in level.taken]
+        code.body += [
+            f"const real {self.scope.local(n)} = {self.scope.local(n)}_line[k];"
+            for n in level.taken
+        ]
         for value in level.values:
             text = self._number(value.value)
             code.values.append(f"const real {self.scope.local(value.name)} = {text};")

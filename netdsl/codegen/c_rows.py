@@ -25,7 +25,6 @@ from netdsl.ir.program import (
     Store,
 )
 
-
 LoopStatement = Bind | Store | DrawStore | RowReduce
 
 

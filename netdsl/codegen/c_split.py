@@ -72,9 +72,7 @@ def _size(expr: Expr) -> int:
     return sum(isinstance(node, Apply) for node in walk(expr))
 
 
-def _pieces(
-    statement: LoopStatement, place: Callable[[Expr], Place]
-) -> Iterator[LoopStatement]:
+def _pieces(statement: LoopStatement, place: Callable[[Expr], Place]) -> Iterator[LoopStatement]:
     """The statement, after names for parts of its expression if that is too long for one loop."""
     if isinstance(statement, DrawStore) or _size(statement.value) <= OPERATIONS:
         yield statement

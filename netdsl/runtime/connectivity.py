@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netdsl.ir.expr import Const
 from netdsl.ir.network import Draw
 from netdsl.ir.program import Edges, Program
+from netdsl.runtime.progress import slow
 from netdsl.runtime.random import PhiloxStream
 from netdsl.runtime.wiring import DRAWS, Matrix
 
@@ -76,6 +77,14 @@ def structure_bytes(count: int, shape: tuple[int, int]) -> int:
     return 2 * 4 * count + 8 * (shape[0] + 1)
 
 
+def expected_count(draw: Draw, shape: tuple[int, int]) -> float:
+    """About how many synapses a connectivity draw makes."""
+    m, n = shape
+    amount = float(draw.args[0].value) if isinstance(draw.args[0], Const) else 0.0
+    each = {"fixed_in": n * amount, "fixed_out": m * amount, "dense": float(m * n)}
+    return each.get(draw.distribution.removeprefix(PREFIX), amount * m * n)
+
+
 def connections_of(program: Program, seed: int) -> dict[str, Connections]:
     """The synapses of every projection that stores only those that exist."""
     return {
@@ -115,5 +124,7 @@ def _drawn(
 ) -> Connections:
     shift = int(args[2]) if len(args) > 2 else 0
     matrix = Matrix(shape, None if args[1] else shift)
-    pre, post = np.divmod(DRAWS[kind](matrix, args[0], PhiloxStream(seed, path)), max(1, shape[1]))
-    return Connections(shape, pre.astype(np.int32), post.astype(np.int32))
+    with slow(f"drawing the synapses of `{path.removesuffix('.mask')}`"):
+        elements = DRAWS[kind](matrix, args[0], PhiloxStream(seed, path))
+        pre, post = np.divmod(elements, max(1, shape[1]))
+        return Connections(shape, pre.astype(np.int32), post.astype(np.int32))

@@ -19,7 +19,8 @@ from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Plac
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
 from netdsl.runtime.faults import NanWatch, probe_batch
-from netdsl.runtime.progress import Progress
+from netdsl.runtime.progress import Progress, hush
+from netdsl.runtime.recordings import recording_bytes, require, require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 from netdsl.runtime.steps import all_steps
@@ -71,8 +72,10 @@ class Training(Hooks):
         protocol = _protocol(model, settings.protocol)
         options = Options(epochs=settings.epochs, limit=settings.limit)
         self._open_data(protocol)
-        model.reserve()
-        session = model.session
+        with hush(settings.quiet):
+            model.reserve()
+            session = model.session
+        require_recordings(model, options, protocol)
         place, kept = self._open_run()
         evaluator = Evaluator(session, model.datasets, options, self.poll, self._on_nan)
         self._watch = NanWatch(session, model.datasets, options, protocol)
@@ -233,6 +236,7 @@ def evaluate_model(
     check_fields(model, splits)
     model.reserve()
     session = model.session
+    require(list(recording_bytes(model, held, splits, label, limit).items()))
 
     def on_nan(interpreter: Interpreter, batch: Batch) -> None:
         probe_batch(session, interpreter, batch)

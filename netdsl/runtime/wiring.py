@@ -45,7 +45,7 @@ class Matrix:
         if self.shift is None:
             return elements
         pre, post = np.divmod(elements, max(1, self.shape[1]))
-        return elements[post - pre != self.shift]
+        return np.asarray(elements[post - pre != self.shift])
 
 
 def _dense(matrix: Matrix, amount: float, stream: PhiloxStream) -> Elements:
@@ -98,9 +98,7 @@ def _below(size: int, stream: PhiloxStream, first: int, count: int) -> Elements:
     return (stream.fractions(first, count) * size).astype(np.int64)
 
 
-def _choose(
-    units: int, size: int, count: int, barred: Elements, stream: PhiloxStream
-) -> Elements:
+def _choose(units: int, size: int, count: int, barred: Elements, stream: PhiloxStream) -> Elements:
     """For each unit u, `count` different ones of the numbers u * size to (u + 1) * size - 1, but
     none of `barred` (ascending): every choice is as likely as every other. All ascending.
     """

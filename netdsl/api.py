@@ -150,7 +150,7 @@ class Model:
         from netdsl.runtime.backend import choose, make_auto, make_executor
         from netdsl.runtime.initial import initial_values
         from netdsl.runtime.memory import require_memory
-        from netdsl.runtime.progress import slow
+        from netdsl.runtime.waiting import slow
 
         require_memory(self.program, self.rows, self.dtype)
         with slow("drawing the start values"):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from netdsl.ir.expr import Const
 from netdsl.ir.network import Draw
 from netdsl.ir.program import Edges, Program
-from netdsl.runtime.progress import slow
 from netdsl.runtime.random import PhiloxStream
+from netdsl.runtime.waiting import slow
 from netdsl.runtime.wiring import DRAWS, Matrix
 
 Indices = NDArray[np.int32]

@@ -19,11 +19,12 @@ from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Plac
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
 from netdsl.runtime.faults import NanWatch, probe_batch
-from netdsl.runtime.progress import Progress, hush
+from netdsl.runtime.progress import Progress
 from netdsl.runtime.recordings import recording_bytes, require, require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 from netdsl.runtime.steps import all_steps
+from netdsl.runtime.waiting import hush
 
 if TYPE_CHECKING:
     from netdsl.api import Model

@@ -83,8 +83,11 @@ def test_loops_stay_short(text: str) -> None:
         assert sum(len(re.findall(r"[*/+-] |\w\(", line)) for line in lines) < 500
 
 
+TEXTS = [plain(90), compartments(12), compartments(70), long_expression(80)]
+
+
 @C
-@pytest.mark.parametrize("text", [plain(90), compartments(12), compartments(70), long_expression(80)])
+@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_same_in_parts(text: str, dtype: str) -> None:
     states = sorted(set(re.findall(r"state (\w+)", text)))

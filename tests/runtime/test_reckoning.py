@@ -16,9 +16,9 @@ from netdsl.frontend import check
 from netdsl.ir.expr import Const
 from netdsl.ir.network import Draw
 from netdsl.passes import lower
-from netdsl.runtime import connectivity, memory, progress, recordings
+from netdsl.runtime import connectivity, memory, recordings, waiting
 from netdsl.runtime.errors import RunFault
-from netdsl.show import show
+from netdsl.show import show_model
 
 SPEC = """
 edition 1
@@ -32,9 +32,9 @@ protocol train { phase run 3 steps }
 """
 
 
-def model_of(synapses: str = "auto", backend: str = "numpy") -> api.Model:
-    program = lower(check(SPEC, lower=False).require(), synapses=synapses, observe=("b.v",))
-    return api.Model(check(SPEC, lower=False).require(), program, backend, 3, "float32", rows=2)
+def model_of(backend: str = "numpy") -> api.Model:
+    network = check(SPEC, lower=False).require()
+    return api.Model(network, lower(network, observe=("b.v",)), backend, 3, "float32", rows=2)
 
 
 @pytest.mark.skipif(not available()[0], reason="no C compiler")
@@ -62,11 +62,11 @@ def test_the_start_counts_indices_and_drawing() -> None:
         with pytest.raises(RunFault, match="drawing of synapses") as caught:
             memory.require_memory(program, 2, "float32", available=round(left / 0.9) + 1)
         assert caught.value.code == "E0820"
-    shown = show(model_of(), "memory", "P")
-    assert memory.readable(ends) in shown and "existing synapses" in shown
+    shown = show_model(model_of(), "memory")
+    assert f"{memory.readable(ends)}  P  " in shown and "of its 80000 existing synapses" in shown
+    assert f"{memory.readable(buffers + ends)}  in all" in shown
 
 
-@pytest.mark.parametrize("synapses", ["edges", "masked"])
 @pytest.mark.parametrize(
     ("kind", "amount"),
     [
@@ -79,7 +79,7 @@ def test_the_start_counts_indices_and_drawing() -> None:
         ("fixed_out", 700),
     ],
 )
-def test_drawing_takes_no_more_than_is_reckoned(kind: str, amount: float, synapses: str) -> None:
+def test_drawing_takes_no_more_than_is_reckoned(kind: str, amount: float) -> None:
     made = Draw(f"connect:{kind}", (Const(amount), Const(False), Const(0)), "P.mask")
     shape = (1500, 1500)
     connectivity._drawn.cache_clear()
@@ -101,11 +101,11 @@ def test_nothing_is_drawn_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> 
 RECORDED = """
 edition 1
 dt = 1 ms
-data d = digits(batch = 20)
+data d { source = "digits"; batch = 20 }
 neuron pixel { input x; state s = 0; s := x }
 population p : pixel[64]
 record p.s every 2 steps on test limit 30 samples
-protocol train { each epoch { each batch of d.train { reset; clamp p.x = sample.image; phase run 5 steps } } }
+protocol train { each batch of d.train { reset; clamp p.x = sample.image; phase run 5 steps } }
 protocol test(split) { each batch of split { reset; clamp p.x = sample.image; phase run 5 steps } }
 """
 
@@ -125,13 +125,13 @@ def test_recordings_are_reckoned_before_the_start(monkeypatch: pytest.MonkeyPatc
 def test_what_takes_long_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 0.05)
-    with progress.slow("short"):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
+    with waiting.slow("short"):
         pass
-    with progress.hush(), progress.slow("hushed"):
+    with waiting.hush(), waiting.slow("hushed"):
         time.sleep(0.1)
     assert capsys.readouterr().err == ""
-    with progress.slow("long"):
+    with waiting.slow("long"):
         time.sleep(0.2)
         assert capsys.readouterr().err == "long ...\n"
     assert capsys.readouterr().err.startswith("long: 0.")
@@ -140,7 +140,7 @@ def test_what_takes_long_says_so(
 def test_drawing_and_compiling_are_announced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
     connectivity._drawn.cache_clear()
     model = model_of(backend="native" if available()[0] else "numpy")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from netdsl.backends.base import BackendError
 from netdsl.backends.native import cache, compiler
-from netdsl.runtime.progress import slow
+from netdsl.runtime.waiting import slow
 
 _LOG = logging.getLogger("netdsl")
 

@@ -150,9 +150,11 @@ class Model:
         from netdsl.runtime.backend import choose, make_auto, make_executor
         from netdsl.runtime.initial import initial_values
         from netdsl.runtime.memory import require_memory
+        from netdsl.runtime.waiting import slow
 
         require_memory(self.program, self.rows, self.dtype)
-        initial = initial_values(self.program, self.seed)
+        with slow("drawing the start values"):
+            initial = initial_values(self.program, self.seed)
         common: dict[str, Any] = {"rows": self.rows, "dtype": self.dtype, "seed": self.seed}
         if self.backend == "auto" and not self._options:
             self.backend, executor = make_auto(self.program, initial, **common)

@@ -105,6 +105,7 @@ class Layout:
     lists: dict[Window, ListUse] = field(default_factory=dict)
     sums: dict[Window, str] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)  # fields of projections, by their names
+    splits: ClassVar[bool] = True  # does the compiler need long loops in parts
     turns: ClassVar[bool] = False  # are factors turned by an instruction, or where they are used
     tile_reals: int = 0
     turned_width: int = 0  # neurons whose rows are brought together at once

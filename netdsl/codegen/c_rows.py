@@ -25,6 +25,8 @@ from netdsl.ir.program import (
     Store,
 )
 
+LoopStatement = Bind | Store | DrawStore | RowReduce
+
 
 @dataclass(frozen=True)
 class RowValue:
@@ -42,7 +44,7 @@ class Level:
     """
 
     values: list[RowValue] = field(default_factory=list)
-    statements: list[Bind | Store | DrawStore | RowReduce] = field(default_factory=list)
+    statements: list[LoopStatement] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class CudaLayout(Layout):
     """Identifiers and memory of one program on a device."""
 
     turns: ClassVar[bool] = True
+    splits: ClassVar[bool] = False  # a thread has one neuron, and NVRTC takes long code well
     wanted: dict[Window, CudaList] = field(default_factory=dict)
     turned: dict[Window, str] = field(default_factory=dict)
     edge_counts: Mapping[str, int] = field(default_factory=dict)  # synapses of projections

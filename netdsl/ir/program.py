@@ -288,6 +288,7 @@ class Edges:
     density: float
 
 
+Part = tuple[int, int] | None  # the first neuron of a slice and the one after its last
 Layout = Edges | Windows
 """`Windows`: SYNAPSE buffers hold one kernel, of `Program.shapes` (taps, kernels)."""
 
@@ -297,6 +298,8 @@ class Program:
     """Buffers and routines; sizes are fixed, the number of rows is not.
 
     Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets.
+
+    `slices`: where projections lead from or to a part of a population, which neurons.
 
     `layouts`: how projections that are not full matrices store their synapses.
 
@@ -310,6 +313,7 @@ class Program:
     buffers: Mapping[str, Buffer]
     routines: Mapping[str, Routine]
     layouts: Mapping[str, Layout] = field(default_factory=dict)
+    slices: Mapping[str, tuple[Part, Part]] = field(default_factory=dict)
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # file name -> text, for comments
 

@@ -330,6 +330,9 @@ class _Lowering:
             buffers,
             self.routines,
             layouts={**self.context.layouts, **windows},
+            slices={
+                name: (p.pre_slice, p.post_slice) for name, p in self.network.projections.items()
+            },
             host_scalars=self.context.host_scalars,
             sources={self.network.source: self.network.text},
         )

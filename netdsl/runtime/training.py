@@ -20,9 +20,11 @@ from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
 from netdsl.runtime.faults import NanWatch, require_finite
 from netdsl.runtime.progress import Progress
+from netdsl.runtime.recordings import recording_bytes, require, require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 from netdsl.runtime.steps import all_steps
+from netdsl.runtime.waiting import hush
 
 if TYPE_CHECKING:
     from netdsl.api import Model
@@ -71,8 +73,10 @@ class Training(Hooks):
         protocol = _protocol(model, settings.protocol)
         options = Options(epochs=settings.epochs, limit=settings.limit)
         self._open_data(protocol)
-        model.reserve()
-        session = model.session
+        with hush(settings.quiet):
+            model.reserve()
+            session = model.session
+        require_recordings(model, options, protocol)
         place, kept = self._open_run()
         evaluator = Evaluator(session, model.datasets, options, self.poll, watch=True)
         watch = self._watch = NanWatch(session, model.datasets, options, protocol)
@@ -237,6 +241,7 @@ def evaluate_model(
     check_fields(model, splits)
     model.reserve()
     session = model.session
+    require(list(recording_bytes(model, held, splits, label, limit).items()))
     require_finite(session)
     evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), watch=True)
     return evaluator.run(held, splits, label)

@@ -13,6 +13,7 @@ from typing import Any
 
 from netdsl.backends.base import BackendError
 from netdsl.backends.native import cache
+from netdsl.runtime.waiting import slow
 
 # a * b + c is rounded twice, and nothing is approximated, as on the CPU, so that thresholds are
 # crossed in the same step.
@@ -47,7 +48,8 @@ def compiled(cupy: Any, source: str, capability: int) -> bytes:
     found = cache.find(key, _SUFFIX)
     if found is not None:
         return found.read_bytes()
-    code = _compile(nvrtc, source, target)
+    with slow("compiling with NVRTC"):
+        code = _compile(nvrtc, source, target)
     _keep(key, source, code)
     return code
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from netdsl.backends.base import BackendError
 from netdsl.backends.native import cache, compiler
+from netdsl.runtime.waiting import slow
 
 _LOG = logging.getLogger("netdsl")
 
@@ -44,7 +45,8 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
     notices: list[str] = []
 
     def make(text: Path, target: Path) -> None:
-        notices.append(compiler.compile_object(tool, text, target, fast_math=fast_math))
+        with slow(f"compiling with `{tool.name}`"):
+            notices.append(compiler.compile_object(tool, text, target, fast_math=fast_math))
 
     path, reason = cache.build(key, source, make)
     try:

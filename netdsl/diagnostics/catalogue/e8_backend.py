@@ -160,6 +160,13 @@ ENTRIES: list[Entry] = [
     ),
     Entry("E0822", "number type is unknown", "Number types are float32 and float64."),
     Entry(
+        "E0865",
+        "recordings need more memory than the machine has",
+        "What an evaluation records is kept until it ends: steps x samples x units numbers. It is\n"
+        "reckoned before the run starts. Record fewer steps (`every 10 steps`) or samples\n"
+        "(`limit 100 samples`), or on one evaluation only (`on test`).",
+    ),
+    Entry(
         "E0899",
         "internal error",
         "A fault of netdsl, not of the spec. Run again with `netdsl --debug ...` and report what\n"

@@ -37,9 +37,9 @@ from netdsl.ir.simplify import simplify
 from netdsl.ir.windows import Windows
 
 _TEXT = (
-    "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "
-    "step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform draw_normal "
-    "draw_integer reduce_groups propagate_edges edge_products at_edges by_neuron post_index"
+    "np special bind spans blocks scratch propagate propagate_active outer outer_active row_keys "
+    "rows step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform "
+    "draw_normal draw_integer reduce_groups propagate_edges edge_products at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())
 _TERMS = frozenset(
@@ -131,6 +131,7 @@ class ModuleWriter:
             program=plain(self.program.name),
             buffers=self._table(identifiers),
             functions=self.functions,
+            special=any("special." in text for text in (*self.functions, *texts)),
             routines=texts,
             tile_names=self.tile_names,
             tiles=self.tiles,

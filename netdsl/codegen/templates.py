@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from netdsl.backends.base import BackendError
 from netdsl.codegen.comments import plain
+from netdsl.ir.functions import FUNCTIONS
 from netdsl.paths import data_path
 
 
@@ -24,6 +25,7 @@ def environment(folder: str) -> Environment:
         autoescape=False,
     )
     made.filters["comment"] = plain
+    made.globals["functions"] = tuple(FUNCTIONS.values())
     return made
 
 

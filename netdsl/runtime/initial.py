@@ -18,7 +18,8 @@ from netdsl.ir.network import Draw, Place
 from netdsl.ir.program import Buffer, Program
 from netdsl.runtime import connectivity
 from netdsl.runtime.connectivity import Connections, connections_of
-from netdsl.runtime.host import FUNCTIONS, HostError
+from netdsl.runtime.host import HostError
+from netdsl.runtime.primitives import primitive
 from netdsl.runtime.random import PhiloxStream
 
 Array = NDArray[np.float64]
@@ -122,9 +123,9 @@ class _Initial:
             )
         if isinstance(expr, Index):
             return _index(expr, shape)
-        if isinstance(expr, Apply) and expr.function in FUNCTIONS:
-            parts = [self._expr(arg, shape) for arg in expr.args]
-            return np.asarray(FUNCTIONS[expr.function](*parts))
+        function = primitive(expr) if isinstance(expr, Apply) else None
+        if isinstance(expr, Apply) and function is not None:
+            return function(*(self._expr(arg, shape) for arg in expr.args))
         raise HostError("an initial value reads something that is not known at build", None)
 
 

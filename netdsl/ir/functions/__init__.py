@@ -33,8 +33,6 @@ def printed(function: str, exponent: Number | None) -> Function:
 def fold(function: str, *args: Number) -> Number:
     """The value for constants; ArithmeticError or ValueError where it is not a finite number."""
     value = FUNCTIONS[function].fold(*args)
-    if isinstance(value, int) and value.bit_length() > operators.MOST_BITS:
-        raise OverflowError("the number is too large")
     if not math.isfinite(value) and all(map(math.isfinite, args)):
         raise OverflowError("the number is too large")
     return value

@@ -33,7 +33,10 @@ def _whole(rounding: Fold) -> Fold:
 
 
 def _exprel(a: Number) -> Number:
-    return 1.0 + a if a in (0, math.inf) else math.expm1(a) / a
+    if abs(a) < 1e-30 or a == math.inf:
+        return 1.0 + a
+    half = math.expm1(0.5 * a)
+    return half / a * (half + 2.0)
 
 
 def _logit(a: Number) -> Number:
@@ -111,7 +114,11 @@ _LOGIT = (
     "select_{s}({a} < ({T})0.25, log{f}({a} / (({T})1 - {a})),"
     " log1p{f}((({T})2 * {a} - ({T})1) / (({T})1 - {a})))"
 )
-_EXPREL = "select_{s}(({a} == 0) | ({a} == ({T})INFINITY), ({T})1 + {a}, expm1{f}({a}) / {a})"
+# exp(a) - 1 is e (e + 2) with e = exp(a / 2) - 1, which overflows only where the quotient does.
+_EXPREL = (
+    "select_{s}((fabs{f}({a}) < ({T})1e-30) | ({a} == ({T})INFINITY), ({T})1 + {a},"
+    " expm1{f}({a} * ({T})0.5) / {a} * (expm1{f}({a} * ({T})0.5) + ({T})2))"
+)
 
 ROWS = (
     Function("min", 2, "same", "the smaller", "alike", _min,

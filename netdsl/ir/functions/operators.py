@@ -9,7 +9,7 @@ from netdsl.ir.expr import Apply, Const, Expr, apply
 from netdsl.ir.functions.row import Args, Fold, Function, Number, Slope, flat, helped, ufunc
 
 # Whole numbers are folded exactly up to this many bits; beyond it no float holds them.
-MOST_BITS = 1023
+_MOST_BITS = 1024
 
 
 def _div(_: Apply, a: Args, d: Args) -> Expr:
@@ -38,7 +38,7 @@ def _pow(node: Apply, a: Args, d: Args) -> Expr:
 def _power(a: Number, b: Number) -> Number:
     if b == 0.5:
         return math.sqrt(a)  # as it is computed
-    if isinstance(a, int) and isinstance(b, int) and b * a.bit_length() > MOST_BITS:
+    if isinstance(a, int) and isinstance(b, int) and b * a.bit_length() > _MOST_BITS:
         raise OverflowError("the number is too large")
     value = a**b
     if isinstance(value, complex):

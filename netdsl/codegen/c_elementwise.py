@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_plan import ListedCells
-from netdsl.codegen.c_printer import Printer, literal
+from netdsl.codegen.c_printer import DOUBLE, Printer, literal
 from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
 from netdsl.codegen.comments import spec_line
@@ -110,6 +110,7 @@ class _Writer:
         self.plan: RowPlan = plan_rows(op, layout.program)
         self.scope = Scope(layout, self.plan.places)
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
+        self.wide = Printer(DOUBLE, self._read, self.scope.place, self.scope.double)
         self.size = layout.program.sizes.get(op.population, 0)
         self.draws: list[DrawCode] = []
         self.buffers: dict[str, bool] = {}  # UNIT and NEURON buffers: whether they are stored
@@ -127,7 +128,8 @@ class _Writer:
             self.scope.lines,
             [self._pointer(buffer, stored) for buffer, stored in self.buffers.items()],
             [
-                f"const real {self.scope.local(version)} = net->{names(buffer)}[r];"
+                f"const {self.layout.ctype(buffer)} {self.scope.local(version)}"
+                f" = net->{names(buffer)}[r];"
                 for buffer, version in self.plan.loaded.items()
             ],
             self.draws,
@@ -144,8 +146,9 @@ class _Writer:
     def _level(self, level: Level) -> LevelCode:
         code = LevelCode()
         for value in level.values:
-            text = self._number(value.value)
-            code.values.append(f"const real {self.scope.local(value.name)} = {text};")
+            text = self._number(value.value, value.double)
+            ctype = "double" if value.double else "real"
+            code.values.append(f"const {ctype} {self.scope.local(value.name)} = {text};")
         operators = []
         for statement in level.statements:
             line = spec_line(statement.span, self.program.sources)
@@ -159,18 +162,19 @@ class _Writer:
                 name = self.scope.local(statement.name)
                 code.body.append(f"const real {name} = {self._number(statement.value)};")
             else:
-                code.body.append(self._store(statement, self._number(statement.value)))
+                double = self.program.buffers[statement.buffer].double
+                code.body.append(self._store(statement, self._number(statement.value, double)))
         code.reductions = operators
         code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
         return code
 
-    def _number(self, expr: Expr) -> str:
+    def _number(self, expr: Expr, double: bool = False) -> str:
         expr = simplify(expr)
         self.exprs.append(expr)
         for buffer in loads(expr):
             if self.program.buffers[buffer].place is not Place.GLOBAL:
                 self.buffers.setdefault(buffer, False)
-        return self.printer.number(expr)
+        return (self.wide if double else self.printer).number(expr)
 
     def _store(self, statement: Store | DrawStore, text: str) -> str:
         self.buffers[statement.buffer] = True
@@ -252,7 +256,7 @@ class _Writer:
             place = f"{self.when[buffer]} ? {place} : {line}"
             room = (number + 1) * (self.size + 64 // self.layout.real_bytes)
             self.layout.line_reals = max(self.layout.line_reals, room)
-        return f"{const}real *restrict {name} = {place};"
+        return f"{const}{self.layout.ctype(buffer)} *restrict {name} = {place};"
 
     def _traffic(self) -> int:
         """Bytes read and written for one row."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from netdsl.codegen.c_printer import DOUBLE, FLOAT
+from netdsl.codegen.c_printer import DOUBLE, FLOAT, literal
 from netdsl.codegen.names import Names
 from netdsl.ir.functions import c_names
 from netdsl.ir.network import Place
@@ -196,7 +196,16 @@ class Layout:
             if buffer.place is Place.GLOBAL:
                 yield Field(ident, f"double {ident}", name)
             else:
-                yield Field(ident, f"real *{ident}", f"{name} {self._shape(name)}")
+                yield Field(ident, f"{self.ctype(name)} *{ident}", f"{name} {self._shape(name)}")
+
+    def ctype(self, buffer: str) -> str:
+        """The type in C of a buffer's numbers: "real" or "double"."""
+        entry = self.program.buffers[buffer]
+        return DOUBLE if entry.double or entry.place is Place.GLOBAL else "real"
+
+    def literal(self, value: float, buffer: str) -> str:
+        """A constant as it is stored in a buffer."""
+        return literal(value, DOUBLE if self.ctype(buffer) == DOUBLE else self.real)
 
     def _shape(self, name: str) -> str:
         buffer = self.program.buffers[name]

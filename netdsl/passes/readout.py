@@ -81,6 +81,10 @@ def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
     return result
 
 
+def _is_bool(context: Context, expr: Expr) -> bool:
+    return isinstance(expr, Ref) and context.variable(expr.path).type is Type.BOOL
+
+
 _START = {"max": float("-inf"), "min": float("inf")}
 
 
@@ -89,6 +93,8 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
     name = accumulator_name(context.network, reduce)
     resolver = Resolver(context, population)
     value = resolver.resolve(reduce.body)
+    if reduce.kind == "count" and not _is_bool(context, reduce.body):
+        value = Apply("ne", (value, Const(0.0)), reduce.span)
     place = context.place(value)
     row = place is Place.ROW
     context.need(

@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.backends.native import compiler
 from netdsl.backends.native.executor import NativeExecutor
 from netdsl.backends.numpy import NumpyExecutor
-from netdsl.ir.expr import Apply, Const, Expr, Load, Ref
+from netdsl.codegen.python_scalars import scalar
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref
 from netdsl.ir.functions import FUNCTIONS, Function, fold
 from netdsl.ir.network import Place
 from netdsl.ir.program import Elementwise, Program, Routine, Store
@@ -100,6 +102,25 @@ def test_computed_alike(backend: str, dtype: str) -> None:
         expected = reference(name, values)
         found = executor.read(f"of_{name}.y")[0]
         wrong += differences(name, values, found.astype(dtype), expected, dtype)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_scalars_of_generated_python(name: str) -> None:
+    """Values that are one number are printed as expressions of Python floats."""
+    values = cases(FUNCTIONS[name], "float64")
+    locals_ = {letter: letter for letter in "abc"}
+    expr = applied(name, [Local(letter) for letter in "abc"[: FUNCTIONS[name].arity]])
+    code = compile(scalar(expr, str, locals_), name, "eval")
+    found = []
+    with np.errstate(all="ignore"):
+        for column in values.T.tolist():
+            space = dict(zip("abc", column, strict=False))
+            found.append(float(eval(code, {"np": np, "special": special}, space)))
+    expected = reference(name, values)
+    if name == "pow":  # of numbers, but not of arrays, NumPy takes the root for a power of 0.5
+        expected[(values[0] == -np.inf) & (values[1] == 0.5)] = np.nan
+    wrong = differences(name, values, np.array(found), expected, "float64")
     assert not wrong, "\n".join(wrong)
 
 

@@ -25,13 +25,13 @@ def call(node: ast.Call, scope: Scope) -> Value:
     special = _SPECIAL.get(name)
     if special is not None:
         return special(node, scope)
-    declared = scope.context.declarations.find("function", name)
-    if declared is not None:  # a specification's own function goes before a built-in one
-        return _user_function(declared, node, scope)
     function = FUNCTIONS.get(name)
     if function is not None and function.user:
         args = _positional(node, scope, function.arity)
         return bad(node.span) if args is None else expressions.apply(name, args, node, scope)
+    declared = scope.context.declarations.find("function", name)
+    if declared is not None:
+        return _user_function(declared, node, scope)
     known = [f.name for f in FUNCTIONS.values() if f.user]
     known += [*_SPECIAL, *REDUCTIONS, *scope.context.declarations.names("function")]
     scope.context.unknown("function", name, node.func.span, known)

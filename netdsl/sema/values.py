@@ -88,6 +88,8 @@ def make(function: str, args: tuple[Expr, ...], span: Span | None = None) -> Exp
     if all(isinstance(arg, Const) for arg in args):
         try:
             value = fold(function, *(arg.value for arg in args if isinstance(arg, Const)))
+        except OverflowError:
+            raise FoldError("the result is too large") from None
         except (ArithmeticError, ValueError) as problem:
             raise FoldError(str(problem)) from None
         return Const(value, span)

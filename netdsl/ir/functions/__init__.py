@@ -17,6 +17,8 @@ __all__ = ["FUNCTIONS", "HOST_FUNCTIONS", "Function", "Number", "c_names", "fold
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in (*operators.ROWS, *named.ROWS)}
 
+_LARGEST_COUNT = 2**63
+
 # Host-only functions of readouts, metrics and protocol assignments, on whole arrays.
 HOST_FUNCTIONS = frozenset(
     {"argmax", "softmax", "angle", "transpose", "random_sign", "logdet", "cross_entropy", "topk"}
@@ -31,8 +33,13 @@ def printed(function: str, exponent: Number | None) -> Function:
 
 
 def fold(function: str, *args: Number) -> Number:
-    """The value for constants; ArithmeticError or ValueError where it is not a finite number."""
+    """The value for constants, of whole numbers a whole one up to 64 bits.
+
+    Raises ArithmeticError or ValueError where it is not a finite number.
+    """
     value = FUNCTIONS[function].fold(*args)
+    if isinstance(value, int) and abs(value) >= _LARGEST_COUNT:
+        value = float(value)
     if not math.isfinite(value) and all(map(math.isfinite, args)):
         raise OverflowError("the number is too large")
     return value

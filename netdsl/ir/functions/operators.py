@@ -8,9 +8,6 @@ from netdsl.ir.algebra import ONE, ZERO, choose, minus, negative, over, plus, ti
 from netdsl.ir.expr import Apply, Const, Expr, apply
 from netdsl.ir.functions.row import Args, Fold, Function, Number, Slope, flat, helped, ufunc
 
-# Whole numbers are folded exactly up to this many bits; beyond it no float holds them.
-_MOST_BITS = 1024
-
 
 def _div(_: Apply, a: Args, d: Args) -> Expr:
     first = over(d[0], a[1])
@@ -38,8 +35,8 @@ def _pow(node: Apply, a: Args, d: Args) -> Expr:
 def _power(a: Number, b: Number) -> Number:
     if b == 0.5:
         return math.sqrt(a)  # as it is computed
-    if isinstance(a, int) and isinstance(b, int) and b * a.bit_length() > _MOST_BITS:
-        raise OverflowError("the number is too large")
+    if abs(a) > 1 and b > 63:
+        a, b = float(a), float(b)  # a whole number would be long, and long in the making
     value = a**b
     if isinstance(value, complex):
         raise ValueError("the result is not a real number")

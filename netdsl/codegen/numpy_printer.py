@@ -144,15 +144,14 @@ class Printer:
         steps = printed(function, exponent).numpy
         args = [self.value(arg) for arg in expr.args]
         place = self.place(expr)
-        result: Value | None = None
+        results: list[Value] = []
         for position, form in enumerate(steps):
             final = position == len(steps) - 1
             out = into if final and into is not None else Value(place)
-            operands = [*args] if result is None else [*args, result]
-            form = form.replace("{previous}", f"{{{len(args)}}}")
-            result = self._emit(form, out, operands)
-        assert result is not None
-        return result
+            for earlier in range(position):
+                form = form.replace(f"{{s{earlier}}}", f"{{{len(args) + earlier}}}")
+            results.append(self._emit(form, out, [*args, *results]))
+        return results[-1]
 
     def _emit(self, form: str, out: Value, operands: list[Value]) -> Value:
         """Emit with only the operands that `form` names, so that the others' lives end earlier."""

@@ -105,9 +105,29 @@ def _rounding(name: str, meaning: str, fold: Fold, numpy: str) -> Function:
 
 _SIGMOID = (
     "np.negative({0}, out={out})",
-    "np.exp({previous}, out={out})",
-    "np.add({previous}, 1.0, out={out})",
-    "np.reciprocal({previous}, out={out})",
+    "np.exp({s0}, out={out})",
+    "np.add({s1}, 1.0, out={out})",
+    "np.reciprocal({s2}, out={out})",
+)
+_SOFTPLUS = (
+    "np.absolute({0}, out={out})",
+    "np.negative({s0}, out={out})",
+    "np.exp({s1}, out={out})",
+    "np.log1p({s2}, out={out})",
+    "np.maximum({0}, 0.0, out={out})",
+    "np.add({s3}, {s4}, out={out})",
+)
+# As in C below, without cases: 0 is taken for a very small number, infinity for a large one.
+_EXPREL_STEPS = (
+    "np.minimum({0}, 1e4, out={out})",
+    "np.absolute({s0}, out={out})",
+    "np.maximum({s1}, 1e-30, out={out})",
+    "np.copysign({s2}, {s0}, out={out})",
+    "np.multiply({s3}, 0.5, out={out})",
+    "np.expm1({s4}, out={out})",
+    "np.divide({s5}, {s3}, out={out})",
+    "np.add({s5}, 2.0, out={out})",
+    "np.multiply({s6}, {s7}, out={out})",
 )
 # Arms of a select are computed both, so that loops vectorise.
 _LOGIT = (
@@ -148,7 +168,7 @@ ROWS = (
     _real("expm1", "exp(a) - 1, precise near 0", math.expm1,
           _chain(lambda n, a, d: apply("exp", a[0]))),
     Function("exprel", 1, "real", "(exp(a) - 1) / a, 1 at 0", "number", _exprel,
-             ufunc("special.exprel"), helped("exprel", 1), _exprel_slope,
+             _EXPREL_STEPS, helped("exprel", 1), _exprel_slope,
              _EXPREL),
     _real("log", "natural logarithm", math.log, lambda n, a, d: over(d[0], a[0]), vector="2, 22"),
     _real("log1p", "log(1 + a), precise near 0", math.log1p,
@@ -181,7 +201,7 @@ ROWS = (
              "({T})1 / (({T})1 + exp{f}(-{a}))"),
     Function("softplus", 1, "real", "log(1 + exp(a)), never infinite early", "number",
              lambda a: math.log1p(math.exp(-abs(a))) + max(a, 0.0),
-             ("np.logaddexp({0}, 0.0, out={out})",), helped("softplus", 1),
+             _SOFTPLUS, helped("softplus", 1),
              _chain(lambda n, a, d: apply("sigmoid", a[0])),
              "log1p{f}(exp{f}(-fabs{f}({a}))) + relu_{s}({a})"),
     Function("logit", 1, "real", "log(a / (1 - a))", "number", _logit,

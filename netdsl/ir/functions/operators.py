@@ -105,7 +105,7 @@ ROWS = (
              helped("square", 1), lambda n, a, d: times(times(Const(2.0), a[0]), d[0]),
              "{a} * {a}", user=False),
     Function("cube", 1, "real", "a * a * a", "power", lambda a: a * a * a,
-             ("np.square({0}, out={out})", "np.multiply({previous}, {0}, out={out})"),
+             ("np.square({0}, out={out})", "np.multiply({s0}, {0}, out={out})"),
              helped("cube", 1),
              lambda n, a, d: times(times(Const(3.0), apply("square", a[0])), d[0]),
              "{a} * {a} * {a}", user=False),

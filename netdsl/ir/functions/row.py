@@ -29,8 +29,8 @@ class Function:
     and what they must be: "number" (none anywhere), "any" (whatever, to none), "alike" (all equal),
     "compare" (all equal, to none), "keep" (the first's), "product", "quotient", "root", "power".
 
-    `numpy`: calls of ufuncs one after the other, `{0}`, `{1}` the arguments, `{previous}` the
-    result of the step before, `{out}` where to. `c`: C and CUDA, `{f}` is "f" for float (as in
+    `numpy`: calls of ufuncs one after the other, `{0}`, `{1}` the arguments, `{s0}`, `{s1}` the
+    results of the steps before, `{out}` where to. `c`: C and CUDA, `{f}` is "f" for float (as in
     `exp{f}`) and "" for double, `{s}` is "f" or "d"; with `body`, a helper `NAME_{s}` is defined
     that returns it (`{T}` is the type, `{a}`, `{b}`, `{c}` are the arguments).
     `vector`: whether the GNU C library has it for vectors, "" or the first version, as "2, 22".
@@ -55,10 +55,13 @@ class Function:
     @property
     def expression(self) -> str:
         """The function as one expression of Python, of arrays or numbers."""
-        text = ""
+        results: list[str] = []
         for step in self.numpy:
-            text = step.replace(", out={out}", "").replace("{previous}", text)
-        return text
+            text = step.replace(", out={out}", "")
+            for number, result in enumerate(results):
+                text = text.replace(f"{{s{number}}}", result)
+            results.append(text)
+        return results[-1]
 
     @property
     def condition(self) -> bool:

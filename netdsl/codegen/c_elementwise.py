@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_plan import ListedCells
-from netdsl.codegen.c_printer import Printer, literal
+from netdsl.codegen.c_printer import DOUBLE, Printer, literal
 from netdsl.codegen.c_rows import RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
 from netdsl.codegen.c_split import Part, in_parts
@@ -119,6 +119,7 @@ class _Writer:
         self.plan: RowPlan = plan_rows(op, layout.program)
         self.scope = Scope(layout, self.plan.places)
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
+        self.wide = Printer(DOUBLE, self._read, self.scope.place, self.scope.double)
         self.size = layout.program.sizes.get(op.population, 0)
         self.draws: list[DrawCode] = []
         # UNIT and NEURON buffers: whether they are stored; those of one loop, and all.
@@ -144,7 +145,8 @@ class _Writer:
             self.scope.lines,
             [] if split else self._pointers(self.touched),
             [
-                f"const real {self.scope.local(version)} = net->{names(buffer)}[r];"
+                f"const {self.layout.ctype(buffer)} {self.scope.local(version)}"
+                f" = net->{names(buffer)}[r];"
                 for buffer, version in self.plan.loaded.items()
             ],
             self.draws,
@@ -183,8 +185,9 @@ class _Writer:
             for n in level.taken
         ]
         for value in level.values:
-            text = self._number(value.value)
-            code.values.append(f"const real {self.scope.local(value.name)} = {text};")
+            text = self._number(value.value, value.double)
+            ctype = "double" if value.double else "real"
+            code.values.append(f"const {ctype} {self.scope.local(value.name)} = {text};")
         operators = []
         for statement in level.statements:
             line = spec_line(statement.span, self.program.sources)
@@ -197,7 +200,8 @@ class _Writer:
             elif isinstance(statement, Bind):
                 self._bind(statement, statement.name in level.kept, code)
             else:
-                code.body.append(self._store(statement, self._number(statement.value)))
+                double = self.program.buffers[statement.buffer].double
+                code.body.append(self._store(statement, self._number(statement.value, double)))
         code.reductions = operators
         code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
         return code
@@ -210,13 +214,13 @@ class _Writer:
         if kept:
             code.body.append(f"{name}_line[k] = {name};")
 
-    def _number(self, expr: Expr) -> str:
+    def _number(self, expr: Expr, double: bool = False) -> str:
         expr = simplify(expr)
         self.exprs.append(expr)
         for buffer in loads(expr):
             if self.program.buffers[buffer].place is not Place.GLOBAL:
                 self.buffers.setdefault(buffer, False)
-        return self.printer.number(expr)
+        return (self.wide if double else self.printer).number(expr)
 
     def _store(self, statement: Store | DrawStore, text: str) -> str:
         self.buffers[statement.buffer] = True
@@ -295,7 +299,7 @@ class _Writer:
         if buffer in self.when:
             number = list(self.when).index(buffer)
             place = f"{self.when[buffer]} ? {place} : {self._scratch(number)}"
-        return f"{const}real *restrict {name} = {place};"
+        return f"{const}{self.layout.ctype(buffer)} *restrict {name} = {place};"
 
     def _pointers(self, buffers: Mapping[str, bool]) -> list[str]:
         return [self._pointer(buffer, stored) for buffer, stored in buffers.items()]

@@ -14,7 +14,7 @@ from netdsl.codegen.numpy_cells import CellsPrinter
 from netdsl.codegen.numpy_synapses import SynapsesPrinter
 from netdsl.codegen.numpy_tiles import cells_context, columns, edges_context, synapses_context
 from netdsl.codegen.places import edges_of
-from netdsl.codegen.python_scalars import bare, scalar
+from netdsl.codegen.python_scalars import bare, literal, scalar
 from netdsl.codegen.registers import RESERVED
 from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
@@ -37,9 +37,10 @@ from netdsl.ir.simplify import simplify
 from netdsl.ir.windows import Windows
 
 _TEXT = (
-    "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "
-    "step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform draw_normal "
-    "draw_integer reduce_groups propagate_edges edge_products at_edges by_neuron post_index"
+    "np special bind spans blocks scratch propagate propagate_active outer outer_active row_keys "
+    "rows step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform "
+    "draw_normal draw_integer reduce_groups propagate_edges edge_products "
+    "at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())
 _TERMS = frozenset(
@@ -131,6 +132,7 @@ class ModuleWriter:
             program=self.program.name,
             buffers=self._table(identifiers),
             functions=self.functions,
+            special=any("special." in text for text in (*self.functions, *texts)),
             routines=texts,
             tile_names=self.tile_names,
             tiles=self.tiles,
@@ -214,7 +216,7 @@ class ModuleWriter:
         assert isinstance(op, GroupReduce | Copy | Fill | Transpose)
         context: dict[str, object] = {"target": self.names(op.target), "op": op}
         if isinstance(op, Fill):
-            context["value"] = repr(float(op.value))
+            context["value"] = literal(op.value)
         else:
             context["source"] = self.names(op.source)
         return render("numpy", f"{kind}.py", **context).splitlines()

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from netdsl.backends.base import BackendError
 from netdsl.codegen.comments import c_text, python_text
+from netdsl.ir.functions import FUNCTIONS
 from netdsl.paths import data_path
 
 # What makes text of a specification fit for a comment, by the folder of the language.
@@ -27,6 +28,7 @@ def environment(folder: str) -> Environment:
         autoescape=False,
     )
     made.filters["comment"] = _COMMENTS[folder]
+    made.globals["functions"] = tuple(FUNCTIONS.values())
     return made
 
 

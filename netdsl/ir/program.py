@@ -49,6 +49,11 @@ class Buffer:
     why: str = ""  # one phrase for `show memory`
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def double(self) -> bool:
+        """Is it held, and what is stored to it computed, in float64 whatever the run's type?"""
+        return self.role == "accumulator"
+
 
 @dataclass(frozen=True)
 class Bind:

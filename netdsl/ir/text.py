@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Index, Load, Local, Reduce, Ref
+from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import (
     Assign,
     DrawAssign,
@@ -36,24 +37,6 @@ from netdsl.ir.program import (
     WindowSum,
 )
 
-_INFIX = {
-    "add": ("+", 4),
-    "sub": ("-", 4),
-    "mul": ("*", 5),
-    "div": ("/", 5),
-    "floordiv": ("//", 5),
-    "mod": ("%", 5),
-    "pow": ("^", 7),
-    "lt": ("<", 3),
-    "le": ("<=", 3),
-    "gt": (">", 3),
-    "ge": (">=", 3),
-    "eq": ("==", 3),
-    "ne": ("!=", 3),
-    "and": ("and", 2),
-    "or": ("or", 1),
-}
-
 
 def expression(expr: Expr, level: int = 0) -> str:
     """An expression with as few parentheses as its operators need."""
@@ -76,8 +59,9 @@ def expression(expr: Expr, level: int = 0) -> str:
 
 
 def _apply(expr: Apply, level: int) -> str:
-    if expr.function in _INFIX and len(expr.args) == 2:
-        symbol, own = _INFIX[expr.function]
+    row = FUNCTIONS.get(expr.function)
+    if row is not None and row.symbol:
+        symbol, own = row.symbol, row.level
         left, right = expression(expr.args[0], own), expression(expr.args[1], own + 1)
         text = f"{left} {symbol} {right}"
         return f"({text})" if own < level else text

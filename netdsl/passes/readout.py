@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, Reduce, Ref, walk
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.program import Elementwise, Fill, Op, Store
+from netdsl.ir.program import Bind, Elementwise, Fill, Op, Store
 from netdsl.ir.protocol import RunPhase
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.resolve import Resolver
@@ -81,6 +81,10 @@ def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
     return result
 
 
+def _is_bool(context: Context, expr: Expr) -> bool:
+    return isinstance(expr, Ref) and context.variable(expr.path).type is Type.BOOL
+
+
 _START = {"max": float("-inf"), "min": float("inf")}
 
 
@@ -89,6 +93,8 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
     name = accumulator_name(context.network, reduce)
     resolver = Resolver(context, population)
     value = resolver.resolve(reduce.body)
+    if reduce.kind == "count" and not _is_bool(context, reduce.body):
+        value = Apply("ne", (value, Const(0.0)), reduce.span)
     place = context.place(value)
     row = place is Place.ROW
     context.need(
@@ -100,10 +106,13 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
         type=Type.REAL,
     )
     operator = reduce.kind if reduce.kind in _START else "add"
-    held: Expr = Load(name)
-    store = Store(name, Apply(operator, (held, value)), reduce.span)
+    term = f"{name} term"  # computed in the run's number type, and added up in float64
+    bound = Bind(term, value, reduce.span)
+    store = Store(name, Apply(operator, (Load(name), Local(term))), reduce.span)
     result.once.append(Fill(name, _START.get(reduce.kind, 0.0)))
-    result.step.append(Elementwise(population, (*resolver.emit, store), label=f"accumulate {name}"))
+    result.step.append(
+        Elementwise(population, (*resolver.emit, bound, store), label=f"accumulate {name}")
+    )
     if reduce.kind == "mean":
         context.need("phase.step", Place.GLOBAL, "", "counter", "step within the phase")
         steps = Apply("add", (Load("phase.step"), Const(1.0)))

@@ -7,19 +7,34 @@ types start from the same numbers. An element of a draw is its flat row-major in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.codegen.places import shape_of
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref
+from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
+from netdsl.ir.distributions import faults
+from netdsl.ir.expr import (
+    Apply,
+    Const,
+    Expr,
+    Index,
+    Load,
+    Local,
+    Reduce,
+    Ref,
+    loads,
+    transform,
+    walk,
+)
 from netdsl.ir.network import Draw, Place
-from netdsl.ir.program import Buffer, Part, Program
+from netdsl.ir.program import Bind, Buffer, DrawStore, Elementwise, Part, Program
 from netdsl.runtime import connectivity
 from netdsl.runtime.connectivity import Connections, connections_of
-from netdsl.runtime.host import FUNCTIONS, HostError
+from netdsl.runtime.host import HostError
+from netdsl.runtime.primitives import primitive
 from netdsl.runtime.random import PhiloxStream
 
 Array = NDArray[np.float64]
@@ -30,9 +45,13 @@ def initial_values(program: Program, seed: int) -> dict[str, Array]:
 
     Shapes: () global, (n,) neuron, (m, n) synapse, or (edges,) where only existing synapses are
     stored. Raises HostError where an initial expression
-    reads something that is not known at build.
+    reads something that is not known at build, and DiagnosticError E0777 where a draw, now or at a
+    step, has arguments out of range that are known at build.
     """
-    return _Initial(program, seed).all()
+    initial = _Initial(program, seed)
+    values = initial.all()
+    initial.check_steps()
+    return values
 
 
 class _Initial:
@@ -48,6 +67,36 @@ class _Initial:
             if buffer.place in shared:
                 self._value(name)
         return self._done
+
+    def check_steps(self) -> None:
+        """Draws of routines whose arguments read only parameters."""
+        for routine in self._program.routines.values():
+            for op in (*routine.once, *routine.step, *routine.after):
+                if isinstance(op, Elementwise):
+                    self._check_cells(op)
+
+    def _check_cells(self, op: Elementwise) -> None:
+        bound: dict[str, Expr] = {}
+
+        def visit(node: Expr) -> Expr | None:
+            return bound.get(node.name) if isinstance(node, Local) else None
+
+        where = _Where((self._program.sizes.get(op.population, 1),))
+        for statement in (*op.scalars, *op.statements):
+            if isinstance(statement, Bind):
+                bound[statement.name] = transform(statement.value, visit)
+            elif isinstance(statement, DrawStore):
+                args = [transform(arg, visit) for arg in statement.args]
+                known = {
+                    k: self._expr(arg, where) for k, arg in enumerate(args) if self._fixed(arg)
+                }
+                _in_range(statement.distribution, known, statement.span)
+
+    def _fixed(self, expr: Expr) -> bool:
+        """Does an expression read only literals and parameters?"""
+        if any(isinstance(node, Local | Reduce) for node in walk(expr)):
+            return False
+        return all(self._program.buffers[name].role == "parameter" for name in loads(expr))
 
     def _value(self, name: str) -> Array:
         if name in self._done:
@@ -86,6 +135,7 @@ class _Initial:
         if init.gram:
             return edges.values(self._make(buffer, edges.shape))
         args = [self._expr(arg, where) for arg in init.args]
+        _in_range(init.distribution, dict(enumerate(args)), init.span)
         return DRAWN_AT[init.distribution](PhiloxStream(self._seed, init.stream), edges.flat, args)
 
     def _whole(self, name: str) -> Array:
@@ -113,6 +163,7 @@ class _Initial:
             found = connectivity.drawn(draw, (shape[0], shape[1]), self._seed)
             return found.matrix()
         args = [self._expr(arg, where) for arg in draw.args]
+        _in_range(draw.distribution, dict(enumerate(args)), draw.span)
         stream = PhiloxStream(self._seed, draw.stream)
         flat = shape or (1,)
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
@@ -131,10 +182,21 @@ class _Initial:
             return where.value(self._whole(name), side)
         if isinstance(expr, Index):
             return where.index(expr.side)
-        if isinstance(expr, Apply) and expr.function in FUNCTIONS:
-            parts = [self._expr(arg, where) for arg in expr.args]
-            return np.asarray(FUNCTIONS[expr.function](*parts))
+        function = primitive(expr) if isinstance(expr, Apply) else None
+        if isinstance(expr, Apply) and function is not None:
+            return function(*(self._expr(arg, where) for arg in expr.args))
         raise HostError("an initial value reads something that is not known at build", None)
+
+
+def _in_range(distribution: str, known: Mapping[int, Array], span: Span | None) -> None:
+    """Raise DiagnosticError E0777 where arguments that are known are out of range."""
+    for fault, bad in faults(distribution, known):
+        count, size = int(np.count_nonzero(bad)), int(np.size(bad))
+        if count:
+            where = f", for {count} of {size} elements" if size > 1 else ""
+            raise DiagnosticError(
+                Diagnostic("E0777", fault.message + where, span or NO_SPAN, (), fault.help)
+            )
 
 
 @dataclass(frozen=True)

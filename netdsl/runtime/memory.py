@@ -29,7 +29,8 @@ def buffer_bytes(
     counts = expected_edges(program) if edges is None else edges
     size = 8 if dtype == "float64" else 4
     bytes_of = {
-        name: math.prod(stored_shape(buffer.name, program, rows, counts)) * size
+        name: math.prod(stored_shape(buffer.name, program, rows, counts))
+        * (8 if buffer.double else size)
         for name, buffer in program.buffers.items()
     }
     return dict(sorted(bytes_of.items(), key=lambda item: -item[1]))

@@ -209,11 +209,20 @@ def _cross_entropy(node: ast.Call, scope: Scope) -> Value:
     weights: Expr = target.expr
     if target.place in (Place.ROW, Place.GLOBAL):
         weights = apply("eq", neuron_index(None, node.span).expr, target.expr)
-    terms = Value(
-        apply("mul", weights, apply("log", p.expr, span=node.span)), place=p.place, span=node.span
-    )
+    terms = Value(_weighted_log(weights, p.expr, node.span), place=p.place, span=node.span)
     total = scope.reduce("sum", terms, node)
     return Value(apply("neg", total.expr, span=node.span), place=total.place, span=node.span)
+
+
+def _weighted_log(weight: Expr, p: Expr, span: Span) -> Expr:
+    """weight * log(p), 0 where the weight is; of exp(x) / t, as in a softmax, x - log(t)."""
+    if isinstance(p, Apply) and p.function == "div":
+        raised, total = p.args
+        if isinstance(raised, Apply) and raised.function == "exp":
+            log = apply("sub", raised.args[0], apply("log", total, span=span), span=span)
+            return apply("mul", weight, log, span=span)
+    term = apply("mul", weight, apply("log", p, span=span), span=span)
+    return apply("select", apply("ne", weight, Const(0)), term, Const(0.0), span=span)
 
 
 def _host_only(node: ast.Call, scope: Scope) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 
+from netdsl.ir.distributions import DISTRIBUTIONS, faults
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Type
 from netdsl.sema import expressions
@@ -13,14 +14,6 @@ from netdsl.sema.templates import Argument, Arguments, bind, callee
 from netdsl.sema.units import NONE, Dim, unify
 from netdsl.sema.values import number
 from netdsl.syntax import ast
-
-# Parameters of the built-in distributions, which all initialisers are made of.
-DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
-    "uniform": ("low", "high"),
-    "normal": ("mean", "std"),
-    "bernoulli": ("p",),
-    "integer": ("low", "high"),
-}
 
 
 @dataclass(frozen=True)
@@ -108,10 +101,11 @@ def _distribution(
     ):
         scope.context.bag.error("E0201", f"`{name}` takes numbers without unit", node.span)
         return None
-    known = [value.constant for value in values]
-    if name in ("uniform", "integer") and None not in known and known[0] > known[1]:  # type: ignore[operator]
-        scope.context.bag.error("E0202", "the lower end is above the upper one", node.span)
-        return None
+    known = {k: v.constant for k, v in enumerate(values) if v.constant is not None}
+    for fault, bad in faults(name, known):
+        if bad:
+            scope.context.bag.error("E0202", fault.message, node.span, help=fault.help)
+            return None
     type = {"bernoulli": Type.BOOL, "integer": Type.COUNT}.get(name, Type.REAL)
     exprs: tuple[Expr, ...] = tuple(value.expr for value in values)
     return Drawn(Draw(name, exprs, stream, span=node.span), dim, type)

@@ -16,24 +16,7 @@ from netdsl.sema.units import unify as unify_dims
 from netdsl.sema.values import FoldError, Value, bad, join_all, make, number
 from netdsl.syntax import ast
 
-_OPERATORS = {
-    "+": "add",
-    "-": "sub",
-    "*": "mul",
-    "/": "div",
-    "//": "floordiv",
-    "%": "mod",
-    "^": "pow",
-    "and": "and",
-    "or": "or",
-    "==": "eq",
-    "!=": "ne",
-    "<": "lt",
-    "<=": "le",
-    ">": "gt",
-    ">=": "ge",
-}
-_ALIKE = {"add", "sub", "mod", "eq", "ne", "lt", "le", "gt", "ge", "min", "max", "select", "clip"}
+_OPERATORS = {row.symbol: row.name for row in FUNCTIONS.values() if row.symbol}
 
 
 def translate(node: ast.Expr, scope: Scope) -> Value:
@@ -184,19 +167,19 @@ def _type(function: str, args: tuple[Value, ...]) -> Type:
 
 
 def _dimension(function: str, args: tuple[Value, ...], node: ast.Expr, scope: Scope) -> Dim:
-    if function in _ALIKE:
-        alike = args[1:] if function == "select" else args
-        dim = same(alike, node, scope)
-        return NONE if FUNCTIONS[function].result == "bool" else dim
-    if function in ("mul", "div", "floordiv"):
-        return product(args[0].dim, args[1].dim, 1 if function == "mul" else -1)
-    if function in ("neg", "abs", "relu"):
+    units = FUNCTIONS[function].units
+    if units in ("alike", "compare"):
+        dim = same(args[1:] if function == "select" else args, node, scope)
+        return dim if units == "alike" else NONE
+    if units in ("product", "quotient"):
+        return product(args[0].dim, args[1].dim, 1 if units == "product" else -1)
+    if units == "keep":
         return args[0].dim
-    if function == "sqrt":
+    if units == "root":
         return _root(args[0].dim)
-    if function == "pow":
+    if units == "power":
         return _power(args, node, scope)
-    if function not in ("sign", "and", "or", "not"):
+    if units == "number":
         for arg in args:
             _dimensionless(arg, f"`{function}` needs a number without unit", scope)
     return NONE

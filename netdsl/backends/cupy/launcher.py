@@ -154,8 +154,9 @@ class GpuExecutor(Executor):
         return self._address(name)
 
     def _type(self, buffer: str) -> np.dtype[Any]:
-        place = self.program.buffers[buffer].place
-        return np.dtype(np.float64) if place is Place.GLOBAL else self.dtype
+        entry = self.program.buffers[buffer]
+        double = entry.double or entry.place is Place.GLOBAL
+        return np.dtype(np.float64) if double else self.dtype
 
     def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
         """See `Executor`; ValueError when `rows` exceeds the capacity or `keys` do not fit."""

@@ -96,6 +96,18 @@ _PAGES = (
      "archive, before it is read. Keep fewer samples in it."),
     ("E0747", "there is nothing of that name to show",
      "`netdsl show KIND SPEC NAME` takes the name of a declaration, routine or buffer."),
+    ("E0775", "whole-number pixels are not bytes",
+     "An `image` of whole numbers has pixels from 0 to 255, which are divided by 255 whatever "
+     "integer type they are stored in. For others, `scale` in the data declaration says by what "
+     "they are divided; 1 takes them as they are."),
+    ("E0776", "pixels stored as floats are not scaled",
+     "An `image` of floats, as of every CSV table, is taken as it is. Here its numbers lie between "
+     "0 and 255 and reach beyond 127.5, as pixels do that were never divided. `scale = 255` in the "
+     "data declaration divides them, `scale = 1` says that they are meant so."),
+    ("E0777", "a draw's arguments are out of range",
+     "Per-neuron parameters give a draw a negative standard deviation, a probability outside "
+     "[0, 1] or ends in the wrong order. Constants are refused when the specification is checked "
+     "(E0202); these are known when the network is built."),
 )  # fmt: skip
 
 ENTRIES: list[Entry] = [Entry(code, title, cause) for code, title, cause in _PAGES]

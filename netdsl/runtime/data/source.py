@@ -38,7 +38,8 @@ def load_source(
     ``source`` is a built-in name (``"digits"``), a fetched one, a path, or a mere name for what
     ``path`` (from ``--data name=PATH``) holds. Relative paths start at ``base``. ``settings``:
     ``scale`` divides images by a number; ``mean`` and ``std`` then normalise them per channel.
-    ``name`` is the data declaration's name, for messages. Raises DataError (E0701 to E0717).
+    ``name`` is the data declaration's name, for messages. Raises DataError (E0701 to E0717, E0775,
+    E0776).
     """
     chosen = settings or {}
     for key in chosen:
@@ -47,11 +48,11 @@ def load_source(
                 "E0717", f"unknown data setting `{key}`", f"settings are {', '.join(_SETTINGS)}"
             )
     if path is None and source in BUILTIN:
-        splits = build_splits(BUILTIN[source](), f"built-in data `{source}`")
+        splits = build_splits(BUILTIN[source](), f"built-in data `{source}`", scaled=True)
     else:
         place = _locate(source, path, base, name)
         try:
-            splits = build_splits(_read(place), f"`{place}`")
+            splits = build_splits(_read(place), f"`{place}`", scaled="scale" in chosen)
         except OSError as fault:  # a folder that may not be listed
             raise cannot_open(place, fault) from None
     return {key: _normalise(split, chosen) for key, split in splits.items()}

@@ -20,6 +20,7 @@ from netdsl.ir.program import (
     Transpose,
 )
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.ir.verify import misfits
 from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.effects import reads, writes
@@ -69,7 +70,20 @@ def lower(
     Raises LoweringError for what the step program cannot say.
     """
     layouts = edge_layouts(network, synapses)
-    return _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
+    program = _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
+    _require_fit(program)
+    return program
+
+
+def _require_fit(program: Program) -> None:
+    """No generated code may read beyond the end of a buffer."""
+    for found in misfits(program):
+        raise LoweringError(
+            "E0341",
+            f"`{found.buffer}` is read where `{found.where}` is computed, and has another size",
+            found.span,
+            "send it through a projection, or reduce it to one number",
+        )
 
 
 class _Lowering:

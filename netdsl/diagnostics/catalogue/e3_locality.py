@@ -184,7 +184,13 @@ ENTRIES: list[Entry] = [
         "A value per neuron is computed from numbers of that neuron, and one per synapse from "
         "numbers of that synapse. The neurons or synapses of something else are as many only by "
         "chance, and mean other things.",
-        network(steps="clamp a.s = sample.image * W.w; phase run 5 steps learning"),
-        network(steps="clamp a.s = sample.image; phase run 5 steps learning"),
+        network(
+            more="population c : unit[10]",
+            steps="set c.s := mean(W.w); phase run 5 steps learning",
+        ),
+        network(
+            more="population c : unit[10]",
+            steps="set c.s := mean(a.s); phase run 5 steps learning",
+        ),
     ),
 ]

@@ -268,7 +268,7 @@ class Routine:
     """
 
     name: str
-    kind: str  # phase | update | set | reset
+    kind: str  # phase | update | set | reset | start
     once: tuple[Op, ...] = ()
     step: tuple[Op, ...] = ()
     after: tuple[Op, ...] = ()
@@ -296,7 +296,8 @@ Layout = Edges | Windows
 class Program:
     """Buffers and routines; sizes are fixed, the number of rows is not.
 
-    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets.
+    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets,
+    `start:OWNER` give their start values to states that no reset touches.
 
     `layouts`: how projections that are not full matrices store their synapses.
 

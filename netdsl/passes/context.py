@@ -33,6 +33,7 @@ class Context:
     host_scalars: dict[str, Expr] = field(default_factory=dict)
     scratch_count: int = 0
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
 
     def variable(self, path: str) -> Variable:
         """The variable of a path; an internal error names the path."""

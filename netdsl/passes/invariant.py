@@ -17,6 +17,21 @@ from netdsl.passes.settle import contributions
 Feed = tuple[Projection, Deliver]
 
 
+def invariants(context: Context, phase: RunPhase, clamps: dict[str, Clamp]) -> Invariants:
+    """The questions about a phase, once it is known which of its clamps move."""
+    moving = {target for target, clamp in clamps.items() if target in _paths(clamp.value)}
+    while True:
+        facts = Invariants(context, phase, clamps, moving)
+        found = {t for t, clamp in clamps.items() if not facts.constant_expr(clamp.value)}
+        if found <= moving:
+            return facts
+        moving |= found
+
+
+def _paths(expr: Expr) -> set[str]:
+    return {ref.path for ref in refs(expr)}
+
+
 @dataclass
 class Invariants:
     """Questions about one phase: inputs needed, deliveries into them, and what stays constant.
@@ -94,6 +109,16 @@ class Invariants:
 
     def constant_send(self, projection: Projection, deliver: Deliver) -> bool:
         """Does a delivery bring the same numbers at every step?"""
-        if projection.delay > 1 or projection.name in self.phase.learning:
+        if projection.name in self.phase.learning:
             return False
-        return self.constant_expr(deliver.value)
+        return self.steady(deliver.value, projection.delay)
+
+    def steady(self, expr: Expr, delay: int) -> bool:
+        """Is a value that arrives after `delay` steps the same at every step, the first included?
+
+        What is clamped or was set before the phase counts as the value of the step before; inputs
+        were something else then.
+        """
+        if delay > 1 or (delay == 1 and inputs_read(self.context, expr) - set(self.clamps)):
+            return False
+        return self.constant_expr(expr)

@@ -42,13 +42,15 @@ _LASTING = frozenset(
     }
 )
 BACKEND_COUNTERS = ("phase.step", "t")
+_STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 
 
 class Session:
     """The present state of one network on one executor.
 
     `host`: values of controls, global states, counters and protocol parameters by path.
-    `fields`: the present batch's fields on the host, by field name.
+    `fields`: the present batch's fields on the host, by field name. `started`: how many rows have
+    had their start values; a larger batch gives theirs to the rest.
     """
 
     def __init__(self, network: Network, program: Program, executor: Executor, seed: int) -> None:
@@ -62,6 +64,9 @@ class Session:
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
         self._settled = {ref.path for ref in settled_reads(network)}
         self._start_host()
+        self.started = 0
+        self._fresh = executor.rows  # rows that an evaluation has found, or put, in their places
+        self._begin(0, executor.rows, self.keys, _STARTS)
 
     @property
     def rows(self) -> int:
@@ -207,6 +212,8 @@ class Session:
                 "rows lead, then neurons; synapses are (pre, post)",
             )
         self.executor.write(key, array)
+        if self.program.buffers[key].place in (Place.ROW, Place.UNIT):
+            self.started = max(self.started, self.rows)
 
     # ------------------------------------------------------------- samples
 
@@ -219,12 +226,13 @@ class Session:
         self.fields.setdefault("positive", np.ones(rows, np.float32))
         if "label" in self.fields:
             self.fields.setdefault("shown_label", self.fields["label"])
-        self.keys = keys
         self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
         self.set_host("batch.index", float(index))
         self.set_host("batch.rows", float(rows))
         self._write_counters()
+        self._start_rows(keys)
+        self.keys = keys
         for name, buffer in self.program.buffers.items():
             if buffer.role == "sample" and name.startswith("sample."):
                 self.executor.write(name, self._field(name, buffer, rows))
@@ -249,6 +257,37 @@ class Session:
         read = self.reader()
         for name, closure in self._scalars.items():
             self.executor.write(name, float(closure(read).reshape(())))
+
+    def _start_rows(self, keys: NDArray[np.uint64]) -> None:
+        """Rows that no batch has had before begin with declared values, drawn by their own keys."""
+        rows = len(keys)
+        if rows > self.started:
+            self._begin(self.started, rows, keys, _STARTS)
+            self.started = rows
+        if rows > self._fresh:
+            self._begin(self._fresh, rows, keys, ("reset",))
+            self._fresh = rows
+
+    def _begin(
+        self, first: int, rows: int, keys: NDArray[np.uint64], kinds: tuple[str, ...]
+    ) -> None:
+        """Run such routines for rows from `first` on; those before keep what they hold."""
+        self.executor.set_rows(first, keys[:first])
+        held = self.per_sample() if first else {}
+        self.executor.set_rows(rows, keys)
+        for kind in kinds:
+            for name, routine in self.program.routines.items():
+                if routine.kind == kind:
+                    self.executor.call(name)
+        for name, value in held.items():
+            whole = np.array(self.executor.read(name))
+            whole[:first] = value
+            self.executor.write(name, whole)
+
+    def renew(self) -> None:
+        """Reset, and likewise every further row when a batch first uses it."""
+        self.reset()
+        self._fresh = 0
 
     def reset(self, targets: tuple[str, ...] = ()) -> None:
         """Run the reset routines of the owners named, or of all."""
@@ -302,7 +341,7 @@ class Session:
 
     def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
         """Write buffers back with their rows' keys."""
-        self.keys = keys
+        self.keys, self._fresh = keys, self.executor.capacity
         self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
             self.executor.write(name, value)

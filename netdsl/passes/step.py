@@ -22,11 +22,11 @@ from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import Delivery
 from netdsl.passes.effects import reads
 from netdsl.passes.explain import cut_notes, delivery_note, learning_notes
-from netdsl.passes.invariant import invariants
+from netdsl.passes.invariant import invariants, moves, remembers
 from netdsl.passes.learning import Factors, step_learning, together
 from netdsl.passes.pulse import begin, from_base, pulsed
 from netdsl.passes.readout import accumulators, wanted_reductions
-from netdsl.passes.resolve import Resolver, delayed, steps_ago, time_of, variable_buffer
+from netdsl.passes.resolve import Resolver, delayed, time_of, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
 
@@ -104,20 +104,17 @@ class PhaseBuilder:
             target = variable_buffer(self.context, variable)
             if path in self.clamps:
                 continue
-            every = every and not pulsed(self.context, path)
-            if not self.facts.feeds(path) and every:
-                ops.append(Fill(target, 0.0))
-                self.fixed_inputs.add(path)
+            if not feeds and (self.facts.feeds(path) or pulsed(self.context, path)):
                 continue
-            if not feeds:
-                continue
-            if every:
+            if every and not moves(self.context, path):
                 self.fixed_inputs.add(path)
             else:
                 target = self.context.need(
                     f"{path}@base", Place.UNIT, variable.owner, "hoisted", "loop-invariant part"
                 )
                 self.base[path] = target
+            if not feeds:
+                ops.append(Fill(target, 0.0))
             started = False
             for projection, deliver in feeds:
                 started, sent = self._send(projection, deliver, target, started)
@@ -368,15 +365,6 @@ class PhaseBuilder:
         """A rule's read at the end of the step: arrivals are `delay` steps old."""
         same = self.facts.steady(expr, delay)
         return self._resolved(population, at_arrival(expr, 0 if same else delay))
-
-
-def remembers(context: Context, expr: Expr) -> bool:
-    """Does a value read an earlier step, through definitions too?"""
-    for ref in refs(expr):
-        definition = context.variable(ref.path).definition
-        if steps_ago(ref.time) or (definition is not None and remembers(context, definition)):
-            return True
-    return False
 
 
 def clamp_ops(context: Context, clamp: Clamp, clamped: frozenset[str]) -> list[Op]:

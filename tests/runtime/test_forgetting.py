@@ -15,7 +15,7 @@ import netdsl
 from netdsl.backends.cupy import shim
 from netdsl.ir.network import Place
 from tests.runtime.forgetting import spec
-from tests.specs.test_shipped import NEEDS_MNIST, SPECS, settings_of
+from tests.specs.test_shipped import NEEDS_MNIST, SPECS
 
 LIMIT = 9
 SHIPPED = [path for path in SPECS if path.stem not in NEEDS_MNIST]

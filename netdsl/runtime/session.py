@@ -7,7 +7,8 @@ program reads of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place
 from netdsl.ir.program import Buffer, Program
+from netdsl.ir.protocol import RunPhase
 from netdsl.passes.readout import accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
@@ -92,6 +94,19 @@ class Session:
         buffer = self.program.buffers.get(path)
         if buffer is not None and buffer.place is Place.GLOBAL:
             self.executor.write(path, value)
+
+    @contextmanager
+    def controls(self, step: RunPhase) -> Iterator[None]:
+        """What a phase sets, while it runs; controls get their old values back."""
+        before = {path: self.host[path] for path, _ in step.controls}
+        values = [(path, self.evaluate(value)) for path, value in step.controls]
+        try:
+            for path, value in values:
+                self.set_host(path, value)
+            yield
+        finally:
+            for path, held in before.items():
+                self.set_host(path, held)
 
     def random_sign(self, path: str) -> float:
         """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""

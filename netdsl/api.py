@@ -271,8 +271,8 @@ class Model:
         """Run a whole phase on the samples present, with its clamps and controls."""
         step = self._find_phase(name, protocol)
         count = int(self.session.evaluate(step.steps)) if steps is None else steps
-        self._enter(step)
-        self.session.executor.call(step.site, count)
+        with self.session.controls(step):
+            self.session.executor.call(step.site, count)
         self._phase = None
 
     def step(self, n: int = 1, phase: str | None = None, protocol: str | None = None) -> None:
@@ -280,12 +280,12 @@ class Model:
         name = phase or self._default_phase(protocol)
         step = self._find_phase(name, protocol)
         if self._phase is None or self._phase[0] != step.site:
-            self._enter(step)
             self._phase = (step.site, int(self.session.evaluate(step.steps)), 0)
         site, total, done = self._phase
-        for index in range(done, done + n):
-            last = None if index + 1 == total else index + 1
-            self.session.executor.call(site, max(total, index + 1), index, last)
+        with self.session.controls(step):
+            for index in range(done, done + n):
+                last = None if index + 1 == total else index + 1
+                self.session.executor.call(site, max(total, index + 1), index, last)
         self._phase = (site, total, done + n)
 
     def update(self, *projections: str) -> None:
@@ -298,10 +298,6 @@ class Model:
             have = "; ".join(", ".join(step.projections) for step in found) or "none"
             raise RunFault("E0742", f"no `update {', '.join(projections)}`", f"there are: {have}")
         self.session.executor.call(chosen[0].site)
-
-    def _enter(self, step: RunPhase) -> None:
-        for path, value in step.controls:
-            self.session.set_host(path, self.session.evaluate(value))
 
     def _default_phase(self, protocol: str | None) -> str:
         names = dict.fromkeys(step.name for step in self._phases(protocol))

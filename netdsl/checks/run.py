@@ -14,6 +14,7 @@ from netdsl.checks import (
     e0522_phase_not_run,
     e0523_learning_in_evaluate,
     e0525_clamped_input,
+    e0540_record,
     e0621_one_to_one,
     e0622_transpose,
     e0623_self_connections,
@@ -21,6 +22,7 @@ from netdsl.checks import (
     e0625_bound_order,
     e0644_shared_kernel,
     l0501_never_learns,
+    l0510_forgotten_clamp,
     l0601_unused_parts,
 )
 from netdsl.diagnostics import Diagnostic, DiagnosticBag
@@ -38,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     e0522_phase_not_run.check,
     e0523_learning_in_evaluate.check,
     e0525_clamped_input.check,
+    e0540_record.check,
     e0621_one_to_one.check,
     e0622_transpose.check,
     e0623_self_connections.check,
@@ -45,6 +48,7 @@ CHECKS: tuple[Check, ...] = (
     e0625_bound_order.check,
     e0644_shared_kernel.check,
     l0501_never_learns.check,
+    l0510_forgotten_clamp.check,
     l0601_unused_parts.check,
 )
 

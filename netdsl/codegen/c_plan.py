@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.codegen.c_layout import Layout, Window
+from netdsl.ir.network import Place
 from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate, WindowSum
 from netdsl.passes import effects
 
@@ -291,7 +292,9 @@ def _by_target(run: Sequence[Propagate], layout: Layout) -> list[Instruction]:
 
 
 def _dead_after(buffer: str, ops: Sequence[Instruction], layout: Layout) -> bool:
-    """Whether all of `buffer` is overwritten by `ops` before anything reads it."""
+    """Whether all of an array is overwritten by `ops` before anything reads it."""
+    if layout.program.buffers[buffer].place is Place.GLOBAL:
+        return False
     for op in ops:
         answer = _first_access(buffer, op, layout)
         if answer is not None:

@@ -273,7 +273,7 @@ class Routine:
     """
 
     name: str
-    kind: str  # phase | update | set | reset
+    kind: str  # phase | update | set | reset | start
     once: tuple[Op, ...] = ()
     step: tuple[Op, ...] = ()
     after: tuple[Op, ...] = ()
@@ -302,7 +302,8 @@ Layout = Edges | Windows
 class Program:
     """Buffers and routines; sizes are fixed, the number of rows is not.
 
-    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets.
+    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets,
+    `start:OWNER` give their start values to states that no reset touches.
 
     `slices`: where projections lead from or to a part of a population, which neurons.
 

@@ -33,6 +33,8 @@ class Context:
     host_scalars: dict[str, Expr] = field(default_factory=dict)
     scratch_count: int = 0
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
+    remembered: frozenset[str] | None = None  # inputs of which earlier values are read
+    lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
 
     def variable(self, path: str) -> Variable:
         """The variable of a path; an internal error names the path."""

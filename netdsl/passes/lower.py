@@ -20,6 +20,7 @@ from netdsl.ir.program import (
     Transpose,
 )
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.ir.verify import misfits
 from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.effects import reads, writes
@@ -27,8 +28,9 @@ from netdsl.passes.fuse import fuse, live, with_scalars
 from netdsl.passes.groups import cut_at_groups
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
+from netdsl.passes.lines import advance, forget
 from netdsl.passes.mask import mask_of
-from netdsl.passes.pulse import clear, pulse_buffer, pulsed
+from netdsl.passes.pulse import pulse_buffer, pulsed
 from netdsl.passes.readout import SETTLE, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
@@ -69,7 +71,20 @@ def lower(
     Raises LoweringError for what the step program cannot say.
     """
     layouts = edge_layouts(network, synapses)
-    return _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
+    program = _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
+    _require_fit(program)
+    return program
+
+
+def _require_fit(program: Program) -> None:
+    """No generated code may read beyond the end of a buffer."""
+    for found in misfits(program):
+        raise LoweringError(
+            "E0341",
+            f"`{found.buffer}` is read where `{found.where}` is computed, and has another size",
+            found.span,
+            "send it through a projection, or reduce it to one number",
+        )
 
 
 class _Lowering:
@@ -78,6 +93,7 @@ class _Lowering:
         self.network = context.network
         self.routines: dict[str, Routine] = {}
         self.fixed: dict[str, frozenset[str]] = {}
+        self.moving_clamps: dict[str, list[Op]] = {}
         self.cell_phases: set[tuple[str, str]] = set()
 
     def run(self) -> Program:
@@ -97,6 +113,7 @@ class _Lowering:
                 )
         self._host_reads()
         self._phase_ends()
+        self._lines()
         self._reference_rules()
         for population in self.network.populations.values():
             self._reset(population)
@@ -154,6 +171,7 @@ class _Lowering:
         builder = PhaseBuilder(self.context, site, phase)
         self.routines[phase.site] = builder.build()
         self.fixed[phase.site] = frozenset(builder.fixed_inputs)
+        self.moving_clamps[phase.site] = builder.moving_clamps
         self.cell_phases |= builder.phases
 
     def _phase_ends(self) -> None:
@@ -182,6 +200,17 @@ class _Lowering:
                 settle.snapshot(path, name)
         routine = self.routines[phase.site]
         self.routines[phase.site] = replace(routine, after=(*settle.ops, *routine.after))
+
+    def _lines(self) -> None:
+        """Begin every step with what a clamp binds, then with the values of the step before.
+
+        Lines of two steps and more advance in every phase, whoever reads them.
+        """
+        between = _reads(op for r in self.routines.values() for op in (*r.once, *r.after))
+        for name, clamps in self.moving_clamps.items():
+            step = self.routines[name].step
+            step = (*clamps, *advance(self.context, _reads(step) | between), *step)
+            self.routines[name] = replace(self.routines[name], step=step)
 
     def _update(self, site: Site, step: Update) -> None:
         clamped = frozenset(c.target for c in site.clamps)
@@ -244,24 +273,21 @@ class _Lowering:
 
     def _reset(self, population: Population) -> None:
         resolver = Resolver(self.context, population.name)
-        statements: list[Statement] = []
+        starts: dict[str, list[Statement]] = {"start": [], "reset": []}
         for variable in population.variables.values():
-            if variable.keep or variable.kind not in _RESET:
+            if variable.kind in _RESET:
+                buffer = variable_buffer(self.context, variable)
+                resolver.emit = []
+                statement = self._initial(resolver, variable, buffer)
+                starts["start" if variable.keep else "reset"] += [*resolver.emit, statement]
+        for kind, statements in starts.items():
+            ops: list[Op] = [Elementwise(population.name, tuple(statements), label=kind)]
+            if kind == "reset":
+                ops += forget(self.context, population)
+            elif not statements:
                 continue
-            buffer = variable_buffer(self.context, variable)
-            resolver.emit = []
-            statement = self._initial(resolver, variable, buffer)
-            statements += [*resolver.emit, statement]
-        ops: list[Op] = [Elementwise(population.name, tuple(statements), label="reset")]
-        for name, buffer_ in list(self.context.buffers.items()):
-            path, _, slot = name.partition("@")
-            line = slot == "prev" or (slot[:1] == "d" and slot[1:].isdigit())
-            if buffer_.role == "snapshot" and line and path in population.variables:
-                ops.append(Copy(name, path))
-        ops += clear(self.context, population.name)
-        self.routines[f"reset:{population.name}"] = Routine(
-            f"reset:{population.name}", "reset", tuple(ops), span=population.span
-        )
+            name = f"{kind}:{population.name}"
+            self.routines[name] = Routine(name, kind, tuple(ops), span=population.span)
 
     def _initial(self, resolver: Resolver, variable: Variable, buffer: str) -> Statement:
         init = variable.init

@@ -9,7 +9,7 @@ become scalars that the host computes when a batch is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netdsl.ir.expr import (
     NOW,
@@ -73,15 +73,13 @@ class Resolver:
     """Resolves reads of one population's code; `emit` collects reductions taken out.
 
     `lets`: names bound so far. `settled`: how to obtain an input's settled buffer, when bare input
-    reads are settled here. `delays` collects how many steps back each variable is read; `phases`
-    collects (path, phase) reads.
+    reads are settled here. `phases` collects (path, phase) reads.
     """
 
     context: Context
     population: str
     emit: list[Statement] = field(default_factory=list)
     lets: set[str] = field(default_factory=set)
-    delays: dict[str, int] = field(default_factory=dict)
     phases: set[tuple[str, str]] = field(default_factory=set)
     settled: Callable[[str], str] | None = None
 
@@ -108,7 +106,7 @@ class Resolver:
             return self._phase_read(variable, ref)
         if variable.kind is Kind.DEF:
             return self._definition(variable, ref)
-        if ref.time == PREV or ref.time.startswith(DELAY):
+        if steps_ago(ref.time) and variable.kind is not Kind.PARAM:
             return self._previous(variable, ref)
         if variable.kind is Kind.INPUT and self.settled is not None:
             return Load(self.settled(ref.path), ref.span)
@@ -129,14 +127,12 @@ class Resolver:
 
     def _definition(self, variable: Variable, ref: Ref) -> Expr:
         assert variable.definition is not None
-        definition = variable.definition
-        if ref.time == PREV or ref.time.startswith(DELAY):
-            definition = retime(definition, ref.time)
-        return self.resolve(definition)
+        return self.resolve(retime(variable.definition, steps_ago(ref.time)))
 
     def _previous(self, variable: Variable, ref: Ref) -> Expr:
-        steps = 1 if ref.time == PREV else int(ref.time[len(DELAY) :])
-        self.delays[variable.path] = max(steps, self.delays.get(variable.path, 0))
+        steps = steps_ago(ref.time)
+        lines = self.context.lines
+        lines[variable.path] = max(steps, lines.get(variable.path, 0))
         return Load(delayed(self.context, variable, steps), ref.span)
 
     def _phase_read(self, variable: Variable, ref: Ref) -> Expr:
@@ -222,15 +218,27 @@ def axis_index(context: Context, population: str, index: Index) -> Expr:
     raise LoweringError("E0899", f"`{population}` has no axis `{index.axis}`", index.span)
 
 
-def retime(expr: Expr, time: str) -> Expr:
-    """The expression with every present-time read moved to `time`."""
+def steps_ago(time: str) -> int:
+    """How many steps back a read of that time role looks."""
+    if time == PREV:
+        return 1
+    return int(time.removeprefix(DELAY)) if time.startswith(DELAY) else 0
+
+
+def time_of(steps: int) -> str:
+    """The time role of a read so many steps back."""
+    return (NOW, PREV)[steps] if steps < 2 else f"{DELAY}{steps}"
+
+
+def retime(expr: Expr, steps: int) -> Expr:
+    """The value of an expression `steps` steps ago."""
 
     def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and node.time == NOW:
-            return Ref(node.path, node.side, time, node.span)
+        if isinstance(node, Ref) and (node.time == NOW or steps_ago(node.time)):
+            return replace(node, time=time_of(steps_ago(node.time) + steps))
         return None
 
-    return transform(expr, visit)
+    return transform(expr, visit) if steps else expr
 
 
 def delayed(context: Context, variable: Variable, steps: int) -> str:

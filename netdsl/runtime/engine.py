@@ -118,6 +118,7 @@ class Interpreter:
         self._resume = list(self.place.position)
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
+        self._clamps: dict[str, Clamp] = {}  # in force, by target
         self._epochs: Expr | int | None = None
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
 
@@ -152,9 +153,12 @@ class Interpreter:
         """Run statements in order, from where a stopped run left off."""
         first = self._resume.pop(0) if self._resume else 0
         self.place.position.append(first)
+        outer = dict(self._clamps)
+        self._clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
         for index in range(first, len(steps)):
             self.place.position[-1] = index
             getattr(self, _EXECUTE[type(steps[index])])(steps[index])
+        self._clamps = outer
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
@@ -278,11 +282,14 @@ class Interpreter:
     # ------------------------------------------------------------- statements
 
     def reset(self, step: Reset) -> None:
-        """`reset` and `reset X, Y`."""
+        """`reset` and `reset X, Y`; clamps in force go on binding."""
         self.session.reset(step.targets)
+        for clamp in self._clamps.values():
+            self.session.executor.call(clamp.site)
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
+        self._clamps[step.target] = step
         self.session.executor.call(step.site)
 
     def set_state(self, step: SetState) -> None:
@@ -306,17 +313,11 @@ class Interpreter:
 
     def run_phase(self, step: RunPhase) -> None:
         """`phase NAME n steps { control = e }`; controls get their old values back."""
-        host = self.session.host
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
-        before = {path: host[path] for path, _ in step.controls}
-        values = [(path, self.session.evaluate(value)) for path, value in step.controls]
-        for path, value in values:
-            self.session.set_host(path, value)
-        self.phase(step, steps)
-        for path, value in before.items():
-            self.session.set_host(path, value)
+        with self.session.controls(step):
+            self.phase(step, steps)
 
     def call_phase(self, step: RunPhase, steps: int) -> None:
         """One call into generated code for the whole phase."""

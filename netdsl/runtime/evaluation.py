@@ -75,7 +75,7 @@ class Evaluator:
         def once(watch: bool = False) -> Evaluation:
             try:
                 if not from_present:
-                    self._session.reset()
+                    self._session.renew()
                 return self._run(protocol, splits, label, limit, watch)
             finally:
                 before.restore()
@@ -125,13 +125,14 @@ class _Before:
             buffer = session.program.buffers.get(name)
             if buffer is not None and buffer.place is Where.GLOBAL:
                 self._arrays[name] = session.executor.read(name)
-        self._keys, self._fields = session.keys, session.fields
+        self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
 
     def restore(self) -> None:
         session = self._session
         session.restore(self._arrays, self._keys)
         session.fields, session.draws = self._fields, self._draws
+        session.started = self._started
         for path in set(session.host) - set(self._host):
             del session.host[path]
         for path, value in self._host.items():

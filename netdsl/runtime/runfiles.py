@@ -98,6 +98,7 @@ def save_checkpoint(run: RunDir, session: Session, interpreter: Interpreter, row
     place = interpreter.place.to_json() | {"draws": session.draws}
     choices = {session.executor.name: session.executor.choices()}
     counters = {"place": place, "host": session.host, "metric_rows": rows, "choices": choices}
+    counters["started"] = session.started
     run.save_checkpoint(arrays, counters)
 
 
@@ -119,6 +120,7 @@ def load_checkpoint(run: RunDir, session: Session) -> tuple[Place, dict[str, dic
     keys = arrays.pop(_KEYS)
     _require_same(run, session, arrays)
     session.restore(arrays, keys)
+    session.started = int(counters.get("started", len(keys)))
     for path, value in counters["host"].items():
         session.set_host(path, float(value))
     executor = session.executor

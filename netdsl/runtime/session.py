@@ -7,7 +7,8 @@ program reads of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import Buffer, Program
+from netdsl.ir.protocol import RunPhase
 from netdsl.passes.readout import accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
@@ -42,13 +44,15 @@ _LASTING = frozenset(
     }
 )
 BACKEND_COUNTERS = ("phase.step", "t")
+_STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 
 
 class Session:
     """The present state of one network on one executor.
 
     `host`: values of controls, global states, counters and protocol parameters by path.
-    `fields`: the present batch's fields on the host, by field name.
+    `fields`: the present batch's fields on the host, by field name. `started`: how many rows have
+    had their start values; a larger batch gives theirs to the rest.
     """
 
     def __init__(self, network: Network, program: Program, executor: Executor, seed: int) -> None:
@@ -62,6 +66,9 @@ class Session:
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
         self._settled = {ref.path for ref in settled_reads(network)}
         self._start_host()
+        self.started = 0
+        self._fresh = executor.rows  # rows that an evaluation has found, or put, in their places
+        self._begin(0, executor.rows, self.keys, _STARTS)
 
     @property
     def rows(self) -> int:
@@ -87,6 +94,19 @@ class Session:
         buffer = self.program.buffers.get(path)
         if buffer is not None and buffer.place is Place.GLOBAL:
             self.executor.write(path, value)
+
+    @contextmanager
+    def controls(self, step: RunPhase) -> Iterator[None]:
+        """What a phase sets, while it runs; controls get their old values back."""
+        before = {path: self.host[path] for path, _ in step.controls}
+        values = [(path, self.evaluate(value)) for path, value in step.controls]
+        try:
+            for path, value in values:
+                self.set_host(path, value)
+            yield
+        finally:
+            for path, held in before.items():
+                self.set_host(path, held)
 
     def random_sign(self, path: str) -> float:
         """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""
@@ -211,6 +231,8 @@ class Session:
                 "rows lead, then neurons; synapses are (pre, post)",
             )
         self.executor.write(key, array)
+        if self.program.buffers[key].place in (Place.ROW, Place.UNIT):
+            self.started = max(self.started, self.rows)
 
     def require_binary(self, key: str, value: Any) -> None:
         """Raises RunFault E0441 where a bool or spike would hold something else than 0 and 1."""
@@ -239,12 +261,13 @@ class Session:
             self.fields.setdefault("shown_label", self.fields["label"])
         for field, value in self.fields.items():
             self.require_binary(f"sample.{field}", value)
-        self.keys = keys
         self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
         self.set_host("batch.index", float(index))
         self.set_host("batch.rows", float(rows))
         self._write_counters()
+        self._start_rows(keys)
+        self.keys = keys
         for name, buffer in self.program.buffers.items():
             if buffer.role == "sample" and name.startswith("sample."):
                 self.executor.write(name, self._field(name, buffer, rows))
@@ -269,6 +292,37 @@ class Session:
         read = self.reader()
         for name, closure in self._scalars.items():
             self.executor.write(name, float(closure(read).reshape(())))
+
+    def _start_rows(self, keys: NDArray[np.uint64]) -> None:
+        """Rows that no batch has had before begin with declared values, drawn by their own keys."""
+        rows = len(keys)
+        if rows > self.started:
+            self._begin(self.started, rows, keys, _STARTS)
+            self.started = rows
+        if rows > self._fresh:
+            self._begin(self._fresh, rows, keys, ("reset",))
+            self._fresh = rows
+
+    def _begin(
+        self, first: int, rows: int, keys: NDArray[np.uint64], kinds: tuple[str, ...]
+    ) -> None:
+        """Run such routines for rows from `first` on; those before keep what they hold."""
+        self.executor.set_rows(first, keys[:first])
+        held = self.per_sample() if first else {}
+        self.executor.set_rows(rows, keys)
+        for kind in kinds:
+            for name, routine in self.program.routines.items():
+                if routine.kind == kind:
+                    self.executor.call(name)
+        for name, value in held.items():
+            whole = np.array(self.executor.read(name))
+            whole[:first] = value
+            self.executor.write(name, whole)
+
+    def renew(self) -> None:
+        """Reset, and likewise every further row when a batch first uses it."""
+        self.reset()
+        self._fresh = 0
 
     def reset(self, targets: tuple[str, ...] = ()) -> None:
         """Run the reset routines of the owners named, or of all."""
@@ -322,7 +376,7 @@ class Session:
 
     def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
         """Write buffers back with their rows' keys."""
-        self.keys = keys
+        self.keys, self._fresh = keys, self.executor.capacity
         self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
             self.require_binary(name, value)

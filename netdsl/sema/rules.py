@@ -8,6 +8,7 @@ from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Expr, apply
 from netdsl.ir.network import Assign, Optimiser, Place, Rule
 from netdsl.sema import expressions
+from netdsl.sema.clocks import rule_clock
 from netdsl.sema.context import Context
 from netdsl.sema.optimisers import optimiser
 from netdsl.sema.projections import ProjectionBuilder
@@ -120,10 +121,8 @@ class _RuleBuilder:
         if bound is None:
             return None
         body = self._body_of(declared)
-        self.clock = UPDATE_RULE if _has_update(body) else STEP_RULE
-        synapse = SynapseScope(self.context, self.ends, self.clock, what)
-        self.home = SynapseArguments(self.context, synapse, {}, what, self.clock)
-        formal_arguments(declared.params, bound, self.home)
+        self.clock = rule_clock(body, self._home(STEP_RULE, what, declared, bound), self.context)
+        self.home = self._home(self.clock, what, declared, bound)
         self._run(body)
         self._tail(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw and not self.misnamed:
@@ -136,6 +135,15 @@ class _RuleBuilder:
             )
             return None
         return self._rule(name, _sum(self.dw), declared.span) if self.dw else None
+
+    def _home(
+        self, clock: str, what: str, declared: ast.RuleDecl, bound: dict[str, Thunk]
+    ) -> SynapseArguments:
+        """The names of the rule at a clock."""
+        synapse = SynapseScope(self.context, self.ends, clock, what)
+        home = SynapseArguments(self.context, synapse, {}, what, clock)
+        formal_arguments(declared.params, bound, home)
+        return home
 
     def _rule(self, name: str, dw: Expr | None, span: Span, loss: str | None = None) -> Rule:
         return Rule(
@@ -374,17 +382,6 @@ class _RuleBuilder:
         self.context.use("loss", loss)
         self._tail(self.builder.learning, self.outer)
         return self._rule("bptt", None, self.learn.span, loss)
-
-
-def _has_update(body: ast.Body) -> bool:
-    for node in body:
-        if isinstance(node, ast.AtUpdate):
-            return True
-        if isinstance(node, ast.WhenBody) and (
-            _has_update(node.body) or _has_update(node.otherwise)
-        ):
-            return True
-    return False
 
 
 def _sum(terms: list[tuple[Expr, Span]]) -> Expr:

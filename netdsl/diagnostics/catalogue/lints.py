@@ -21,6 +21,14 @@ ENTRIES: list[Entry] = [
         network(steps="phase run 5 steps learning"),
     ),
     Entry(
+        "L0510",
+        "a protocol in which a source shows nothing",
+        "A population that no projection reaches sends only what a protocol binds. Where phases "
+        "run without a `clamp` or `set` of it, it is 0 throughout. Labels need no clamp in a test.",
+        network().replace("    clamp a.s = sample.image\n", ""),
+        network(),
+    ),
+    Entry(
         "L0601",
         "a population that nothing touches",
         "No projection, clamp, readout, metric or recorder uses it.",

@@ -114,7 +114,6 @@ class Datasets:
         *,
         training: bool,
         epoch: int,
-        call: int,
         repetition: int,
         size: int | None = None,
         samples: int | None = None,
@@ -122,12 +121,16 @@ class Datasets:
     ) -> Iterator[Batch]:
         """Batches of a split from number `first` on; `samples` cuts the split short.
 
-        Training shuffles and drops as declared; evaluation goes in order and keeps all.
+        Training shuffles and drops as declared, and its draws are keyed by epoch, sample, pair
+        member and repetition; evaluation goes in order and keeps all, and its draws are keyed by
+        split, sample, pair member and repetition, whatever the epoch.
         """
+        call = 0 if training else evaluation_call(opened)
         plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
         for index, chosen in enumerate(plan):
             if index >= first:
-                yield self._batch(opened, chosen, index, epoch, call, repetition)
+                when = epoch if training else 0
+                yield self._batch(opened, chosen, index, when, call, repetition)
 
     def plan(
         self,
@@ -168,7 +171,14 @@ class Datasets:
         else:
             pairs = opened.pairs
             context = PairContext(
-                self._seed, pairs.name, samples, opened.split.classes, epoch, index, call
+                self._seed,
+                pairs.name,
+                samples,
+                opened.split.classes,
+                epoch,
+                index,
+                call,
+                repetition,
             )
             try:
                 streams = make_pairs(pairs.kind, fields, context, pairs.settings)
@@ -188,6 +198,7 @@ class _Cut(Batches):
         self.order = Batches(whole, batch, True, "keep", seed, epoch, data.name).order[:rows]
 
 
-def call_number(label: str) -> int:
-    """The `call` of random keys: 0 for training, else a number that the label alone decides."""
-    return 0 if not label else stream_hash(f"evaluate:{label}") >> 1
+def evaluation_call(opened: Opened) -> int:
+    """The `call` of an evaluation's random keys, which its split alone decides; training has 0."""
+    source = opened.data.name if opened.pairs is None else opened.pairs.name
+    return stream_hash(f"evaluate:{source}.{opened.name}") >> 1

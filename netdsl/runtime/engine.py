@@ -29,7 +29,7 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.runtime.datasets import Batch, Datasets, call_number
+from netdsl.runtime.datasets import Batch, Datasets, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.session import Session
 
@@ -118,6 +118,7 @@ class Interpreter:
         self._resume = list(self.place.position)
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
+        self._call = 0
         self._epochs: Expr | int | None = None
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
 
@@ -171,7 +172,8 @@ class Interpreter:
         for epoch in range(first, count):
             self.place.position[-1] = epoch
             self.session.set_host("epoch", float(epoch))
-            if not self._resume:
+            # Keys of training have the epoch besides; those of an evaluation do not.
+            if self.training and not self._resume:
                 self.place.loops = 0
             self.hooks.start_epoch(epoch, batches)
             self.block(step.body)
@@ -205,6 +207,7 @@ class Interpreter:
         if step.of is None:
             raise RunFault("E0712", f"`each {step.kind}` names no data to take from")
         opened = self.datasets.open(self.resolve(step.of))
+        self._call = 0 if self.training else evaluation_call(opened)
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
@@ -213,7 +216,6 @@ class Interpreter:
             opened,
             training=self.training,
             epoch=self.epoch,
-            call=call_number(self.label),
             repetition=repetition,
             size=size,
             samples=self._samples(),
@@ -298,7 +300,7 @@ class Interpreter:
 
             def draw(node: Expr) -> Expr | None:
                 if isinstance(node, Apply) and node.function == "random_sign":
-                    return Const(self.session.random_sign(step.target))
+                    return Const(self.session.random_sign(step.target, self._call))
                 return None
 
             value = transform(value, draw)

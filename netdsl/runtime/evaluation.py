@@ -32,7 +32,8 @@ class Evaluation:
 
 
 class Evaluator:
-    """Runs `evaluate` statements of a session; `on_nan` is told of a batch whose metrics are NaN.
+    """Runs `evaluate` statements of a session. What they find depends on the parameters and on the
+    samples alone, not on what ran before, unless they start `from present state`. `on_nan` is told of a batch whose metrics are NaN.
 
     `latest` holds the last evaluation by label.
     """
@@ -67,8 +68,9 @@ class Evaluator:
         """Evaluate and leave the session as it was: states, clamps, counters, random streams."""
         before = _Before(self._session)
         try:
+            self._session.draws = {}
             if not from_present:
-                self._session.reset()
+                self._session.start_afresh()
             result = self._run(protocol, splits, label, limit)
         finally:
             before.restore()
@@ -109,10 +111,12 @@ class _Before:
                 self._arrays[name] = session.executor.read(name)
         self._keys, self._fields = session.keys, session.fields
         self._host, self._draws = dict(session.host), dict(session.draws)
+        self._choices = session.executor.choices()
 
     def restore(self) -> None:
         session = self._session
         session.restore(self._arrays, self._keys)
+        session.executor.choose(self._choices)
         session.fields, session.draws = self._fields, self._draws
         for path in set(session.host) - set(self._host):
             del session.host[path]

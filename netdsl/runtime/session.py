@@ -27,6 +27,7 @@ Arrays = dict[str, Array]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
+PER_SAMPLE = (Place.ROW, Place.UNIT)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _LASTING = frozenset(
     {
@@ -61,6 +62,7 @@ class Session:
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
         self._settled = {ref.path for ref in settled_reads(network)}
+        self._choices = executor.choices()
         self._start_host()
 
     @property
@@ -88,13 +90,14 @@ class Session:
         if buffer is not None and buffer.place is Place.GLOBAL:
             self.executor.write(path, value)
 
-    def random_sign(self, path: str) -> float:
-        """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""
+    def random_sign(self, path: str, call: int = 0) -> float:
+        """The next of the signs that `random_sign()` draws for `path`: +1 or -1. `call` is that of
+        row keys: 0 for training."""
         count = self.draws.get(path, 0)
         self.draws[path] = count + 1
         if path not in self._signs:
             self._signs[path] = PhiloxStream(self.seed, f"{path}.random_sign")
-        key = np.atleast_1d(row_key(0, 0, count))
+        key = np.atleast_1d(row_key(call, 0, count))
         return float(self._signs[path].random_sign(key, 0)[0, 0])
 
     # ------------------------------------------------------------- expressions
@@ -285,24 +288,47 @@ class Session:
             self.write(name, value)
 
     def lasting(self) -> Arrays:
-        """All buffers that a resumed run needs, per-sample ones included, at their present rows."""
-        return {
-            name: self.executor.read(name)
-            for name, buffer in self.program.buffers.items()
-            if buffer.role in _LASTING
-        }
+        """All buffers that a resumed run needs, per-sample ones at all rows that there is room
+        for: those beyond a smaller batch hold what the next full one reads."""
+        with self.executor.reaching(self.executor.capacity):
+            return {
+                name: self.executor.read(name)
+                for name, buffer in self.program.buffers.items()
+                if buffer.role in _LASTING
+            }
 
     def per_sample(self) -> Arrays:
-        """What `evaluate` must put back: per-sample buffers, and GLOBAL ones of the backend."""
-        return {
-            name: self.executor.read(name)
+        """What `evaluate` must put back: per-sample buffers, at all rows as in `lasting`."""
+        with self.executor.reaching(self.executor.capacity):
+            return {name: self.executor.read(name) for name in self._rowwise()}
+
+    def _rowwise(self) -> list[str]:
+        return [
+            name
             for name, buffer in self.program.buffers.items()
-            if buffer.place in (Place.ROW, Place.UNIT) and buffer.role != "scratch"
-        }
+            if buffer.place in PER_SAMPLE and buffer.role != "scratch"
+        ]
 
     def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
-        """Write buffers back with their rows' keys."""
+        """Write buffers back, and say how many rows are present, with their keys."""
         self.keys = keys
         self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
-            self.executor.write(name, value)
+            if self.program.buffers[name].place in PER_SAMPLE:
+                # Rows for which there is no room here are never read either.
+                held = value[: self.executor.capacity]
+                with self.executor.reaching(len(held)):
+                    self.executor.write(name, held)
+            else:
+                self.executor.write(name, value)
+
+    def start_afresh(self) -> None:
+        """Give all rows that there is room for the values of a model that has run nothing, and
+        forget what kernels chose by what they saw; shared values stay."""
+        executor = self.executor
+        self.keys = np.zeros(executor.capacity, np.uint64)
+        executor.set_rows(executor.capacity, self.keys)
+        for name in self._rowwise():
+            executor.write(name, 0.0)
+        self.reset()
+        executor.choose(self._choices)

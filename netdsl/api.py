@@ -103,7 +103,7 @@ class Model:
     """A compiled spec. Buffers are allocated when they are first needed.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `state`.
+    `seed`, `options` (of the backend), `state`.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Model:
         self.sources: dict[str, str] = {}
         self.overrides: dict[str, Override] = {}
         self.data_paths = dict(data or {})
-        self._base, self._options = base or Path(), dict(options or {})
+        self._base, self.options = base or Path(), dict(options or {})
         self._session: Session | None = None
         self._datasets: Datasets | None = None
         self._certificate: Certificate | None = None
@@ -154,12 +154,12 @@ class Model:
         require_memory(self.program, self.rows, self.dtype)
         initial = initial_values(self.program, self.seed)
         common: dict[str, Any] = {"rows": self.rows, "dtype": self.dtype, "seed": self.seed}
-        if self.backend == "auto" and not self._options:
+        if self.backend == "auto" and not self.options:
             self.backend, executor = make_auto(self.program, initial, **common)
             return executor
         name, _ = choose(self.backend)
         self.backend = name
-        return make_executor(name, self.program, initial, **common, **self._options)
+        return make_executor(name, self.program, initial, **common, **self.options)
 
     @property
     def datasets(self) -> Datasets:
@@ -196,7 +196,7 @@ class Model:
 
     def run(
         self,
-        protocol: str = "train",
+        protocol: str | None = None,
         *,
         epochs: int | None = None,
         limit: int | None = None,
@@ -204,14 +204,17 @@ class Model:
         resume: str | Path | None = None,
         quiet: bool = True,
         test: bool = True,
+        checkpoint_every: float | None = None,
     ) -> RunResult:
-        """Run a protocol, then `test` on the test split.
+        """Run a protocol (`train`), then `test` on the test split.
 
         `epochs` replaces the protocol's own, `limit` is the number of training samples in an epoch.
-        `out`: a folder in which a run directory is made; `resume`: a run directory to continue.
-        Raises DiagnosticError (data, NaN) and RunFault.
+        `out`: a folder in which a run directory is made; `resume`: a run directory to continue,
+        with its protocol, epochs and limit where none are given. `checkpoint_every`: seconds
+        between checkpoints within an epoch (default 600). Raises DiagnosticError (data, NaN) and
+        RunFault.
         """
-        from netdsl.runtime.training import Settings, Training
+        from netdsl.runtime.training import CHECKPOINT_EVERY, Settings, Training
 
         settings = Settings(
             protocol=protocol,
@@ -221,6 +224,7 @@ class Model:
             resume=None if resume is None else Path(resume),
             quiet=quiet,
             test=test,
+            checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
         )
         return Training(self, settings).run()
 
@@ -243,7 +247,7 @@ class Model:
 
     def samples(self, split: str = "test", count: int | None = None) -> dict[str, Array]:
         """The first samples of a split (`"dev"`, `"digits.test"`) by field, for `present`."""
-        from netdsl.runtime.training import split_of
+        from netdsl.runtime.choosing import split_of
 
         held = self.datasets.open(split_of(self, split)).split
         rows = held.rows if count is None else min(count, held.rows)

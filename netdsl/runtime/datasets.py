@@ -14,6 +14,7 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.network import Network
 from netdsl.ir.protocol import Data, Pairs, SplitRef
 from netdsl.runtime.data import Batches, PairContext, Split, load_source, make_pairs, positive_only
+from netdsl.runtime.data.source import place_of
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.random import row_key, stream_hash
 
@@ -90,6 +91,29 @@ class Datasets:
                 data.source, path, base, data.settings, data.name
             )
         return self._sources[data.name]
+
+    def places(self) -> dict[str, str]:
+        """Absolute paths of the files or folders that declarations read, by declaration."""
+        found = {}
+        for name, data in self._network.data.items():
+            place = self._place(data)
+            if place is not None:
+                found[name] = str(place.resolve())
+        return found
+
+    def _place(self, data: Data) -> Path | None:
+        path = self._paths.get(data.name)
+        return place_of(data.source, path, Path() if path is not None else self._base)
+
+    def checksums(self) -> dict[str, str]:
+        """Check sums of the sources opened so far, by declaration."""
+        found = {}
+        for name, source in self._sources.items():
+            total = 0
+            for split in source.values():
+                total = split.checksum(total)
+            found[name] = f"{total:08x}"
+        return found
 
     def _open(self, data: Data, pairs: Pairs | None, name: str) -> Opened:
         source = self._source(data)

@@ -85,6 +85,7 @@ class Place:
     batches: int = 0
     draws: dict[str, int] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
+    kept_at: int = 0  # the epoch of the last parameters kept
     results: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +120,7 @@ class Interpreter:
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
         self._call = 0
+        self._finished = False
         self._epochs: Expr | int | None = None
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
 
@@ -126,6 +128,11 @@ class Interpreter:
     def training(self) -> bool:
         """Whether this is the outer protocol and not an evaluation."""
         return not self.label
+
+    @property
+    def done(self) -> bool:
+        """Whether the protocol has run to its end."""
+        return self._finished
 
     def use_evaluator(
         self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
@@ -146,6 +153,8 @@ class Interpreter:
         if self.options.epochs is not None and self.training:
             self.session.host["epochs"] = float(self.options.epochs)
         self.block(protocol.body)
+        self.place.position = [len(protocol.body)]
+        self._finished = True
 
     # ------------------------------------------------------------- blocks
 
@@ -345,6 +354,7 @@ class Interpreter:
         if step.name in self.place.best and not value > self.place.best[step.name]:
             return
         self.place.best[step.name] = value
+        self.place.kept_at = self.epoch
         self.kept[step.name] = self.session.parameters()
         self.hooks.kept(step.name, self)
 

@@ -33,7 +33,8 @@ class Evaluation:
 
 class Evaluator:
     """Runs `evaluate` statements of a session. What they find depends on the parameters and on the
-    samples alone, not on what ran before, unless they start `from present state`. `on_nan` is told of a batch whose metrics are NaN.
+    samples alone, not on what ran before, unless they start `from present state`. `on_nan` is told
+    of a batch whose metrics are NaN.
 
     `latest` holds the last evaluation by label.
     """

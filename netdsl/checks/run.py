@@ -20,6 +20,7 @@ from netdsl.checks import (
     e0644_shared_kernel,
     l0501_never_learns,
     l0601_unused_parts,
+    l0701_no_reset,
 )
 from netdsl.diagnostics import Diagnostic, DiagnosticBag
 from netdsl.ir.network import Network
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     e0644_shared_kernel.check,
     l0501_never_learns.check,
     l0601_unused_parts.check,
+    l0701_no_reset.check,
 )
 
 

@@ -78,9 +78,9 @@ _PAGES = (
      "(File systems without locks, as some network folders are, cannot tell.)"),
     ("E0761", "run cannot go on, or be judged, as asked",
      "A run that goes on is the same experiment: spec, parameters, seed, number type, data, "
-     "protocol and --limit are those that it was begun with, and --epochs no fewer than begun. More "
-     "epochs, another backend and other versions of libraries are allowed: they are said and noted "
-     "in params.json. `netdsl eval` tests on the data that the run had, unless --data names others."),
+     "protocol and --limit are those that it was begun with, and --epochs no fewer than begun. "
+     "More epochs, another backend and other versions are allowed: they are said and noted in "
+     "params.json. `netdsl eval` tests on the data that the run had, unless --data names others."),
     ("E0741", "trace does not fit the spec",
      "A trace names a protocol, phase or variable that the spec has not, feeds a variable that is "
      "not drawn, or leaves open which of several phases is meant."),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from netdsl.frontend import Override, check, lower_network
 from netdsl.ir.network import Network
+from netdsl.ir.protocol import Evaluate
 from netdsl.ir.program import Program
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
@@ -363,7 +364,12 @@ class Model:
 
 
 def default_rows(network: Network) -> int:
-    """The largest number of samples that the spec's batches have; pairs double training ones."""
+    """The largest number of samples that the spec's batches have; pairs double training ones, and
+    those of evaluations that name pairs."""
     double = 2 if network.pairs else 1
     sizes = [max(d.batch * double, d.eval_batch) for d in network.data.values()]
+    evaluated = [step for step in all_steps(network) if isinstance(step, Evaluate)]
+    for ref in (ref for step in evaluated for ref in step.args):
+        if ref.source in network.pairs:
+            sizes.append(2 * network.data[network.pairs[ref.source].data].eval_batch)
     return max(sizes, default=1)

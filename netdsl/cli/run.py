@@ -23,7 +23,7 @@ from netdsl.cli.options import compile_model, duration, given_options, set_optio
               help="Folder in which the run directory is made.")  # fmt: skip
 @click.option("--resume", type=click.Path(), help="Continue the run in this directory.")
 @click.option("--checkpoint-every", type=duration, metavar="TIME", default="10min",
-              show_default=True, help="Save within epochs, too, so often: 30s, 10min, 1h.")  # fmt: skip
+              show_default=True, help="Save within epochs so often: 30s, 10min, 1h.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     spec: str | None, seeds: int, resume: str | None, out: str, epochs: int | None,

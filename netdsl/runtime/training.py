@@ -297,7 +297,9 @@ def evaluate_model(
     held = protocol_of(model, protocol)
     splits = default_splits(model, held, split or "test")
     check_fields(model, splits)
-    model.reserve()
+    opened = [model.datasets.open(split) for split in splits]
+    pairs = [2 * found.data.eval_batch for found in opened if found.pairs is not None]
+    model.reserve(max([model.full_rows, *pairs]))
     session = model.session
 
     def on_nan(interpreter: Interpreter, batch: Batch) -> None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from netdsl.frontend import Override, check, lower_network
 from netdsl.ir.network import Network
-from netdsl.ir.protocol import Evaluate
 from netdsl.ir.program import Program
+from netdsl.ir.protocol import Evaluate
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +19,22 @@ Arrays = dict[str, NDArray[Any]]
 
 # A fixed time stamp, so that equal arrays give equal files.
 _STAMP = (1980, 1, 1, 0, 0, 0)
+
+# What reading an archive that was cut off or changed ends in: among others a size that no memory
+# has, and a member that claims to be encrypted.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+)
 
 
 class ArchiveError(ValueError):
@@ -49,7 +67,7 @@ def read_npz(path: Path) -> Arrays:
                 key = member.removesuffix(".npy")
                 with archive.open(member) as stream:
                     arrays[key] = np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, EOFError, KeyError, NotImplementedError, zlib.error) as fault:
+    except _DAMAGE as fault:
         if "pickle" in str(fault):
             text = f"array `{key}` holds Python objects, which are never loaded"
             raise ArchiveError(text) from None

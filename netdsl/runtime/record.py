@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class Record:
     """The fields of params.json that decide how a run goes on or is judged.
 
     `set`, `data`: `--set` values and files by name; `options`: of the backend; `identity`: see
-    `identity_of`.
+    `identity_of`; `resumed`: when it was taken up again, and what had changed.
     """
 
     set: Mapping[str, Any]
@@ -44,6 +44,7 @@ class Record:
     protocol: str = "train"
     options: Mapping[str, Any] | None = None
     identity: Mapping[str, Any] | None = None
+    resumed: Sequence[Any] = ()
 
     @classmethod
     def read(cls, run: RunDir) -> Record:
@@ -86,6 +87,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "protocol": _is_text,
     "options": lambda v: v is None or _is_map(v),
     "identity": lambda v: v is None or _is_map(v),
+    "resumed": lambda v: isinstance(v, list),
 }
 
 
@@ -188,12 +190,12 @@ def note_changes(run: RunDir, record: Record, model: Model, settings: Settings) 
     versions = run.versions()
     before.update({name: versions[name] for name in versions if name != "backend"})
     now.update({name: value for name, value in library_versions().items() if name in before})
-    changed = {name: [before[name], now.get(name)] for name in before if before[name] != now[name]}
+    changed = {name: [old, now.get(name)] for name, old in before.items() if old != now.get(name)}
     for name, (old, new) in changed.items():
         print(f"note: {name} was {old} and is {new} from here on", file=sys.stderr)
     held = run.params()
     again = {"at": datetime.datetime.now().isoformat(timespec="seconds"), "changed": changed}
-    held["resumed"] = [*held.get("resumed", []), again]
+    held["resumed"] = [*record.resumed, again]
     held.update({"data": model.datasets.places()})
     held.update({name: now[name] for name in ("epochs", "backend", "options")})
     run.write_params(held)

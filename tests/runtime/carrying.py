@@ -15,7 +15,10 @@ dt = 1 ms
 param B : count = {batch}
 param E : count = {eval_batch}
 neuron src {{ input p; s ~ bernoulli(p); state rate = 0{keep}; rate := 0.9 * rate + 0.1 * s }}
-neuron dst {{ input j; state th = 0{keep}; state v = 0; v := 0.7 * v + j - th; th := th + 0.01 * v }}
+neuron dst {{
+  input j; state th = 0{keep}; state v = 0
+  v := 0.7 * v + j - th; th := th + 0.01 * v
+}}
 population a : src[row: 8, col: 8]
 population b : dst[10]
 global state sgn = 1
@@ -26,7 +29,10 @@ projection W : a -> b dense delay 3 steps {{
   deliver j += w * pre.s
   learn hebb()
 }}
-projection R : b -> b dense delay 2 steps {{ weight w ~ uniform(-0.1, 0.1); deliver j += w * pre.v }}
+projection R : b -> b dense delay 2 steps {{
+  weight w ~ uniform(-0.1, 0.1)
+  deliver j += w * pre.v
+}}
 data d {{
   source = "digits"; batch = B; eval_batch = E; shuffle = true
   split train = train[0, 18]; split dev = train[18, 40]; split test = test[0, 30]
@@ -43,7 +49,9 @@ protocol train(epochs = 2) {{
   }}
 }}
 protocol test(split) {{
-  each batch of split {{ reset; flip := random_sign(); clamp a.p = sample.image; phase run 4 steps }}
+  each batch of split {{
+    reset; flip := random_sign(); clamp a.p = sample.image; phase run 4 steps
+  }}
   each batch of split {{ reset; clamp a.p = sample.image; phase run 4 steps }}
 }}
 readout y = argmax(b.v@run)

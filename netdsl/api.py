@@ -181,11 +181,15 @@ class Model:
         room = max(wanted, 1) if exact else max(wanted, self.rows, 1)
         if room == self.rows:
             return
-        kept = self._session.parameters() if self._session is not None else None
+        before = self._session
+        kept = before.parameters() if before is not None else {}
         self.rows = room
         self.close()
-        if kept is not None:
+        if before is not None:
             self.session.set_parameters(kept)
+            self.session.draws = before.draws
+            for path, value in before.host.items():
+                self.session.set_host(path, value)
 
     def close(self) -> None:
         """Release what the backend holds; the next use starts from the build-time values."""

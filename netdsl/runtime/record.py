@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from netdsl.runtime.training import Settings
 
 _WORDS = {"limit": "--limit", "params": "parameters", "set": "--set", "dtype": "number type"}
+_OWN = "the protocol's own number"
 _REQUIRED = ("set", "data", "seed", "dtype", "backend", "epochs", "limit")
 
 
@@ -192,7 +193,8 @@ def note_changes(run: RunDir, record: Record, model: Model, settings: Settings) 
     now.update({name: value for name, value in library_versions().items() if name in before})
     changed = {name: [old, now.get(name)] for name, old in before.items() if old != now.get(name)}
     for name, (old, new) in changed.items():
-        print(f"note: {name} was {old} and is {new} from here on", file=sys.stderr)
+        was, now_is = (f"{_OWN if value is None else value}" for value in (old, new))
+        print(f"note: {name} was {was} and is {now_is} from here on", file=sys.stderr)
     held = run.params()
     again = {"at": datetime.datetime.now().isoformat(timespec="seconds"), "changed": changed}
     held["resumed"] = [*record.resumed, again]

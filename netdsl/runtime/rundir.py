@@ -215,8 +215,8 @@ class RunDir:
             return 0
         try:
             counters = found[1]
-            return int(counters["place"]["kept_at"] if best else counters["host"]["epoch"])
-        except (KeyError, TypeError, ValueError):
+            return int(counters["place"].get("kept_at", 0) if best else counters["host"]["epoch"])
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise RunDirError(
                 "E0724", f"`{self.path / 'checkpoint.npz'}` is damaged: it names no epoch"
             ) from None

@@ -97,14 +97,16 @@ def load_checkpoint(
         return Place(), {}, 0
     arrays, counters = found
     try:
-        require_same(run, counters["identity"], identity)
+        require_same(run, counters.get("identity"), identity)
         place = _place(counters["place"], protocol)
         host = {path: _number(value) for path, value in counters["host"].items()}
-        rows, choices = _whole(counters["metric_rows"]), counters["choices"]
+        rows, _ = _whole(counters["metric_rows"]), _whole(int(host["epoch"]))
+        choices = counters["choices"].get(session.executor.name, {})
+        choices = {what: [_whole(number) for number in held] for what, held in choices.items()}
         keys = np.asarray(arrays.pop(_KEYS))
         if keys.dtype != np.uint64 or keys.ndim != 1:
             raise ValueError("the rows' keys are no keys")
-        session.executor.choose(choices.get(session.executor.name, {}))
+        session.executor.choose(choices)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
         raise _damaged(run, fault) from None
     kept = _kept(run, session, arrays)
@@ -113,7 +115,7 @@ def load_checkpoint(
     for path, value in host.items():
         session.set_host(path, value)
     # Again, since a change of the rows present makes kernels choose anew.
-    session.executor.choose(choices.get(session.executor.name, {}))
+    session.executor.choose(choices)
     session.draws = dict(place.draws)
     return place, kept, rows
 
@@ -124,7 +126,7 @@ def _place(held: Mapping[str, Any], protocol: Protocol) -> Place:
     numbers = (place.loops, place.batches, place.kept_at, *place.draws.values())
     if not all(_whole(number) == number for number in numbers):
         raise ValueError("a counter is no number")
-    if not fits(place.position, protocol.body):
+    if not isinstance(place.position, list) or not fits(place.position, protocol.body):
         raise ValueError(f"protocol `{protocol.name}` has no place {place.position}")
     place.best = {name: _number(value) for name, value in place.best.items()}
     place.results = {

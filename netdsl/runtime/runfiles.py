@@ -85,39 +85,52 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    run: RunDir, session: Session, protocol: Protocol, identity: Mapping[str, Any]
+    run: RunDir,
+    session: Session,
+    protocol: Protocol,
+    identities: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Place, dict[str, Arrays], int]:
     """Put a checkpoint back: where it was, the parameters kept, and the rows of metrics logged.
 
-    Without a checkpoint, nothing was learnt yet: the start. Raises RunDirError E0722 when it is of
-    another network, E0724 when it is damaged, E0761 when it is of another run than `identity`.
+    Without a checkpoint, nothing was learnt yet: the start. `identities`: the run's as recorded,
+    and the present one. Raises RunDirError E0722 when the checkpoint is of another network, E0761
+    when it is of another run, E0724 when it is damaged.
     """
+    recorded, identity = identities
     found = run.checkpoint()
     if found is None:
+        require_same(run, recorded, identity)
         return Place(), {}, 0
     arrays, counters = found
+    keys, kept = arrays.pop(_KEYS, np.zeros(0)), _kept(arrays)
+    rows = _require_network(run, session, arrays)
+    own = counters.get("identity", {})
+    if not isinstance(own, dict):
+        raise _damaged(run, "it does not say of which run it is")
+    require_same(run, recorded, identity)
+    require_same(run, own, identity)
     try:
-        require_same(run, counters.get("identity"), identity)
         place = _place(counters["place"], protocol)
         host = {path: _number(value) for path, value in counters["host"].items()}
-        rows, _ = _whole(counters["metric_rows"]), _whole(int(host["epoch"]))
+        metric_rows, _ = _whole(counters["metric_rows"]), _whole(int(host["epoch"]))
         choices = counters["choices"].get(session.executor.name, {})
         choices = {what: [_whole(number) for number in held] for what, held in choices.items()}
-        keys = np.asarray(arrays.pop(_KEYS))
-        if keys.dtype != np.uint64 or keys.ndim != 1:
-            raise ValueError("the rows' keys are no keys")
         session.executor.choose(choices)
+        if keys.dtype != np.uint64 or keys.ndim != 1 or not all(len(keys) <= n for n in rows):
+            raise ValueError("its rows do not fit together")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
         raise _damaged(run, fault) from None
-    kept = _kept(run, session, arrays)
-    _require_same(run, session, arrays, len(keys))
+    _require_room(run, session, len(keys))
+    shapes = {path: value.shape for path, value in session.parameters().items()}
+    for name, values in kept.items():
+        check_state(values, shapes, f"`{name}` of the checkpoint of `{run.path}`")
     session.restore(arrays, keys)
     for path, value in host.items():
         session.set_host(path, value)
     # Again, since a change of the rows present makes kernels choose anew.
     session.executor.choose(choices)
     session.draws = dict(place.draws)
-    return place, kept, rows
+    return place, kept, metric_rows
 
 
 def _place(held: Mapping[str, Any], protocol: Protocol) -> Place:
@@ -147,21 +160,18 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _kept(run: RunDir, session: Session, arrays: Arrays) -> dict[str, Arrays]:
+def _kept(arrays: Arrays) -> dict[str, Arrays]:
     """Take the parameters that `checkpoint NAME` kept out of `arrays`."""
     kept: dict[str, Arrays] = {}
     for key in [key for key in arrays if key.startswith(_KEPT)]:
         name, _, path = key[len(_KEPT) :].partition("/")
         kept.setdefault(name, {})[path] = arrays.pop(key)
-    shapes = {path: value.shape for path, value in session.parameters().items()}
-    for name, values in kept.items():
-        check_state(values, shapes, f"`{name}` of the checkpoint of `{run.path}`")
     return kept
 
 
-def _require_same(run: RunDir, session: Session, arrays: Arrays, present: int) -> None:
-    """The checkpoint has exactly this network's buffers; only the number of rows may differ, and
-    all have as many."""
+def _require_network(run: RunDir, session: Session, arrays: Arrays) -> set[int]:
+    """The checkpoint has exactly this network's buffers; the numbers of rows that they have, which
+    should be one, but may be another than here."""
     own = {name: value.shape for name, value in session.lasting().items()}
     odd = sorted(set(arrays) ^ set(own))
     rows: set[int] = set()
@@ -171,8 +181,8 @@ def _require_same(run: RunDir, session: Session, arrays: Arrays, present: int) -
             continue
         skip = int(session.program.buffers[name].place in PER_SAMPLE)
         rows.update(held.shape[:skip])
-        fits = held.ndim == len(shape) and held.shape[skip:] == shape[skip:]
-        if not fits or held.dtype.kind not in "biuf":
+        fitting = held.ndim == len(shape) and held.shape[skip:] == shape[skip:]
+        if not fitting or held.dtype.kind not in "biuf":
             odd.append(name)
     if odd:
         raise RunDirError(
@@ -180,13 +190,17 @@ def _require_same(run: RunDir, session: Session, arrays: Arrays, present: int) -
             f"the checkpoint of `{run.path}` is of another network: `{odd[0]}` differs",
             "continue with the run directory's own spec.net and settings",
         )
-    if len(rows) > 1 or not all(present <= count for count in rows):
-        raise _damaged(run, "its arrays are for different numbers of samples")
-    if present > session.executor.capacity:
+    if len(rows) > 1:
+        raise _damaged(run, "its rows do not fit together")
+    return rows
+
+
+def _require_room(run: RunDir, session: Session, present: int) -> None:
+    room = session.executor.capacity
+    if present > room:
         raise RunDirError(
             "E0722",
-            f"the checkpoint of `{run.path}` holds {present} samples, and there is room for"
-            f" {session.executor.capacity}",
+            f"the checkpoint of `{run.path}` holds {present} samples, and there is room for {room}",
             "continue with the run's own batch sizes",
         )
 

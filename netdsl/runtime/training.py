@@ -29,7 +29,7 @@ from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
 from netdsl.runtime.faults import NanWatch, probe_batch
 from netdsl.runtime.progress import Progress
-from netdsl.runtime.record import Record, identity_of, note_changes, require_same
+from netdsl.runtime.record import Record, identity_of, note_changes
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 
@@ -142,9 +142,8 @@ class Training(Hooks):
         model, settings = self._model, self._settings
         if record is not None and self._run is not None:
             self._identity = identity_of(model, settings)
-            require_same(self._run, record.identity, self._identity)
             place, kept, self._rows = load_checkpoint(
-                self._run, model.session, protocol, self._identity
+                self._run, model.session, protocol, (record.identity, self._identity)
             )
             _require_epochs(model, place, settings.epochs)
             note_changes(self._run, record, model, settings)

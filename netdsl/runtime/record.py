@@ -137,7 +137,7 @@ def companions(model: Model) -> dict[str, str]:
     return {
         Path(name).relative_to(beside).as_posix(): text
         for name, text in model.sources.items()
-        if name != own and Path(name).is_relative_to(beside) and Path(name).is_file()
+        if name != own and Path(name).is_relative_to(beside)
     }
 
 

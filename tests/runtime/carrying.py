@@ -7,7 +7,6 @@ from typing import Any
 
 import netdsl
 from netdsl.backends.cupy import shim
-from netdsl.runtime import backend
 
 _TEXT = """\
 edition 1
@@ -62,8 +61,6 @@ metric shown = mean(sample.shown_label)
 EVALUATE = "evaluate test(d.dev) as dev"
 SIZES = [(5, 7), (4, 3), (18, 1), (7, 20)]
 BACKENDS = ["numpy", "native", *(["shim"] if shim.compiler() is not None else [])]
-# CUDA on the CPU, as a backend that `compile` takes.
-backend.BACKENDS["shim"] = ("tests.backends.test_cuda_golden", "OneThread")
 
 
 def text(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +111,16 @@ class Executor(ABC):
 
         Where only existing synapses are stored, (edges,) will do, and the others are not read.
         """
+
+    @contextmanager
+    def reaching(self, rows: int) -> Iterator[None]:
+        """Within it `read` and `write` reach `rows` samples (at most the capacity), however many
+        are present: what a larger batch left in the others is part of a run's state."""
+        present, self.rows = self.rows, rows
+        try:
+            yield
+        finally:
+            self.rows = present
 
     @abstractmethod
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:

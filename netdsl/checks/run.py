@@ -24,6 +24,7 @@ from netdsl.checks import (
     l0501_never_learns,
     l0510_forgotten_clamp,
     l0601_unused_parts,
+    l0701_no_reset,
 )
 from netdsl.diagnostics import Diagnostic, DiagnosticBag
 from netdsl.ir.network import Network
@@ -50,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
     l0501_never_learns.check,
     l0510_forgotten_clamp.check,
     l0601_unused_parts.check,
+    l0701_no_reset.check,
 )
 
 

@@ -244,3 +244,21 @@ class Recorder:
     on: str | None = None
     limit: int | None = None
     span: Span | None = field(default=None, compare=False)
+
+
+def fits(position: list[int], steps: tuple[Step, ...]) -> bool:
+    """Whether statements can be at a position: the index of a statement, of the pass through its
+    loop (or 1 for the first branch), of a statement inside, and so on."""
+    if not position:
+        return True
+    if not all(isinstance(index, int) and index >= 0 for index in position):
+        return False
+    index, *inner = position
+    if not inner:
+        return index <= len(steps)  # behind the last one: all is done
+    if index >= len(steps):
+        return False
+    step, count, *rest = steps[index], *inner
+    if isinstance(step, Choose):
+        return count in (0, 1) and fits(rest, step.then if count else step.otherwise)
+    return isinstance(step, Each | Repeat) and fits(rest, step.body)

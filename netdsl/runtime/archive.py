@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,7 +23,6 @@ Arrays = dict[str, NDArray[Any]]
 # A fixed time stamp, so that equal arrays give equal files.
 _STAMP = (1980, 1, 1, 0, 0, 0)
 
-
 _ENCRYPTED = 1
 # At most so many bytes stand behind one of the archive, by what packed them.
 _EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_EXPANSION}
@@ -30,10 +30,11 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-# What reading a damaged member may raise.
+# What reading an archive that was cut off or changed ends in: among others a size that no memory
+# has, and a member that claims to be encrypted.
 _DAMAGES = (
-    zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, KeyError,
-    NotImplementedError, ArithmeticError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, EOFError,
+    ValueError, TypeError, KeyError, ArithmeticError, RuntimeError, MemoryError,
 )  # fmt: skip
 
 

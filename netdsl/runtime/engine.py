@@ -29,7 +29,7 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.runtime.datasets import Batch, Datasets, call_number
+from netdsl.runtime.datasets import Batch, Datasets, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.session import Session
 
@@ -85,6 +85,7 @@ class Place:
     batches: int = 0
     draws: dict[str, int] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
+    kept_at: int = 0  # the epoch of the last parameters kept
     results: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +120,8 @@ class Interpreter:
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
         self._clamps: dict[str, Clamp] = {}  # in force, by target
+        self._call = 0
+        self._finished = False
         self._epochs: Expr | int | None = None
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
 
@@ -126,6 +129,11 @@ class Interpreter:
     def training(self) -> bool:
         """Whether this is the outer protocol and not an evaluation."""
         return not self.label
+
+    @property
+    def done(self) -> bool:
+        """Whether the protocol has run to its end."""
+        return self._finished
 
     def use_evaluator(
         self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
@@ -146,6 +154,8 @@ class Interpreter:
         if self.options.epochs is not None and self.training:
             self.session.host["epochs"] = float(self.options.epochs)
         self.block(protocol.body)
+        self.place.position = [len(protocol.body)]
+        self._finished = True
 
     # ------------------------------------------------------------- blocks
 
@@ -175,7 +185,8 @@ class Interpreter:
         for epoch in range(first, count):
             self.place.position[-1] = epoch
             self.session.set_host("epoch", float(epoch))
-            if not self._resume:
+            # Keys of training have the epoch besides; those of an evaluation do not.
+            if self.training and not self._resume:
                 self.place.loops = 0
             self.hooks.start_epoch(epoch, batches)
             self.block(step.body)
@@ -209,6 +220,7 @@ class Interpreter:
         if step.of is None:
             raise RunFault("E0712", f"`each {step.kind}` names no data to take from")
         opened = self.datasets.open(self.resolve(step.of))
+        self._call = 0 if self.training else evaluation_call(opened)
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
@@ -217,7 +229,6 @@ class Interpreter:
             opened,
             training=self.training,
             epoch=self.epoch,
-            call=call_number(self.label),
             repetition=repetition,
             size=size,
             samples=self._samples(),
@@ -305,7 +316,7 @@ class Interpreter:
 
             def draw(node: Expr) -> Expr | None:
                 if isinstance(node, Apply) and node.function == "random_sign":
-                    return Const(self.session.random_sign(step.target))
+                    return Const(self.session.random_sign(step.target, self._call))
                 return None
 
             value = transform(value, draw)
@@ -344,6 +355,7 @@ class Interpreter:
         if step.name in self.place.best and not value > self.place.best[step.name]:
             return
         self.place.best[step.name] = value
+        self.place.kept_at = self.epoch
         self.kept[step.name] = self.session.parameters()
         self.hooks.kept(step.name, self)
 

@@ -36,7 +36,8 @@ class Evaluation:
 
 
 class Evaluator:
-    """Runs `evaluate` statements of a session.
+    """Runs `evaluate` statements of a session. What they find depends on the parameters and on the
+    samples alone, not on what ran before, unless they start `from present state`.
 
     `latest` holds the last evaluation by label. With `watch`, what metrics read must be finite:
     else the evaluation is repeated under trace, and E0416 is raised where the origin is found.
@@ -74,6 +75,7 @@ class Evaluator:
 
         def once(watch: bool = False) -> Evaluation:
             try:
+                self._session.draws = {}
                 if not from_present:
                     self._session.renew()
                 return self._run(protocol, splits, label, limit, watch)
@@ -127,10 +129,12 @@ class _Before:
                 self._arrays[name] = session.executor.read(name)
         self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
+        self._choices = session.executor.choices()
 
     def restore(self) -> None:
         session = self._session
         session.restore(self._arrays, self._keys)
+        session.executor.choose(self._choices)
         session.fields, session.draws = self._fields, self._draws
         session.started = self._started
         for path in set(session.host) - set(self._host):

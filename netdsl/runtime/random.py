@@ -11,8 +11,9 @@ THE CONTRACT. Backends in C and CUDA follow this text bit for bit; NumPy here is
   ``element`` is the row-major index within one sample, ``step`` the 0-based step of the
   presentation, ``row_key`` names the presentation that the row belongs to.
 * Row key: ``h = splitmix64(call); h = splitmix64(h ^ epoch); h = splitmix64(h ^ sample);
-  h = splitmix64(h ^ member); h = splitmix64(h ^ repetition)``. ``call`` counts protocol
-  statements, ``sample`` is the index in the whole source, ``member`` is 1 for negative rows.
+  h = splitmix64(h ^ member); h = splitmix64(h ^ repetition)``. ``call`` is 0 in
+  training; in an evaluation it stands for the split, and ``epoch`` is 0. ``sample`` is the index in
+  the whole source, ``member`` is 1 for negative rows, ``repetition`` counts the passes.
 * Draws made once, at build: row_key 0, element = row-major index of the whole array modulo 2**34,
   step = that index // 2**34.
 

@@ -74,7 +74,7 @@ def _evaluations(
     model: Model, protocol: Protocol, options: Options
 ) -> Iterator[tuple[Protocol, tuple[SplitRef, ...], str, int | None]]:
     """Protocol, data, label and number of samples of every evaluation of a run, each label once."""
-    from netdsl.runtime.training import default_splits
+    from netdsl.runtime.choosing import default_splits
 
     held = model.network.protocols
     labels = set()

@@ -29,6 +29,7 @@ Arrays = dict[str, Array]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
+PER_SAMPLE = (Place.ROW, Place.UNIT)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _LASTING = frozenset(
     {
@@ -65,10 +66,10 @@ class Session:
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
         self._settled = {ref.path for ref in settled_reads(network)}
+        self._choices = executor.choices()
         self._start_host()
         self.started = 0
-        self._fresh = executor.rows  # rows that an evaluation has found, or put, in their places
-        self._begin(0, executor.rows, self.keys, _STARTS)
+        self._begin(0, executor.rows, self.keys)
 
     @property
     def rows(self) -> int:
@@ -108,13 +109,14 @@ class Session:
             for path, held in before.items():
                 self.set_host(path, held)
 
-    def random_sign(self, path: str) -> float:
-        """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""
+    def random_sign(self, path: str, call: int = 0) -> float:
+        """The next of the signs that `random_sign()` draws for `path`: +1 or -1. `call` is that of
+        row keys: 0 for training."""
         count = self.draws.get(path, 0)
         self.draws[path] = count + 1
         if path not in self._signs:
             self._signs[path] = PhiloxStream(self.seed, f"{path}.random_sign")
-        key = np.atleast_1d(row_key(0, 0, count))
+        key = np.atleast_1d(row_key(call, 0, count))
         return float(self._signs[path].random_sign(key, 0)[0, 0])
 
     # ------------------------------------------------------------- expressions
@@ -297,32 +299,33 @@ class Session:
         """Rows that no batch has had before begin with declared values, drawn by their own keys."""
         rows = len(keys)
         if rows > self.started:
-            self._begin(self.started, rows, keys, _STARTS)
+            self._begin(self.started, rows, keys)
             self.started = rows
-        if rows > self._fresh:
-            self._begin(self._fresh, rows, keys, ("reset",))
-            self._fresh = rows
 
-    def _begin(
-        self, first: int, rows: int, keys: NDArray[np.uint64], kinds: tuple[str, ...]
-    ) -> None:
-        """Run such routines for rows from `first` on; those before keep what they hold."""
-        self.executor.set_rows(first, keys[:first])
+    def _begin(self, first: int, rows: int, keys: NDArray[np.uint64]) -> None:
+        """Give rows from `first` on their declared values; those before keep what they hold."""
         held = self.per_sample() if first else {}
         self.executor.set_rows(rows, keys)
-        for kind in kinds:
+        for kind in _STARTS:
             for name, routine in self.program.routines.items():
                 if routine.kind == kind:
                     self.executor.call(name)
         for name, value in held.items():
             whole = np.array(self.executor.read(name))
-            whole[:first] = value
+            whole[:first] = value[:first]
             self.executor.write(name, whole)
 
     def renew(self) -> None:
-        """Reset, and likewise every further row when a batch first uses it."""
-        self.reset()
-        self._fresh = 0
+        """Give all rows that there is room for the values of a model that has run nothing, each
+        when a batch first uses it, and forget what kernels chose by what they saw; shared values
+        stay."""
+        executor = self.executor
+        self.keys = np.zeros(executor.capacity, np.uint64)
+        executor.set_rows(executor.capacity, self.keys)
+        for name in self._rowwise():
+            executor.write(name, 0.0)
+        executor.choose(self._choices)
+        self.started = 0
 
     def reset(self, targets: tuple[str, ...] = ()) -> None:
         """Run the reset routines of the owners named, or of all."""
@@ -359,25 +362,37 @@ class Session:
             self.write(name, value)
 
     def lasting(self) -> Arrays:
-        """All buffers that a resumed run needs, per-sample ones included, at their present rows."""
-        return {
-            name: self.executor.read(name)
-            for name, buffer in self.program.buffers.items()
-            if buffer.role in _LASTING
-        }
+        """All buffers that a resumed run needs, per-sample ones at all rows that there is room
+        for: those beyond a smaller batch hold what the next full one reads."""
+        with self.executor.reaching(self.executor.capacity):
+            return {
+                name: self.executor.read(name)
+                for name, buffer in self.program.buffers.items()
+                if buffer.role in _LASTING
+            }
 
     def per_sample(self) -> Arrays:
-        """What `evaluate` must put back: per-sample buffers, and GLOBAL ones of the backend."""
-        return {
-            name: self.executor.read(name)
+        """What `evaluate` must put back: per-sample buffers, at all rows as in `lasting`."""
+        with self.executor.reaching(self.executor.capacity):
+            return {name: self.executor.read(name) for name in self._rowwise()}
+
+    def _rowwise(self) -> list[str]:
+        return [
+            name
             for name, buffer in self.program.buffers.items()
-            if buffer.place in (Place.ROW, Place.UNIT) and buffer.role != "scratch"
-        }
+            if buffer.place in PER_SAMPLE and buffer.role != "scratch"
+        ]
 
     def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
-        """Write buffers back with their rows' keys."""
-        self.keys, self._fresh = keys, self.executor.capacity
+        """Write buffers back, and say how many rows are present, with their keys."""
+        self.keys = keys
         self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
             self.require_binary(name, value)
-            self.executor.write(name, value)
+            if self.program.buffers[name].place in PER_SAMPLE:
+                # Rows for which there is no room here are never read either.
+                held = value[: self.executor.capacity]
+                with self.executor.reaching(len(held)):
+                    self.executor.write(name, held)
+            else:
+                self.executor.write(name, value)

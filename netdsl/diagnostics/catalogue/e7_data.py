@@ -55,7 +55,7 @@ _PAGES = (
      "partial."),
     ("E0720", "run directory is missing or is not one",
      "A run directory is what `netdsl run` makes and prints at its end; it holds spec.net. A run "
-     "can be continued only when it was stopped after its first checkpoint."),
+     "without a checkpoint is begun anew when it is continued."),
     ("E0721", "state file lacks a key or has one too many",
      "A state file has exactly the variables of the network, by path, such as `W1.w`. It was saved "
      "by another spec, or with other parameters."),
@@ -72,6 +72,15 @@ _PAGES = (
      "run with another seed, or with other connectivity."),
     ("E0730", "nothing to plot", "The run has logged no metrics and saved no weights yet."),
     ("E0731", "plot format is unknown", "Pictures are written as png or svg."),
+    ("E0760", "run directory is in use",
+     "A run goes on in this directory in another process, and two of them would overwrite each "
+     "other's checkpoints. The directory is free as soon as that process ends, however it ends. "
+     "(File systems without locks, as some network folders are, cannot tell.)"),
+    ("E0761", "run cannot go on, or be judged, as asked",
+     "A run that goes on is the same experiment: spec, parameters, seed, number type, data, "
+     "protocol and --limit are those that it was begun with, and --epochs no fewer than begun. "
+     "More epochs, another backend and other versions are allowed: they are said and noted in "
+     "params.json. `netdsl eval` tests on the data that the run had, unless --data names others."),
     ("E0741", "trace does not fit the spec",
      "A trace names a protocol, phase or variable that the spec has not, feeds a variable that is "
      "not drawn, or leaves open which of several phases is meant."),

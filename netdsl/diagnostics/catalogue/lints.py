@@ -5,6 +5,11 @@ from __future__ import annotations
 from netdsl.diagnostics.catalogue.entry import Entry
 from netdsl.diagnostics.catalogue.example import network
 
+_TEST = """\
+protocol test(split) { each batch of split { reset; clamp a.s = sample.image; phase run 5 steps } }
+readout y = argmax(b.s@run)
+metric accuracy = mean(y == sample.label)"""
+
 ENTRIES: list[Entry] = [
     Entry(
         "L0301",
@@ -48,6 +53,15 @@ ENTRIES: list[Entry] = [
         "Neither the cell, a projection, a rule, a readout nor a recorder uses it.",
         network(unit="input i; state s = 0; state u = 0; s := relu(i); u := 2 * s"),
         network(unit="input i; state s = 0; s := relu(i)"),
+    ),
+    Entry(
+        "L0701",
+        "an evaluation without `reset`",
+        "Each batch begins in the state in which the one before it ended, so metrics depend on the "
+        "size of batches and on the order of samples. Where that is meant, evaluate `from present "
+        "state`, or leave the lint standing.",
+        network(more=_TEST.replace("reset; ", "")),
+        network(more=_TEST),
     ),
     Entry(
         "L0101",

@@ -58,11 +58,19 @@ def load_source(
     return {key: _normalise(split, chosen) for key, split in splits.items()}
 
 
-def _locate(source: str, path: str | None, base: Path, name: str) -> Path:
+def place_of(source: str, path: str | None, base: Path) -> Path | None:
+    """The file or folder that is meant; None for a name that is built in or fetched."""
     if path is not None:
         return base / Path(path).expanduser()
     if "/" in source or source.endswith(_FILE_SUFFIXES):
         return base / source
+    return None
+
+
+def _locate(source: str, path: str | None, base: Path, name: str) -> Path:
+    place = place_of(source, path, base)
+    if place is not None:
+        return place
     stored = fetched_path(source)
     if stored is not None and stored.exists():
         return stored

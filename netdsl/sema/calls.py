@@ -17,12 +17,21 @@ from netdsl.syntax import ast
 REDUCTIONS = ("sum", "mean", "max", "min", "any", "count", "argmax")
 
 
+def built_in(name: str) -> bool:
+    """Whether a call of this name means something without a declaration."""
+    function = FUNCTIONS.get(name)
+    return name in REDUCTIONS or name in SPECIAL or (function is not None and function.user)
+
+
 def call(node: ast.Call, scope: Scope) -> Value:
     """A call of any kind."""
     name = node.func.name
+    own = scope.context.declarations.table("function").get(name)
+    if own is not None and built_in(name):
+        return bad(node.span)  # its declaration was reported
     if name in REDUCTIONS and (node.over is not None or len(node.args) == 1):
         return reduction(node, scope)
-    special = _SPECIAL.get(name)
+    special = SPECIAL.get(name)
     if special is not None:
         return special(node, scope)
     function = FUNCTIONS.get(name)
@@ -33,7 +42,7 @@ def call(node: ast.Call, scope: Scope) -> Value:
     if declared is not None:
         return _user_function(declared, node, scope)
     known = [f.name for f in FUNCTIONS.values() if f.user]
-    known += [*_SPECIAL, *REDUCTIONS, *scope.context.declarations.names("function")]
+    known += [*SPECIAL, *REDUCTIONS, *scope.context.declarations.names("function")]
     scope.context.unknown("function", name, node.func.span, known)
     for arg in node.args:
         expressions.translate(arg.value, scope)
@@ -272,7 +281,7 @@ def _int(node: ast.Call, scope: Scope) -> Value:
 
 
 Special = Callable[[ast.Call, Scope], Value]
-_SPECIAL: dict[str, Special] = {
+SPECIAL: dict[str, Special] = {
     "onehot": _onehot,
     "softmax": _softmax,
     "cross_entropy": _cross_entropy,
@@ -281,4 +290,4 @@ _SPECIAL: dict[str, Special] = {
     "detach": _detach,
     "int": _int,
 }
-_SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))
+SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))

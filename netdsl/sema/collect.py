@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from netdsl.diagnostics import Label, Span, did_you_mean
 from netdsl.ir.network import Kind, Place, Variable
-from netdsl.sema import expressions, library
+from netdsl.sema import expressions, library, reserved
 from netdsl.sema.context import Context
 from netdsl.syntax import ast
 
@@ -41,6 +41,7 @@ class Collector:
         """All declarations; `when` is decided once the parameters outside it are known."""
         self._using.append(source)
         self._items(spec.items, source)
+        reserved.report(spec, self.context.bag)
         for when in self._whens:
             self._names_of(when)
         while self._whens:
@@ -109,6 +110,7 @@ class Collector:
         elif parts[0] != "std":
             loaded = self._load("/".join(parts) + ".net", source)
             if loaded is not None:
+                reserved.report(loaded.spec, self.context.bag)
                 named = [i for i in loaded.spec.items if isinstance(i, ast.Named)]
                 table = {(library.kind_of(i), i.name): i for i in named}
         if table is None:
@@ -152,6 +154,7 @@ class Collector:
                 help="a specification may use `.net` files of its own folder and those below it",
             )
             return
+        reserved.report(loaded.spec, self.context.bag)
         given = {arg.name: arg for arg in item.args if arg.name is not None}
         self._using.append(item.path)
         for inner in loaded.spec.items:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netdsl.diagnostics import DiagnosticBag, Span, did_you_mean
+from netdsl.diagnostics import DiagnosticBag, Label, Span, did_you_mean
 from netdsl.ir.network import (
     Kind,
     Loss,
@@ -82,6 +82,21 @@ class Context:
         if elsewhere:
             help = "it is declared in a branch of `when` that is not taken here"
         self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)
+
+    def hides(self, name: str, span: Span, meaning: str) -> None:
+        """A body has its own `name`: report a value of the specification that it hides."""
+        if span.source.startswith("std."):
+            return
+        for kind in ("param", "let", "control", "global"):
+            node = self.declarations.table(kind).get(name)
+            if node is not None:
+                self.bag.error(
+                    "E0120",
+                    f"`{name}` cannot be read in a body where {meaning}",
+                    node.name_span,
+                    Label(span, "read here"),
+                    help="give it another name",
+                )
 
     def unsupported(self, what: str, span: Span, help: str) -> None:
         """Report something of the language that no backend of this edition carries."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 
+from netdsl.diagnostics import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Type
 from netdsl.sema import expressions
 from netdsl.sema.scope import Bound, Scope, Thunk
 from netdsl.sema.templates import Argument, Arguments, bind, callee
 from netdsl.sema.units import NONE, Dim, unify
-from netdsl.sema.values import number
+from netdsl.sema.values import Value, number
 from netdsl.syntax import ast
 
 # Parameters of the built-in distributions, which all initialisers are made of.
@@ -21,6 +22,8 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "bernoulli": ("p",),
     "integer": ("low", "high"),
 }
+
+BUILT_IN = (*DISTRIBUTIONS, "gram")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class WeightScope(Bound):
         visible = {k: v for k, v in self.fans.items() if k not in parent.arguments}
         super().__init__(parent.context, parent, visible)
         self.kind = parent.kind
+
+    def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
+        if len(parts) == 1 and parts[0] in self.values:
+            self.context.hides(parts[0], span, f"`{parts[0]}` is the size of a population")
+        return super().find(parts, at, span)
 
     def library(self) -> WeightScope:
         """The same sizes for an initialiser, which does not see its caller's names."""
@@ -65,6 +73,8 @@ def build_draw(node: ast.Expr, scope: Scope, stream: str) -> Drawn | None:
         )
         return None
     name, args, span = found
+    if name in BUILT_IN and name in scope.context.declarations.table("initialiser"):
+        return None  # its declaration was reported
     if name in DISTRIBUTIONS:
         return _distribution(name, args, node, scope, stream)
     if name == "gram":

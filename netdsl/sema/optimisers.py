@@ -31,11 +31,13 @@ class OptimiserScope(Scope):
             if name in self.lets:
                 return self.lets[name].at(span)
             if name == "g":
+                self.context.hides("g", span, "`g` is the change that the rule asks for")
                 return Value(Ref(path, "synapse", span=span), None, place=Place.SYNAPSE, span=span)
             if path in self.variables:
                 place = self.variables[path].place
                 return Value(Ref(path, "synapse", span=span), None, place=place, span=span)
             if name in ("w", self.weight[0]):
+                self.context.hides(name, span, f"`{name}` is the weight")
                 expr = Ref(self.weight[1], "synapse", span=span)
                 return Value(expr, None, place=Place.SYNAPSE, span=span)
         return super().find(parts, at, span)

@@ -107,7 +107,8 @@ class _RuleBuilder:
             return None
         name, args, span = found
         if name == "bptt":
-            return self._reference(args, span)
+            own = self.context.declarations.table("rule")  # whose declaration was reported
+            return None if name in own else self._reference(args, span)
         declared = self.context.declarations.find("rule", name)
         if declared is None:
             known = [*self.context.declarations.names("rule"), "bptt"]

@@ -47,19 +47,18 @@ class SpecificationScope(Scope):
         return found
 
     def _plain(self, path: str, span: Span) -> Value | None:
-        if path in COUNTERS:
-            return Value(Ref(path, span=span), type=Type.COUNT, span=span)
-        if path == "dt":
-            return self.dt(span)
         for kind in ("param", "let"):
             node = self.context.declarations.find(kind, path)
             if node is not None:
                 self.context.use(kind, path)
                 return self._declared(path, node).at(span)
-        if path in self.context.variables:
-            self.context.use(self.context.variables[path].kind.value, path)
+        if path == "dt":
+            return self.dt(span)
+        variable = self.context.variables.get(path)
+        if variable is not None:
+            self.context.use(variable.kind.value, path)
             dim = self.context.dims.get(path, NONE)
-            return Value(Ref(path, span=span), dim, span=span)
+            return Value(Ref(path, span=span), dim, variable.type, span=span)
         if path in _CONSTANTS:
             return number(_CONSTANTS[path], span)
         return None

@@ -201,4 +201,36 @@ ENTRIES: list[Entry] = [
             "sum(s) - sample.label }"
         ),
     ),
+    Entry(
+        "E0119",
+        "a name that the language has taken",
+        (
+            "Counters (`t`, `epoch`, `batch`, `phase`), `dt`, `sample`, `std`, `pi`, `index`, "
+            "`pre`, `post`, `self` mean the same everywhere, so nothing else may be called so. "
+            "Taken in their places are: names of functions and distributions, `bptt` among rules, "
+            "`type`, `sent`, `received` in cells, `g` and `w` in optimisers, `value` and `source` "
+            "in kinds of trace, `population` among axes, `population`, `prev`, `before` among "
+            "phases, `split` and `batches` among metrics."
+        ),
+        network(unit="input i; state t = 0; t := relu(i); state s = 0; s := t"),
+        network(unit="input i; state u = 0; u := relu(i); state s = 0; s := u"),
+    ),
+    Entry(
+        "E0120",
+        "a value that a body hides",
+        (
+            "Some bodies have names of their own: `g` and `w` in an optimiser, `mag` where a "
+            "projection is signed, `fan_in` and `fan_out` in the start value of a weight, `value` "
+            "and `source` in a kind of trace. A parameter or other value of the specification "
+            "with such a name cannot be read there, and is never passed over in silence."
+        ),
+        network(
+            before="param g = 3\noptimiser scaled(rate) { change = rate * g }",
+            rule="dw = 0.01 * pre.s * post.s; optimise scaled(rate = 0.1)",
+        ),
+        network(
+            before="param gain = 3\noptimiser scaled(rate) { change = rate * gain * g }",
+            rule="dw = 0.01 * pre.s * post.s; optimise scaled(rate = 0.1)",
+        ),
+    ),
 ]

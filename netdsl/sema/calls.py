@@ -11,7 +11,7 @@ from netdsl.ir.network import Place, Type
 from netdsl.sema import expressions, gradients
 from netdsl.sema.scope import Bound, Scope, dotted, neuron_index
 from netdsl.sema.units import NONE, Dim
-from netdsl.sema.values import Value, bad, join, number
+from netdsl.sema.values import Value, bad, bounded, join, number
 from netdsl.syntax import ast
 
 REDUCTIONS = ("sum", "mean", "max", "min", "any", "count", "argmax")
@@ -77,6 +77,19 @@ def _user_function(declared: ast.Function, node: ast.Call, scope: Scope) -> Valu
             return bad(node.span)
         free.remove(name)
         values[name] = expressions.translate(arg.value, scope)
+    with scope.context.expansion.of("function", declared.name, declared) as fits:
+        return _body(declared, values, free, node, scope) if fits else bad(node.span)
+
+
+def _body(
+    declared: ast.Function,
+    values: dict[str, Value],
+    free: list[str],
+    node: ast.Call,
+    scope: Scope,
+) -> Value:
+    """The value of a function whose arguments are known, but for those left out."""
+    formals = {formal.name: formal for formal in declared.params}
     home = Bound(scope.context, _Inlined(scope), values)
     for name in free:
         default = formals[name].default
@@ -276,7 +289,7 @@ def _int(node: ast.Call, scope: Scope) -> Value:
         return bad(node.span)
     floor = expressions.apply("floor", args, node, scope)
     if isinstance(floor.expr, Const) and not floor.bad:
-        return number(int(floor.expr.value), node.span, floor.dim)
+        return number(bounded(int(floor.expr.value)), node.span, floor.dim)
     return floor
 
 

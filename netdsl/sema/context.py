@@ -18,6 +18,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.protocol import Data, Metric, Pairs, Readout
+from netdsl.sema.expansion import Expansion
 from netdsl.sema.units import Dim
 from netdsl.sema.values import Value
 
@@ -43,6 +44,7 @@ class Context:
     undecided: bool = False  # the condition of a `when` could not be evaluated
     whens: list[Span] = field(default_factory=list)  # branches that were not taken
     scope: SpecificationScope = field(init=False)
+    expansion: Expansion = field(init=False)
     params: dict[str, object] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)  # network-wide ones
     dims: dict[str, Dim] = field(default_factory=dict)  # by variable path
@@ -61,6 +63,9 @@ class Context:
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations
     dt: float | None = None
     dt_dim: Dim = None
+
+    def __post_init__(self) -> None:
+        self.expansion = Expansion(self.bag)
 
     def use(self, kind: str, name: str) -> None:
         """Note that a declaration is used."""

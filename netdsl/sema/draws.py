@@ -158,5 +158,6 @@ def _initialiser(
         if formal.name not in arguments and formal.default is not None:
             arguments[formal.name] = Thunk(formal.default, home)
     home.arguments.update(arguments)
-    drawn = build_draw(declared.value, home, stream)
+    with scope.context.expansion.of("initialiser", declared.name, declared) as fits:
+        drawn = build_draw(declared.value, home, stream) if fits else None
     return None if drawn is None else replace(drawn, draw=replace(drawn.draw, span=node.span))

@@ -157,11 +157,15 @@ class _RuleBuilder:
         )
 
     def _body_of(self, declared: ast.RuleDecl) -> ast.Body:
+        with self.context.expansion.of("rule", declared.name, declared) as fits:
+            return self._extended(declared) if fits else ()
+
+    def _extended(self, declared: ast.RuleDecl) -> ast.Body:
         body: list[ast.Statement] = []
         for node in declared.body:
             if isinstance(node, ast.Extends):
                 parent = self.context.declarations.find("rule", node.parent.name)
-                if parent is None or parent is declared:
+                if parent is None:
                     known = self.context.declarations.names("rule")
                     self.context.unknown("rule", node.parent.name, node.parent.span, known)
                 else:
@@ -229,6 +233,7 @@ class _RuleBuilder:
             weight = self.context.dims.get(self.ends.weight or "")
             expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
         self.dw.append((value.expr, node.span))
+        self.context.expansion.written_out(_sum(self.dw), node.value)
 
     def _has_optimiser(self) -> bool:
         found = callee(self.learn.rule)

@@ -120,6 +120,9 @@ _FOLD: dict[str, Callable[..., float | int | bool]] = {
 }
 
 
+_LARGEST_COUNT = 2**63  # beyond it counts are numbers like others
+
+
 class FoldError(Exception):
     """Arithmetic on literals that has no value, such as a division by zero."""
 
@@ -133,11 +136,29 @@ def make(function: str, args: tuple[Expr, ...], span: Span | None = None) -> Exp
         return args[1] if args[0].value else args[2]
     if function in _FOLD and all(isinstance(arg, Const) for arg in args):
         numbers = [arg.value for arg in args if isinstance(arg, Const)]
-        try:
-            value = _FOLD[function](*numbers)
-        except (ArithmeticError, ValueError) as problem:
-            raise FoldError(str(problem)) from None
+        return Const(_folded(function, numbers), span)
+    return Apply(function, args, span)
+
+
+def _folded(function: str, numbers: list[float | int | bool]) -> float | int | bool:
+    """The value of a primitive; no number grows beyond those of double precision."""
+    try:
+        if function == "pow" and abs(numbers[0]) > 1 and numbers[1] > 63:
+            numbers = [float(number) for number in numbers]
+        value = _FOLD[function](*numbers)
         if isinstance(value, complex):
             raise FoldError("the result is not a real number")
-        return Const(value, span)
-    return Apply(function, args, span)
+        return bounded(value)
+    except OverflowError:
+        raise FoldError("the result is too large") from None
+    except (ArithmeticError, ValueError) as problem:
+        raise FoldError(str(problem)) from None
+
+
+def bounded(value: float | int | bool) -> float | int | bool:
+    """A number as it is kept: whole ones beyond 64 bits as reals. OverflowError beyond those."""
+    if isinstance(value, int) and abs(value) >= _LARGEST_COUNT:
+        return float(value)
+    if not math.isfinite(value):
+        raise OverflowError
+    return value

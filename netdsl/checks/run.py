@@ -18,6 +18,7 @@ from netdsl.checks import (
     e0624_fixed_number,
     e0625_bound_order,
     e0644_shared_kernel,
+    e0823_long_delays,
     l0501_never_learns,
     l0601_unused_parts,
 )
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     e0624_fixed_number.check,
     e0625_bound_order.check,
     e0644_shared_kernel.check,
+    e0823_long_delays.check,
     l0501_never_learns.check,
     l0601_unused_parts.check,
 )

@@ -86,7 +86,7 @@ class _RuleBuilder:
         self.ends, self.outer = builder.ends, builder.scope
         self.projection = builder.node.name
         self.clock = STEP_RULE
-        self.misnamed = False  # a setting other than `dw`, or state of the rule, was reported
+        self.misnamed = False  # what makes the rule's `dw` unknown was reported
         self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
         self.subtract: list[Expr] = []
@@ -232,8 +232,13 @@ class _RuleBuilder:
         if self.optimiser is None and not self._has_optimiser():
             weight = self.context.dims.get(self.ends.weight or "")
             expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
-        self.dw.append((value.expr, node.span))
-        self.context.expansion.written_out(_sum(self.dw), node.value)
+        terms = [*self.dw, (value.expr, node.span)]
+        if self.misnamed:
+            return
+        if self.context.expansion.written_out(_sum(terms), node.value):
+            self.dw = terms
+        else:
+            self.misnamed = True
 
     def _has_optimiser(self) -> bool:
         found = callee(self.learn.rule)

@@ -96,6 +96,9 @@ class CellStatements:
             )
             return None
         path = self.scope.paths.get(node.id)
+        reported = self.scope.params.get(node.id)
+        if reported is not None and reported.bad:
+            return None
         if path is None:
             fixed = self.context.declarations.find("param", node.id) is not None
             if fixed or node.id in self.scope.params:

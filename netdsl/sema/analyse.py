@@ -241,6 +241,8 @@ def file_loader(path: str, beside: str) -> Loaded | None:
     if place.is_absolute() or ".." in place.parts or place.suffix != ".net":
         return None
     file = Path(beside).parent / place
+    if not file.is_file():  # nor is a pipe or a device one
+        return None
     try:
         text = read_source(file)
     except DiagnosticError:

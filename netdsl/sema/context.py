@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netdsl.sema.specification import SpecificationScope
     from netdsl.syntax import ast
 
+_HINTED = 100  # findings after which no likely names are looked for any more
 _FIELD_TYPES = {"label": Type.COUNT, "shown_label": Type.COUNT, "positive": Type.BOOL}
 
 
@@ -83,7 +84,9 @@ class Context:
         if not self.bag.poison(where, name):
             return
         inside = f" in {where}" if where else ""
-        help = did_you_mean(name, dict.fromkeys(candidates))
+        help = None
+        if len(self.bag) < _HINTED:
+            help = did_you_mean(name, dict.fromkeys(candidates))
         if elsewhere:
             help = "it is declared in a branch of `when` that is not taken here"
         self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)

@@ -233,4 +233,29 @@ ENTRIES: list[Entry] = [
             rule="dw = 0.01 * pre.s * post.s; optimise scaled(rate = 0.1)",
         ),
     ),
+    Entry(
+        "E0121",
+        "too much once its definitions are written out",
+        (
+            "Functions, `let`s and `def`s are written out where they are read. Where each reads "
+            "another twice, a few lines are thousands of operations: an expression may have 4000, "
+            "and 160 within each other."
+        ),
+        network(
+            before="function double(x) = x + x",
+            unit=f"input i; state s = 0; s := {'double(' * 14}i{')' * 14}",
+        ),
+        network(
+            before="function double(x) = x + x",
+            unit="input i; state s = 0; s := double(double(i))",
+        ),
+    ),
+    Entry(
+        "E0122",
+        "files use each other too deeply",
+        (
+            "A file may use others, and those others again, in a chain of 30. A file that is used "
+            "twice with the same arguments is read once."
+        ),
+    ),
 ]

@@ -14,7 +14,7 @@ from netdsl.codegen.numpy_cells import CellsPrinter
 from netdsl.codegen.numpy_synapses import SynapsesPrinter
 from netdsl.codegen.numpy_tiles import cells_context, columns, edges_context, synapses_context
 from netdsl.codegen.places import edges_of
-from netdsl.codegen.python_scalars import bare, scalar
+from netdsl.codegen.python_scalars import bare, literal, scalar
 from netdsl.codegen.registers import RESERVED
 from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
@@ -214,7 +214,7 @@ class ModuleWriter:
         assert isinstance(op, GroupReduce | Copy | Fill | Transpose)
         context: dict[str, object] = {"target": self.names(op.target), "op": op}
         if isinstance(op, Fill):
-            context["value"] = repr(float(op.value))
+            context["value"] = literal(op.value)
         else:
             context["source"] = self.names(op.source)
         return render("numpy", f"{kind}.py", **context).splitlines()

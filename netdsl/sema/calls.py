@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Apply, Const, Expr, Reduce, apply
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply
 from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS
 from netdsl.ir.network import Place, Type
 from netdsl.sema import expressions, gradients
@@ -121,6 +121,10 @@ class _Inlined(Scope):
     @property
     def host(self) -> bool:
         return self.caller.host
+
+    @property
+    def draws(self) -> bool:
+        return self.caller.draws
 
 
 # ---------------------------------------------------------------- reductions
@@ -238,24 +242,49 @@ def _cross_entropy(node: ast.Call, scope: Scope) -> Value:
     return Value(apply("neg", total.expr, span=node.span), place=total.place, span=node.span)
 
 
+_WHERE = {
+    "angle": "it compares whole arrays: use it in a metric or a readout",
+    "transpose": "it turns a whole weight: `set Wc.w := transpose(W.w)`",
+    "random_sign": "a protocol draws it for a global state: `sgn := sgn * random_sign()`",
+    "logdet": "it works on a whole weight: use it in a metric or a readout",
+    "topk": "it looks at all units: use it in a metric or a readout",
+}
+
+
 def _host_only(node: ast.Call, scope: Scope) -> Value:
     name = node.func.name
     arity = {"angle": 2, "transpose": 1, "random_sign": 0, "logdet": 1, "topk": 3}[name]
-    if not scope.host:
+    if not (scope.draws if name == "random_sign" else scope.host):
         scope.context.bag.error(
             "E0209",
-            f"`{name}` works on whole arrays and is not available in {scope.kind}",
+            f"`{name}` is not available in {scope.kind}",
             node.span,
-            help="use it in a metric, a readout or a protocol",
+            help=_WHERE[name],
         )
         return bad(node.span)
     args = _positional(node, scope, arity)
     if args is None or any(arg.bad for arg in args):
         return bad(node.span)
+    if name == "logdet" and not _square(args[0], scope):
+        return bad(node.span)
     place = {"topk": Place.ROW, "transpose": Place.SYNAPSE}.get(name, Place.GLOBAL)
     expr = Apply(name, tuple(arg.expr for arg in args), node.span)
     dim = args[0].dim if name == "transpose" else NONE
     return Value(expr, dim, place=place, span=node.span)
+
+
+def _square(value: Value, scope: Scope) -> bool:
+    """Whether a value is a weight between as many units on both sides; reports where not."""
+    context = scope.context
+    path = value.expr.path if isinstance(value.expr, Ref) else ""
+    projection = context.projections.get(path.partition(".")[0])
+    ends = (projection.pre, projection.post) if projection is not None else ()
+    sizes = [context.scope.population_size(end) or 1 for end in ends]
+    if value.place is Place.SYNAPSE and len(sizes) == 2 and sizes[0] == sizes[1]:
+        return True
+    shape = f"this is {sizes[0]} by {sizes[1]}" if sizes else "this is none"
+    context.bag.error("E0203", f"`logdet` needs a square weight, {shape}", value.span)
+    return False
 
 
 def _size(node: ast.Call, scope: Scope) -> Value:

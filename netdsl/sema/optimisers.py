@@ -15,6 +15,14 @@ from netdsl.sema.values import Value
 from netdsl.syntax import ast
 
 
+_MANY = {
+    Place.SYNAPSE: "one per synapse",
+    Place.ROW: "one per sample",
+    Place.UNIT: "one per unit and sample",
+    Place.NEURON: "one per unit",
+}
+
+
 class OptimiserScope(Scope):
     """`g`, the weight and the optimiser's own states."""
 
@@ -164,10 +172,10 @@ class _Body:
             self.context.unknown("state", name or "?", node.target.span, known, self.states.kind)
             return
         variable = self.states.variables[path]
-        if variable.place is Place.GLOBAL and value.place is Place.SYNAPSE:
+        if variable.place is Place.GLOBAL and value.place is not Place.GLOBAL:
             self.context.bag.error(
                 "E0208",
-                f"`{name}` is one number per projection, this is one per synapse",
+                f"`{name}` is one number per projection, this is {_MANY[value.place]}",
                 node.value.span,
             )
         elif not value.bad:

@@ -10,6 +10,8 @@ import click
 from netdsl.diagnostics import Diagnostic, DiagnosticError, render_all
 from netdsl.diagnostics.render import visible
 
+_MOST = 100  # findings that are printed
+
 
 def show_fault(fault: Exception) -> bool:
     """Print a fault that a user can mend; False when it is not one."""
@@ -40,7 +42,10 @@ def show_diagnostics(
     found = list(diagnostics)
     if found:
         colour = sys.stderr.isatty()
-        print(render_all(found, dict(sources or {}), colour) + "\n", file=sys.stderr)
+        print(render_all(found[:_MOST], dict(sources or {}), colour) + "\n", file=sys.stderr)
+    if len(found) > _MOST:
+        more = "`netdsl check --format json` lists all"
+        print(f"… and {len(found) - _MOST} more; {more}\n", file=sys.stderr)
 
 
 def pairs_of(values: tuple[str, ...], option: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, children, loads
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, loads, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Layout
 
@@ -106,14 +106,15 @@ class Context:
 
     def place(self, expr: Expr, local: dict[str, Place] | None = None) -> Place:
         """How many numbers an expression over buffers is."""
-        if isinstance(expr, Load):
-            return self.buffers[expr.buffer].place
-        if isinstance(expr, Local):
-            return (local or {}).get(expr.name, Place.UNIT)
-        if isinstance(expr, Index):
-            return Place.NEURON if expr.side == "own" else Place.SYNAPSE
-        found = [self.place(child, local) for child in children(expr)]
-        return join(found)
+        found: dict[Place, None] = {}
+        for node in walk(expr):
+            if isinstance(node, Load):
+                found[self.buffers[node.buffer].place] = None
+            elif isinstance(node, Local):
+                found[(local or {}).get(node.name, Place.UNIT)] = None
+            elif isinstance(node, Index):
+                found[Place.NEURON if node.side == "own" else Place.SYNAPSE] = None
+        return join(list(found))
 
 
 def join(places: list[Place]) -> Place:
@@ -129,16 +130,9 @@ def join(places: list[Place]) -> Place:
 
 def is_scalar(expr: Expr, context: Context) -> bool:
     """Does an expression read only literals and GLOBAL buffers?"""
-    if any(isinstance(node, Index | Local | Reduce) for node in _nodes(expr)):
+    if any(isinstance(node, Index | Local | Reduce) for node in walk(expr)):
         return False
     return all(context.buffers[name].place is Place.GLOBAL for name in loads(expr))
-
-
-def _nodes(expr: Expr) -> list[Expr]:
-    found = [expr]
-    for child in children(expr):
-        found += _nodes(child)
-    return found
 
 
 def zero() -> Expr:

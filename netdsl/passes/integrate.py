@@ -208,8 +208,8 @@ def _propagated(statement: Integrate) -> list[Expr]:
         ]
         total: Expr = Const(0.0)
         for term in terms:
-            total = simplify(_plus(total, term))
-        values.append(total)
+            total = _plus(total, term)
+        values.append(simplify(total))
     return values
 
 

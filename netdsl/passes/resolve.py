@@ -24,6 +24,7 @@ from netdsl.ir.expr import (
     Ref,
     refs,
     transform,
+    walk,
 )
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import AxisReduce, RowReduce, Statement
@@ -182,6 +183,7 @@ class Resolver:
                     ref.span,
                     "reduce it over the population, or let the rule's own `reduce` sum it",
                 )
+        self._one_number(node)
         expr = Reduce(node.kind, node.axis, self.resolve(node.body))
         for name, known in self.context.host_scalars.items():
             if known == expr:
@@ -190,6 +192,19 @@ class Resolver:
         self.context.need(name, Place.GLOBAL, "", "control", "batch reduction of sample fields")
         self.context.host_scalars[name] = expr
         return Load(name, node.span)
+
+    def _one_number(self, node: Reduce) -> None:
+        """What the host computes for a batch is one number."""
+        fields = [self.context.variable(ref.path) for ref in refs(node.body)]
+        wide = next((field for field in fields if field.place is Place.UNIT), None)
+        if wide is not None or any(isinstance(part, Reduce | Index) for part in walk(node.body)):
+            what = f"`{wide.path}`, one for each unit," if wide is not None else "this"
+            raise LoweringError(
+                "E0831",
+                f"a batch reduction of {what} is not offered in a cell or rule",
+                node.span,
+                "prepare the number as a field of the data",
+            )
 
 
 def group_of(context: Context, population: str, axis: str) -> tuple[int, int] | None:

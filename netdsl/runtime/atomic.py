@@ -28,6 +28,16 @@ def write_text(path: Path, text: str) -> None:
     write_atomic(path, lambda stream: _write_all(stream, text.encode()))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing. Raises RunDirError E0723."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
+        message = f"cannot make the folder `{path}`: {reason}"
+        raise RunDirError("E0723", message, "choose another folder, or check its rights") from fault
+
+
 def _write_all(stream: IO[bytes], data: bytes) -> None:
     stream.write(data)
 

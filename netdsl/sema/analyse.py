@@ -241,7 +241,8 @@ def file_loader(path: str, beside: str) -> Loaded | None:
     if place.is_absolute() or ".." in place.parts or place.suffix != ".net":
         return None
     file = Path(beside).parent / place
-    if file.resolve().suffix != ".net":  # a link to what may be none of the author's
+    # A link may lead to what is none of the author's, and a pipe or a device is no file.
+    if file.resolve().suffix != ".net" or not file.is_file():
         return None
     try:
         text = read_source(file)

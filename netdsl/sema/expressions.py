@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -21,6 +22,11 @@ _OPERATORS = {row.symbol: row.name for row in FUNCTIONS.values() if row.symbol}
 
 def translate(node: ast.Expr, scope: Scope) -> Value:
     """The typed expression; what is wrong is reported and gives a bad value."""
+    with scope.context.expansion.inside(node) as fits:
+        return _translate(node, scope) if fits else bad(node.span)
+
+
+def _translate(node: ast.Expr, scope: Scope) -> Value:
     if isinstance(node, ast.Number):
         return _number(node, scope)
     if isinstance(node, ast.Bool):
@@ -63,7 +69,11 @@ def _number(node: ast.Number, scope: Scope) -> Value:
         return bad(node.span)
     if unit.dimension in (STEP, NONE):
         return number(node.value, node.span, unit.dimension)
-    return number(unit.to_si(node.value), node.span, unit.dimension)
+    value = unit.to_si(node.value)
+    if not math.isfinite(value):
+        scope.context.bag.error("E0210", "this has no value: it is too large", node.span)
+        return bad(node.span)
+    return number(value, node.span, unit.dimension)
 
 
 def _name(node: ast.Name | ast.Attribute | ast.At, scope: Scope) -> Value:
@@ -149,6 +159,8 @@ def apply(function: str, args: tuple[Value, ...], node: ast.Expr, scope: Scope) 
         expr = make(function, tuple(arg.expr for arg in args), node.span)
     except FoldError as problem:
         scope.context.bag.error("E0210", f"this has no value: {problem}", node.span)
+        return bad(node.span)
+    if not scope.context.expansion.fits(expr, node):
         return bad(node.span)
     place = Place.GLOBAL if isinstance(expr, Const) else join_all(args)
     return Value(expr, dim, _type(function, args), place, span=node.span)

@@ -87,7 +87,7 @@ class _RuleBuilder:
         self.ends, self.outer = builder.ends, builder.scope
         self.projection = builder.node.name
         self.clock = STEP_RULE
-        self.misnamed = False  # a setting other than `dw`, or state of the rule, was reported
+        self.misnamed = False  # what makes the rule's `dw` unknown was reported
         self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
         self.subtract: list[Expr] = []
@@ -108,7 +108,8 @@ class _RuleBuilder:
             return None
         name, args, span = found
         if name == "bptt":
-            return self._reference(args, span)
+            own = self.context.declarations.table("rule")  # whose declaration was reported
+            return None if name in own else self._reference(args, span)
         declared = self.context.declarations.find("rule", name)
         if declared is None:
             known = [*self.context.declarations.names("rule"), "bptt"]
@@ -164,11 +165,15 @@ class _RuleBuilder:
         )
 
     def _body_of(self, declared: ast.RuleDecl) -> ast.Body:
+        with self.context.expansion.of("rule", declared.name, declared) as fits:
+            return self._extended(declared) if fits else ()
+
+    def _extended(self, declared: ast.RuleDecl) -> ast.Body:
         body: list[ast.Statement] = []
         for node in declared.body:
             if isinstance(node, ast.Extends):
                 parent = self.context.declarations.find("rule", node.parent.name)
-                if parent is None or parent is declared:
+                if parent is None:
                     known = self.context.declarations.names("rule")
                     self.context.unknown("rule", node.parent.name, node.parent.span, known)
                 else:
@@ -235,7 +240,13 @@ class _RuleBuilder:
         if self.optimiser is None and not self._has_optimiser():
             weight = self.context.dims.get(self.ends.weight or "")
             expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
-        self.dw.append((value.expr, node.span))
+        terms = [*self.dw, (value.expr, node.span)]
+        if self.misnamed:
+            return
+        if self.context.expansion.written_out(_sum(terms), node.value):
+            self.dw = terms
+        else:
+            self.misnamed = True
 
     def _has_optimiser(self) -> bool:
         found = callee(self.learn.rule)

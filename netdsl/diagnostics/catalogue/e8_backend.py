@@ -160,6 +160,15 @@ ENTRIES: list[Entry] = [
     ),
     Entry("E0822", "number type is unknown", "Number types are float32 and float64."),
     Entry(
+        "E0823",
+        "delays are too long",
+        "A delay line keeps one value of each unit for each of its steps, in a buffer of its own\n"
+        "that is copied on at every step. All delays of a specification together may have 20 000\n"
+        "steps; projections from one population share a line.",
+        network(edge="dense delay 1000000000 step"),
+        network(edge="dense delay 20 step"),
+    ),
+    Entry(
         "E0865",
         "recordings need more memory than the machine has",
         "What an evaluation records is kept until it ends: steps x samples x units numbers. It is\n"

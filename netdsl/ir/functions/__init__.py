@@ -32,17 +32,20 @@ def printed(function: str, exponent: Number | None) -> Function:
     return FUNCTIONS[function]
 
 
+def bounded(value: Number) -> Number:
+    """A number as it is kept: whole ones beyond 64 bits as reals. OverflowError where not finite."""
+    if not math.isfinite(value):
+        raise OverflowError("the number is too large")
+    return float(value) if isinstance(value, int) and abs(value) >= _LARGEST_COUNT else value
+
+
 def fold(function: str, *args: Number) -> Number:
     """The value for constants, of whole numbers a whole one up to 64 bits.
 
     Raises ArithmeticError or ValueError where it is not a finite number.
     """
     value = FUNCTIONS[function].fold(*args)
-    if isinstance(value, int) and abs(value) >= _LARGEST_COUNT:
-        value = float(value)
-    if not math.isfinite(value) and all(map(math.isfinite, args)):
-        raise OverflowError("the number is too large")
-    return value
+    return bounded(value) if all(map(math.isfinite, args)) else value
 
 
 @cache

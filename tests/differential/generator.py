@@ -104,16 +104,27 @@ def _wire(chance: Chance, cells: list[Cell], phases: list[str]) -> Wiring:
             wiring.modulators[cell.name] = [name]
             wiring.text += modulator(chance, name, cell)
     clock = chance.pick(("online", "update", "both"))
-    for edge in _edges(chance, cells):
-        if chance.odds(0.6):
+    edges = _edges(chance, cells)
+    turned = chance.pick(edges) if chance.odds(0.3) else None
+    if turned is not None and (turned.pre is cells[0] or turned.kind.startswith("pool")):
+        turned = None
+    tainted = _reached(turned.pre, turned.post, edges) if turned else []
+    for edge in edges:
+        edge.full = edge is turned
+        if edge.pre not in tainted and edge.post not in tainted and chance.odds(0.6):
             edge.learns = chance.pick(("online", "update")) if clock == "both" else clock
         projection(chance, edge, wiring, phases)
-    plain = [e for e in wiring.edges if e.kind in ("dense", "conv") and e.pre is not cells[0]]
-    if plain and chance.odds(0.2):
-        edge = chance.pick(plain)
-        if not any(e.post is edge.pre and e.learns or e.pre is edge.pre for e in wiring.edges):
-            transpose(chance, edge, edge.pre, wiring)
+    if turned is not None:
+        transpose(chance, turned, wiring)
     return wiring
+
+
+def _reached(start: Cell, post: Cell, edges: list[Edge]) -> list[Cell]:
+    """Where the weights of a projection that is used backwards are known: nobody learns there."""
+    found = [start, post]
+    for cell in found:
+        found += [e.post for e in edges if e.pre is cell and e.post not in found]
+    return found
 
 
 def _edges(chance: Chance, cells: list[Cell]) -> list[Edge]:

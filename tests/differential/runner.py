@@ -164,27 +164,30 @@ class Runner:
             agree(other, found[0], TIGHT, "evaluation batch")
 
 
-def checks(runner: Runner, *, native: bool, shim: bool) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The comparisons that a case allows."""
+def checks(
+    runner: Runner, *, native: bool, cuda: bool, every: bool
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The comparisons that a case allows; without `every`, two of the costlier ones in turn."""
     case = runner.case
     yield "fmt", runner.fmt
     yield "judge", lambda: runner.backend("judge")
     if native:
         yield "native", lambda: runner.backend("native")
         yield "native steps", lambda: runner.steps("native")
-    if shim:
+    if cuda:
         yield "cuda", lambda: runner.backend("shim")
     yield "steps", runner.steps
-    yield "evaluation", runner.evaluation
-    yield "resume", runner.resume
-    if case.sparse:
-        yield "layouts", runner.layouts
     if case.batch_free:
         yield "batches", runner.batches
-        if " per batch" not in case.text:
-            yield "metrics by batch", runner.metrics_by_batch
+    others = [("evaluation", runner.evaluation), ("resume", runner.resume)]
+    if case.sparse:
+        others.append(("layouts", runner.layouts))
+    if case.batch_free and " per batch" not in case.text:
+        others.append(("metrics by batch", runner.metrics_by_batch))
     if case.smooth and KNOWN.float32_sums:
-        yield "float32", runner.float32
+        others.append(("float32", runner.float32))
+    turn = case.seed % len(others)
+    yield from others if every else (others + others)[turn : turn + 2]
 
 
 def agree(found: Values, wanted: Values, tolerance: float, what: str, skip: tuple[str, ...] = ()) -> None:

@@ -32,6 +32,7 @@ class Edge:
     text: list[str] = field(default_factory=list)
     kind: str = "dense"
     back: bool = False
+    full: bool = False
     signed: bool = False
     several: bool = False
 
@@ -133,13 +134,16 @@ def modulator(chance: Chance, name: str, cell: Cell) -> list[str]:
 
 def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) -> None:
     """Write a projection with what it delivers and how it learns."""
-    joined = edge.kind if edge.kind != "dense" else connectivity(chance, edge.pre, edge.post)
+    joined = edge.kind
+    if edge.kind == "dense" and not edge.full:
+        joined = connectivity(chance, edge.pre, edge.post)
     sign = ""
     fixed = ""
     one = joined == "one_to_one"
     if edge.learns and one:
         edge.learns = ""
-    if not edge.kind.startswith(("conv", "pool")) and not one and chance.odds(0.2):
+    plain = not edge.kind.startswith(("conv", "pool")) and not one and not edge.full
+    if plain and chance.odds(0.2):
         sign = chance.pick((" sign +", " sign -"))
         edge.signed = True
     if not edge.learns and chance.odds(0.3) and not one:
@@ -147,7 +151,7 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
     names = chance.some(edge.pre.held if edge.back else edge.pre.sends, 1, 2)
     sent, second = f"pre.{names[0]}", f"pre.{names[-1]}"
     into = chance.pick(edge.post.fed)
-    weighted = bool(edge.learns or sign or fixed) or chance.odds(0.8)
+    weighted = bool(edge.learns or sign or fixed or edge.full) or chance.odds(0.8)
     edge.weighted = weighted
     start = chance.pick(STARTS) if not sign else chance.pick(("~ uniform(0, 0.8)", "= 0.4"))
     body = [f"weight w {start}"] if weighted else []
@@ -175,10 +179,13 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
     wiring.edges.append(edge)
 
 
-def transpose(chance: Chance, edge: Edge, target: Cell, wiring: Wiring) -> None:
-    """A projection back through another one's weights, into a population that teaches nothing."""
+def transpose(chance: Chance, edge: Edge, wiring: Wiring) -> None:
+    """A projection back through another one's weights."""
+    target = edge.pre
     name, steps = f"{edge.name}t", chance.randint(1, 3)
-    sent = chance.pick(edge.post.sends)
+    if not edge.post.held:
+        return
+    sent = chance.pick(edge.post.held)
     wiring.text += [
         f"projection {name} : {edge.post.name} -> {target.name} transpose of {edge.name}"
         f" {delay(chance, steps)} {{",

@@ -31,6 +31,7 @@ from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.simplify import simplify
 
 DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
+STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step
 
 _ROLE = {
     Kind.PARAM: "parameter",
@@ -84,6 +85,7 @@ class Resolver:
     delays: dict[str, int] = field(default_factory=dict)
     phases: set[tuple[str, str]] = field(default_factory=set)
     settled: Callable[[str], str] | None = None
+    sent: bool = False
 
     def resolve(self, expr: Expr) -> Expr:
         """The same value over buffers."""
@@ -108,7 +110,8 @@ class Resolver:
             return self._phase_read(variable, ref)
         if variable.kind is Kind.DEF:
             return self._definition(variable, ref)
-        if ref.time == PREV or ref.time.startswith(DELAY):
+        late = self.sent and ref.path in STEP_COUNTERS
+        if late or ref.time == PREV or ref.time.startswith(DELAY):
             return self._previous(variable, ref)
         if variable.kind is Kind.INPUT and self.settled is not None:
             return Load(self.settled(ref.path), ref.span)
@@ -135,7 +138,7 @@ class Resolver:
         return self.resolve(definition)
 
     def _previous(self, variable: Variable, ref: Ref) -> Expr:
-        steps = 1 if ref.time == PREV else int(ref.time[len(DELAY) :])
+        steps = int(ref.time[len(DELAY) :]) if ref.time.startswith(DELAY) else 1
         self.delays[variable.path] = max(steps, self.delays.get(variable.path, 0))
         return Load(delayed(self.context, variable, steps), ref.span)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
@@ -23,7 +24,7 @@ from netdsl.passes.invariant import Invariants
 from netdsl.passes.learning import Factors, step_learning, together
 from netdsl.passes.pulse import begin, from_base, pulsed
 from netdsl.passes.readout import accumulators, wanted_reductions
-from netdsl.passes.resolve import DELAY, Resolver, delayed, variable_buffer
+from netdsl.passes.resolve import DELAY, STEP_COUNTERS, Resolver, delayed, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
 
@@ -70,11 +71,12 @@ class PhaseBuilder:
         learn = self._learning()
         sums = accumulators(self.context, self.site, self.phase)
         step = [
-            *self._snapshots(),
+            *self._lines(counters=False),
             *self._from_snapshots(start),
             *middle,
             *sums.step,
             *learn,
+            *self._lines(counters=True),
         ]
         if all(isinstance(op, Copy) for op in step):
             step = []
@@ -149,7 +151,7 @@ class PhaseBuilder:
     ) -> tuple[bool, list[Op]]:
         delivery = Delivery(
             self.context,
-            lambda p, e: self._resolved(p.pre, at_arrival(e, time)),
+            lambda p, e: self._resolved(p.pre, at_arrival(e, time), sent=p.delay == 1),
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
@@ -159,8 +161,10 @@ class PhaseBuilder:
         self.weights += [op for op in held if op not in self.weights]
         return started, [op for op in delivery.ops if not isinstance(op, SynapseUpdate)]
 
-    def _resolved(self, population: str, expr: Expr) -> tuple[list[Op], Expr]:
-        resolver = Resolver(self.context, population)
+    def _resolved(
+        self, population: str, expr: Expr, *, sent: bool = False
+    ) -> tuple[list[Op], Expr]:
+        resolver = Resolver(self.context, population, sent=sent)
         value = resolver.resolve(expr)
         self._remember(resolver.delays)
         ops: list[Op] = []
@@ -334,16 +338,15 @@ class PhaseBuilder:
             stores.append(Store(target, value, action.span))
         return [*settle.ops, Elementwise(population.name, tuple(stores), label="on phase")]
 
-    def _snapshots(self) -> list[Op]:
-        """Delay lines, oldest first, then the start-of-step values."""
+    def _lines(self, *, counters: bool) -> list[Op]:
+        """Delay lines, oldest first. Those of counters move when a step ends: at the start of the
+        next one they have counted on."""
         ops: list[Op] = []
-        for path, steps in sorted(self.delays.items()):
+        for path in sorted(p for p in self.delays if (p in STEP_COUNTERS) == counters):
             variable = self.context.variable(path)
-            present = variable_buffer(self.context, variable)
-            for k in range(steps, 1, -1):
-                older = delayed(self.context, variable, k)
-                ops.append(Copy(older, delayed(self.context, variable, k - 1)))
-            ops.append(Copy(delayed(self.context, variable, 1), present))
+            slots = [delayed(self.context, variable, k) for k in range(self.delays[path], 0, -1)]
+            slots.append(variable_buffer(self.context, variable))
+            ops += [Copy(older, newer) for older, newer in pairwise(slots)]
         return ops
 
     def _from_snapshots(self, ops: list[Op]) -> list[Op]:
@@ -379,7 +382,7 @@ class PhaseBuilder:
 def reads_step(context: Context, expr: Expr) -> bool:
     """Does a clamp's expression change from step to step?"""
     return any(
-        ref.path in ("phase.step", "t") or context.kind(ref.path) in (Kind.STATE, Kind.SPIKE)
+        ref.path in STEP_COUNTERS or context.kind(ref.path) in (Kind.STATE, Kind.SPIKE)
         for ref in refs(expr)
     )
 

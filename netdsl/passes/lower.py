@@ -29,7 +29,7 @@ from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.mask import mask_of
 from netdsl.passes.pulse import clear, pulse_buffer, pulsed
-from netdsl.passes.readout import SETTLE, read_phases, settled_reads
+from netdsl.passes.readout import SETTLE, host_values, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.share import share
@@ -122,10 +122,8 @@ class _Lowering:
                 )
 
     def _host_reads(self) -> None:
-        for reduce in (m.value for m in self.network.metrics.values()):
-            self._need_all(reduce)
-        for readout in self.network.readouts.values():
-            self._need_all(readout.value)
+        for value in host_values(self.network):
+            self._need_all(value)
         paths = {ref.path for ref in settled_reads(self.network)}
         if not paths:
             return
@@ -296,10 +294,7 @@ class _Lowering:
 
     def _read_by_host(self) -> set[str]:
         host = set(self.context.observe)
-        for value in [
-            *(m.value for m in self.network.metrics.values()),
-            *(r.value for r in self.network.readouts.values()),
-        ]:
+        for value in host_values(self.network):
             host.update(ref.path for ref in refs(value))
         host.update(recorder.variable for recorder in self.network.recorders)
         host.update(b.name for b in self.context.buffers.values() if b.role == "accumulator")

@@ -215,6 +215,16 @@ class Body:
         name = self.chance.pick(self.cell.states)
         self.tail.append(f"on phase {{ {name} := 0.5 * {name} }}")
 
+    def variant(self) -> None:
+        """Statements that a parameter chooses."""
+        value = self.chance.bounded(self.names + self.globals)
+        self.head.append("state chosen = 0")
+        self.tail += ["when strong {", f"chosen := 2 * {value}", "} else {"]
+        self.tail += [f"chosen := 0.5 * {value}", "}"]
+        self.names.append("chosen")
+        self.cell.sends.append("chosen")
+        self.cell.held.append("chosen")
+
     def data(self) -> None:
         if self.cell.size == self.classes:
             self.tail.append("def wanted = onehot(sample.label)")
@@ -247,7 +257,7 @@ def neuron(chance: Chance, cell: Cell, globals_: list[str], classes: int) -> Non
             body.spike()
     if not dynamic or chance.odds(0.3):
         body.assignment()
-    steps = [body.private, body.definition, body.reduction, body.noise, body.data]
+    steps = [body.private, body.definition, body.reduction, body.noise, body.data, body.variant]
     if cell.states:
         steps += [body.trace, body.entry, body.previous]
     if KNOWN.carried_rows:
@@ -258,6 +268,13 @@ def neuron(chance: Chance, cell: Cell, globals_: list[str], classes: int) -> Non
         body.definition()
     body.score()
     cell.neuron = f"n_{cell.name}"
-    cell.text = [f"neuron {cell.neuron} {{", *(f"  {t}" for t in (*body.head, *body.tail)), "}"]
+    lines = [*body.head, *body.tail]
+    cell.text = [f"neuron {cell.neuron} {{", *(f"  {t}" for t in lines), "}"]
+    if chance.odds(0.15):
+        cell.text += [f"neuron more_{cell.name} {{", f"  extends {cell.neuron}"]
+        cell.text += ["  state extra = 0", f"  extra := 0.5 * extra + {chance.bounded(cell.sends)}", "}"]
+        cell.neuron = f"more_{cell.name}"
+        cell.sends.append("extra")
+        cell.held.append("extra")
     if dynamic and chance.odds(0.3):
         cell.overrides = f" {{ tau = {chance.randint(9, 25)} ms }}"

@@ -42,7 +42,12 @@ def protocols(
             some = f" {', '.join(chance.some(online, 1))}" if chance.odds(0.3) else ""
             learns = f" learning{some if name != learning_phase else ''}"
         control = " { nudge = 0.5 * beta }" if chance.odds(0.4) else ""
-        body.append(f"phase {name} {_length(chance, made.steps[name])}{learns}{control}")
+        length = _length(chance, made.steps[name])
+        if chance.odds(0.1):
+            until = f"max(sum(abs({cells[-1].name}.score)) over batch) < 0.01"
+            body.append(f"repeat {{ phase {name} {length}{learns} }} until {until} limit 3")
+        else:
+            body.append(f"phase {name} {length}{learns}{control}")
         body += _between(chance, cells)
     if updated:
         body.append(f"update {', '.join(updated)}")
@@ -50,6 +55,10 @@ def protocols(
     made.text += ["protocol train(epochs = 2) {", "  each epoch {", f"    each batch of {stream} {{"]
     made.text += [f"      {line}" for line in body]
     made.text += ["    }", f"    {looked}", "  }", "}"]
+    keep = chance.odds(0.2)
+    if keep:
+        made.text.insert(-2, "    checkpoint best by m0 on dev")
+        made.text.insert(-1, "  restore best")
     tested = [f"phase {name} {made.steps[name]} steps" for name in made.phases]
     tested = [*_start(chance, cells), *(c for c in clamps if "label" not in c), *tested]
     made.text += ["protocol test(split) {", "  each batch of split {"]
@@ -92,6 +101,11 @@ def _between(chance: Chance, cells: list[Cell]) -> list[str]:
         found.append(f"set {cell.name}.{name} := {value}")
     if chance.odds(0.1):
         found.append("beta := 0.5 * beta + 0.1")
+    fed = [f"{c.name}.{name}" for c in cells[1:] for name in c.fed]
+    if fed and chance.odds(0.15):
+        found.append(f"set {chance.pick(fed)} := {chance.number(0.1, 1)}")
+    if chance.odds(0.1):
+        found.append("when epoch > 0 { beta := 0.9 }")
     return found
 
 

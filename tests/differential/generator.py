@@ -8,7 +8,7 @@ from tests.differential.cells import Cell, neuron, source
 from tests.differential.chance import Chance
 from tests.differential.experiment import measures, plan, protocols
 from tests.differential.known import KNOWN
-from tests.differential.wiring import Edge, Wiring, modulator, projection, transpose
+from tests.differential.wiring import Edge, Wiring, bias, modulator, projection, transpose
 
 IMAGE_SHAPES = ([("", 4)], [("", 7)], [("row", 3), ("col", 3), ("ch", 1)], [("row", 2), ("col", 5)])
 
@@ -50,7 +50,10 @@ def make(seed: int) -> Case:
     text = [
         "edition 1",
         "dt = 1 ms",
-        "import std.neuron { encoder }",
+        "import std.neuron { encoder, lif, leaky }",
+        "import std.rule { hebb, oja }",
+        "let schedule = 0.1 * 0.9^epoch",
+        "param strong : bool = false",
         "control nudge = 0",
         "global state beta = 1",
         "param theta = 0.3 in [0, 1]",
@@ -116,6 +119,9 @@ def _wire(chance: Chance, cells: list[Cell], phases: list[str]) -> Wiring:
         projection(chance, edge, wiring, phases)
     if turned is not None:
         transpose(chance, turned, wiring)
+    for index, cell in enumerate(cells[1:]):
+        if chance.odds(0.3):
+            bias(chance, f"B{index}", cell, wiring, clock if cell not in tainted else "")
     return wiring
 
 
@@ -132,7 +138,7 @@ def _edges(chance: Chance, cells: list[Cell]) -> list[Edge]:
     found: list[Edge] = []
     for index, post in enumerate(cells[1:], 1):
         pre = cells[index - 1] if chance.odds(0.7) else cells[chance.randrange(index)]
-        found.append(Edge(f"W{index}", pre, post, _delay(chance, pre is cells[0])))
+        found.append(Edge(f"W{index}", pre, post, _delay(chance, pre)))
         window = _window(chance, pre, post)
         if window and chance.odds(0.7):
             found[-1].kind = window
@@ -141,17 +147,18 @@ def _edges(chance: Chance, cells: list[Cell]) -> list[Edge]:
         back = cells.index(pre) >= cells.index(post)
         if back and not pre.held:
             continue
-        steps = chance.randint(1, 4) if back else _delay(chance, pre is cells[0])
+        steps = chance.randint(1, 4) if back else _delay(chance, pre)
         found.append(Edge(f"X{index}", pre, post, steps, back=back))
     for index, cell in enumerate(cells[1:]):
         for name in cell.fed[1:]:
             if not any(e.post is cell for e in found[len(cells) - 1 :]):
-                found.append(Edge(f"Y{index}", cells[0], cell, _delay(chance, True)))
+                found.append(Edge(f"Y{index}", cells[0], cell, _delay(chance, cells[0])))
     return found
 
 
-def _delay(chance: Chance, clamped: bool) -> int:
-    if clamped and not KNOWN.delay_lines:
+def _delay(chance: Chance, pre: Cell) -> int:
+    """Definitions and what is clamped go without delay while delay lines keep what they held."""
+    if not KNOWN.delay_lines and (pre.name == "P0" or not pre.held):
         return 0
     return chance.pick((0, 0, 1, 1, 2, 4))
 

@@ -179,7 +179,9 @@ def checks(
     yield "steps", runner.steps
     if case.batch_free:
         yield "batches", runner.batches
-    others = [("evaluation", runner.evaluation), ("resume", runner.resume)]
+    others = [("resume", runner.resume)]
+    if "checkpoint" not in case.text:
+        others.append(("evaluation", runner.evaluation))
     if case.sparse:
         others.append(("layouts", runner.layouts))
     if case.batch_free and " per batch" not in case.text:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.differential.cells import Cell
 from tests.differential.chance import Chance
+from tests.differential.known import KNOWN
 
 STARTS = (
     "~ uniform(-1, 1)", "~ normal(0, 0.5)", "~ xavier_uniform", "~ kaiming_normal", "= 0.3",
@@ -148,7 +149,8 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
         edge.signed = True
     if not edge.learns and chance.odds(0.3) and not one:
         fixed = " fixed"
-    names = chance.some(edge.pre.held if edge.back else edge.pre.sends, 1, 2)
+    held = edge.back or (edge.delay and not KNOWN.delay_lines and edge.pre.held)
+    names = chance.some(edge.pre.held if held else edge.pre.sends, 1, 2)
     sent, second = f"pre.{names[0]}", f"pre.{names[-1]}"
     into = chance.pick(edge.post.fed)
     weighted = bool(edge.learns or sign or fixed or edge.full) or chance.odds(0.8)
@@ -164,9 +166,12 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
         edge.several = True
         also = "w * " if weighted and chance.odds(0.6) else ""
         body.append(f"deliver {'k' if into == 'j' else 'j'} += 0.2 * {also}{second}")
-    if edge.learns:
+    if edge.learns == "online" and not edge.several and chance.odds(0.15):
+        body.append(f"learn {chance.pick(('hebb', 'oja'))}(rate = {chance.number(0.01, 0.1)})")
+    elif edge.learns:
         wiring.text += rule(chance, edge, wiring, phases)
-        body.append(f"learn learn_{edge.name}(rate = {chance.number(0.01, 0.2)})")
+        body.append(f"learn learn_{edge.name}(rate = {chance.pick((chance.number(0.01, 0.2), 'schedule'))})")
+    if edge.learns:
         if chance.odds(0.6):
             rate = chance.number(0.01, 0.1)
             body.append(f"optimise {chance.pick(OPTIMISERS).format(r=rate)}")
@@ -192,3 +197,27 @@ def transpose(chance: Chance, edge: Edge, wiring: Wiring) -> None:
         f"  deliver {chance.pick(target.fed)} += w * pre.{sent}",
         "}",
     ]
+
+
+def bias(chance: Chance, name: str, cell: Cell, wiring: Wiring, clock: str) -> None:
+    """A projection from the unit that is always 1, by a template; with channels one for each."""
+    named = [axis for axis, _ in cell.axes if axis]
+    joined = "dense"
+    if len(named) == 3 and chance.odds(0.6):
+        joined = "shared_over(row, col)"
+    learns = clock in ("online", "update")
+    post = f"post.{chance.pick(cell.held)}" if cell.held else ""
+    wiring.text += [f"synapse offset_{name}(start = 0.1) {{", "  weight w = start"]
+    wiring.text.append(f"  deliver {chance.pick(cell.fed)} += w * pre.s")
+    if learns and post:
+        wiring.text.append(f"  learn shift_{name}(rate = schedule)")
+    wiring.text.append("}")
+    if learns and post:
+        dw = f"dw = rate * ({post} - 0.1 * w)"
+        dw = f"at update {{ {dw} }}" if clock == "update" else dw
+        wiring.text.append(f"rule shift_{name}(rate) {{ {dw} }}")
+    wiring.text.append(
+        f"projection {name} : std.one -> {cell.name} {joined} delay 0 using offset_{name}"
+        f"{chance.pick(('', '(start = -0.2)'))}"
+    )
+    wiring.edges.append(Edge(name, cell, cell, 0, learns=clock if learns and post else "", kind=joined))

@@ -228,7 +228,9 @@ def _exchange(
         need.window for op in ops for need in derived(op, layout) if isinstance(need, MakeList)
     }
     for position, op in enumerate(ops):
-        if isinstance(op, Copy) and _dead_after(op.source, ops[position + 1 :], layout):
+        # Arrays only: a number has no memory of its own to exchange.
+        array = isinstance(op, Copy) and layout.program.buffers[op.target].place is not Place.GLOBAL
+        if isinstance(op, Copy) and array and _dead_after(op.source, ops[position + 1 :], layout):
             out.append(Exchange(op, lists and _alike(op, listed, layout)))
         else:
             out.append(op)

@@ -8,16 +8,20 @@ from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Place, Population
 from netdsl.ir.program import Copy, Fill, Op
 from netdsl.passes.context import Context
-from netdsl.passes.resolve import delayed, variable_buffer
+from netdsl.passes.resolve import STEP_COUNTERS, delayed, variable_buffer
 
 # Per-sample values that are computed anew: inputs, modulators, snapshots, sums over phases.
 _COMPUTED = frozenset({"input", "modulator", "observed", "snapshot", "accumulator"})
 
 
-def advance(context: Context, read: set[str]) -> list[Op]:
-    """Delay lines, oldest slot first, then the start-of-step values among the buffers `read`."""
+def advance(context: Context, read: set[str], *, counters: bool = False) -> list[Op]:
+    """Delay lines, oldest slot first, then the start-of-step values among the buffers `read`.
+
+    Those of `counters` move when a step ends: at the start of the next one they have counted on.
+    """
     ops: list[Op] = []
-    for path, steps in sorted(context.lines.items()):
+    lines = {p: n for p, n in context.lines.items() if (p in STEP_COUNTERS) == counters}
+    for path, steps in sorted(lines.items()):
         variable = context.variable(path)
         slots = [delayed(context, variable, k) for k in range(steps, 0, -1)]
         if steps > 1 or slots[0] in read:

@@ -31,7 +31,7 @@ from netdsl.passes.learning import Factors, together, update_learning
 from netdsl.passes.lines import advance, forget
 from netdsl.passes.mask import mask_of
 from netdsl.passes.pulse import pulse_buffer, pulsed
-from netdsl.passes.readout import SETTLE, read_phases, settled_reads
+from netdsl.passes.readout import SETTLE, host_values, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.share import share
@@ -139,10 +139,8 @@ class _Lowering:
                 )
 
     def _host_reads(self) -> None:
-        for reduce in (m.value for m in self.network.metrics.values()):
-            self._need_all(reduce)
-        for readout in self.network.readouts.values():
-            self._need_all(readout.value)
+        for value in host_values(self.network):
+            self._need_all(value)
         paths = {ref.path for ref in settled_reads(self.network)}
         if not paths:
             return
@@ -209,7 +207,9 @@ class _Lowering:
         between = _reads(op for r in self.routines.values() for op in (*r.once, *r.after))
         for name, clamps in self.moving_clamps.items():
             step = self.routines[name].step
-            step = (*clamps, *advance(self.context, _reads(step) | between), *step)
+            read = _reads(step) | between
+            start = (*clamps, *advance(self.context, read))
+            step = (*start, *step, *advance(self.context, read, counters=True))
             self.routines[name] = replace(self.routines[name], step=step)
 
     def _update(self, site: Site, step: Update) -> None:
@@ -322,10 +322,7 @@ class _Lowering:
 
     def _read_by_host(self) -> set[str]:
         host = set(self.context.observe)
-        for value in [
-            *(m.value for m in self.network.metrics.values()),
-            *(r.value for r in self.network.readouts.values()),
-        ]:
+        for value in host_values(self.network):
             host.update(ref.path for ref in refs(value))
         host.update(recorder.variable for recorder in self.network.recorders)
         host.update(b.name for b in self.context.buffers.values() if b.role == "accumulator")

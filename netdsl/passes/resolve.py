@@ -32,6 +32,7 @@ from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.simplify import simplify
 
 DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
+STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step
 
 _ROLE = {
     Kind.PARAM: "parameter",
@@ -83,6 +84,7 @@ class Resolver:
     lets: set[str] = field(default_factory=set)
     phases: set[tuple[str, str]] = field(default_factory=set)
     settled: Callable[[str], str] | None = None
+    sent: bool = False
 
     def resolve(self, expr: Expr) -> Expr:
         """The same value over buffers."""
@@ -107,7 +109,8 @@ class Resolver:
             return self._phase_read(variable, ref)
         if variable.kind is Kind.DEF:
             return self._definition(variable, ref)
-        if steps_ago(ref.time) and variable.kind is not Kind.PARAM:
+        late = self.sent and ref.path in STEP_COUNTERS
+        if (late or steps_ago(ref.time)) and variable.kind is not Kind.PARAM:
             return self._previous(variable, ref)
         if variable.kind is Kind.INPUT and self.settled is not None:
             return Load(self.settled(ref.path), ref.span)
@@ -131,7 +134,7 @@ class Resolver:
         return self.resolve(retime(variable.definition, steps_ago(ref.time)))
 
     def _previous(self, variable: Variable, ref: Ref) -> Expr:
-        steps = steps_ago(ref.time)
+        steps = steps_ago(ref.time) or 1
         lines = self.context.lines
         lines[variable.path] = max(steps, lines.get(variable.path, 0))
         return Load(delayed(self.context, variable, steps), ref.span)

@@ -151,7 +151,7 @@ class PhaseBuilder:
     ) -> tuple[bool, list[Op]]:
         delivery = Delivery(
             self.context,
-            lambda p, e: self._resolved(p.pre, place(e)),
+            lambda p, e: self._resolved(p.pre, place(e), sent=p.delay == 1),
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
@@ -161,8 +161,10 @@ class PhaseBuilder:
         self.weights += [op for op in held if op not in self.weights]
         return started, [op for op in delivery.ops if not isinstance(op, SynapseUpdate)]
 
-    def _resolved(self, population: str, expr: Expr) -> tuple[list[Op], Expr]:
-        resolver = Resolver(self.context, population)
+    def _resolved(
+        self, population: str, expr: Expr, *, sent: bool = False
+    ) -> tuple[list[Op], Expr]:
+        resolver = Resolver(self.context, population, sent=sent)
         value = resolver.resolve(expr)
         ops: list[Op] = []
         if resolver.emit:

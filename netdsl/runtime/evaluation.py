@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.ir.network import Place as Where
 from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options
 from netdsl.runtime.metrics import MetricSum, available
 from netdsl.runtime.recorder import Recording
-from netdsl.runtime.session import BACKEND_COUNTERS, Session
+from netdsl.runtime.session import Session
 from netdsl.runtime.tracing import traced
 
 Array = NDArray[Any]
@@ -123,10 +122,8 @@ class _Before:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._arrays = session.per_sample()
-        for name in BACKEND_COUNTERS:
-            buffer = session.program.buffers.get(name)
-            if buffer is not None and buffer.place is Where.GLOBAL:
-                self._arrays[name] = session.executor.read(name)
+        for name in session.step_counters():
+            self._arrays[name] = session.executor.read(name)
         self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
         self._choices = session.executor.choices()

@@ -276,9 +276,13 @@ class Session:
         self._write_scalars()
 
     def _write_counters(self) -> None:
-        for name in BACKEND_COUNTERS:
-            if name in self.program.buffers:
-                self.executor.write(name, 0.0)
+        for name in self.step_counters():
+            self.executor.write(name, 0.0)
+
+    def step_counters(self) -> list[str]:
+        """Buffers of what counts steps, and of what it was some steps ago."""
+        buffers = self.program.buffers
+        return [name for name in buffers if name.split("@", 1)[0] in BACKEND_COUNTERS]
 
     def _field(self, name: str, buffer: Buffer, rows: int) -> Array:
         field = name.removeprefix("sample.").split("@", 1)[0]

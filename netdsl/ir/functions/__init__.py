@@ -33,7 +33,7 @@ def printed(function: str, exponent: Number | None) -> Function:
 
 
 def bounded(value: Number) -> Number:
-    """A number as it is kept: whole ones beyond 64 bits as reals. OverflowError where not finite."""
+    """A number as it is kept, whole ones beyond 64 bits as reals; OverflowError if infinite."""
     if not math.isfinite(value):
         raise OverflowError("the number is too large")
     return float(value) if isinstance(value, int) and abs(value) >= _LARGEST_COUNT else value

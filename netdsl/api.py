@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from netdsl.frontend import Override, check, lower_network
 from netdsl.ir.network import Network
 from netdsl.ir.program import Program
+from netdsl.ir.protocol import Evaluate
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
 
@@ -103,7 +104,7 @@ class Model:
     """A compiled spec. Buffers are allocated when they are first needed.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `state`.
+    `seed`, `options` (of the backend), `state`.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Model:
         self.sources: dict[str, str] = {}
         self.overrides: dict[str, Override] = {}
         self.data_paths = dict(data or {})
-        self._base, self._options = base or Path(), dict(options or {})
+        self._base, self.options = base or Path(), dict(options or {})
         self._session: Session | None = None
         self._datasets: Datasets | None = None
         self._certificate: Certificate | None = None
@@ -150,16 +151,18 @@ class Model:
         from netdsl.runtime.backend import choose, make_auto, make_executor
         from netdsl.runtime.initial import initial_values
         from netdsl.runtime.memory import require_memory
+        from netdsl.runtime.waiting import slow
 
         require_memory(self.program, self.rows, self.dtype)
-        initial = initial_values(self.program, self.seed)
+        with slow("drawing the start values"):
+            initial = initial_values(self.program, self.seed)
         common: dict[str, Any] = {"rows": self.rows, "dtype": self.dtype, "seed": self.seed}
-        if self.backend == "auto" and not self._options:
+        if self.backend == "auto" and not self.options:
             self.backend, executor = make_auto(self.program, initial, **common)
             return executor
         name, _ = choose(self.backend)
         self.backend = name
-        return make_executor(name, self.program, initial, **common, **self._options)
+        return make_executor(name, self.program, initial, **common, **self.options)
 
     @property
     def datasets(self) -> Datasets:
@@ -180,11 +183,15 @@ class Model:
         room = max(wanted, 1) if exact else max(wanted, self.rows, 1)
         if room == self.rows:
             return
-        kept = self._session.parameters() if self._session is not None else None
+        before = self._session
+        kept = before.parameters() if before is not None else {}
         self.rows = room
         self.close()
-        if kept is not None:
+        if before is not None:
             self.session.set_parameters(kept)
+            self.session.draws = before.draws
+            for path, value in before.host.items():
+                self.session.set_host(path, value)
 
     def close(self) -> None:
         """Release what the backend holds; the next use starts from the build-time values."""
@@ -196,7 +203,7 @@ class Model:
 
     def run(
         self,
-        protocol: str = "train",
+        protocol: str | None = None,
         *,
         epochs: int | None = None,
         limit: int | None = None,
@@ -204,14 +211,17 @@ class Model:
         resume: str | Path | None = None,
         quiet: bool = True,
         test: bool = True,
+        checkpoint_every: float | None = None,
     ) -> RunResult:
-        """Run a protocol, then `test` on the test split.
+        """Run a protocol (`train`), then `test` on the test split.
 
         `epochs` replaces the protocol's own, `limit` is the number of training samples in an epoch.
-        `out`: a folder in which a run directory is made; `resume`: a run directory to continue.
-        Raises DiagnosticError (data, NaN) and RunFault.
+        `out`: a folder in which a run directory is made; `resume`: a run directory to continue,
+        with its protocol, epochs and limit where none are given. `checkpoint_every`: seconds
+        between checkpoints within an epoch (default 600). Raises DiagnosticError (data, NaN) and
+        RunFault.
         """
-        from netdsl.runtime.training import Settings, Training
+        from netdsl.runtime.training import CHECKPOINT_EVERY, Settings, Training
 
         settings = Settings(
             protocol=protocol,
@@ -221,6 +231,7 @@ class Model:
             resume=None if resume is None else Path(resume),
             quiet=quiet,
             test=test,
+            checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
         )
         return Training(self, settings).run()
 
@@ -243,7 +254,7 @@ class Model:
 
     def samples(self, split: str = "test", count: int | None = None) -> dict[str, Array]:
         """The first samples of a split (`"dev"`, `"digits.test"`) by field, for `present`."""
-        from netdsl.runtime.training import split_of
+        from netdsl.runtime.choosing import split_of
 
         held = self.datasets.open(split_of(self, split)).split
         rows = held.rows if count is None else min(count, held.rows)
@@ -269,8 +280,8 @@ class Model:
         """Run a whole phase on the samples present, with its clamps and controls."""
         step = self._find_phase(name, protocol)
         count = int(self.session.evaluate(step.steps)) if steps is None else steps
-        self._enter(step)
-        self.session.executor.call(step.site, count)
+        with self.session.controls(step):
+            self.session.executor.call(step.site, count)
         self._phase = None
 
     def step(self, n: int = 1, phase: str | None = None, protocol: str | None = None) -> None:
@@ -278,12 +289,12 @@ class Model:
         name = phase or self._default_phase(protocol)
         step = self._find_phase(name, protocol)
         if self._phase is None or self._phase[0] != step.site:
-            self._enter(step)
             self._phase = (step.site, int(self.session.evaluate(step.steps)), 0)
         site, total, done = self._phase
-        for index in range(done, done + n):
-            last = None if index + 1 == total else index + 1
-            self.session.executor.call(site, max(total, index + 1), index, last)
+        with self.session.controls(step):
+            for index in range(done, done + n):
+                last = None if index + 1 == total else index + 1
+                self.session.executor.call(site, max(total, index + 1), index, last)
         self._phase = (site, total, done + n)
 
     def update(self, *projections: str) -> None:
@@ -296,10 +307,6 @@ class Model:
             have = "; ".join(", ".join(step.projections) for step in found) or "none"
             raise RunFault("E0742", f"no `update {', '.join(projections)}`", f"there are: {have}")
         self.session.executor.call(chosen[0].site)
-
-    def _enter(self, step: RunPhase) -> None:
-        for path, value in step.controls:
-            self.session.set_host(path, self.session.evaluate(value))
 
     def _default_phase(self, protocol: str | None) -> str:
         names = dict.fromkeys(step.name for step in self._phases(protocol))
@@ -362,7 +369,12 @@ class Model:
 
 
 def default_rows(network: Network) -> int:
-    """The largest number of samples that the spec's batches have; pairs double training ones."""
+    """The largest number of samples that the spec's batches have; pairs double training ones, and
+    those of evaluations that name pairs."""
     double = 2 if network.pairs else 1
     sizes = [max(d.batch * double, d.eval_batch) for d in network.data.values()]
+    evaluated = [step for step in all_steps(network) if isinstance(step, Evaluate)]
+    for ref in (ref for step in evaluated for ref in step.args):
+        if ref.source in network.pairs:
+            sizes.append(2 * network.data[network.pairs[ref.source].data].eval_batch)
     return max(sizes, default=1)

@@ -29,7 +29,8 @@ def cache_path() -> Path:
     """The user's cache folder for netdsl (it may not exist); `NETDSL_CACHE` overrides it."""
     override = os.environ.get("NETDSL_CACHE")
     if override:
-        return Path(override)
+        # Compilers are handed this path: it must not look like one of their options.
+        return Path(override).absolute()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
     else:

@@ -301,10 +301,16 @@ def source_of(model: Model) -> str:
     return generated_source(model.program, choose(model.backend)[0], model.dtype)
 
 
+def _quoted(text: str) -> str:
+    """Text as DOT writes it between quotation marks: what the name of a file may hold."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def _graph(model: Model, name: str | None) -> str:
     """The network in the DOT language."""
     network = model.network
-    lines = [f'digraph "{network.name}" {{', "  rankdir=LR;"]
+    lines = [f"digraph {_quoted(network.name)} {{", "  rankdir=LR;"]
     for population in network.populations.values():
         label = f"{population.name}\\n{population.size} {population.cell}"
         lines.append(f'  "{population.name}" [label="{label}", shape=box];')

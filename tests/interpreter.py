@@ -6,6 +6,7 @@ values are (R, 1), NEURON values (n,) and UNIT values (R, n).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import product
 
@@ -40,8 +41,8 @@ PRIMITIVES: dict[str, Callable[..., object]] = {
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
     "div": lambda a, b: np.divide(a, b),
-    "floordiv": lambda a, b: np.floor(np.divide(a, b)),
-    "mod": lambda a, b: a - b * np.floor(np.divide(a, b)),
+    "floordiv": np.floor_divide,
+    "mod": np.mod,
     "pow": lambda a, b: np.float_power(a, b),
     "neg": lambda a: -a,
     "lt": lambda a, b: 1.0 * (a < b),
@@ -69,6 +70,24 @@ PRIMITIVES: dict[str, Callable[..., object]] = {
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "relu": lambda a: np.maximum(a, 0.0),
     "logit": lambda a: np.log(a / (1 - a)),
+    "ceil": np.ceil,
+    "round": np.round,
+    "expm1": np.expm1,
+    "exprel": lambda a: np.where(a == 0, 1.0, np.expm1(a) / np.where(a == 0, 1.0, a)),
+    "log1p": np.log1p,
+    "log2": np.log2,
+    "log10": np.log10,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "softplus": lambda a: np.logaddexp(a, 0),
+    "square": lambda a: a * a,
+    "cube": lambda a: a * a * a,
+    "reciprocal": lambda a: 1 / a,
 }
 REDUCTIONS = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "any": np.any}
 

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "netdsl"
 ORDER = [
     "paths",
+    "files",
     "diagnostics",
     "syntax",
     "library",
@@ -39,11 +40,13 @@ ALLOWED = {
 
 
 # Modules that import nothing above themselves and that several layers share: the contract of the
-# random streams, the synapses drawn from them, and what every backend offers and raises.
+# random streams, the synapses drawn from them, the line on what takes long, and what every backend
+# offers and raises.
 SHARED = {
     "netdsl.runtime.random",
     "netdsl.runtime.philox",
     "netdsl.runtime.connectivity",
+    "netdsl.runtime.waiting",
     "netdsl.backends.base",
 }
 

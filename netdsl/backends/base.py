@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from netdsl.ir.program import Program
 from netdsl.runtime.connectivity import Connections, connections_of
 
 Array = npt.NDArray[np.generic]
+_FINITE = ("state", "input", "parameter", "weight", "optimiser")  # roles of variables
 
 
 class Executor(ABC):
@@ -43,6 +45,7 @@ class Executor(ABC):
         self.seed = seed
         self.connections = connections_of(program, seed)
         self.edges = {name: found.count for name, found in self.connections.items()}
+        self._odd: set[str] = set()
 
     def _connections(self, buffer: str) -> Connections | None:
         """The synapses that a buffer holds a number for, if it holds only existing ones."""
@@ -71,6 +74,21 @@ class Executor(ABC):
             raise ValueError(f"`{buffer}` has shape {shape}, not {given.shape}")
         return given
 
+    def _written(self, buffer: str, value: Array | float) -> None:
+        """Every `write` says so here: 0 times NaN is NaN, which products by lists of ones skip, so
+        they are left alone while the host has put NaN or infinity into a variable."""
+        entry = self.program.buffers.get(buffer)
+        if entry is None or entry.place is Place.GLOBAL or entry.role not in _FINITE:
+            return
+        odd = bool(self._odd)
+        (self._odd.discard if np.isfinite(value).all() else self._odd.add)(buffer)
+        if odd != bool(self._odd):
+            self._form_all_products(not odd)
+
+    @abstractmethod
+    def _form_all_products(self, whole: bool) -> None:
+        """Whether products with 0 must be formed too, not left out by an index list."""
+
     @abstractmethod
     def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
         """Say how many samples are present (at most the capacity) and their random keys (rows,)."""
@@ -85,6 +103,16 @@ class Executor(ABC):
 
         Where only existing synapses are stored, (edges,) will do, and the others are not read.
         """
+
+    @contextmanager
+    def reaching(self, rows: int) -> Iterator[None]:
+        """Within it `read` and `write` reach `rows` samples (at most the capacity), however many
+        are present: what a larger batch left in the others is part of a run's state."""
+        present, self.rows = self.rows, rows
+        try:
+            yield
+        finally:
+            self.rows = present
 
     @abstractmethod
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:

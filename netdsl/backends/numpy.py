@@ -60,11 +60,12 @@ class NumpyExecutor(Executor):
     def _allocate(self, name: str) -> npt.NDArray[Any]:
         if name not in self.program.buffers:  # a counter that the program does not read
             return np.zeros(())
-        place = self.program.buffers[name].place
+        place, double = self.program.buffers[name].place, self.program.buffers[name].double
         shape = self._stored_shape(name, self.capacity)
         if place is Place.GLOBAL:
             return np.zeros(())
-        return np.zeros((self.capacity, 1) if place is Place.ROW else shape, self.dtype)
+        dtype = np.dtype(np.float64) if double else self.dtype
+        return np.zeros((self.capacity, 1) if place is Place.ROW else shape, dtype)
 
     def _load(self) -> dict[str, Any]:
         """Execute the module's text, with its lines known to tracebacks."""
@@ -131,6 +132,11 @@ class NumpyExecutor(Executor):
         np.copyto(target, self._packed(buffer, value) if known else value, casting="unsafe")
         if buffer in self._active:
             self._active[buffer].changed()
+        self._written(buffer, value)
+
+    def _form_all_products(self, whole: bool) -> None:
+        for active in self._active.values():
+            active.whole = whole
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""

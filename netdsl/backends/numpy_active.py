@@ -34,9 +34,13 @@ def _gather() -> Any:
 
 
 class Active:
-    """Where a (rows, n) array of 0 and 1 is 1, found once after each change of the array."""
+    """Where a (rows, n) array of 0 and 1 is 1, found once after each change of the array.
+
+    `whole`: products with the zeros are wanted too, so nothing is gathered.
+    """
 
     def __init__(self) -> None:
+        self.whole = False
         self.array: Floats = np.zeros((0, 0))
 
     def bind(self, array: Floats) -> None:
@@ -54,7 +58,7 @@ class Active:
 
     def sparse(self, width: int) -> bool:
         """Whether a product with `width` columns should gather."""
-        if self.array.size * width < LEAST_WORK:
+        if self.whole or self.array.size * width < LEAST_WORK:
             return False
         return self.count() <= DENSITY * self.array.size and _gather() is not None
 

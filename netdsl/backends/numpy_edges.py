@@ -98,7 +98,7 @@ def propagate_edges(
 
 def _from_spikes(source: Active, whole: Any) -> Floats:
     spikes = source.array
-    if source.count() >= (FEW + FEW_ALONE / max(1, len(spikes))) * spikes.size:
+    if source.whole or source.count() >= (FEW + FEW_ALONE / max(1, len(spikes))) * spikes.size:
         return np.asarray(spikes @ whole)
     from scipy.sparse import csr_array
 

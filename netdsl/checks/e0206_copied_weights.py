@@ -22,7 +22,7 @@ def check(network: Network) -> Iterator[Diagnostic]:
 
 
 def _fault(network: Network, step: SetState) -> Iterator[Diagnostic]:
-    target = _shape(network, step.target)
+    target = synapse_shape(network, step.target)
     transposed = isinstance(step.value, Apply) and step.value.function == "transpose"
     source = _source(network, step.value)
     if target is None or source is None:
@@ -40,10 +40,10 @@ def _fault(network: Network, step: SetState) -> Iterator[Diagnostic]:
 
 def _source(network: Network, value: Expr) -> Shape | None:
     inner = value.args[0] if isinstance(value, Apply) and value.args else value
-    return _shape(network, inner.path) if isinstance(inner, Ref) else None
+    return synapse_shape(network, inner.path) if isinstance(inner, Ref) else None
 
 
-def _shape(network: Network, path: str) -> Shape | None:
+def synapse_shape(network: Network, path: str) -> Shape | None:
     """Shape of a projection's variable; None of anything else."""
     variable = network.table.get(path)
     projection = network.projections.get(variable.owner) if variable is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.checks.e0206_copied_weights import synapse_shape
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
@@ -11,7 +12,7 @@ from netdsl.ir.expr import Apply, Expr, Reduce, Ref, children, span_of
 from netdsl.ir.network import Network, Place
 from netdsl.ir.protocol import steps_of
 
-Width = tuple[str, int]  # a population and its size
+Width = tuple[str, int | tuple[int, ...]]  # a population's size, or the shape of a projection
 _WHOLE = ("angle", "transpose", "logdet", "argmax", "cross_entropy")  # of whole arrays
 
 
@@ -39,6 +40,13 @@ def _target(network: Network, step: proto.Clamp | proto.SetState) -> Iterator[Di
     if found is not None and found[1] != size and not widths.found:
         widths.mismatch(found, (variable.owner, size), span_of(step.value) or step.span)
     yield from widths.found
+
+
+def _many(width: Width) -> str:
+    number = width[1]
+    if isinstance(number, int):
+        return f"{number} neurons"
+    return f"{' x '.join(map(str, number))} synapses"
 
 
 class _Widths:
@@ -69,17 +77,20 @@ class _Widths:
 
     def _ref(self, ref: Ref) -> Width | None:
         variable = self.network.table.get(ref.path)
-        if variable is None or variable.place not in (Place.UNIT, Place.NEURON):
+        if variable is None or variable.place not in (Place.UNIT, Place.NEURON, Place.SYNAPSE):
             return None
         population = self.network.populations.get(variable.owner)
-        return None if population is None else (population.name, population.size)
+        if population is not None:
+            return population.name, population.size
+        shape = synapse_shape(self.network, ref.path)
+        return None if shape is None else (variable.owner, shape)
 
     def mismatch(self, a: Width, b: Width, span: Span | None) -> None:
         """Report two widths that meet."""
         self.found.append(
             Diagnostic(
                 "E0206",
-                f"`{a[0]}` has {a[1]} neurons and `{b[0]}` has {b[1]}: their values do not match",
+                f"`{a[0]}` has {_many(a)} and `{b[0]}` has {_many(b)}: their values do not match",
                 span or NO_SPAN,
                 help="reduce one of them, as in `mean(…)`, or give both populations the same size",
             )

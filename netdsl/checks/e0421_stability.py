@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic
-from netdsl.ir.expr import NOW, Const, Expr, Ref, transform
+from netdsl.ir.expr import NOW, Const, Expr, Ref, refs, transform
 from netdsl.ir.network import Assign, Integrate, Kind, Network, Population
 from netdsl.passes.derivative import DerivativeError, derivative
 from netdsl.passes.simplify import simplify
 
 # Growth per step of x' = λx as a polynomial of z = λ dt (lowest power first).
 GROWTH = {"euler": (1.0, 1.0), "rk4": (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)}
+
+_MOST = 10_000  # operations of an equation that is looked into
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
@@ -53,9 +55,20 @@ def _systems(population: Population) -> Iterator[tuple[Integrate, Mapping[str, E
         if isinstance(statement, Assign):
             variable = population.variables.get(statement.target)
             if variable is not None and variable.kind is Kind.LET:
-                known[statement.target] = written_out(statement.value, known)
+                known[statement.target] = statement.value
         elif isinstance(statement, Integrate):
             yield statement, dict(known)
+
+
+def _extent(expr: Expr, definitions: Mapping[str, Expr], known: dict[str, int]) -> int:
+    """The size of an expression with the definitions that it reads in their places."""
+    size = expr.size
+    for ref in refs(expr):
+        if ref.path in definitions:
+            if ref.path not in known:
+                known[ref.path] = _extent(definitions[ref.path], definitions, known)
+            size += known[ref.path]
+    return size
 
 
 def written_out(expr: Expr, definitions: Mapping[str, Expr]) -> Expr:
@@ -74,6 +87,8 @@ def eigenvalues(statement: Integrate, definitions: Mapping[str, Expr]) -> tuple[
     states = [path for path, _ in statement.equations]
     rows: list[list[float]] = []
     for _, rate in statement.equations:
+        if _extent(rate, definitions, {}) > _MOST:
+            return ()
         try:
             written = written_out(rate, definitions)
             row = [simplify(derivative(written, state)) for state in states]

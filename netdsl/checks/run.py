@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0202_draws,
     e0206_copied_weights,
     e0206_widths,
     e0421_stability,
+    e0440_not_binary,
     e0501_zero_delay_cycle,
     e0522_phase_not_run,
     e0523_learning_in_evaluate,
     e0525_clamped_input,
+    e0540_record,
     e0621_one_to_one,
     e0622_transpose,
     e0623_self_connections,
     e0624_fixed_number,
     e0625_bound_order,
     e0644_shared_kernel,
+    e0823_long_delays,
     l0501_never_learns,
+    l0510_forgotten_clamp,
     l0601_unused_parts,
+    l0701_no_reset,
 )
 from netdsl.diagnostics import Diagnostic, DiagnosticBag
 from netdsl.ir.network import Network
@@ -27,21 +33,27 @@ from netdsl.ir.network import Network
 Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    e0202_draws.check,
     e0206_copied_weights.check,
     e0206_widths.check,
     e0421_stability.check,
+    e0440_not_binary.check,
     e0501_zero_delay_cycle.check,
     e0522_phase_not_run.check,
     e0523_learning_in_evaluate.check,
     e0525_clamped_input.check,
+    e0540_record.check,
     e0621_one_to_one.check,
     e0622_transpose.check,
     e0623_self_connections.check,
     e0624_fixed_number.check,
     e0625_bound_order.check,
     e0644_shared_kernel.check,
+    e0823_long_delays.check,
     l0501_never_learns.check,
+    l0510_forgotten_clamp.check,
     l0601_unused_parts.check,
+    l0701_no_reset.check,
 )
 
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 
 @click.command("cache", help="List what netdsl keeps in the user's cache folder, or clear it.")
 @click.option("--clear", is_flag=True, help="Remove compiled kernels and tables (not data).")
 def command(clear: bool) -> int:
-    """Exit code 0 when done."""
+    """Exit code 0 when done. Files that netdsl did not make are neither listed nor removed."""
+    from netdsl.files.cache import GRAMMARS, KERNELS, distrust
     from netdsl.paths import cache_path
+    from netdsl.runtime.data import data_cache
     from netdsl.runtime.memory import readable
 
-    folder = cache_path()
-    files = (
-        [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
-    )
-    kept = [path for path in files if path.relative_to(folder).parts[0] != "data"]
-    total = sum(path.stat().st_size for path in kept)
+    folder, stores = cache_path(), (KERNELS, GRAMMARS)
     if clear:
-        removed = sum(_remove(path) for path in kept)
-        click.echo(f"removed {removed} files, {readable(total)}, from {folder}")
+        removed = [entry for store in stores for entry in store.clear()]
+        total = readable(sum(entry.size for entry in removed))
+        click.echo(f"removed {len(removed)} files, {total}, from {folder}")
         return 0
-    for path in files:
-        click.echo(f"{readable(path.stat().st_size):>10}  {path.relative_to(folder)}")
-    click.echo(f"{len(files)} files in {folder}")
+    found = [entry for store in stores for entry in store.entries()]
+    for entry in found:
+        click.echo(f"{readable(entry.size):>10}  {entry.path.relative_to(folder)}")
+    click.echo(f"{len(found)} files, {readable(sum(e.size for e in found))}, in {folder}")
+    for store in stores:
+        if store.folder.exists() and (reason := distrust(store.folder)):
+            click.echo(f"not used: {store.folder} {reason}")
+    for path in sorted(data_cache().glob("*.npz")):
+        click.echo(f"{readable(path.stat().st_size):>10}  {path} (data)")
     return 0
-
-
-def _remove(path: Path) -> int:
-    """1 when removed; another process may have been faster, or hold it open."""
-    try:
-        path.unlink()
-    except OSError:
-        return 0
-    return 1

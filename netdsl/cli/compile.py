@@ -18,7 +18,7 @@ from netdsl.cli.options import compile_model, model_options
 def command(out: str | None, **options: Any) -> int:
     """Exit code 0 when written, 1 on an error."""
     from netdsl.codegen.source import SUFFIXES
-    from netdsl.runtime.atomic import write_text
+    from netdsl.runtime.atomic import make_folder, write_text
     from netdsl.runtime.backend import choose
 
     model = compile_model(**options)
@@ -34,7 +34,7 @@ def command(out: str | None, **options: Any) -> int:
         "memory.txt": model.show("memory"),
         "certificate.txt": model.certificate.render(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for file, text in files.items():
         write_text(folder / file, text.rstrip("\n") + "\n")
     routines, lines = len(model.program.routines), source.count("\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from netdsl.cli.opening import open_run
 from netdsl.cli.options import backend_option, data_option
 
 
@@ -22,29 +23,19 @@ def command(
     data: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Exit code 0 when done, 1 on an error."""
-    from netdsl.runtime.progress import format_metrics
-
-    model = open_run(run, backend, data)
-    folder = Path(run)
-    model.load_state(weights or folder / ("best.npz" if best else "weights.npz"))
-    result = model.evaluate(protocol, split, label=split)
-    click.echo(f"{split}: {format_metrics(result.metrics)}  ({result.samples} samples)")
-    return 0
-
-
-def open_run(run: str, backend: str = "auto", data: tuple[str, ...] = ()):  # type: ignore[no-untyped-def]
-    """The model of a run directory, with the parameters, data and number type of the run."""
-    import netdsl
     from netdsl.cli.output import pairs_of
+    from netdsl.runtime.choosing import label_of
+    from netdsl.runtime.progress import format_metrics
+    from netdsl.runtime.record import require_data
     from netdsl.runtime.rundir import RunDir
 
+    given = pairs_of(data, "--data")
+    model = open_run(Path(run), backend, given)
     held = RunDir.open(Path(run))
-    params = held.params()
-    return netdsl.compile(
-        held.path / "spec.net",
-        params["backend"] if backend == "auto" else backend,
-        set=params["set"],
-        data={**params["data"], **pairs_of(data, "--data")},
-        dtype=params["dtype"],
-        seed=int(params["seed"]),
-    )
+    model.load_state(weights or held.path / ("best.npz" if best else "weights.npz"))
+    if weights is None:
+        model.session.set_host("epoch", float(held.epoch(best)))
+    result = model.evaluate(protocol, split, label=label_of(model, protocol, split))
+    require_data(held, model, given)
+    click.echo(f"{split}: {format_metrics(result.metrics)}  ({result.samples} samples)")
+    return 0

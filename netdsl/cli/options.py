@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+_SECONDS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def duration(text: str) -> float:
+    """Seconds of `90`, `30s`, `10 min` or `1h`; a usage error for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|min|h|)", text.strip())
+    if found is None:
+        raise click.BadParameter(f"`{text}` is no time such as 30s, 10min or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
+
 
 spec_argument = click.argument("spec", type=click.Path())
 set_option = click.option(
@@ -26,14 +39,28 @@ dtype_option = click.option(
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 
 
+def given_options(*names: str) -> dict[str, Any]:
+    """Those of the options that stand on the command line, with their values."""
+    context = click.get_current_context()
+    source = click.core.ParameterSource.COMMANDLINE
+    return {
+        name: context.params[name] for name in names if context.get_parameter_source(name) is source
+    }
+
+
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """SPEC, --set, --data, --backend, --dtype, --seed and --fast-math."""
+    """SPEC and `set_options`."""
+    return spec_argument(set_options(function))
+
+
+def set_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--set, --data, --backend, --dtype, --seed and --fast-math."""
     fast = click.option(
         "--fast-math", is_flag=True, help="Let the compiler reorder arithmetic (native backend)."
     )
     for decorate in (fast, seed_option, dtype_option, backend_option, data_option, set_option):
         function = decorate(function)
-    return spec_argument(function)
+    return function
 
 
 def compile_model(

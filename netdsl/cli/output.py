@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 import click
 
 from netdsl.diagnostics import Diagnostic, DiagnosticError, render_all
+from netdsl.diagnostics.render import visible
+
+_MOST = 100  # findings that are printed
 
 
 def show_fault(fault: Exception) -> bool:
@@ -21,7 +24,7 @@ def show_fault(fault: Exception) -> bool:
     if isinstance(fault, BackendError):  # a device that failed in the middle of a run
         fault = RunFault(fault.code, fault.message, fault.help or "use --backend numpy")
     if isinstance(fault, RunFault):
-        print(fault, file=sys.stderr)
+        print(visible(str(fault)), file=sys.stderr)
         return True
     if isinstance(fault, MemoryError):
         print(
@@ -39,7 +42,10 @@ def show_diagnostics(
     found = list(diagnostics)
     if found:
         colour = sys.stderr.isatty()
-        print(render_all(found, dict(sources or {}), colour) + "\n", file=sys.stderr)
+        print(render_all(found[:_MOST], dict(sources or {}), colour) + "\n", file=sys.stderr)
+    if len(found) > _MOST:
+        more = "`netdsl check --format json` lists all"
+        print(f"… and {len(found) - _MOST} more; {more}\n", file=sys.stderr)
 
 
 def pairs_of(values: tuple[str, ...], option: str) -> dict[str, str]:

@@ -5,27 +5,30 @@ Fills `templates/c/elementwise.c.j2`. Sums over neurons are accumulated in doubl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_plan import ListedCells
-from netdsl.codegen.c_printer import Printer, literal
-from netdsl.codegen.c_rows import Level, RowPlan, plan_rows
+from netdsl.codegen.c_printer import DOUBLE, Printer, literal
+from netdsl.codegen.c_rows import RowPlan, plan_rows
 from netdsl.codegen.c_scope import Scope, operations
-from netdsl.codegen.comments import spec_line
+from netdsl.codegen.c_split import Part, in_parts
+from netdsl.codegen.comments import c_comment, spec_line
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, DrawStore, Elementwise, RowReduce, Store
 from netdsl.ir.simplify import simplify
 from netdsl.runtime.random import stream_hash
 
-# kind: (identity, combination in the loop, OpenMP's operator)
+# kind: (identity, combination in the loop, OpenMP's operator; `least` and `greatest` are those of
+# templates/c/elementwise.c.j2 and keep NaN)
 _REDUCTIONS = {
     "sum": ("0", "{a} += (double){v};", "+"),
     "mean": ("0", "{a} += (double){v};", "+"),
-    "max": ("-INFINITY", "{a} = (double){v} > {a} ? (double){v} : {a};", "max"),
-    "min": ("INFINITY", "{a} = (double){v} < {a} ? (double){v} : {a};", "min"),
-    "any": ("0", "{a} = (double)({v} != 0) > {a} ? (double)({v} != 0) : {a};", "max"),
+    "max": ("-INFINITY", "{a} = max_d({a}, (double){v});", "greatest"),
+    "min": ("INFINITY", "{a} = min_d({a}, (double){v});", "least"),
+    "any": ("0", "{a} = max_d({a}, (double)({v} != 0));", "greatest"),
 }
 
 
@@ -43,8 +46,12 @@ class DrawCode:
 
 @dataclass
 class LevelCode:
-    """Lines once per row, accumulators, the loop's body, and what follows the loop."""
+    """Lines once per row, accumulators, the loop's body, and what follows the loop.
 
+    `pointers` are the loop's own, where the operation is in parts.
+    """
+
+    pointers: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
     accumulators: list[str] = field(default_factory=list)
     reductions: list[tuple[str, str]] = field(default_factory=list)  # operator, accumulator
@@ -69,7 +76,7 @@ class ListCode:
 
 @dataclass
 class ElementwiseCode:
-    """What the template needs."""
+    """What the template needs. `listed`: pointers of the lists, where loops have their own."""
 
     size: int
     head: list[str]
@@ -78,6 +85,7 @@ class ElementwiseCode:
     draws: list[DrawCode]
     levels: list[LevelCode]
     stored: list[str]
+    listed: list[str]
     lists: list[ListCode]
     bytes_per_row: int
     flops_per_row: int
@@ -103,6 +111,7 @@ def elementwise(op: Elementwise | ListedCells, layout: Layout) -> ElementwiseCod
 class _Writer:
     def __init__(self, made: ListedCells, layout: Layout) -> None:
         op = made.cells
+        self.windows = made.windows
         self.op, self.layout, self.program = op, layout, layout.program
         # When a buffer is stored as a matrix, where that is not always.
         self.when = {w.buffer: f"net->{layout.lists[w].name}.nonzeros < 0" for w in made.light}
@@ -110,24 +119,34 @@ class _Writer:
         self.plan: RowPlan = plan_rows(op, layout.program)
         self.scope = Scope(layout, self.plan.places)
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
+        self.wide = Printer(DOUBLE, self._read, self.scope.place, self.scope.double)
         self.size = layout.program.sizes.get(op.population, 0)
         self.draws: list[DrawCode] = []
-        self.buffers: dict[str, bool] = {}  # UNIT and NEURON buffers: whether they are stored
+        # UNIT and NEURON buffers: whether they are stored; those of one loop, and all.
+        self.buffers: dict[str, bool] = {}
+        self.touched: dict[str, bool] = {}
+        self.kept: dict[str, str] = {}  # pointers of names that other loops read
         self.exprs: list[Expr] = []
         self._word_count = self._normal_count = 0
 
     def write(self) -> ElementwiseCode:
         self.scope.declare(self.plan.scalars)
-        levels = [self._level(level) for level in self.plan.levels]
+        parts = self._parts()
+        levels = [self._loop(part) for part in parts]
+        split = len(parts) > len(self.plan.levels) or any(part.taken for part in parts)
+        if not split:
+            for level in levels:
+                level.pointers = []
         self.layout.words = max(self.layout.words, self._word_count)
         self.layout.normals = max(self.layout.normals, self._normal_count)
         names = self.layout.names
         return ElementwiseCode(
             self.size,
             self.scope.lines,
-            [self._pointer(buffer, stored) for buffer, stored in self.buffers.items()],
+            [] if split else self._pointers(self.touched),
             [
-                f"const real {self.scope.local(version)} = net->{names(buffer)}[r];"
+                f"const {self.layout.ctype(buffer)} {self.scope.local(version)}"
+                f" = net->{names(buffer)}[r];"
                 for buffer, version in self.plan.loaded.items()
             ],
             self.draws,
@@ -136,41 +155,72 @@ class _Writer:
                 f"net->{names(buffer)}[r] = {self.scope.local(version)};"
                 for buffer, version in self.plan.stored.items()
             ],
+            self._pointers({w.buffer: True for w in self.windows}) if split else [],
             [],
             self._traffic(),
             operations(self.exprs) * self.size,
         )
 
-    def _level(self, level: Level) -> LevelCode:
+    def _parts(self) -> list[Part]:
+        if self.layout.splits:
+            return in_parts(self.plan.levels, self.scope.place)
+        return [Part(level.values, level.statements) for level in self.plan.levels]
+
+    def _loop(self, part: Part) -> LevelCode:
+        """Code of one loop, with its own pointers."""
+        self.buffers = {}
+        for name in part.kept:
+            self.kept[name] = self._line(name)
+        code = self._level(part)
+        lines = [self.kept[name] for name in (*part.taken, *part.kept)]
+        code.pointers = [*self._pointers(self.buffers), *lines]
+        for buffer, stored in self.buffers.items():
+            self.touched[buffer] = self.touched.get(buffer, False) or stored
+        return code
+
+    def _level(self, level: Part) -> LevelCode:
         code = LevelCode()
+        code.body += [
+            f"const real {self.scope.local(n)} = {self.scope.local(n)}_line[k];"
+            for n in level.taken
+        ]
         for value in level.values:
-            text = self._number(value.value)
-            code.values.append(f"const real {self.scope.local(value.name)} = {text};")
+            text = self._number(value.value, value.double)
+            ctype = "double" if value.double else "real"
+            code.values.append(f"const {ctype} {self.scope.local(value.name)} = {text};")
         operators = []
         for statement in level.statements:
             line = spec_line(statement.span, self.program.sources)
             if line:
-                code.body.append(f"/* {line} */")
+                code.body.append(c_comment(line))
             if isinstance(statement, RowReduce):
                 operators.append(self._reduce(statement, code))
             elif isinstance(statement, DrawStore):
                 self._draw(statement, code)
             elif isinstance(statement, Bind):
-                name = self.scope.local(statement.name)
-                code.body.append(f"const real {name} = {self._number(statement.value)};")
+                self._bind(statement, statement.name in level.kept, code)
             else:
-                code.body.append(self._store(statement, self._number(statement.value)))
+                double = self.program.buffers[statement.buffer].double
+                code.body.append(self._store(statement, self._number(statement.value, double)))
         code.reductions = operators
         code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
         return code
 
-    def _number(self, expr: Expr) -> str:
+    def _bind(self, bind: Bind, kept: bool, code: LevelCode) -> None:
+        if bind.name not in self.scope.places:  # a part of a long expression
+            self.scope.places[bind.name] = self.scope.place(bind.value)
+        name = self.scope.local(bind.name)
+        code.body.append(f"const real {name} = {self._number(bind.value)};")
+        if kept:
+            code.body.append(f"{name}_line[k] = {name};")
+
+    def _number(self, expr: Expr, double: bool = False) -> str:
         expr = simplify(expr)
         self.exprs.append(expr)
         for buffer in loads(expr):
             if self.program.buffers[buffer].place is not Place.GLOBAL:
                 self.buffers.setdefault(buffer, False)
-        return self.printer.number(expr)
+        return (self.wide if double else self.printer).number(expr)
 
     def _store(self, statement: Store | DrawStore, text: str) -> str:
         self.buffers[statement.buffer] = True
@@ -248,17 +298,28 @@ class _Writer:
         place = f"net->{name}{row}"
         if buffer in self.when:
             number = list(self.when).index(buffer)
-            line = f"net->lines + {number} * (SIZE + LANES)"
-            place = f"{self.when[buffer]} ? {place} : {line}"
-            room = (number + 1) * (self.size + 64 // self.layout.real_bytes)
-            self.layout.line_reals = max(self.layout.line_reals, room)
-        return f"{const}real *restrict {name} = {place};"
+            place = f"{self.when[buffer]} ? {place} : {self._scratch(number)}"
+        return f"{const}{self.layout.ctype(buffer)} *restrict {name} = {place};"
+
+    def _pointers(self, buffers: Mapping[str, bool]) -> list[str]:
+        return [self._pointer(buffer, stored) for buffer, stored in buffers.items()]
+
+    def _line(self, name: str) -> str:
+        """The pointer of a name that several loops read."""
+        place = self._scratch(len(self.when) + len(self.kept))
+        return f"real *restrict {self.scope.local(name)}_line = {place};"
+
+    def _scratch(self, number: int) -> str:
+        """A line of scratch as wide as the population."""
+        room = (number + 1) * (self.size + 64 // self.layout.real_bytes)
+        self.layout.line_reals = max(self.layout.line_reals, room)
+        return f"net->lines + {number} * (SIZE + LANES)"
 
     def _traffic(self) -> int:
         """Bytes read and written for one row."""
         read = {name for expr in self.exprs for name in loads(expr)}
         count = 0
-        for buffer, stored in self.buffers.items():
+        for buffer, stored in self.touched.items():
             if self.program.buffers[buffer].place is Place.UNIT and buffer not in self.when:
                 count += (buffer in read) + stored
         return count * self.size * self.layout.real_bytes

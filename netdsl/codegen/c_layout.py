@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from netdsl.codegen.c_printer import DOUBLE, FLOAT
+from netdsl.codegen.c_printer import DOUBLE, FLOAT, literal
 from netdsl.codegen.names import Names
+from netdsl.ir.functions import c_names
 from netdsl.ir.network import Place
 from netdsl.ir.program import Edges, Program
 
@@ -52,8 +53,7 @@ EDGE_PARTS = ("start", "pre", "post")
 # Names of C's own headers that a buffer could otherwise hide or be replaced by.
 _HEADERS = (
     "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t NAN INFINITY "
-    "NULL linux unix i386 memset memcpy expf logf sqrtf sinf cosf tanhf powf floorf fabsf "
-    "fabs log1p signgam y0 y1 yn j0 j1 jn gamma real vector LANES"
+    "NULL linux unix i386 memset memcpy signgam y0 y1 yn j0 j1 jn gamma real vector LANES"
 )
 
 
@@ -105,6 +105,7 @@ class Layout:
     lists: dict[Window, ListUse] = field(default_factory=dict)
     sums: dict[Window, str] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)  # fields of projections, by their names
+    splits: ClassVar[bool] = True  # does the compiler need long loops in parts
     turns: ClassVar[bool] = False  # are factors turned by an instruction, or where they are used
     tile_reals: int = 0
     turned_width: int = 0  # neurons whose rows are brought together at once
@@ -117,7 +118,7 @@ class Layout:
     @classmethod
     def of(cls, program: Program, dtype: str, reserved_text: str) -> Layout:
         """A layout whose names avoid every identifier of `reserved_text` and of C's headers."""
-        taken = set(re.findall(r"[A-Za-z_]\w*", reserved_text)) | set(_HEADERS.split())
+        taken = set(re.findall(r"[A-Za-z_]\w*", reserved_text)) | set(_HEADERS.split()) | c_names()
         taken |= {name for name, _, _ in _HEAD} | {"net"}
         layout = cls(program, FLOAT if dtype == "float32" else DOUBLE, Names(taken))
         for buffer in program.buffers:
@@ -196,7 +197,16 @@ class Layout:
             if buffer.place is Place.GLOBAL:
                 yield Field(ident, f"double {ident}", name)
             else:
-                yield Field(ident, f"real *{ident}", f"{name} {self._shape(name)}")
+                yield Field(ident, f"{self.ctype(name)} *{ident}", f"{name} {self._shape(name)}")
+
+    def ctype(self, buffer: str) -> str:
+        """The type in C of a buffer's numbers: "real" or "double"."""
+        entry = self.program.buffers[buffer]
+        return DOUBLE if entry.double or entry.place is Place.GLOBAL else "real"
+
+    def literal(self, value: float, buffer: str) -> str:
+        """A constant as it is stored in a buffer."""
+        return literal(value, DOUBLE if self.ctype(buffer) == DOUBLE else self.real)
 
     def _shape(self, name: str) -> str:
         buffer = self.program.buffers[name]

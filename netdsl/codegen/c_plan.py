@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from netdsl.codegen.c_layout import Layout, Window
+from netdsl.ir.network import Place
 from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate, WindowSum
 from netdsl.ir.roles import Node
 
@@ -265,7 +266,9 @@ def _exchange(
         need.window for op in ops for need in derived(op, layout) if isinstance(need, MakeList)
     }
     for position, op in enumerate(ops):
-        if isinstance(op, Copy) and _dead_after(op.source, ops[position + 1 :], layout):
+        # Arrays only: a number has no memory of its own to exchange.
+        array = isinstance(op, Copy) and layout.program.buffers[op.target].place is not Place.GLOBAL
+        if isinstance(op, Copy) and array and _dead_after(op.source, ops[position + 1 :], layout):
             out.append(Exchange(op, lists and _alike(op, listed, layout)))
         else:
             out.append(op)
@@ -329,7 +332,9 @@ def _by_target(run: Sequence[Propagate], layout: Layout) -> list[Instruction]:
 
 
 def _dead_after(buffer: str, ops: Sequence[Instruction], layout: Layout) -> bool:
-    """Whether all of `buffer` is overwritten by `ops` before anything reads it."""
+    """Whether all of an array is overwritten by `ops` before anything reads it."""
+    if layout.program.buffers[buffer].place is Place.GLOBAL:
+        return False
     owner = layout.program.buffers[buffer].owner
     for op in ops:
         answer = op.first_access(buffer, owner)

@@ -3,8 +3,8 @@
 Two types occur: `real`, the run's float type, for values of rows, neurons and synapses, and
 `double` for scalars. A subexpression that reads only scalars is computed in double and rounded
 once where it meets a `real`; constants are written so that they round to the nearest `real`.
-Helper functions carry the suffix `_f` (float) or `_d` (double) and never branch, so that loops
-over them vectorise: see `templates/c/functions.c.j2`.
+How functions are spelt stands in `netdsl.ir.functions`; helpers (`templates/c/functions.c.j2`)
+never branch, so that loops over them vectorise.
 """
 
 from __future__ import annotations
@@ -16,29 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from netdsl.ir.expr import Apply, Const, Expr
+from netdsl.ir.functions import FUNCTIONS, printed
 from netdsl.ir.network import Place
-
-_BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_LOGIC = {"and": "&", "or": "|"}
-_CONDITIONS = frozenset(_COMPARE) | frozenset(_LOGIC) | {"not"}
-# Functions of the C library, with `f` appended for float.
-_LIBRARY = {
-    "exp": "exp",
-    "log": "log",
-    "sqrt": "sqrt",
-    "sin": "sin",
-    "cos": "cos",
-    "tanh": "tanh",
-    "pow": "pow",
-    "floor": "floor",
-    "abs": "fabs",
-}
-# Functions of templates/c/functions.c.j2.
-_HELPERS = frozenset(
-    {"min", "max", "clip", "sign", "sigmoid", "relu", "logit", "mod", "floordiv", "select"}
-)
-_POWERS = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "reciprocal"}
 
 FLOAT, DOUBLE = "float", "double"
 
@@ -75,11 +54,6 @@ class Printer:
     place: Callable[[Expr], Place] | None = None
     scalar: Callable[[Expr], str] | None = None
 
-    @property
-    def suffix(self) -> str:
-        """Ending of the helper functions of this type."""
-        return "f" if self.ctype == FLOAT else "d"
-
     def number(self, expr: Expr) -> str:
         """`expr` as a number; conditions become 1 or 0."""
         if isinstance(expr, Const):
@@ -89,7 +63,7 @@ class Printer:
             return self.scalar(expr)
         if not isinstance(expr, Apply):
             return self.read(expr)
-        if expr.function in _CONDITIONS:
+        if FUNCTIONS[expr.function].condition:
             one, zero = literal(1, self.ctype), literal(0, self.ctype)
             return f"({self.condition(expr)} ? {one} : {zero})"
         return self._apply(expr)
@@ -97,15 +71,10 @@ class Printer:
     def condition(self, expr: Expr) -> str:
         """`expr` as a truth value."""
         if isinstance(expr, Apply) and not self._is_scalar(expr):
-            name = expr.function
-            if name in _COMPARE:
-                a, b = (self.number(arg) for arg in expr.args)
-                return f"({a} {_COMPARE[name]} {b})"
-            if name in _LOGIC:
-                a, b = (self.condition(arg) for arg in expr.args)
-                return f"({a} {_LOGIC[name]} {b})"
-            if name == "not":
-                return f"(!{self.condition(expr.args[0])})"
+            row = FUNCTIONS[expr.function]
+            if row.condition:
+                operand = self.condition if row.logic else self.number
+                return row.c.format(*(operand(arg) for arg in expr.args))
         if isinstance(expr, Const):
             return "1" if expr.value else "0"
         return f"({self.number(expr)} != {literal(0, self.ctype)})"
@@ -116,26 +85,11 @@ class Printer:
         return self.place(expr) is Place.GLOBAL
 
     def _apply(self, expr: Apply) -> str:
-        name = expr.function
-        if name == "pow" and isinstance(expr.args[1], Const):
-            short = _POWERS.get(float(expr.args[1].value))
-            if short is not None:
-                return self._call(short, [self.number(expr.args[0])])
-        if name == "select":
-            test, then, otherwise = expr.args
-            arms = [self.condition(test), self.number(then), self.number(otherwise)]
-            return self._call(name, arms)
+        exponent = expr.args[1] if expr.function == "pow" else None
+        constant = exponent.value if isinstance(exponent, Const) else None
+        row = printed(expr.function, constant)
         args = [self.number(arg) for arg in expr.args]
-        if name in _BINARY:
-            return f"({args[0]} {_BINARY[name]} {args[1]})"
-        if name == "neg":
-            return f"(-{args[0]})"
-        return self._call(name, args)
-
-    def _call(self, name: str, args: list[str]) -> str:
-        if name in _LIBRARY:
-            end = "f" if self.ctype == FLOAT else ""
-            return f"{_LIBRARY[name]}{end}({', '.join(args)})"
-        if name in _HELPERS or name in _POWERS.values():
-            return f"{name}_{self.suffix}({', '.join(args)})"
-        raise ValueError(f"no C spelling of the function `{name}`")
+        if expr.function == "select":
+            args[0] = self.condition(expr.args[0])
+        end = "f" if self.ctype == FLOAT else ""
+        return row.c.format(*args, f=end, s=end or "d")

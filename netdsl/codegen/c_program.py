@@ -23,7 +23,6 @@ from netdsl.codegen.c_plan import (
     RoutinePlan,
     plan_routine,
 )
-from netdsl.codegen.c_printer import literal
 from netdsl.codegen.c_synapses import gather, propagate, synapse_update
 from netdsl.codegen.c_windows import propagate_windows, window_sum
 from netdsl.codegen.comments import spec_line
@@ -273,11 +272,10 @@ class _Writer:
         if isinstance(instruction, MakeList | MakeSum):
             return self._derived(instruction)
         if isinstance(instruction, Fill):
-            real = self._place(instruction.target) is not Place.GLOBAL
-            value = literal(instruction.value, layout.real if real else "double")
             return {
+                "ctype": layout.ctype(instruction.target),
                 "target": names(instruction.target),
-                "value": value,
+                "value": layout.literal(instruction.value, instruction.target),
                 "count": count_of(instruction.target, layout),
             }
         if isinstance(instruction, GroupReduce):

@@ -25,6 +25,8 @@ from netdsl.ir.program import (
     Store,
 )
 
+LoopStatement = Bind | Store | DrawStore | RowReduce
+
 
 @dataclass(frozen=True)
 class RowValue:
@@ -32,6 +34,7 @@ class RowValue:
 
     name: str
     value: Expr
+    double: bool = False  # computed in float64
 
 
 @dataclass
@@ -42,7 +45,7 @@ class Level:
     """
 
     values: list[RowValue] = field(default_factory=list)
-    statements: list[Bind | Store | DrawStore | RowReduce] = field(default_factory=list)
+    statements: list[LoopStatement] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class _Item:
     reads: frozenset[str]
     writes: frozenset[str]
     level: int = 0
+    double: bool = False
 
 
 def version(buffer: str, number: int) -> str:
@@ -84,7 +88,7 @@ def plan_rows(op: Elementwise, program: Program) -> RowPlan:
         level, statement = levels[item.level], item.statement
         if item.row:
             assert isinstance(statement, Bind)
-            level.values.append(RowValue(statement.name, statement.value))
+            level.values.append(RowValue(statement.name, statement.value, item.double))
         else:
             assert not isinstance(statement, AxisReduce)  # an operation of its own by now
             level.statements.append(statement)
@@ -116,7 +120,8 @@ class _Renamer:
         if self.program.buffers[statement.buffer].place is Place.ROW:
             name = self._next(statement.buffer)
             bind = Bind(name, value, statement.span)
-            return _Item(bind, True, _reads(value), frozenset({f"%{name}"}))
+            double = self.program.buffers[statement.buffer].double
+            return _Item(bind, True, _reads(value), frozenset({f"%{name}"}), double=double)
         reads = _reads(value)
         return _Item(replace(statement, value=value), False, reads, frozenset({statement.buffer}))
 

@@ -15,7 +15,7 @@ from netdsl.codegen.c_layout import Layout
 from netdsl.codegen.c_plan import Gather
 from netdsl.codegen.c_printer import Printer, literal
 from netdsl.codegen.c_scope import Scope, operations
-from netdsl.codegen.comments import spec_line
+from netdsl.codegen.comments import c_comment, spec_line
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Product, Propagate, Store, Sum, SynapseUpdate
@@ -189,7 +189,7 @@ class UpdateWriter:
         body = [self._sum(total) for total in self.op.sums]
         for statement in self.op.statements:
             line = spec_line(statement.span, self.program.sources)
-            body += [f"/* {line} */"] if line else []
+            body += [c_comment(line)] if line else []
             body.append(self._statement(statement))
         count = max(len(self.products), 1)
         row_bytes = count * self.n * self.layout.real_bytes

@@ -10,7 +10,6 @@ from typing import Any
 from netdsl.codegen.c_elementwise import elementwise
 from netdsl.codegen.c_layout import Window
 from netdsl.codegen.c_plan import MakeList, MakeSum
-from netdsl.codegen.c_printer import literal
 from netdsl.codegen.c_program import count_of, group_code
 from netdsl.codegen.cuda_layout import COUNT_BLOCKS, CudaLayout
 from netdsl.codegen.cuda_plan import (
@@ -57,8 +56,8 @@ def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
             writer.kernel("transpose", op, tile_grid(m, n, TRANSPOSE_SIDE, THREADS), code=code)
         )
     if isinstance(op, Fill):
-        kind, value = "fill", literal(op.value, "double" if is_global else layout.real)
-        code["value"] = value
+        kind, value = "fill", layout.literal(op.value, op.target)
+        code |= {"value": value, "ctype": layout.ctype(op.target)}
     else:
         kind, value = "copy", f"net->{layout.names(op.source)}"
         code["source"] = layout.names(op.source)

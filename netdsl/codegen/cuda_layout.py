@@ -59,6 +59,7 @@ class CudaLayout(Layout):
     """Identifiers and memory of one program on a device."""
 
     turns: ClassVar[bool] = True
+    splits: ClassVar[bool] = False  # a thread has one neuron, and NVRTC takes long code well
     wanted: dict[Window, CudaList] = field(default_factory=dict)
     turned: dict[Window, str] = field(default_factory=dict)
     edge_counts: Mapping[str, int] = field(default_factory=dict)  # synapses of projections
@@ -126,7 +127,8 @@ class CudaLayout(Layout):
         for name, buffer in self.program.buffers.items():
             if buffer.place is not Place.GLOBAL:
                 fixed, per_row = self.extent(name)
-                yield Room(self.names(name), self.real_bytes, fixed, per_row, name)
+                size = 8 if buffer.double else self.real_bytes
+                yield Room(self.names(name), size, fixed, per_row, name)
         for window, ident in self.sums.items():
             what = f"sums over rows of {window.buffer}"
             yield Room(ident, self.real_bytes, window.width, 0, what)

@@ -82,7 +82,7 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
     what is expected, if not given. The source is the same.
     """
     real = "float" if dtype == "float32" else "double"
-    header = render("cuda", "header.cu", real=real, title=f"{program.name} in {real}")
+    header = partial(render, "cuda", "header.cu", real=real)
     library = "\n".join(
         [
             render("c", "functions.c", inline=_INLINE),
@@ -91,11 +91,12 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
             render("cuda", "windows.cu") if program.windows else "",
         ]
     )
-    layout = CudaLayout.of(program, dtype, header + library)
+    layout = CudaLayout.of(program, dtype, header(title="") + library)
     assert isinstance(layout, CudaLayout)
     layout.edge_counts = expected_edges(program) if edges is None else edges
     try:
-        return _Writer(program, layout).write(header, library)
+        title = f"{program.name} in {real}"
+        return _Writer(program, layout).write(header(title=title), library)
     except (KeyError, ValueError) as error:
         raise BackendError(
             "E0855",

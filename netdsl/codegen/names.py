@@ -11,13 +11,18 @@ import keyword
 import re
 from collections.abc import Iterable
 
-# Words of the three target languages that no identifier may be.
+# Words of C, C++ and CUDA that no identifier may be; those of Python are added below.
 _C_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
     "union unsigned void volatile while main exp log sqrt sin cos tanh pow floor abs fabs asm "
+    "typeof typeof_unqual alignas alignof constexpr nullptr static_assert thread_local "
     "bool true false class new delete template this namespace using operator public private "
-    "half float2 float4 threadIdx blockIdx blockDim gridDim"
+    "protected friend virtual explicit export mutable typename typeid throw try catch noexcept "
+    "decltype concept requires co_await co_return co_yield consteval constinit const_cast "
+    "static_cast dynamic_cast reinterpret_cast wchar_t char8_t char16_t char32_t "
+    "and and_eq bitand bitor compl not not_eq or or_eq xor xor_eq "
+    "half float2 float4 threadIdx blockIdx blockDim gridDim warpSize"
 )
 _WORDS = frozenset(_C_WORDS.split()) | frozenset(keyword.kwlist) | frozenset(dir(builtins))
 
@@ -31,7 +36,8 @@ def mangle(name: str) -> str:
     text = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
     if not text or not text[0].isalpha():
         text = f"x_{text}".rstrip("_")
-    return f"{text}_" if text in _WORDS else text
+    # Names without small letters are where macros of C's headers live, such as M_PI.
+    return f"{text}_" if text in _WORDS or text.isupper() else text
 
 
 class Names:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netdsl.codegen.comments import plain, spec_line
+from netdsl.codegen.comments import python_comment, spec_line
 from netdsl.codegen.names import Names
 from netdsl.codegen.numpy_cells import CellsPrinter
 from netdsl.codegen.numpy_synapses import SynapsesPrinter
 from netdsl.codegen.numpy_tiles import cells_context, columns, edges_context, synapses_context
 from netdsl.codegen.places import edges_of
-from netdsl.codegen.python_scalars import bare, scalar
+from netdsl.codegen.python_scalars import bare, literal, scalar
 from netdsl.codegen.registers import RESERVED
 from netdsl.codegen.templates import render
 from netdsl.ir.network import Place
@@ -37,9 +37,10 @@ from netdsl.ir.simplify import simplify
 from netdsl.ir.windows import Windows
 
 _TEXT = (
-    "np bind spans blocks scratch propagate propagate_active outer outer_active row_keys rows "
-    "step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform draw_normal "
-    "draw_integer reduce_groups propagate_edges edge_products at_edges by_neuron post_index"
+    "np special bind spans blocks scratch propagate propagate_active outer outer_active row_keys "
+    "rows step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform "
+    "draw_normal draw_integer reduce_groups propagate_edges edge_products "
+    "at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())
 _TERMS = frozenset(
@@ -128,9 +129,10 @@ class ModuleWriter:
         text = render(
             "numpy",
             "module.py",
-            program=plain(self.program.name),
+            program=self.program.name,
             buffers=self._table(identifiers),
             functions=self.functions,
+            special=any("special." in text for text in (*self.functions, *texts)),
             routines=texts,
             tile_names=self.tile_names,
             tiles=self.tiles,
@@ -152,8 +154,8 @@ class ModuleWriter:
     def _table(self, identifiers: dict[str, str]) -> list[str]:
         rows = []
         for buffer in self.program.buffers.values():
-            about = buffer.role + (f": {plain(buffer.why)}" if buffer.why else "")
-            written = f" ({plain(buffer.name)})" if buffer.name != identifiers[buffer.name] else ""
+            about = buffer.role + (f": {buffer.why}" if buffer.why else "")
+            written = f" ({buffer.name})" if buffer.name != identifiers[buffer.name] else ""
             rows.append((identifiers[buffer.name], self._shape(buffer.name), about + written))
         wide = [max((len(row[k]) for row in rows), default=0) for k in range(2)]
         return [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows]
@@ -178,8 +180,8 @@ class ModuleWriter:
             "numpy",
             "routine.py",
             name=name,
-            title=plain(f"phase {routine.phase}" if routine.phase else routine.name),
-            notes=[note for note in (origin, *(plain(n) for n in routine.notes)) if note],
+            title=f"phase {routine.phase}" if routine.phase else routine.name,
+            notes=[note for note in (origin, *routine.notes) if note],
             phase=routine.kind == "phase",
             once=self._ops(routine.once),
             step=self._ops(routine.step),
@@ -198,7 +200,7 @@ class ModuleWriter:
             lines = [f"{self._written[op]}()"]
         else:
             comment = spec_line(op.span, self.program.sources)
-            lines = [f"# {comment}", *self._inline(op)] if comment else self._inline(op)
+            lines = [python_comment(comment), *self._inline(op)] if comment else self._inline(op)
         changed = [self.active[name] for name in stored_by(op) if name in self.active]
         return [*lines, *(f"{name}.changed()" for name in changed)]
 
@@ -214,7 +216,7 @@ class ModuleWriter:
         assert isinstance(op, GroupReduce | Copy | Fill | Transpose)
         context: dict[str, object] = {"target": self.names(op.target), "op": op}
         if isinstance(op, Fill):
-            context["value"] = repr(float(op.value))
+            context["value"] = literal(op.value)
         else:
             context["source"] = self.names(op.source)
         return render("numpy", f"{kind}.py", **context).splitlines()
@@ -272,7 +274,7 @@ class ModuleWriter:
                 self._stream,
                 lambda population: self._indices(self.program.sizes[population]),
             ).code()
-            title = plain(op.label or f"population {op.population}")
+            title = op.label or f"population {op.population}"
             self._add("elementwise", name, cells_context(cells), title)
             return name
         name = self.names.fresh(f"{op.projection}_update")
@@ -281,7 +283,7 @@ class ModuleWriter:
         printer = SynapsesPrinter(self.program, op, scope, self.names, self._indices, bool(edges))
         code = printer.code()
         context = edges_context(code, edges) if edges else synapses_context(code, self.active)
-        title = plain(op.label or f"projection {op.projection}")
+        title = op.label or f"projection {op.projection}"
         self._add("synapse_update", name, context, title)
         return name
 

@@ -15,16 +15,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netdsl.codegen.names import Names
-from netdsl.codegen.numpy_ufuncs import COMPARISONS, LOGIC, MULTI, UFUNCS
 from netdsl.codegen.places import place_of
 from netdsl.codegen.python_scalars import bare, condition, literal, scalar
 from netdsl.codegen.registers import COPY, Block, Value
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, loads, walk
+from netdsl.ir.functions import FUNCTIONS, printed
 from netdsl.ir.network import Place, Type
 from netdsl.ir.program import Bind, Program
 from netdsl.ir.simplify import number, simplify
 
-TRUTH = COMPARISONS.keys() | LOGIC.keys()
+
+def is_truth(expr: Expr) -> bool:
+    """Is the value a truth value?"""
+    return isinstance(expr, Apply) and FUNCTIONS[expr.function].condition
 
 
 @dataclass
@@ -131,27 +134,24 @@ class Printer:
 
     def _apply(self, expr: Apply, mask: bool, into: Value | None) -> Value:
         function = expr.function
-        if function in TRUTH:
+        if is_truth(expr):
             return self._truth(expr, mask, into)
         if mask:
             return self._convert(expr, self.value(expr), True)
         if function == "select":
             return self._select(expr, into)
-        if function == "pow" and number(expr.args[1]) in MULTI["pow"]:
-            steps: tuple[str, ...] = MULTI["pow"][number(expr.args[1])]
-        else:
-            steps = MULTI["steps"].get(function) or (UFUNCS[function],)
+        exponent = number(expr.args[1]) if function == "pow" else None
+        steps = printed(function, exponent).numpy
         args = [self.value(arg) for arg in expr.args]
         place = self.place(expr)
-        result: Value | None = None
+        results: list[Value] = []
         for position, form in enumerate(steps):
             final = position == len(steps) - 1
             out = into if final and into is not None else Value(place)
-            operands = [*args] if result is None else [*args, result]
-            form = form.replace("{previous}", f"{{{len(args)}}}")
-            result = self._emit(form, out, operands)
-        assert result is not None
-        return result
+            for earlier in range(position):
+                form = form.replace(f"{{s{earlier}}}", f"{{{len(args) + earlier}}}")
+            results.append(self._emit(form, out, [*args, *results]))
+        return results[-1]
 
     def _emit(self, form: str, out: Value, operands: list[Value]) -> Value:
         """Emit with only the operands that `form` names, so that the others' lives end earlier."""
@@ -164,11 +164,10 @@ class Printer:
         if self._is_spike_test(expr):
             spikes = self.value(expr.args[0], mask=mask)
             return spikes if into is None else self.block.emit(COPY, into, spikes)
-        logical = expr.function in LOGIC
-        table = LOGIC if logical else COMPARISONS
-        args = [self.value(arg, mask=logical) for arg in expr.args]
+        row = FUNCTIONS[expr.function]
+        args = [self.value(arg, mask=row.logic) for arg in expr.args]
         out = into if into is not None else Value(self.place(expr), mask)
-        return self.block.emit(f"{table[expr.function]}", out, *args)
+        return self.block.emit(row.numpy[0], out, *args)
 
     def _is_spike_test(self, expr: Apply) -> bool:
         """Whether `expr` is `s > 0` or `s != 0` of a buffer that holds only 0 and 1."""
@@ -198,7 +197,7 @@ class Printer:
         """Name a value for the statements that follow."""
         value = simplify(bind.value)
         place = self.place(value)
-        truth = isinstance(value, Apply) and value.function in TRUTH
+        truth = is_truth(value)
         if place is Place.GLOBAL:
             result = self._scalar(value, False)
         else:
@@ -226,7 +225,7 @@ class Printer:
         """`buffer := value`; `live` are the bound names that later statements read."""
         value, target = simplify(value), self.home(buffer)
         self.keep_aliases(target, live)
-        truth = isinstance(value, Apply) and value.function in TRUTH
+        truth = is_truth(value)
         place = self.place(value)
         if truth and place is target.place:
             result = self.value(value, mask=True)

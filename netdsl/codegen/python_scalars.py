@@ -10,31 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local
+from netdsl.ir.functions import FUNCTIONS, printed
 
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_LOGIC = {"and": "and", "or": "or"}
-_INFIX = {"add": "+", "sub": "-", "mul": "*"}
-_CALL = {
-    "div": "np.divide({0}, {1})",
-    "floordiv": "np.floor(np.divide({0}, {1}))",
-    "mod": "({0} - {1} * np.floor(np.divide({0}, {1})))",
-    "pow": "np.float_power({0}, {1})",
-    "min": "np.minimum({0}, {1})",
-    "max": "np.maximum({0}, {1})",
-    "clip": "np.minimum(np.maximum({0}, {1}), {2})",
-    "abs": "abs({0})",
-    "sign": "np.sign({0})",
-    "floor": "np.floor({0})",
-    "exp": "np.exp({0})",
-    "log": "np.log({0})",
-    "sqrt": "np.sqrt({0})",
-    "sin": "np.sin({0})",
-    "cos": "np.cos({0})",
-    "tanh": "np.tanh({0})",
-    "sigmoid": "np.reciprocal(1.0 + np.exp(-({0})))",
-    "relu": "np.maximum({0}, 0.0)",
-    "logit": "np.log(np.divide({0}, 1.0 - {0}))",
-}
+# Python's own operators where they mean the same; division would raise.
+_INFIX = frozenset({"add", "sub", "mul", "and", "or", "lt", "le", "gt", "ge", "eq", "ne"})
 
 
 def literal(value: float) -> str:
@@ -58,7 +37,8 @@ def scalar(expr: Expr, buffer: Callable[[str], str], locals: Mapping[str, str]) 
         return locals[expr.name]
     if not isinstance(expr, Apply):
         raise TypeError(f"{type(expr).__name__} is not a scalar expression")
-    if expr.function in _COMPARE or expr.function in ("and", "or", "not"):
+    row = FUNCTIONS[expr.function]
+    if row.condition:
         return f"float{condition(expr, buffer, locals)}"
     if expr.function == "select":
         test = condition(expr.args[0], buffer, locals)
@@ -67,21 +47,22 @@ def scalar(expr: Expr, buffer: Callable[[str], str], locals: Mapping[str, str]) 
     args = [scalar(arg, buffer, locals) for arg in expr.args]
     if expr.function == "neg":
         return f"(-{args[0]})"
-    if expr.function in _INFIX:
-        return f"({args[0]} {_INFIX[expr.function]} {args[1]})"
-    return _CALL[expr.function].format(*args)
+    if row.name in _INFIX:
+        return f"({args[0]} {row.symbol} {args[1]})"
+    exponent = expr.args[1] if row.name == "pow" else None
+    constant = exponent.value if isinstance(exponent, Const) else None
+    return printed(row.name, constant).expression.format(*args)
 
 
 def condition(expr: Expr, buffer: Callable[[str], str], locals: Mapping[str, str]) -> str:
     """Text of a truth value, in parentheses."""
-    if isinstance(expr, Apply) and expr.function in _COMPARE:
-        left, right = (scalar(arg, buffer, locals) for arg in expr.args)
-        return f"({left} {_COMPARE[expr.function]} {right})"
-    if isinstance(expr, Apply) and expr.function in _LOGIC:
-        left, right = (condition(arg, buffer, locals) for arg in expr.args)
-        return f"({left} {_LOGIC[expr.function]} {right})"
-    if isinstance(expr, Apply) and expr.function == "not":
-        return f"(not {condition(expr.args[0], buffer, locals)})"
+    if isinstance(expr, Apply) and FUNCTIONS[expr.function].condition:
+        row = FUNCTIONS[expr.function]
+        operand = condition if row.logic else scalar
+        args = [operand(arg, buffer, locals) for arg in expr.args]
+        if row.name in _INFIX:
+            return f"({args[0]} {row.symbol} {args[1]})"
+        return f"(not {args[0]})"
     return f"({scalar(expr, buffer, locals)} != 0.0)"
 
 

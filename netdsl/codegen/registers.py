@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netdsl.codegen.comments import python_comment
 from netdsl.ir.network import Place
 
 # Beginnings of the names of scratch arrays, by place and whether they hold truth values.
@@ -131,7 +132,7 @@ def render(block: Block) -> list[str]:
     lines: list[str] = []
     for line in block.lines:
         if isinstance(line, str):
-            lines.append(f"# {line}")
+            lines.append(python_comment(line))
             continue
         spelling = [_spell(arg, named) for arg in line.args]
         text = line.form.format(*spelling, out=line.out.text)

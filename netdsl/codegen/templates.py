@@ -1,4 +1,4 @@
-"""The Jinja environment of generated C and CUDA: strict about names, no escaping, no code in it."""
+"""The Jinja environment of generated code: strict about names; foreign text takes `| comment`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
-from netdsl.codegen.comments import plain
+from netdsl.codegen.comments import c_text, python_text
 from netdsl.codegen.errors import BackendError
+from netdsl.ir.functions import FUNCTIONS
 from netdsl.paths import data_path
+
+# What makes text of a specification fit for a comment, by the folder of the language.
+_COMMENTS = {"c": c_text, "cuda": c_text, "numpy": python_text}
 
 
 @cache
@@ -23,7 +27,8 @@ def environment(folder: str) -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.filters["comment"] = plain
+    made.filters["comment"] = _COMMENTS[folder]
+    made.globals["functions"] = tuple(FUNCTIONS.values())
     return made
 
 

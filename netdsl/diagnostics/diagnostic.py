@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from netdsl.diagnostics.span import Span
@@ -125,9 +126,14 @@ class DiagnosticBag:
         return len(self._seen)
 
 
+_MOST, _LONGEST = 500, 60  # names that are compared: a hint is not worth waiting for
+
+
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` was most likely meant to be, or None."""
-    pool = [c for c in candidates if c != name]
+    if len(name) > _LONGEST:
+        return None
+    pool = [c for c in islice(candidates, _MOST) if c != name]
     lowered = {c.lower(): c for c in reversed(pool)}
     if name.lower() in lowered:
         return lowered[name.lower()]

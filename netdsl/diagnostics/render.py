@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import lru_cache
 
 from netdsl.diagnostics.diagnostic import Diagnostic
 from netdsl.diagnostics.span import Span
+from netdsl.files.reading import read_bytes
 
 Lines = Callable[[str], "list[str] | None"]
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "lint": "\x1b[1;36m"}
 _BLUE, _BOLD, _OFF = "\x1b[1;34m", "\x1b[1m", "\x1b[0m"
 _TAB = 4
+_LONGEST = 240  # columns of a line that are shown
 
 
 def render_all(
@@ -33,15 +35,21 @@ def render(
     paint = _painter(colour)
     severity = diagnostic.severity
     head = paint(f"{severity}[{diagnostic.code}]", _COLOURS[severity])
-    out = [f"{head}{paint(': ' + diagnostic.message, _BOLD)}"]
+    out = [f"{head}{paint(': ' + visible(diagnostic.message), _BOLD)}"]
     marks = _marks(diagnostic)
     width = max((len(str(span.line)) for span, _, _ in marks), default=1)
     if diagnostic.primary.line > 0:
-        out.append(f"{' ' * width}{paint('-->', _BLUE)} {diagnostic.primary}")
+        out.append(f"{' ' * width}{paint('-->', _BLUE)} {visible(str(diagnostic.primary))}")
     out.extend(_excerpt(marks, width, sources or {}, paint, _COLOURS[severity]))
     if diagnostic.help:
-        out.append(f"{' ' * width} {paint('=', _BLUE)} help: {diagnostic.help}")
+        out.append(f"{' ' * width} {paint('=', _BLUE)} help: {visible(diagnostic.help)}")
     return "\n".join(out)
+
+
+def visible(text: str) -> str:
+    """`text` without what a terminal obeys instead of showing it, such as escape sequences; lines
+    and columns stay."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _painter(colour: bool) -> Callable[[str, str], str]:
@@ -68,6 +76,7 @@ def _excerpt(
     cache: dict[str, list[str] | None] = {}
     bar = paint("|", _BLUE)
     previous: tuple[str, int] | None = None
+    first = 0
     for span, character, text in marks:
         if span.source not in cache:
             cache[span.source] = _lines(span.source, sources)
@@ -75,27 +84,43 @@ def _excerpt(
         if lines is None or span.line > len(lines) + 1:
             continue
         if previous is not None and previous[0] != span.source:
-            out.append(f"{' ' * width}{paint(':::', _BLUE)} {span}")
+            out.append(f"{' ' * width}{paint(':::', _BLUE)} {visible(str(span))}")
         if previous is None:
             out.append(f"{' ' * width} {bar}")
         line = lines[span.line - 1] if span.line <= len(lines) else ""
         if previous != (span.source, span.line):
-            out.append(f"{paint(f'{span.line:>{width}}', _BLUE)} {bar} {line.expandtabs(_TAB)}")
+            shown = line.expandtabs(_TAB)
+            first = _first(line, span, len(shown))
+            clipped = shown[first : first + _LONGEST]
+            out.append(f"{paint(f'{span.line:>{width}}', _BLUE)} {bar} {visible(clipped)}")
         start, length = _columns(line, span)
+        start = max(0, start - first)
+        length = max(1, min(length, _LONGEST - start))
         colour = primary if character == "^" else _BLUE
-        mark = f"{character * length} {text}".rstrip()
+        mark = f"{character * length} {visible(text)}".rstrip()
         out.append(f"{' ' * width} {bar} {' ' * start}{paint(mark, colour)}")
         previous = (span.source, span.line)
     return out
+
+
+def _first(line: str, span: Span, length: int) -> int:
+    """The first column shown of a line: 0, but for lines that no terminal shows whole."""
+    start, _ = _columns(line, span)
+    return 0 if length <= _LONGEST or start < _LONGEST // 2 else start - _LONGEST // 4
 
 
 def _lines(source: str, sources: dict[str, str]) -> list[str] | None:
     text = sources.get(source)
     if text is None:
         try:
-            text = Path(source).read_text(encoding="utf-8-sig")
+            text = read_bytes(source).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError, ValueError):
             return None
+    return _split(text)
+
+
+@lru_cache(maxsize=4)
+def _split(text: str) -> list[str]:
     return [line.rstrip("\r") for line in text.split("\n")]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from netdsl.diagnostics.span import Span
 
@@ -22,7 +23,17 @@ SETTLED = "settled"  # inputs and definitions recomputed from the present states
 
 @dataclass(frozen=True)
 class Expr:
-    """Base of all expressions."""
+    """Base of all expressions. Parts may be shared; a walk meets them as often as they are read."""
+
+    @cached_property
+    def size(self) -> int:
+        """Nodes that a walk meets."""
+        return 1 + sum(child.size for child in children(self))
+
+    @cached_property
+    def depth(self) -> int:
+        """Nodes from here to the farthest leaf."""
+        return 1 + max((child.depth for child in children(self)), default=0)
 
 
 @dataclass(frozen=True)
@@ -134,9 +145,11 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """All nodes, parents first."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    left = [expr]
+    while left:
+        node = left.pop()
+        yield node
+        left.extend(reversed(children(node)))
 
 
 def transform(expr: Expr, visit: Callable[[Expr], Expr | None]) -> Expr:

@@ -106,6 +106,11 @@ class Buffer(Node):
     slots: int = 1  # more than one: a ring of that many earlier values, each of the buffer's shape
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def double(self) -> bool:
+        """Is it held, and what is stored to it computed, in float64 whatever the run's type?"""
+        return self.role == "accumulator"
+
 
 @dataclass(frozen=True)
 class Routine(Node):
@@ -118,7 +123,7 @@ class Routine(Node):
     form = "routine {name} {kind}"
 
     name: str
-    kind: str  # phase | update | set | reset
+    kind: str  # phase | update | set | reset | start
     once: tuple[Op, ...] = ()
     step: tuple[Op, ...] = ()
     after: tuple[Op, ...] = ()
@@ -138,6 +143,7 @@ class Edges:
     density: float
 
 
+Part = tuple[int, int] | None  # the first neuron of a slice and the one after its last
 Layout = Edges | Windows
 """`Windows`: SYNAPSE buffers hold one kernel, of `Program.shapes` (taps, kernels)."""
 
@@ -146,7 +152,10 @@ Layout = Edges | Windows
 class Program:
     """Buffers and routines; sizes are fixed, the number of rows is not.
 
-    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets.
+    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets,
+    `start:OWNER` give their start values to states that no reset touches.
+
+    `slices`: where projections lead from or to a part of a population, which neurons.
 
     `layouts`: how projections that are not full matrices store their synapses. `ends`: the pre and
     post population of each projection.
@@ -161,6 +170,7 @@ class Program:
     buffers: Mapping[str, Buffer]
     routines: Mapping[str, Routine]
     layouts: Mapping[str, Layout] = field(default_factory=dict)
+    slices: Mapping[str, tuple[Part, Part]] = field(default_factory=dict)
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     ends: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)  # file -> text

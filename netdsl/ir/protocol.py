@@ -200,6 +200,21 @@ def steps_of(body: Iterable[Step]) -> Iterator[Step]:
             yield from steps_of(step.otherwise)
 
 
+def decided_by(step: Step) -> tuple[Expr, ...]:
+    """What the host evaluates of a statement itself, blocks in it left out."""
+    if isinstance(step, Each):
+        return () if step.limit is None else (step.limit,)
+    if isinstance(step, SetGlobal):
+        return (step.value,)
+    if isinstance(step, RunPhase):
+        return (step.steps, *(value for _, value in step.controls))
+    if isinstance(step, Choose):
+        return (step.condition,)
+    if isinstance(step, Repeat):
+        return (step.until, step.limit)
+    return ()
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A named schedule. `parameters`: (name, default or None); data arguments have no default."""
@@ -244,3 +259,21 @@ class Recorder:
     on: str | None = None
     limit: int | None = None
     span: Span | None = field(default=None, compare=False)
+
+
+def fits(position: list[int], steps: tuple[Step, ...]) -> bool:
+    """Whether statements can be at a position: the index of a statement, of the pass through its
+    loop (or 1 for the first branch), of a statement inside, and so on."""
+    if not position:
+        return True
+    if not all(isinstance(index, int) and index >= 0 for index in position):
+        return False
+    index, *inner = position
+    if not inner:
+        return index <= len(steps)  # behind the last one: all is done
+    if index >= len(steps):
+        return False
+    step, count, *rest = steps[index], *inner
+    if isinstance(step, Choose):
+        return count in (0, 1) and fits(rest, step.then if count else step.otherwise)
+    return isinstance(step, Each | Repeat) and fits(rest, step.body)

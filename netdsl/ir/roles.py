@@ -9,7 +9,7 @@ verification ask these roles, so that a new operation is declared in one place.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -120,6 +120,11 @@ def _values(node: Node, *roles: Role) -> Iterator[Any]:
                 yield from value
             elif value is not None:
                 yield value
+
+
+def reads_of(nodes: Iterable[Node]) -> frozenset[str]:
+    """Buffers whose present value some of the nodes need."""
+    return frozenset[str]().union(*(node.reads for node in nodes))
 
 
 def parts(node: Node) -> Iterator[Node]:

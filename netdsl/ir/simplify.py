@@ -6,48 +6,12 @@ reassociated. A pass may add rules of its own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, children, rebuild
+from netdsl.ir.functions import fold
 
 Rule = Callable[[Apply], Expr]
-
-
-def _pow(a: float, b: float) -> float:
-    return math.pow(a, b)  # ValueError for a negative number to a fractional power
-
-
-_FOLD: dict[str, Callable[..., float]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "floordiv": lambda a, b: float(math.floor(a / b)),
-    "mod": lambda a, b: a - b * math.floor(a / b),
-    "pow": _pow,
-    "neg": lambda a: -a,
-    "lt": lambda a, b: float(a < b),
-    "le": lambda a, b: float(a <= b),
-    "gt": lambda a, b: float(a > b),
-    "ge": lambda a, b: float(a >= b),
-    "eq": lambda a, b: float(a == b),
-    "ne": lambda a, b: float(a != b),
-    "and": lambda a, b: float(bool(a) and bool(b)),
-    "or": lambda a, b: float(bool(a) or bool(b)),
-    "not": lambda a: float(not a),
-    "select": lambda c, a, b: a if c else b,
-    "min": min,
-    "max": max,
-    "clip": lambda x, low, high: min(max(x, low), high),
-    "abs": abs,
-    "sign": lambda a: float((a > 0) - (a < 0)),
-    "floor": lambda a: float(math.floor(a)),
-    "exp": math.exp,
-    "log": math.log,
-    "sqrt": math.sqrt,
-    "relu": lambda a: max(a, 0.0),
-}
 
 
 def number(expr: Expr) -> float | None:
@@ -65,13 +29,12 @@ def simplify(expr: Expr, more: Mapping[str, Rule] | None = None) -> Expr:
         return rebuild(expr, parts) if parts else expr
     assert isinstance(expr, Apply)
     values = [number(part) for part in parts]
-    if all(value is not None for value in values) and expr.function in _FOLD:
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
         try:
-            folded = float(_FOLD[expr.function](*values))
+            return Const(float(fold(expr.function, *known)), expr.span)
         except (ArithmeticError, ValueError):
             return rebuild(expr, parts)
-        if math.isfinite(folded):
-            return Const(folded, expr.span)
     result = _identity(Apply(expr.function, parts, expr.span), values)
     rule = more.get(result.function) if more and isinstance(result, Apply) else None
     return rule(result) if rule is not None and isinstance(result, Apply) else result

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.dataflow.flow import FlowGraph
-from netdsl.diagnostics import Diagnostic
+from netdsl.diagnostics import Diagnostic, Label
 from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Expr, Reduce, Ref, children, refs
-from netdsl.ir.network import Modulator, Place
+from netdsl.ir.network import Modulator, Place, Projection
 from netdsl.ir.protocol import steps_of
 from netdsl.locality.reads import modulator_of
 
 
 def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
-    """Reads of cells and modulators that no channel carries (E0303), data in controls (E0306)."""
+    """Reads of cells, modulators and deliveries that no channel carries (E0303, E0340), data in
+    controls (E0306)."""
     for flow in graph.flows:
         owner = graph.owner(flow.target)
         modulator = modulator_of(graph.network, flow.target)
@@ -26,7 +27,38 @@ def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
     for modulator in graph.network.modulators:
         for ref, reduced in _reads(modulator.emit, False):
             yield from _modulator_read(graph, modulator, ref, reduced)
+    yield from _deliveries(graph)
     yield from _controls(graph)
+
+
+def _deliveries(graph: FlowGraph) -> Iterator[Diagnostic]:
+    """Reads of deliveries that are at neither end of the synapse nor its own (E0340)."""
+    for projection in graph.network.projections.values():
+        whose = {"pre": projection.pre, "post": projection.post}
+        own = ("", projection.name, projection.transpose_of)
+        for ref in (ref for deliver in projection.delivers for ref in refs(deliver.value)):
+            owner = graph.owner(ref.path)
+            if owner not in own and whose.get(ref.side) != owner:
+                yield Diagnostic(
+                    "E0340",
+                    f"projection `{projection.name}` delivers `{ref.path}`, which is at neither "
+                    "end of its synapses",
+                    ref.span or projection.span or NO_SPAN,
+                    (Label(projection.span, _sees(projection)),) if projection.span else (),
+                    help=_instead(projection, owner, ref.path),
+                    note="not at this synapse",
+                )
+
+
+def _sees(projection: Projection) -> str:
+    return f"a synapse sees `{projection.pre}` (pre) and `{projection.post}` (post)"
+
+
+def _instead(projection: Projection, owner: str, path: str) -> str:
+    ends = {projection.pre: "pre", projection.post: "post"}
+    if owner in ends:
+        return f"write `{ends[owner]}.{path.rsplit('.', 1)[-1]}`"
+    return f"send it through a projection of its own (`{owner} -> {projection.post}`)"
 
 
 def _cell_read(graph: FlowGraph, population: str, ref: Ref) -> Iterator[Diagnostic]:

@@ -43,7 +43,6 @@ class Body:
     """All segments of one population, with what they read from elsewhere in time."""
 
     segments: list[Segment]
-    delays: dict[str, int]
     phases: set[tuple[str, str]]
     notes: list[str]
 
@@ -115,7 +114,7 @@ class BodyBuilder:
         self._observe()
         promote(self.context, self.segments)
         segments = [s for s in self.segments if s.statements]
-        return Body(segments, self.resolver.delays, self.resolver.phases, self.notes)
+        return Body(segments, self.resolver.phases, self.notes)
 
     def _statement(self, statement: CellStatement) -> None:
         if isinstance(statement, Integrate):

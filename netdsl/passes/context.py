@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, children
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Layout
 
@@ -33,6 +33,8 @@ class Context:
     host_scalars: dict[str, Expr] = field(default_factory=dict)
     scratch_count: int = 0
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
+    remembered: frozenset[str] | None = None  # inputs of which earlier values are read
+    lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
 
     def variable(self, path: str) -> Variable:
         """The variable of a path; an internal error names the path."""
@@ -104,14 +106,15 @@ class Context:
 
     def place(self, expr: Expr, local: dict[str, Place] | None = None) -> Place:
         """How many numbers an expression over buffers is."""
-        if isinstance(expr, Load):
-            return self.buffers[expr.buffer].place
-        if isinstance(expr, Local):
-            return (local or {}).get(expr.name, Place.UNIT)
-        if isinstance(expr, Index):
-            return Place.NEURON if expr.side == "own" else Place.SYNAPSE
-        found = [self.place(child, local) for child in children(expr)]
-        return join(found)
+        found: dict[Place, None] = {}
+        for node in walk(expr):
+            if isinstance(node, Load):
+                found[self.buffers[node.buffer].place] = None
+            elif isinstance(node, Local):
+                found[(local or {}).get(node.name, Place.UNIT)] = None
+            elif isinstance(node, Index):
+                found[Place.NEURON if node.side == "own" else Place.SYNAPSE] = None
+        return join(list(found))
 
 
 def join(places: list[Place]) -> Place:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref, transform
+from netdsl.ir.expr import (
+    Apply,
+    Const,
+    Expr,
+    Index,
+    Load,
+    Reduce,
+    Ref,
+    refs,
+    span_of,
+    transform,
+    walk,
+)
 from netdsl.ir.network import Deliver, Place, Projection, Type
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError, add
@@ -40,6 +52,7 @@ def classify(context: Context) -> Callable[[Expr], str | None]:
 def terms_of(context: Context, projection: Projection, deliver: Deliver) -> tuple[Term, ...]:
     """The delivery as a sum of factored terms. Raises LoweringError where it does not factor."""
     try:
+        _require_own(deliver.value)
         return factor(deliver.value, classify(context))
     except NotFactorable as problem:
         raise LoweringError(
@@ -49,6 +62,14 @@ def terms_of(context: Context, projection: Projection, deliver: Deliver) -> tupl
             problem.span or deliver.span,
             "write it as a sum of products such as `w * f(pre.x) * g(post.y)`",
         ) from None
+
+
+def _require_own(value: Expr) -> None:
+    """One synapse delivers its own numbers, never sums over synapses."""
+    for node in walk(value):
+        over = refs(node.body) if isinstance(node, Reduce) else ()
+        if any(ref.side == SYNAPSE for ref in over):
+            raise NotFactorable(span_of(node))
 
 
 def synapse_resolver(context: Context, projection: Projection) -> Callable[[Expr], Expr]:
@@ -177,6 +198,9 @@ class Delivery:
         if fresh and projection.post_slice is not None:  # the other units receive nothing
             self.ops.append(Fill(goal, 0.0))
             fresh = False
+        back = projection.transpose_of is not None
+        ends = (projection.pre_slice, projection.post_slice)
+        rows, columns = ends[::-1] if back else ends  # of the weights
         self.ops.append(
             Propagate(
                 projection.name,
@@ -185,10 +209,10 @@ class Delivery:
                 goal,
                 self._scalar(projection, term),
                 accumulate=not fresh,
-                transposed=projection.transpose_of is not None,
+                transposed=back,
                 binary=context.buffers[source].type is Type.BOOL,
-                pre_slice=projection.pre_slice,
-                post_slice=projection.post_slice,
+                pre_slice=rows,
+                post_slice=columns,
                 span=deliver.span or projection.span,
             )
         )

@@ -144,14 +144,13 @@ def _expeuler(statement: Integrate) -> Built:
 
 
 def _relax(path: str, rhs: Expr, slope: Expr, dt: float) -> Expr:
-    """x exp(b dt) + a (exp(b dt) - 1) / b for x' = a + b x, with the limit b = 0."""
+    """x exp(b dt) + a dt exprel(b dt) for x' = a + b x: exprel(k) = (exp(k) - 1) / k, 1 at 0."""
     rest = simplify(_at_zero(rhs, path))
     if isinstance(slope, Const) and slope.value == 0:
         return _plus(Ref(path), _times(Const(dt), rest))
-    decay = simplify(Apply("exp", (_times(slope, Const(dt)),)))
-    gain = simplify(Apply("div", (Apply("sub", (decay, Const(1.0))), slope)))
-    if not isinstance(slope, Const):  # a coefficient that may vanish: the limit is dt
-        gain = Apply("select", (Apply("eq", (slope, Const(0.0))), Const(dt), gain))
+    rate = simplify(_times(slope, Const(dt)))
+    decay = simplify(Apply("exp", (rate,)))
+    gain = simplify(_times(Const(dt), Apply("exprel", (rate,))))
     return _plus(_times(decay, Ref(path)), _times(gain, rest))
 
 
@@ -209,8 +208,8 @@ def _propagated(statement: Integrate) -> list[Expr]:
         ]
         total: Expr = Const(0.0)
         for term in terms:
-            total = simplify(_plus(total, term))
-        values.append(total)
+            total = _plus(total, term)
+        values.append(simplify(total))
     return values
 
 

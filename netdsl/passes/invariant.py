@@ -2,19 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from netdsl.dataflow.flow import population_flows
+from netdsl.dataflow.rules import sections
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Deliver, Kind, Projection, Variable
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import body_inputs, inputs_read
 from netdsl.passes.context import Context
 from netdsl.passes.pulse import pulsed
-from netdsl.passes.resolve import assigned
+from netdsl.passes.resolve import assigned, steps_ago
 from netdsl.passes.settle import contributions
 
 Feed = tuple[Projection, Deliver]
+
+
+def invariants(context: Context, phase: RunPhase, clamps: dict[str, Clamp]) -> Invariants:
+    """The questions about a phase, once it is known which of its clamps move."""
+    moving = {target for target, clamp in clamps.items() if target in _paths(clamp.value)}
+    while True:
+        facts = Invariants(context, phase, clamps, moving)
+        found = {t for t, clamp in clamps.items() if not facts.constant_expr(clamp.value)}
+        if found <= moving:
+            return facts
+        moving |= found
+
+
+def remembers(context: Context, expr: Expr) -> bool:
+    """Does a value read an earlier step, through definitions too?"""
+    for ref in refs(expr):
+        definition = context.variable(ref.path).definition
+        if steps_ago(ref.time) or (definition is not None and remembers(context, definition)):
+            return True
+    return False
+
+
+def moves(context: Context, path: str) -> bool:
+    """Must an input be summed at every step, whatever feeds it?
+
+    A pulse is over after a step; of what is read later, each step's value has its slot.
+    """
+    return pulsed(context, path) or path in remembered(context)
+
+
+def remembered(context: Context) -> frozenset[str]:
+    """Inputs of which an earlier value is read, through what is sent with delay or by `@prev`."""
+    if context.remembered is None:
+        found: set[str] = set()
+        for expr, delay in _expressions(context):
+            for ref in refs(expr):
+                if steps_ago(ref.time) or (ref.side == "pre" and delay):
+                    found |= inputs_read(context, ref)
+        context.remembered = frozenset(found)
+    return context.remembered
+
+
+def _expressions(context: Context) -> Iterator[tuple[Expr, int]]:
+    """Every expression of cells, deliveries and rules, with its projection's delay."""
+    for projection in context.network.projections.values():
+        values = [deliver.value for deliver in projection.delivers]
+        if projection.rule is not None:
+            values += [value for _, value in sections(projection.rule)]
+        yield from ((value, projection.delay) for value in values)
+    for flow in population_flows(context.network):
+        yield flow.expr, 0
+
+
+def _paths(expr: Expr) -> set[str]:
+    return {ref.path for ref in refs(expr)}
 
 
 @dataclass
@@ -82,7 +139,7 @@ class Invariants:
             return variable.owner not in self.phase.learning
         if kind is Kind.DEF:
             return variable.definition is not None and self.constant_expr(variable.definition)
-        if kind is Kind.INPUT and pulsed(self.context, variable.path):
+        if kind is Kind.INPUT and moves(self.context, variable.path):
             return False
         if kind is Kind.INPUT:
             return all(self.constant_send(*feed) for feed in self.feeds(variable.path))
@@ -94,6 +151,17 @@ class Invariants:
 
     def constant_send(self, projection: Projection, deliver: Deliver) -> bool:
         """Does a delivery bring the same numbers at every step?"""
-        if projection.delay > 1 or projection.name in self.phase.learning:
+        if projection.name in self.phase.learning:
             return False
-        return self.constant_expr(deliver.value)
+        return self.steady(deliver.value, projection.delay)
+
+    def steady(self, expr: Expr, delay: int) -> bool:
+        """Is a value that arrives after `delay` steps the same at every step, the first included?
+
+        What is clamped or was set before the phase counts as the value of the step before; inputs
+        were something else then.
+        """
+        changed = inputs_read(self.context, expr) - set(self.clamps)
+        if delay > 1 or (delay == 1 and (changed or remembers(self.context, expr))):
+            return False
+        return self.constant_expr(expr)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Ref, span_of, transform
+from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Reduce, Ref, span_of, transform
 from netdsl.ir.network import Kind, Optimiser, Place, Projection, Rule, Type
 from netdsl.ir.program import Bind, Elementwise, Op, Product, Store, Sum, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError
@@ -68,6 +68,7 @@ class UpdateBuilder:
                 "make it `dense no_self` between other populations, or scale it in the cell",
             )
         self.ops: list[Op] = []
+        self.means: dict[str, Sum] = {}
         if gradient is None:
             assert self.rule.dw is not None
             gradient = self._products((self.rule.dw,))
@@ -78,7 +79,7 @@ class UpdateBuilder:
         before, statements = self._optimiser_counts(statements)
         update = SynapseUpdate(
             self.projection.name,
-            tuple(sums),
+            (*sums, *self.means.values()),
             tuple(statements),
             before=tuple(before),
             pre_slice=self.projection.pre_slice,
@@ -188,6 +189,8 @@ class UpdateBuilder:
         """Reads at the synapse; `weight` is the value that the weight has by now."""
 
         def visit(node: Expr) -> Expr | None:
+            if isinstance(node, Reduce):
+                return self._reduced(node)
             if not isinstance(node, Ref):
                 return None
             if node.path == self._gradient_path():
@@ -196,9 +199,43 @@ class UpdateBuilder:
                 if node.time == PREV:
                     return Local(BEFORE)
                 return weight if weight is not None else Load(node.path, node.span)
-            return Load(variable_buffer(self.context, self.context.variable(node.path)), node.span)
+            return self._shared(node)
 
         return simplify(transform(expr, visit))
+
+    def _reduced(self, node: Reduce) -> Expr:
+        """A batch reduction of sample fields; no other synapse is seen here."""
+        if node.axis != "batch":
+            raise LoweringError(
+                "E0117",
+                f"a {node.kind} over other synapses or units has no value for one synapse",
+                node.span,
+                "a modulator can reduce over its population",
+            )
+        ops, value = self.read(self.projection.post, node, 0)
+        self.ops += ops
+        return value
+
+    def _shared(self, node: Ref) -> Expr:
+        """A number of the synapse, or one that all share; of a modulator the mean over the batch,
+        as a weight changes once for all samples."""
+        variable = self.context.variable(node.path)
+        if variable.kind is Kind.SAMPLE:
+            raise LoweringError(
+                "E0117",
+                f"`{node.path}` differs between samples, and a weight changes once for all",
+                node.span,
+                f"reduce it, as in `mean({node.path} over batch)`, or put the factor into `dw`",
+            )
+        if variable.place not in (Place.ROW, Place.UNIT):
+            return Load(variable_buffer(self.context, variable), node.span)
+        if node.path not in self.means:
+            _, value = self.read(self.projection.post, node, 0)
+            self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
+            share = Apply("div", (Const(1.0), Load("batch.rows")))
+            product = Product(None, self._buffer(self.projection.post, value), share)
+            self.means[node.path] = Sum(f"m{len(self.means)}", (product,))
+        return Local(self.means[node.path].name)
 
     def _gradient_path(self) -> str:
         optimiser = self.rule.optimiser

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.ir.expr import Apply, Const, Expr, Ref, refs
+from netdsl.ir.fit import misfits
 from netdsl.ir.network import Draw, Kind, Network, Place, Population, Variable
 from netdsl.ir.program import (
     Copy,
@@ -20,14 +21,16 @@ from netdsl.ir.program import (
     Transpose,
 )
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.ir.roles import reads_of
 from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
+from netdsl.passes.lines import advance, forget
 from netdsl.passes.mask import mask_of
 from netdsl.passes.pipeline import LOWER, Record, run_pipeline
-from netdsl.passes.pulse import clear, pulse_buffer, pulsed
-from netdsl.passes.readout import SETTLE, read_phases, settled_reads
+from netdsl.passes.pulse import pulse_buffer, pulsed
+from netdsl.passes.readout import SETTLE, host_values, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site, learns, sites
@@ -71,7 +74,19 @@ def lower(
     program = _Lowering(Context(network, frozenset(observe), frozenset(feed), layouts)).run()
     if record is not None:
         record.note(LOWER, program, time.perf_counter() - started)
+    _require_fit(program)
     return run_pipeline(program, record)
+
+
+def _require_fit(program: Program) -> None:
+    """No generated code may read beyond the end of a buffer."""
+    for found in misfits(program):
+        raise LoweringError(
+            "E0341",
+            f"`{found.buffer}` is read where `{found.where}` is computed, and has another size",
+            found.span,
+            "send it through a projection, or reduce it to one number",
+        )
 
 
 class _Lowering:
@@ -80,6 +95,7 @@ class _Lowering:
         self.network = context.network
         self.routines: dict[str, Routine] = {}
         self.fixed: dict[str, frozenset[str]] = {}
+        self.moving_clamps: dict[str, list[Op]] = {}
         self.cell_phases: set[tuple[str, str]] = set()
 
     def run(self) -> Program:
@@ -99,6 +115,7 @@ class _Lowering:
                 )
         self._host_reads()
         self._phase_ends()
+        self._lines()
         self._reference_rules()
         for population in self.network.populations.values():
             self._reset(population)
@@ -123,10 +140,8 @@ class _Lowering:
                 )
 
     def _host_reads(self) -> None:
-        for reduce in (m.value for m in self.network.metrics.values()):
-            self._need_all(reduce)
-        for readout in self.network.readouts.values():
-            self._need_all(readout.value)
+        for value in host_values(self.network):
+            self._need_all(value)
         paths = {ref.path for ref in settled_reads(self.network)}
         if not paths:
             return
@@ -155,6 +170,7 @@ class _Lowering:
         builder = PhaseBuilder(self.context, site, phase)
         self.routines[phase.site] = builder.build()
         self.fixed[phase.site] = frozenset(builder.fixed_inputs)
+        self.moving_clamps[phase.site] = builder.moving_clamps
         self.cell_phases |= builder.phases
 
     def _phase_ends(self) -> None:
@@ -183,6 +199,19 @@ class _Lowering:
                 settle.snapshot(path, name)
         routine = self.routines[phase.site]
         self.routines[phase.site] = replace(routine, after=(*settle.ops, *routine.after))
+
+    def _lines(self) -> None:
+        """Begin every step with what a clamp binds, then with the values of the step before.
+
+        Lines of two steps and more advance in every phase, whoever reads them.
+        """
+        between = reads_of(op for r in self.routines.values() for op in (*r.once, *r.after))
+        for name, clamps in self.moving_clamps.items():
+            step = self.routines[name].step
+            read = reads_of(step) | between
+            start = (*clamps, *advance(self.context, read))
+            step = (*start, *step, *advance(self.context, read, counters=True))
+            self.routines[name] = replace(self.routines[name], step=step)
 
     def _update(self, site: Site, step: Update) -> None:
         clamped = frozenset(c.target for c in site.clamps)
@@ -245,24 +274,21 @@ class _Lowering:
 
     def _reset(self, population: Population) -> None:
         resolver = Resolver(self.context, population.name)
-        statements: list[Statement] = []
+        starts: dict[str, list[Statement]] = {"start": [], "reset": []}
         for variable in population.variables.values():
-            if variable.keep or variable.kind not in _RESET:
+            if variable.kind in _RESET:
+                buffer = variable_buffer(self.context, variable)
+                resolver.emit = []
+                statement = self._initial(resolver, variable, buffer)
+                starts["start" if variable.keep else "reset"] += [*resolver.emit, statement]
+        for kind, statements in starts.items():
+            ops: list[Op] = [Elementwise(population.name, tuple(statements), label=kind)]
+            if kind == "reset":
+                ops += forget(self.context, population)
+            elif not statements:
                 continue
-            buffer = variable_buffer(self.context, variable)
-            resolver.emit = []
-            statement = self._initial(resolver, variable, buffer)
-            statements += [*resolver.emit, statement]
-        ops: list[Op] = [Elementwise(population.name, tuple(statements), label="reset")]
-        for name, buffer_ in list(self.context.buffers.items()):
-            path, _, slot = name.partition("@")
-            line = slot == "prev" or (slot[:1] == "d" and slot[1:].isdigit())
-            if buffer_.role == "snapshot" and line and path in population.variables:
-                ops.append(Copy(name, path))
-        ops += clear(self.context, population.name)
-        self.routines[f"reset:{population.name}"] = Routine(
-            f"reset:{population.name}", "reset", tuple(ops), span=population.span
-        )
+            name = f"{kind}:{population.name}"
+            self.routines[name] = Routine(name, kind, tuple(ops), span=population.span)
 
     def _initial(self, resolver: Resolver, variable: Variable, buffer: str) -> Statement:
         init = variable.init
@@ -276,10 +302,7 @@ class _Lowering:
 
     def _read_by_host(self) -> set[str]:
         host = set(self.context.observe)
-        for value in [
-            *(m.value for m in self.network.metrics.values()),
-            *(r.value for r in self.network.readouts.values()),
-        ]:
+        for value in host_values(self.network):
             host.update(ref.path for ref in refs(value))
         host.update(recorder.variable for recorder in self.network.recorders)
         host.update(b.name for b in self.context.buffers.values() if b.role == "accumulator")
@@ -303,6 +326,11 @@ class _Lowering:
             buffers,
             routines,
             layouts={**self.context.layouts, **windows},
+            slices={
+                name: (p.pre_slice, p.post_slice)
+                for name, p in self.network.projections.items()
+                if p.pre_slice or p.post_slice
+            },
             host_scalars=self.context.host_scalars,
             ends={p.name: (p.pre, p.post) for p in self.network.projections.values()},
             sources={self.network.source: self.network.text},

@@ -33,12 +33,3 @@ def from_base(context: Context, path: str, base: str, started: bool) -> Op:
         return Copy(path, base)
     total = Store(path, add(Load(path), Load(base)))
     return Elementwise(context.variable(path).owner, (total,), label=path)
-
-
-def clear(context: Context, population: str) -> list[Op]:
-    """`reset` of a population's pulses."""
-    return [
-        Fill(name, 0.0)
-        for name, buffer in context.buffers.items()
-        if name.endswith("@set:pulse") and buffer.owner == population
-    ]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, Reduce, Ref, walk
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.program import Elementwise, Fill, Op, Store
-from netdsl.ir.protocol import RunPhase
+from netdsl.ir.program import Bind, Elementwise, Fill, Op, Store
+from netdsl.ir.protocol import RunPhase, decided_by, steps_of
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.resolve import Resolver
 from netdsl.passes.sites import Site, learns
 
 PHASE = "phase:"
-SETTLE = "settle"  # the routine that settles what readouts and metrics read bare
+SETTLE = "settle"  # the routine that settles what the host reads bare
 
 
 @dataclass
@@ -25,17 +25,29 @@ class Accumulation:
     after: list[Op] = field(default_factory=list)
 
 
-def phase_reductions(network: Network) -> tuple[Reduce, ...]:
-    """Every reduction over a phase in the readouts and metrics, without repeats."""
+def decisions(network: Network) -> list[Expr]:
+    """What the host evaluates of protocols: conditions, lengths, controls, global states."""
+    blocks = (protocol.body for protocol in network.protocols.values())
+    return [value for body in blocks for step in steps_of(body) for value in decided_by(step)]
+
+
+def host_values(network: Network) -> list[Expr]:
+    """Everything that the host computes from what the program keeps for it."""
     values = [readout.value for readout in network.readouts.values()]
     values += [metric.value for metric in network.metrics.values()]
-    found = [
-        node
-        for value in values
-        for node in walk(value)
-        if isinstance(node, Reduce) and node.axis.startswith(PHASE)
-    ]
-    return tuple(dict.fromkeys(found))
+    return values + decisions(network)
+
+
+def _over_phases(values: list[Expr]) -> tuple[Reduce, ...]:
+    nodes = (node for value in values for node in walk(value))
+    return tuple(
+        dict.fromkeys(n for n in nodes if isinstance(n, Reduce) and n.axis.startswith(PHASE))
+    )
+
+
+def phase_reductions(network: Network) -> tuple[Reduce, ...]:
+    """Every reduction over a phase that the host reads, without repeats."""
+    return _over_phases(host_values(network))
 
 
 def accumulator_name(network: Network, reduce: Reduce) -> str:
@@ -63,13 +75,19 @@ def population_of(context: Context, expr: Expr) -> str:
 
 
 def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Reduce]:
-    """Reductions that a phase must add up; in protocols that learn, only what is observed."""
-    training = learns(context.network, site.protocol)
+    """Reductions that a phase must add up; in protocols that learn, only what is observed or
+    decides how they go on."""
+    network = context.network
+    training, deciding = learns(network, site.protocol), _over_phases(decisions(network))
     return [
         reduce
-        for reduce in phase_reductions(context.network)
+        for reduce in phase_reductions(network)
         if reduce.axis == PHASE + phase.name
-        and (not training or accumulator_name(context.network, reduce) in context.observe)
+        and (
+            not training
+            or reduce in deciding
+            or accumulator_name(network, reduce) in context.observe
+        )
     ]
 
 
@@ -81,6 +99,10 @@ def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
     return result
 
 
+def _is_bool(context: Context, expr: Expr) -> bool:
+    return isinstance(expr, Ref) and context.variable(expr.path).type is Type.BOOL
+
+
 _START = {"max": float("-inf"), "min": float("inf")}
 
 
@@ -89,6 +111,8 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
     name = accumulator_name(context.network, reduce)
     resolver = Resolver(context, population)
     value = resolver.resolve(reduce.body)
+    if reduce.kind == "count" and not _is_bool(context, reduce.body):
+        value = Apply("ne", (value, Const(0.0)), reduce.span)
     place = context.place(value)
     row = place is Place.ROW
     context.need(
@@ -100,10 +124,13 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
         type=Type.REAL,
     )
     operator = reduce.kind if reduce.kind in _START else "add"
-    held: Expr = Load(name)
-    store = Store(name, Apply(operator, (held, value)), reduce.span)
+    term = f"{name}@term"  # computed in the run's number type, and added up in float64
+    bound = Bind(term, value, reduce.span)
+    store = Store(name, Apply(operator, (Load(name), Local(term))), reduce.span)
     result.once.append(Fill(name, _START.get(reduce.kind, 0.0)))
-    result.step.append(Elementwise(population, (*resolver.emit, store), label=f"accumulate {name}"))
+    result.step.append(
+        Elementwise(population, (*resolver.emit, bound, store), label=f"accumulate {name}")
+    )
     if reduce.kind == "mean":
         context.need("phase.step", Place.GLOBAL, "", "counter", "step within the phase")
         steps = Apply("add", (Load("phase.step"), Const(1.0)))
@@ -112,9 +139,8 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
 
 
 def read_phases(network: Network) -> set[tuple[str, str]]:
-    """(variable, phase) reads of readouts, metrics and losses."""
-    values = [readout.value for readout in network.readouts.values()]
-    values += [metric.value for metric in network.metrics.values()]
+    """(variable, phase) reads of losses and of what the host computes."""
+    values = host_values(network)
     values += [loss.value for loss in network.losses.values()]
     return {
         (node.path, node.time[1:])
@@ -125,13 +151,11 @@ def read_phases(network: Network) -> set[tuple[str, str]]:
 
 
 def settled_reads(network: Network) -> tuple[Ref, ...]:
-    """Bare reads of inputs and definitions by readouts and metrics."""
-    values = [readout.value for readout in network.readouts.values()]
-    values += [metric.value for metric in network.metrics.values()]
+    """Bare reads of inputs and definitions by the host."""
     table = network.table
     return tuple(
         node
-        for value in values
+        for value in host_values(network)
         for node in walk(value)
         if isinstance(node, Ref)
         and not node.time.startswith("@")

@@ -9,7 +9,7 @@ become scalars that the host computes when a batch is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netdsl.ir.expr import (
     NOW,
@@ -24,6 +24,7 @@ from netdsl.ir.expr import (
     Ref,
     refs,
     transform,
+    walk,
 )
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import AxisReduce, RowReduce, Statement
@@ -31,6 +32,7 @@ from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.simplify import simplify
 
 DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
+STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step
 
 _ROLE = {
     Kind.PARAM: "parameter",
@@ -73,17 +75,16 @@ class Resolver:
     """Resolves reads of one population's code; `emit` collects reductions taken out.
 
     `lets`: names bound so far. `settled`: how to obtain an input's settled buffer, when bare input
-    reads are settled here. `delays` collects how many steps back each variable is read; `phases`
-    collects (path, phase) reads.
+    reads are settled here. `phases` collects (path, phase) reads.
     """
 
     context: Context
     population: str
     emit: list[Statement] = field(default_factory=list)
     lets: set[str] = field(default_factory=set)
-    delays: dict[str, int] = field(default_factory=dict)
     phases: set[tuple[str, str]] = field(default_factory=set)
     settled: Callable[[str], str] | None = None
+    sent: bool = False
 
     def resolve(self, expr: Expr) -> Expr:
         """The same value over buffers."""
@@ -108,7 +109,8 @@ class Resolver:
             return self._phase_read(variable, ref)
         if variable.kind is Kind.DEF:
             return self._definition(variable, ref)
-        if ref.time == PREV or ref.time.startswith(DELAY):
+        late = self.sent and ref.path in STEP_COUNTERS
+        if (late or steps_ago(ref.time)) and variable.kind is not Kind.PARAM:
             return self._previous(variable, ref)
         if variable.kind is Kind.INPUT and self.settled is not None:
             return Load(self.settled(ref.path), ref.span)
@@ -129,14 +131,12 @@ class Resolver:
 
     def _definition(self, variable: Variable, ref: Ref) -> Expr:
         assert variable.definition is not None
-        definition = variable.definition
-        if ref.time == PREV or ref.time.startswith(DELAY):
-            definition = retime(definition, ref.time)
-        return self.resolve(definition)
+        return self.resolve(retime(variable.definition, steps_ago(ref.time)))
 
     def _previous(self, variable: Variable, ref: Ref) -> Expr:
-        steps = 1 if ref.time == PREV else int(ref.time[len(DELAY) :])
-        self.delays[variable.path] = max(steps, self.delays.get(variable.path, 0))
+        steps = steps_ago(ref.time) or 1
+        lines = self.context.lines
+        lines[variable.path] = max(steps, lines.get(variable.path, 0))
         return Load(delayed(self.context, variable, steps), ref.span)
 
     def _phase_read(self, variable: Variable, ref: Ref) -> Expr:
@@ -186,6 +186,7 @@ class Resolver:
                     ref.span,
                     "reduce it over the population, or let the rule's own `reduce` sum it",
                 )
+        self._one_number(node)
         expr = Reduce(node.kind, node.axis, self.resolve(node.body))
         for name, known in self.context.host_scalars.items():
             if known == expr:
@@ -194,6 +195,19 @@ class Resolver:
         self.context.need(name, Place.GLOBAL, "", "control", "batch reduction of sample fields")
         self.context.host_scalars[name] = expr
         return Load(name, node.span)
+
+    def _one_number(self, node: Reduce) -> None:
+        """What the host computes for a batch is one number."""
+        fields = [self.context.variable(ref.path) for ref in refs(node.body)]
+        wide = next((field for field in fields if field.place is Place.UNIT), None)
+        if wide is not None or any(isinstance(part, Reduce | Index) for part in walk(node.body)):
+            what = f"`{wide.path}`, one for each unit," if wide is not None else "this"
+            raise LoweringError(
+                "E0831",
+                f"a batch reduction of {what} is not offered in a cell or rule",
+                node.span,
+                "prepare the number as a field of the data",
+            )
 
 
 def group_of(context: Context, population: str, axis: str) -> tuple[int, int] | None:
@@ -222,15 +236,27 @@ def axis_index(context: Context, population: str, index: Index) -> Expr:
     raise LoweringError("E0899", f"`{population}` has no axis `{index.axis}`", index.span)
 
 
-def retime(expr: Expr, time: str) -> Expr:
-    """The expression with every present-time read moved to `time`."""
+def steps_ago(time: str) -> int:
+    """How many steps back a read of that time role looks."""
+    if time == PREV:
+        return 1
+    return int(time.removeprefix(DELAY)) if time.startswith(DELAY) else 0
+
+
+def time_of(steps: int) -> str:
+    """The time role of a read so many steps back."""
+    return (NOW, PREV)[steps] if steps < 2 else f"{DELAY}{steps}"
+
+
+def retime(expr: Expr, steps: int) -> Expr:
+    """The value of an expression `steps` steps ago."""
 
     def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and node.time == NOW:
-            return Ref(node.path, node.side, time, node.span)
+        if isinstance(node, Ref) and (node.time == NOW or steps_ago(node.time)):
+            return replace(node, time=time_of(steps_ago(node.time) + steps))
         return None
 
-    return transform(expr, visit)
+    return transform(expr, visit) if steps else expr
 
 
 def delayed(context: Context, variable: Variable, steps: int) -> str:

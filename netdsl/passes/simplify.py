@@ -7,6 +7,8 @@ a difference is the difference turned round.
 
 from __future__ import annotations
 
+import math
+
 from netdsl.ir import simplify as exact
 from netdsl.ir.expr import Apply, Const, Expr, children
 
@@ -32,10 +34,12 @@ def _scaled(factor: float, expr: Expr) -> Expr | None:
         return None
     first, last = expr.args[0], expr.args[-1]
     if expr.function == "div" and isinstance(last, Const) and last.value != 0:
-        return Apply("mul", (Const(factor / float(last.value)), first), expr.span)
-    if expr.function == "mul" and isinstance(first, Const):
-        return Apply("mul", (Const(factor * float(first.value)), last), expr.span)
-    return None
+        whole, rest = factor / float(last.value), first
+    elif expr.function == "mul" and isinstance(first, Const):
+        whole, rest = factor * float(first.value), last
+    else:
+        return None
+    return Apply("mul", (Const(whole), rest), expr.span) if math.isfinite(whole) else None
 
 
 def _neg(node: Apply) -> Expr:

@@ -8,22 +8,24 @@ computed once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
-from netdsl.ir.program import Copy, Elementwise, Fill, Op, Propagate, Routine, Store, SynapseUpdate
+from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine, Store, SynapseUpdate
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import Body, BodyBuilder, inputs_read
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import Delivery
 from netdsl.passes.explain import cut_notes, delivery_note, learning_notes
-from netdsl.passes.invariant import Invariants
+from netdsl.passes.invariant import invariants, moves, remembers
 from netdsl.passes.learning import Factors, step_learning, together
 from netdsl.passes.pulse import begin, from_base, pulsed
 from netdsl.passes.readout import accumulators, wanted_reductions
-from netdsl.passes.resolve import DELAY, Resolver, delayed, variable_buffer
+from netdsl.passes.resolve import Resolver, delayed, time_of, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
 
@@ -31,13 +33,19 @@ Node = tuple[str, str, int]  # ("body", population, segment) | ("send", projecti
 # | ("input", path, 0)
 
 
-def at_arrival(expr: Expr, time: str) -> Expr:
-    """The expression with delayed presynaptic reads placed at `time`."""
+def at_arrival(expr: Expr, delay: int, *, begun: bool = True) -> Expr:
+    """The expression with presynaptic reads placed `delay` steps back.
+
+    Unless the step has `begun`, present values are those of the step before.
+    """
 
     def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and node.time == ARRIVAL:
-            return Ref(node.path, node.side, time, node.span)
-        return None
+        if not isinstance(node, Ref) or (node.time != ARRIVAL and node.side != "pre"):
+            return None
+        if node.time == ARRIVAL:
+            now = delay == 1 and not begun
+            return replace(node, time=NOW if now else time_of(delay))
+        return replace(node, time=time_of(1 + delay)) if node.time == PREV else None
 
     return transform(expr, visit)
 
@@ -49,7 +57,6 @@ class PhaseBuilder:
     context: Context
     site: Site
     phase: RunPhase
-    delays: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     phases: set[tuple[str, str]] = field(default_factory=set)
     weights: list[Op] = field(default_factory=list)  # functions of weights that stay as they are
@@ -58,26 +65,18 @@ class PhaseBuilder:
         """The routine, before fusion."""
         self.network = self.context.network
         self.clamps = {clamp.target: clamp for clamp in self.site.clamps}
-        self.moving = {t for t, c in self.clamps.items() if reads_step(self.context, c.value)}
-        self.facts = Invariants(self.context, self.phase, self.clamps, self.moving)
+        self.facts = invariants(self.context, self.phase, self.clamps)
         summed = [r.body for r in wanted_reductions(self.context, self.site, self.phase)]
         self.needed = self.facts.needed_inputs(summed)
         once = self._clamp_ops(each_step=False) + self._entry()
         hoisted = self._hoisted()
-        start = self._clamp_ops(each_step=True) + self._first_deliveries()
+        self.moving_clamps = self._clamp_ops(each_step=True)
+        start = self._first_deliveries()
         bodies = self._bodies()
         middle = self._ordered(bodies)
         learn = self._learning()
         sums = accumulators(self.context, self.site, self.phase)
-        step = [
-            *self._snapshots(),
-            *self._from_snapshots(start),
-            *middle,
-            *sums.step,
-            *learn,
-        ]
-        if all(isinstance(op, Copy) for op in step):
-            step = []
+        step = [*self._from_snapshots(start, learn), *middle, *sums.step, *learn]
         return Routine(
             self.phase.site,
             "phase",
@@ -104,23 +103,20 @@ class PhaseBuilder:
             target = variable_buffer(self.context, variable)
             if path in self.clamps:
                 continue
-            every = every and not pulsed(self.context, path)
-            if not self.facts.feeds(path) and every:
-                ops.append(Fill(target, 0.0))
-                self.fixed_inputs.add(path)
+            if not feeds and (self.facts.feeds(path) or pulsed(self.context, path)):
                 continue
-            if not feeds:
-                continue
-            if every:
+            if every and not moves(self.context, path):
                 self.fixed_inputs.add(path)
             else:
                 target = self.context.need(
                     f"{path}@base", Place.UNIT, variable.owner, "hoisted", "loop-invariant part"
                 )
                 self.base[path] = target
+            if not feeds:
+                ops.append(Fill(target, 0.0))
             started = False
             for projection, deliver in feeds:
-                started, sent = self._send(projection, deliver, target, started, NOW)
+                started, sent = self._send(projection, deliver, target, started)
                 ops += sent
         return ops
 
@@ -145,11 +141,16 @@ class PhaseBuilder:
     # -- deliveries ---------------------------------------------------------------------------
 
     def _send(
-        self, projection: Projection, deliver: Deliver, target: str, started: bool, time: str
+        self,
+        projection: Projection,
+        deliver: Deliver,
+        target: str,
+        started: bool,
+        place: Callable[[Expr], Expr] = lambda expr: at_arrival(expr, 0),
     ) -> tuple[bool, list[Op]]:
         delivery = Delivery(
             self.context,
-            lambda p, e: self._resolved(p.pre, at_arrival(e, time)),
+            lambda p, e: self._resolved(p.pre, place(e), sent=p.delay == 1),
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
@@ -159,18 +160,15 @@ class PhaseBuilder:
         self.weights += [op for op in held if op not in self.weights]
         return started, [op for op in delivery.ops if not isinstance(op, SynapseUpdate)]
 
-    def _resolved(self, population: str, expr: Expr) -> tuple[list[Op], Expr]:
-        resolver = Resolver(self.context, population)
+    def _resolved(
+        self, population: str, expr: Expr, *, sent: bool = False
+    ) -> tuple[list[Op], Expr]:
+        resolver = Resolver(self.context, population, sent=sent)
         value = resolver.resolve(expr)
-        self._remember(resolver.delays)
         ops: list[Op] = []
         if resolver.emit:
             ops.append(Elementwise(population, tuple(resolver.emit)))
         return ops, value
-
-    def _remember(self, delays: dict[str, int]) -> None:
-        for path, steps in delays.items():
-            self.delays[path] = max(steps, self.delays.get(path, 0))
 
     def _first_deliveries(self) -> list[Op]:
         """Bases of partly held inputs, and edges with a delay, before any cell runs."""
@@ -188,12 +186,21 @@ class PhaseBuilder:
             for projection, deliver in self.facts.feeds(path):
                 if projection.delay == 0 or self.facts.constant_send(projection, deliver):
                     continue
-                time = NOW if projection.delay == 1 else f"{DELAY}{projection.delay}"
                 variable_buffer(self.context, self.context.variable(path))
-                _, sent = self._send(projection, deliver, target, path in self.started, time)
+                place = partial(self._before, delay=projection.delay)
+                _, sent = self._send(projection, deliver, target, path in self.started, place)
                 self.started.add(path)
                 ops += sent
         return ops
+
+    def _before(self, expr: Expr, delay: int) -> Expr:
+        """What arrives of a sent value, where no cell has run yet in this step.
+
+        Then states hold the values of the step before. Inputs may hold new sums already.
+        """
+        changed = inputs_read(self.context, expr) - set(self.clamps)
+        earlier = changed or remembers(self.context, expr)
+        return at_arrival(expr, delay, begun=bool(earlier))
 
     def _late(self) -> dict[str, list[tuple[Projection, Deliver]]]:
         """Inputs fed by zero-delay edges whose source moves within the phase."""
@@ -218,7 +225,6 @@ class PhaseBuilder:
                 self.context, population, frozenset(self.clamps), frozenset(self.late)
             ).build()
             bodies[population.name] = body
-            self._remember(body.delays)
             self.phases |= body.phases
             self.notes += body.notes
         self.notes += cut_notes(bodies, self.late)
@@ -245,7 +251,7 @@ class PhaseBuilder:
         deliver = projection.delivers[index]
         path = deliver.input
         variable_buffer(self.context, self.context.variable(path))
-        _, ops = self._send(projection, deliver, path, path in self.started, NOW)
+        _, ops = self._send(projection, deliver, path, path in self.started)
         self.started.add(path)
         return ops
 
@@ -311,7 +317,7 @@ class PhaseBuilder:
     def _clamp_ops(self, *, each_step: bool) -> list[Op]:
         ops: list[Op] = []
         for target, clamp in self.clamps.items():
-            if (target in self.moving) == each_step:
+            if (target in self.facts.moving) == each_step:
                 ops += clamp_ops(self.context, clamp, frozenset(self.clamps))
         return ops
 
@@ -334,26 +340,15 @@ class PhaseBuilder:
             stores.append(Store(target, value, action.span))
         return [*settle.ops, Elementwise(population.name, tuple(stores), label="on phase")]
 
-    def _snapshots(self) -> list[Op]:
-        """Delay lines, oldest first, then the start-of-step values."""
-        ops: list[Op] = []
-        for path, steps in sorted(self.delays.items()):
-            variable = self.context.variable(path)
-            present = variable_buffer(self.context, variable)
-            for k in range(steps, 1, -1):
-                older = delayed(self.context, variable, k)
-                ops.append(Copy(older, delayed(self.context, variable, k - 1)))
-            ops.append(Copy(delayed(self.context, variable, 1), present))
-        return ops
-
-    def _from_snapshots(self, ops: list[Op]) -> list[Op]:
-        """Deliveries read the start-of-step copy where one is kept: learning will read it too,
-        so a backend that lists its spikes does so once."""
+    def _from_snapshots(self, ops: list[Op], learn: list[Op]) -> list[Op]:
+        """Deliveries read the start-of-step copy where learning reads it too, so that a backend
+        that lists its spikes does so once."""
+        read = set[str]().union(*(op.reads for op in learn))
 
         def moved(op: Op) -> Op:
-            if isinstance(op, Propagate) and op.source in self.delays:
-                variable = self.context.variable(op.source)
-                return replace(op, source=delayed(self.context, variable, 1))
+            if isinstance(op, Propagate) and op.source in self.context.lines:
+                copy = delayed(self.context, self.context.variable(op.source), 1)
+                return replace(op, source=copy) if copy in read else op
             return op
 
         return [moved(op) for op in ops]
@@ -369,19 +364,8 @@ class PhaseBuilder:
 
     def _at_end(self, population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:
         """A rule's read at the end of the step: arrivals are `delay` steps old."""
-        if delay == 0 or self.facts.constant_expr(expr):
-            time = NOW
-        else:
-            time = PREV if delay == 1 else f"{DELAY}{delay}"
-        return self._resolved(population, at_arrival(expr, time))
-
-
-def reads_step(context: Context, expr: Expr) -> bool:
-    """Does a clamp's expression change from step to step?"""
-    return any(
-        ref.path in ("phase.step", "t") or context.kind(ref.path) in (Kind.STATE, Kind.SPIKE)
-        for ref in refs(expr)
-    )
+        same = self.facts.steady(expr, delay)
+        return self._resolved(population, at_arrival(expr, 0 if same else delay))
 
 
 def clamp_ops(context: Context, clamp: Clamp, clamped: frozenset[str]) -> list[Op]:

@@ -14,6 +14,7 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.network import Network
 from netdsl.ir.protocol import Data, Pairs, SplitRef
 from netdsl.runtime.data import Batches, PairContext, Split, load_source, make_pairs, positive_only
+from netdsl.runtime.data.source import place_of
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.random import row_key, stream_hash
 
@@ -91,6 +92,29 @@ class Datasets:
             )
         return self._sources[data.name]
 
+    def places(self) -> dict[str, str]:
+        """Absolute paths of the files or folders that declarations read, by declaration."""
+        found = {}
+        for name, data in self._network.data.items():
+            place = self._place(data)
+            if place is not None:
+                found[name] = str(place.resolve())
+        return found
+
+    def _place(self, data: Data) -> Path | None:
+        path = self._paths.get(data.name)
+        return place_of(data.source, path, Path() if path is not None else self._base)
+
+    def checksums(self) -> dict[str, str]:
+        """Check sums of the sources opened so far, by declaration."""
+        found = {}
+        for name, source in self._sources.items():
+            total = 0
+            for split in source.values():
+                total = split.checksum(total)
+            found[name] = f"{total:08x}"
+        return found
+
     def _open(self, data: Data, pairs: Pairs | None, name: str) -> Opened:
         source = self._source(data)
         origin, first, last = data.splits.get(name, (name, None, None))
@@ -114,7 +138,6 @@ class Datasets:
         *,
         training: bool,
         epoch: int,
-        call: int,
         repetition: int,
         size: int | None = None,
         samples: int | None = None,
@@ -122,12 +145,16 @@ class Datasets:
     ) -> Iterator[Batch]:
         """Batches of a split from number `first` on; `samples` cuts the split short.
 
-        Training shuffles and drops as declared; evaluation goes in order and keeps all.
+        Training shuffles and drops as declared, and its draws are keyed by epoch, sample, pair
+        member and repetition; evaluation goes in order and keeps all, and its draws are keyed by
+        split, sample, pair member and repetition, whatever the epoch.
         """
+        call = 0 if training else evaluation_call(opened)
         plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
         for index, chosen in enumerate(plan):
             if index >= first:
-                yield self._batch(opened, chosen, index, epoch, call, repetition)
+                when = epoch if training else 0
+                yield self._batch(opened, chosen, index, when, call, repetition)
 
     def plan(
         self,
@@ -168,7 +195,14 @@ class Datasets:
         else:
             pairs = opened.pairs
             context = PairContext(
-                self._seed, pairs.name, samples, opened.split.classes, epoch, index, call
+                self._seed,
+                pairs.name,
+                samples,
+                opened.split.classes,
+                epoch,
+                index,
+                call,
+                repetition,
             )
             try:
                 streams = make_pairs(pairs.kind, fields, context, pairs.settings)
@@ -188,6 +222,7 @@ class _Cut(Batches):
         self.order = Batches(whole, batch, True, "keep", seed, epoch, data.name).order[:rows]
 
 
-def call_number(label: str) -> int:
-    """The `call` of random keys: 0 for training, else a number that the label alone decides."""
-    return 0 if not label else stream_hash(f"evaluate:{label}") >> 1
+def evaluation_call(opened: Opened) -> int:
+    """The `call` of an evaluation's random keys, which its split alone decides; training has 0."""
+    source = opened.data.name if opened.pairs is None else opened.pairs.name
+    return stream_hash(f"evaluate:{source}.{opened.name}") >> 1

@@ -29,7 +29,7 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.runtime.datasets import Batch, Datasets, call_number
+from netdsl.runtime.datasets import Batch, Datasets, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.session import Session
 
@@ -85,6 +85,7 @@ class Place:
     batches: int = 0
     draws: dict[str, int] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
+    kept_at: int = 0  # the epoch of the last parameters kept
     results: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -118,6 +119,9 @@ class Interpreter:
         self._resume = list(self.place.position)
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
+        self._clamps: dict[str, Clamp] = {}  # in force, by target
+        self._call = 0
+        self._finished = False
         self._epochs: Expr | int | None = None
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
 
@@ -125,6 +129,11 @@ class Interpreter:
     def training(self) -> bool:
         """Whether this is the outer protocol and not an evaluation."""
         return not self.label
+
+    @property
+    def done(self) -> bool:
+        """Whether the protocol has run to its end."""
+        return self._finished
 
     def use_evaluator(
         self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
@@ -145,6 +154,8 @@ class Interpreter:
         if self.options.epochs is not None and self.training:
             self.session.host["epochs"] = float(self.options.epochs)
         self.block(protocol.body)
+        self.place.position = [len(protocol.body)]
+        self._finished = True
 
     # ------------------------------------------------------------- blocks
 
@@ -152,9 +163,12 @@ class Interpreter:
         """Run statements in order, from where a stopped run left off."""
         first = self._resume.pop(0) if self._resume else 0
         self.place.position.append(first)
+        outer = dict(self._clamps)
+        self._clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
         for index in range(first, len(steps)):
             self.place.position[-1] = index
             getattr(self, _EXECUTE[type(steps[index])])(steps[index])
+        self._clamps = outer
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
@@ -171,7 +185,8 @@ class Interpreter:
         for epoch in range(first, count):
             self.place.position[-1] = epoch
             self.session.set_host("epoch", float(epoch))
-            if not self._resume:
+            # Keys of training have the epoch besides; those of an evaluation do not.
+            if self.training and not self._resume:
                 self.place.loops = 0
             self.hooks.start_epoch(epoch, batches)
             self.block(step.body)
@@ -205,6 +220,7 @@ class Interpreter:
         if step.of is None:
             raise RunFault("E0712", f"`each {step.kind}` names no data to take from")
         opened = self.datasets.open(self.resolve(step.of))
+        self._call = 0 if self.training else evaluation_call(opened)
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
@@ -213,7 +229,6 @@ class Interpreter:
             opened,
             training=self.training,
             epoch=self.epoch,
-            call=call_number(self.label),
             repetition=repetition,
             size=size,
             samples=self._samples(),
@@ -278,11 +293,14 @@ class Interpreter:
     # ------------------------------------------------------------- statements
 
     def reset(self, step: Reset) -> None:
-        """`reset` and `reset X, Y`."""
+        """`reset` and `reset X, Y`; clamps in force go on binding."""
         self.session.reset(step.targets)
+        for clamp in self._clamps.values():
+            self.session.executor.call(clamp.site)
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
+        self._clamps[step.target] = step
         self.session.executor.call(step.site)
 
     def set_state(self, step: SetState) -> None:
@@ -298,7 +316,7 @@ class Interpreter:
 
             def draw(node: Expr) -> Expr | None:
                 if isinstance(node, Apply) and node.function == "random_sign":
-                    return Const(self.session.random_sign(step.target))
+                    return Const(self.session.random_sign(step.target, self._call))
                 return None
 
             value = transform(value, draw)
@@ -306,17 +324,11 @@ class Interpreter:
 
     def run_phase(self, step: RunPhase) -> None:
         """`phase NAME n steps { control = e }`; controls get their old values back."""
-        host = self.session.host
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
-        before = {path: host[path] for path, _ in step.controls}
-        values = [(path, self.session.evaluate(value)) for path, value in step.controls]
-        for path, value in values:
-            self.session.set_host(path, value)
-        self.phase(step, steps)
-        for path, value in before.items():
-            self.session.set_host(path, value)
+        with self.session.controls(step):
+            self.phase(step, steps)
 
     def call_phase(self, step: RunPhase, steps: int) -> None:
         """One call into generated code for the whole phase."""
@@ -343,6 +355,7 @@ class Interpreter:
         if step.name in self.place.best and not value > self.place.best[step.name]:
             return
         self.place.best[step.name] = value
+        self.place.kept_at = self.epoch
         self.kept[step.name] = self.session.parameters()
         self.hooks.kept(step.name, self)
 

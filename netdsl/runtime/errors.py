@@ -30,7 +30,7 @@ class RunFault(Exception):
 
 
 class DataError(RunFault):
-    """A data source cannot be read, or does not hold what was asked of it (E0701 to E0719)."""
+    """A data source cannot be read, or does not hold what was asked of it (E07xx)."""
 
 
 class RunDirError(RunFault):
@@ -59,6 +59,8 @@ CODES: dict[str, str] = {
     "E0715": "labels are not class numbers",
     "E0716": "batches cannot be made",
     "E0717": "setting of a data source is unknown or of the wrong kind",
+    "E0750": "data file is a device, a pipe or a socket",
+    "E0751": "file does not fit into memory",
     "E0720": "run directory is missing or is not one",
     "E0721": "state file lacks a key or has one too many",
     "E0722": "array of a state file has another shape",

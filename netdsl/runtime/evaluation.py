@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.ir.network import Place as Where
 from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options
 from netdsl.runtime.metrics import MetricSum, available
 from netdsl.runtime.recorder import Recording
-from netdsl.runtime.session import BACKEND_COUNTERS, Session
+from netdsl.runtime.session import Session
+from netdsl.runtime.tracing import traced
 
 Array = NDArray[Any]
-OnNan = Callable[[Interpreter, Batch], None]
+
+
+class _NotFinite(Exception):
+    """A metric reads NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,11 @@ class Evaluation:
 
 
 class Evaluator:
-    """Runs `evaluate` statements of a session; `on_nan` is told of a batch whose metrics are NaN.
+    """Runs `evaluate` statements of a session. What they find depends on the parameters and on the
+    samples alone, not on what ran before, unless they start `from present state`.
 
-    `latest` holds the last evaluation by label.
+    `latest` holds the last evaluation by label. With `watch`, what metrics read must be finite:
+    else the evaluation is repeated under trace, and E0416 is raised where the origin is found.
     """
 
     def __init__(
@@ -43,10 +48,10 @@ class Evaluator:
         datasets: Datasets,
         options: Options | None = None,
         poll: Callable[[], None] = lambda: None,
-        on_nan: OnNan | None = None,
+        watch: bool = False,
     ) -> None:
         self._session, self._datasets = session, datasets
-        self._options, self._poll, self._on_nan = options or Options(), poll, on_nan
+        self._options, self._poll, self._watch = options or Options(), poll, watch
         self.latest: dict[str, Evaluation] = {}
 
     def __call__(self, step: Evaluate, outer: Interpreter) -> dict[str, float]:
@@ -66,24 +71,38 @@ class Evaluator:
     ) -> Evaluation:
         """Evaluate and leave the session as it was: states, clamps, counters, random streams."""
         before = _Before(self._session)
+
+        def once(watch: bool = False) -> Evaluation:
+            try:
+                self._session.draws = {}
+                if not from_present:
+                    self._session.renew()
+                return self._run(protocol, splits, label, limit, watch)
+            finally:
+                before.restore()
+
         try:
-            if not from_present:
-                self._session.reset()
-            result = self._run(protocol, splits, label, limit)
-        finally:
-            before.restore()
+            result = once(self._watch)
+        except _NotFinite:
+            with traced(self._session, f"evaluation `{label}`"):
+                result = once()
         self.latest[label] = result
         return result
 
     def _run(
-        self, protocol: Protocol, splits: tuple[SplitRef, ...], label: str, limit: int | None
+        self,
+        protocol: Protocol,
+        splits: tuple[SplitRef, ...],
+        label: str,
+        limit: int | None,
+        watch: bool,
     ) -> Evaluation:
         sums = self._sums(protocol, label)
         recording = Recording(self._session, label)
         options = self._options
         if limit is not None:
             options = replace(options, eval_limit=_smaller(limit, options.eval_limit))
-        hooks = _Collect(sums, recording, self._session, self._poll, self._on_nan)
+        hooks = _Collect(sums, recording, self._session, self._poll, watch)
         inner = Interpreter(self._session, self._datasets, hooks, options, label or "evaluation")
         inner.phase = recording.phase(inner.phase)
         inner.run(protocol, splits)
@@ -103,17 +122,18 @@ class _Before:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._arrays = session.per_sample()
-        for name in BACKEND_COUNTERS:
-            buffer = session.program.buffers.get(name)
-            if buffer is not None and buffer.place is Where.GLOBAL:
-                self._arrays[name] = session.executor.read(name)
-        self._keys, self._fields = session.keys, session.fields
+        for name in session.step_counters():
+            self._arrays[name] = session.executor.read(name)
+        self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
+        self._choices = session.executor.choices()
 
     def restore(self) -> None:
         session = self._session
         session.restore(self._arrays, self._keys)
+        session.executor.choose(self._choices)
         session.fields, session.draws = self._fields, self._draws
+        session.started = self._started
         for path in set(session.host) - set(self._host):
             del session.host[path]
         for path, value in self._host.items():
@@ -129,10 +149,10 @@ class _Collect(Hooks):
         recording: Recording,
         session: Session,
         poll: Callable[[], None],
-        on_nan: OnNan | None,
+        watch: bool,
     ) -> None:
         self._sums, self._recording, self._session = sums, recording, session
-        self._poll, self._on_nan = poll, on_nan
+        self._poll, self._watch = poll, watch
         self.samples = 0
 
     def poll(self) -> None:
@@ -144,9 +164,8 @@ class _Collect(Hooks):
             total.add(read)
         self.samples += len(batch.keys)
         self._recording.end_batch()
-        if self._on_nan is not None and any(total.has_nan for total in self._sums):
-            found, self._on_nan = self._on_nan, None
-            found(interpreter, batch)
+        if self._watch and not all(total.finite(read) for total in self._sums):
+            raise _NotFinite
 
 
 def _smaller(a: int, b: int | None) -> int:

@@ -1,27 +1,32 @@
-"""Finding where a NaN came from: the run is repeated from the last good state, step by step."""
+"""Finding where a NaN or infinity came from: the run is repeated from the last good state.
+
+First batch by batch, until one leaves something bad; then that batch under trace.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError
-from netdsl.ir.protocol import Protocol, RunPhase, SplitRef
+from netdsl.ir.protocol import Protocol, SplitRef
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options, Place
+from netdsl.runtime.origin import Origin
 from netdsl.runtime.session import Session
+from netdsl.runtime.tracing import nan_error, traced
 
 Array = NDArray[Any]
-_HELP = "lower the learning rate or the time step, or guard the division, log or sqrt above it"
+Bad = tuple[str, str]  # a variable, and "NaN" or "infinity"
 
 
 class NanWatch:
-    """Looks at the parameters every `every` training batches, and on a fault finds its origin.
+    """Looks at parameters and states every `every` training batches; on a fault finds its origin.
 
     `look` keeps a copy of the state whenever all is well. Raises DiagnosticError E0416.
     """
@@ -39,23 +44,58 @@ class NanWatch:
         self._protocol, self._splits, self._every = protocol, splits, every
         self._good: _Moment | None = None
 
+    def begin(self, place: Place) -> None:
+        """Check before the run's first statement, which is at `place`."""
+        require_finite(self._session)
+        self._good = _Moment(self._session, place)
+
     def look(self, interpreter: Interpreter, *, now: bool = False) -> None:
         """Check before a batch (every so often) or, with `now`, at once."""
         if not now and self._good is not None and interpreter.place.batches % self._every:
             return
-        bad = first_bad(self._session.parameters())
-        if bad is None:
-            self._good = _Moment(self._session, interpreter.place)
-        else:
-            self._find(bad)
+        self.check(interpreter)
+        self._good = _Moment(self._session, interpreter.place)
 
-    def _find(self, bad: tuple[str, str]) -> None:
-        if self._good is not None:
-            place = self._good.put_back(self._session)
-            hooks = _FindBatch(self._session)
-            again = Interpreter(self._session, self._datasets, hooks, self._options, place=place)
+    def check(self, interpreter: Interpreter) -> None:
+        """Check at once, keeping no copy."""
+        bad = self.bad()
+        if bad is not None:
+            self._find(bad, interpreter)
+
+    def _states(self) -> dict[str, Array]:
+        """Per-sample values, which may have been bad for long before a parameter is."""
+        buffers = self._session.program.buffers
+        return {
+            name: value
+            for name, value in self._session.per_sample().items()
+            if buffers[name].role != "accumulator"
+        }
+
+    def _find(self, bad: Bad, interpreter: Interpreter) -> NoReturn:
+        """Raises the error of what made it, or of `bad` itself where that is not found again."""
+        session = self._session
+        if self._good is None:
+            raise nan_error(session, Origin(*bad, None, None), "")
+        hooks = _FindBatch(self.bad, interpreter.place.batches)
+        self._repeat(self._good, interpreter, hooks)
+        with traced(session):
+            self._repeat(hooks.before or self._good, interpreter, _Until(hooks.last))
+        raise nan_error(session, Origin(*bad, None, None), "")
+
+    def bad(self) -> Bad | None:
+        """The first parameter or state that is bad now."""
+        return first_bad(self._session.parameters()) or first_bad(self._states())
+
+    def _repeat(self, moment: _Moment, outer: Interpreter, hooks: Hooks) -> None:
+        place = moment.put_back(self._session)
+        again = Interpreter(self._session, self._datasets, hooks, self._options, place=place)
+        again.kept.update(outer.kept)
+        with suppress(_Enough):
             again.run(self._protocol, self._splits)
-        raise nan_error(self._session, bad[0], bad[1], "")
+
+
+class _Enough(Exception):
+    """The repetition has come as far as it is wanted."""
 
 
 class _Moment:
@@ -74,62 +114,49 @@ class _Moment:
         return deepcopy(self._place)
 
 
-class _FindBatch(Hooks):
-    """Repeats batches whole until one leaves a bad parameter, then that one step by step."""
+class _Until(Hooks):
+    """Repeats training up to batch `last`, the first one that is not wanted."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._before: _Moment | None = None
+    def __init__(self, last: int) -> None:
+        self.last = last
 
     def before_batch(self, interpreter: Interpreter) -> None:
-        self._before = _Moment(self._session, interpreter.place)
+        if interpreter.place.batches >= self.last:
+            raise _Enough
+
+
+class _FindBatch(_Until):
+    """Repeats batches whole until one leaves something bad; `before` is the moment ahead of it."""
+
+    def __init__(self, look: Callable[[], Bad | None], last: int) -> None:
+        super().__init__(last)
+        self._look = look
+        self.bad: Bad | None = None
+        self.before: _Moment | None = None
+
+    def before_batch(self, interpreter: Interpreter) -> None:
+        super().before_batch(interpreter)
+        self._stop_if_bad(interpreter)
+        self.before = _Moment(interpreter.session, interpreter.place)
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        bad = first_bad(self._session.parameters())
-        if bad is None or self._before is None:
-            return
-        self._before.put_back(self._session)
-        probe_batch(self._session, interpreter, batch)
-        raise nan_error(self._session, bad[0], bad[1], "")
+        self._stop_if_bad(interpreter)
+
+    def _stop_if_bad(self, interpreter: Interpreter) -> None:
+        self.bad = self._look()
+        if self.bad is not None:
+            self.last = interpreter.place.batches
+            raise _Enough
 
 
-def probe_batch(session: Session, interpreter: Interpreter, batch: Batch) -> None:
-    """Run a batch again, one step at a time; raises DiagnosticError at the first NaN."""
-    step = interpreter.loop
-    if step is None:
-        return
-    again = Interpreter(session, interpreter.datasets, label=interpreter.label)
-    again.phase = _probe(session)
-    session.load(batch.fields, batch.keys, batch.index, interpreter.epoch)
-    again.block(step.body)
+def require_finite(session: Session) -> None:
+    """Raises E0416 where a parameter is NaN or infinite."""
+    bad = first_bad(session.parameters())
+    if bad is not None:
+        raise nan_error(session, Origin(*bad, None, None), "")
 
 
-def _probe(session: Session) -> Any:
-    def run(step: RunPhase, steps: int) -> None:
-        for index in range(steps):
-            last = index + 1 if index + 1 < steps else None
-            session.executor.call(step.site, steps, index, last)
-            _check_step(session, step, index)
-        if steps == 0:
-            session.executor.call(step.site, 0)
-
-    return run
-
-
-def _check_step(session: Session, step: RunPhase, index: int) -> None:
-    table = session.network.table
-    for name in session.program.buffers:
-        if name.split("@", 1)[0] not in table:
-            continue
-        value = session.executor.read(name)
-        bad = np.argwhere(np.isnan(value))
-        if len(bad):
-            rows = value.ndim and session.place_of(name).value in ("row", "unit")
-            where = f", sample {int(bad[0][0])}" if rows else ""
-            raise nan_error(session, name, "NaN", f"{where}, step {index} of `{step.name}`")
-
-
-def first_bad(values: Mapping[str, Array]) -> tuple[str, str] | None:
+def first_bad(values: Mapping[str, Array]) -> Bad | None:
     """The first array with NaN or infinity, and which of the two."""
     for name, value in values.items():
         # A sum is not finite if any element is not, and costs no array of its own.
@@ -138,13 +165,3 @@ def first_bad(values: Mapping[str, Array]) -> tuple[str, str] | None:
             if kind == "NaN" or bool(np.isinf(value).any()):
                 return name, kind
     return None
-
-
-def nan_error(session: Session, name: str, kind: str, where: str) -> DiagnosticError:
-    """The diagnostic: which variable, which sample and step, and the line that declares it."""
-    path = name.split("@", 1)[0]
-    variable = session.network.table.get(path)
-    span = variable.span if variable is not None and variable.span is not None else NO_SPAN
-    line = f", from line {span.line}" if span is not NO_SPAN else ""
-    message = f"{kind} first seen in `{path}`{where}{line}"
-    return DiagnosticError(Diagnostic("E0416", message, span, help=_HELP))

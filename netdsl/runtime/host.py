@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, span_of
 from netdsl.ir.network import Place
+from netdsl.runtime.primitives import primitive
 
 Matrix = NDArray[np.float64]
 Read = Callable[[str], Matrix]
@@ -149,8 +150,9 @@ class HostCompiler:
         ), Place.NEURON
 
     def _apply(self, expr: Apply) -> tuple[Closure, Place]:
+        expr = _stable(expr)
         parts = [self._node(arg) for arg in expr.args]
-        function = FUNCTIONS.get(expr.function)
+        function = primitive(expr) or _WHOLE.get(expr.function)
         if function is None:
             raise HostError(f"`{expr.function}` cannot be used here", span_of(expr))
         calls = [call for call, _ in parts]
@@ -196,7 +198,7 @@ def _result_place(function: str, places: list[Place]) -> Place:
         return Place.GLOBAL
     if Place.SYNAPSE in places:
         return Place.SYNAPSE
-    if function in ("argmax", "cross_entropy", "topk"):
+    if function in ("argmax", "cross_entropy", "cross_entropy_of_logits", "topk"):
         return Place.ROW if places[0] in (Place.UNIT, Place.ROW) else Place.GLOBAL
     if Place.ROW in places and Place.NEURON in places:
         return Place.UNIT
@@ -207,21 +209,42 @@ def _truth(value: Any) -> Matrix:
     return np.asarray(value, np.float64)
 
 
+def _stable(expr: Apply) -> Apply:
+    """The cross-entropy of a softmax is computed from what the softmax is taken of."""
+    if expr.function == "cross_entropy":
+        p, target = expr.args
+        if isinstance(p, Apply) and p.function == "softmax":
+            return Apply("cross_entropy_of_logits", (p.args[0], target), expr.span)
+    return expr
+
+
 def _softmax(x: Matrix) -> Matrix:
     shifted = np.exp(x - x.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def _argmax(x: Matrix) -> Matrix:
-    return _truth(np.argmax(x, axis=1, keepdims=True))
+def _log_softmax(x: Matrix) -> Matrix:
+    shifted = x - x.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _argmax(x: Matrix, axis: int = 1) -> Matrix:
+    """The first index of the largest; NaN where any is NaN, which is no place to point to."""
+    unknown = np.isnan(x).any(axis=axis, keepdims=True)
+    return np.where(unknown, np.nan, np.argmax(x, axis=axis, keepdims=True))
 
 
 def _cross_entropy(p: Matrix, target: Matrix) -> Matrix:
-    """-sum(target * log p); a target of one column is the class number."""
-    logs = np.log(np.maximum(p, np.finfo(np.float64).tiny))
-    if target.shape[1] == 1 and p.shape[1] > 1:
+    """-sum(target * log p), infinite where p is 0 and its target is not."""
+    return _entropy(np.log(p), target)
+
+
+def _entropy(logs: Matrix, target: Matrix) -> Matrix:
+    """-sum(target * logs); a target of one column is the class number."""
+    if target.shape[1] == 1 and logs.shape[1] > 1:
         return -np.take_along_axis(logs, target.astype(np.int64), axis=1)
-    return np.asarray(-(target * logs).sum(axis=1, keepdims=True))
+    terms = np.where((target == 0) & (logs == -np.inf), 0.0, target * logs)
+    return np.asarray(-terms.sum(axis=1, keepdims=True))
 
 
 def _angle(a: Matrix, b: Matrix) -> Matrix:
@@ -234,50 +257,19 @@ def _angle(a: Matrix, b: Matrix) -> Matrix:
 
 
 def _topk(x: Matrix, label: Matrix, k: Matrix) -> Matrix:
-    """1 where fewer than k entries beat the label's (earlier ones win ties)."""
+    """1 where fewer than k entries beat the label's (earlier ones win ties); NaN from NaN."""
     index = label.astype(np.int64)
     own = np.take_along_axis(x, index, axis=1)
     ahead = (x > own) | ((x == own) & (np.arange(x.shape[1])[None, :] < index))
-    return _truth(ahead.sum(axis=1, keepdims=True) < k)
+    unknown = np.isnan(x).any(axis=1, keepdims=True)
+    return np.where(unknown, np.nan, ahead.sum(axis=1, keepdims=True) < k)
 
 
-FUNCTIONS: dict[str, Callable[..., Matrix]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "floordiv": np.floor_divide,
-    "mod": np.mod,
-    "pow": np.power,
-    "neg": np.negative,
-    "lt": lambda a, b: _truth(a < b),
-    "le": lambda a, b: _truth(a <= b),
-    "gt": lambda a, b: _truth(a > b),
-    "ge": lambda a, b: _truth(a >= b),
-    "eq": lambda a, b: _truth(a == b),
-    "ne": lambda a, b: _truth(a != b),
-    "and": lambda a, b: _truth((a != 0) & (b != 0)),
-    "or": lambda a, b: _truth((a != 0) | (b != 0)),
-    "not": lambda a: _truth(a == 0),
-    "select": lambda c, a, b: _truth(np.where(c != 0, a, b)),
-    "min": np.minimum,
-    "max": np.maximum,
-    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
-    "abs": np.abs,
-    "sign": np.sign,
-    "floor": np.floor,
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tanh": np.tanh,
-    "sigmoid": lambda x: _truth(0.5 * (1 + np.tanh(0.5 * x))),
-    "relu": lambda x: np.maximum(x, 0.0),
-    "logit": lambda x: _truth(np.log(x / (1 - x))),
+_WHOLE: dict[str, Callable[..., Matrix]] = {
     "argmax": _argmax,
     "softmax": _softmax,
     "cross_entropy": _cross_entropy,
+    "cross_entropy_of_logits": lambda x, target: _entropy(_log_softmax(x), target),
     "topk": _topk,
     "angle": _angle,
     "transpose": lambda a: _truth(a.T),
@@ -291,5 +283,5 @@ REDUCTIONS: dict[str, Callable[[Matrix, int], Matrix]] = {
     "min": lambda x, axis: _truth(x.min(axis=axis, keepdims=True)),
     "any": lambda x, axis: _truth((x != 0).any(axis=axis, keepdims=True)),
     "count": lambda x, axis: _truth((x != 0).sum(axis=axis, keepdims=True)),
-    "argmax": lambda x, axis: np.argmax(x, axis=axis, keepdims=True).astype(np.float64),
+    "argmax": _argmax,
 }

@@ -7,18 +7,34 @@ types start from the same numbers. An element of a draw is its flat row-major in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.codegen.places import shape_of
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Ref
+from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
+from netdsl.ir.distributions import faults
+from netdsl.ir.expr import (
+    Apply,
+    Const,
+    Expr,
+    Index,
+    Load,
+    Local,
+    Reduce,
+    Ref,
+    loads,
+    transform,
+    walk,
+)
 from netdsl.ir.network import Draw, Place
-from netdsl.ir.program import Buffer, Program
+from netdsl.ir.program import Bind, Buffer, DrawStore, Elementwise, Part, Program
 from netdsl.runtime import connectivity
 from netdsl.runtime.connectivity import Connections, connections_of
-from netdsl.runtime.host import FUNCTIONS, HostError
+from netdsl.runtime.host import HostError
+from netdsl.runtime.primitives import primitive
 from netdsl.runtime.random import PhiloxStream
 
 Array = NDArray[np.float64]
@@ -29,9 +45,13 @@ def initial_values(program: Program, seed: int) -> dict[str, Array]:
 
     Shapes: () global, (n,) neuron, (m, n) synapse, or (edges,) where only existing synapses are
     stored. Raises HostError where an initial expression
-    reads something that is not known at build.
+    reads something that is not known at build, and DiagnosticError E0777 where a draw, now or at a
+    step, has arguments out of range that are known at build.
     """
-    return _Initial(program, seed).all()
+    initial = _Initial(program, seed)
+    values = initial.all()
+    initial.check_steps()
+    return values
 
 
 class _Initial:
@@ -48,6 +68,36 @@ class _Initial:
                 self._value(name)
         return self._done
 
+    def check_steps(self) -> None:
+        """Draws of routines whose arguments read only parameters."""
+        for routine in self._program.routines.values():
+            for op in (*routine.once, *routine.step, *routine.after):
+                if isinstance(op, Elementwise):
+                    self._check_cells(op)
+
+    def _check_cells(self, op: Elementwise) -> None:
+        bound: dict[str, Expr] = {}
+
+        def visit(node: Expr) -> Expr | None:
+            return bound.get(node.name) if isinstance(node, Local) else None
+
+        where = _Where((self._program.sizes.get(op.population, 1),))
+        for statement in (*op.scalars, *op.statements):
+            if isinstance(statement, Bind):
+                bound[statement.name] = transform(statement.value, visit)
+            elif isinstance(statement, DrawStore):
+                args = [transform(arg, visit) for arg in statement.args]
+                known = {
+                    k: self._expr(arg, where) for k, arg in enumerate(args) if self._fixed(arg)
+                }
+                _in_range(statement.distribution, known, statement.span)
+
+    def _fixed(self, expr: Expr) -> bool:
+        """Does an expression read only literals and parameters?"""
+        if any(isinstance(node, Local | Reduce) for node in walk(expr)):
+            return False
+        return all(self._program.buffers[name].role == "parameter" for name in loads(expr))
+
     def _value(self, name: str) -> Array:
         if name in self._done:
             return self._done[name]
@@ -57,7 +107,7 @@ class _Initial:
         if name in self._open:
             raise HostError(f"the initial value of `{name}` depends on itself", buffer.span)
         self._open.add(name)
-        edges = self._edges(buffer)
+        edges = self._edges_of(name)
         if edges is None:
             self._done[name] = self._make(buffer, shape_of(name, self._program, 0))
         else:
@@ -67,71 +117,118 @@ class _Initial:
         self._open.discard(name)
         return self._done[name]
 
-    def _edges(self, buffer: Buffer) -> Connections | None:
-        if buffer.place is not Place.SYNAPSE:
+    def _edges_of(self, name: str) -> Connections | None:
+        buffer = self._program.buffers.get(name)
+        if buffer is None or buffer.place is not Place.SYNAPSE:
             return None
         return self._connections.get(buffer.owner)
 
     def _at_edges(self, buffer: Buffer, edges: Connections) -> Array:
-        """(edges,): what the matrix would hold there."""
+        """(edges,): what the matrix would hold there, without making the matrix."""
         init = buffer.init
-        if isinstance(init, Draw) and not init.gram and init.distribution in DRAWN_AT:
-            args = [self._expr(arg, edges.shape) for arg in init.args]
-            if all(arg.ndim == 0 for arg in args):
-                stream = PhiloxStream(self._seed, init.stream)
-                return DRAWN_AT[init.distribution](stream, edges.flat, args)
-        if init is None or isinstance(init, Const):
-            return np.full(edges.count, float(init.value) if init is not None else 0.0)
-        return edges.values(self._make(buffer, edges.shape))
+        if init is None:
+            return np.zeros(edges.count)
+        where = _Where(edges.shape, self._ends(buffer), edges)
+        if not isinstance(init, Draw):
+            value = self._expr(init, where)
+            return np.array(np.broadcast_to(value, (edges.count,)), np.float64)
+        if init.gram:
+            return edges.values(self._make(buffer, edges.shape))
+        args = [self._expr(arg, where) for arg in init.args]
+        _in_range(init.distribution, dict(enumerate(args)), init.span)
+        return DRAWN_AT[init.distribution](PhiloxStream(self._seed, init.stream), edges.flat, args)
 
     def _whole(self, name: str) -> Array:
         """A value as expressions read it: synapses as a matrix."""
         value = self._value(name)
-        buffer = self._program.buffers.get(name)
-        edges = self._edges(buffer) if buffer is not None else None
+        edges = self._edges_of(name)
         return value if edges is None else edges.matrix(value)
 
     def _make(self, buffer: Buffer, shape: tuple[int, ...]) -> Array:
         if buffer.init is None:
             return np.zeros(shape)
+        where = _Where(shape, self._ends(buffer))
         if isinstance(buffer.init, Draw):
-            value = self._draw(buffer.init, shape)
+            value = self._draw(buffer.init, where)
         else:
-            value = self._expr(buffer.init, shape)
+            value = self._expr(buffer.init, where)
         return np.array(np.broadcast_to(value, shape), np.float64)
 
-    def _draw(self, draw: Draw, shape: tuple[int, ...]) -> Array:
+    def _ends(self, buffer: Buffer) -> tuple[Part, Part]:
+        return self._program.slices.get(buffer.owner, (None, None))
+
+    def _draw(self, draw: Draw, where: _Where) -> Array:
+        shape = where.shape
         if draw.distribution.startswith(connectivity.PREFIX):
             found = connectivity.drawn(draw, (shape[0], shape[1]), self._seed)
             return found.matrix()
-        args = [self._expr(arg, shape) for arg in draw.args]
+        args = [self._expr(arg, where) for arg in draw.args]
+        _in_range(draw.distribution, dict(enumerate(args)), draw.span)
         stream = PhiloxStream(self._seed, draw.stream)
         flat = shape or (1,)
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
         value = value.reshape(shape)
         return np.asarray(value @ value.T) if draw.gram else value
 
-    def _expr(self, expr: Expr, shape: tuple[int, ...]) -> Array:
+    def _expr(self, expr: Expr, where: _Where) -> Array:
+        """A value that broadcasts to what `where` says."""
         if isinstance(expr, Const):
             return np.asarray(float(expr.value))
         if isinstance(expr, Load | Ref):
             side = expr.side if isinstance(expr, Ref) else "own"
-            value = self._whole(expr.path if isinstance(expr, Ref) else expr.buffer)
-            return (
-                value[:, None] if side == "pre" and value.ndim == 1 and len(shape) == 2 else value
-            )
+            name = expr.path if isinstance(expr, Ref) else expr.buffer
+            if where.edges is not None and self._edges_of(name) is where.edges:
+                return self._value(name)
+            return where.value(self._whole(name), side)
         if isinstance(expr, Index):
-            return _index(expr, shape)
-        if isinstance(expr, Apply) and expr.function in FUNCTIONS:
-            parts = [self._expr(arg, shape) for arg in expr.args]
-            return np.asarray(FUNCTIONS[expr.function](*parts))
+            return where.index(expr.side)
+        function = primitive(expr) if isinstance(expr, Apply) else None
+        if isinstance(expr, Apply) and function is not None:
+            return function(*(self._expr(arg, where) for arg in expr.args))
         raise HostError("an initial value reads something that is not known at build", None)
 
 
-def _index(expr: Index, shape: tuple[int, ...]) -> Array:
-    if len(shape) == 2 and expr.side == "pre":
-        return np.arange(shape[0], dtype=np.float64)[:, None]
-    return np.arange(shape[-1] if shape else 1, dtype=np.float64)
+def _in_range(distribution: str, known: Mapping[int, Array], span: Span | None) -> None:
+    """Raise DiagnosticError E0777 where arguments that are known are out of range."""
+    for fault, bad in faults(distribution, known):
+        count, size = int(np.count_nonzero(bad)), int(np.size(bad))
+        if count:
+            where = f", for {count} of {size} elements" if size > 1 else ""
+            raise DiagnosticError(
+                Diagnostic("E0777", fault.message + where, span or NO_SPAN, (), fault.help)
+            )
+
+
+@dataclass(frozen=True)
+class _Where:
+    """The elements that a value is wanted for: all of `shape`, or only the existing synapses.
+
+    `ends`: the slices of the populations that a projection leads from and to.
+    """
+
+    shape: tuple[int, ...]
+    ends: tuple[Part, Part] = (None, None)
+    edges: Connections | None = None
+
+    def value(self, whole: Array, side: str) -> Array:
+        """A variable that is read here."""
+        if whole.ndim == 2 and self.edges is not None:
+            return self.edges.values(whole)
+        if whole.ndim != 1 or len(self.shape) != 2:
+            return whole
+        part = self.ends[side != "pre"]
+        return self._along(whole if part is None else whole[slice(*part)], side)
+
+    def index(self, side: str) -> Array:
+        """Numbers of the neurons at one side."""
+        if len(self.shape) != 2:
+            return np.arange(math.prod(self.shape), dtype=np.float64)
+        return self._along(np.arange(self.shape[side != "pre"], dtype=np.float64), side)
+
+    def _along(self, neurons: Array, side: str) -> Array:
+        if self.edges is not None:
+            return np.asarray(neurons[self.edges.pre if side == "pre" else self.edges.post])
+        return neurons[:, None] if side == "pre" else neurons
 
 
 def _uniform(unit: Array, args: list[Array]) -> Array:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.codegen.places import expected_edges, stored_shape
-from netdsl.ir.program import Program
-from netdsl.runtime.connectivity import structure_bytes
+from netdsl.ir.network import Draw
+from netdsl.ir.program import Edges, Program
+from netdsl.runtime.connectivity import expected_count, structure_bytes
 from netdsl.runtime.errors import RunFault
 
 _SHARE = 0.9  # of what is available; the rest is for the data and the interpreter itself
+_DRAWING = 64  # bytes for a synapse while its projection is drawn, measured
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -27,7 +29,8 @@ def buffer_bytes(
     counts = expected_edges(program) if edges is None else edges
     size = 8 if dtype == "float64" else 4
     bytes_of = {
-        name: math.prod(stored_shape(buffer.name, program, rows, counts)) * size
+        name: math.prod(stored_shape(buffer.name, program, rows, counts))
+        * (8 if buffer.double else size)
         for name, buffer in program.buffers.items()
     }
     return dict(sorted(bytes_of.items(), key=lambda item: -item[1]))
@@ -60,15 +63,39 @@ def available_bytes() -> int | None:
     return min(found)
 
 
+def shortage(needed: int, available: int | None = None) -> int | None:
+    """Bytes that the machine has left when `needed` are too many (`available`: so many, say);
+    None when they can be had, or the system does not say."""
+    limit = available_bytes() if available is None else available
+    return None if limit is None or needed <= limit * _SHARE else limit
+
+
+def drawing_bytes(program: Program) -> int:
+    """Bytes needed for a moment while the projection with most synapses is drawn."""
+    drawn = [
+        (layout.mask, program.shapes[name])
+        for name, layout in program.layouts.items()
+        if isinstance(layout, Edges)
+    ]
+    drawn += [
+        (buffer.init, program.shapes[buffer.owner])
+        for buffer in program.buffers.values()
+        if buffer.role == "mask" and isinstance(buffer.init, Draw)
+    ]
+    return round(_DRAWING * max((expected_count(*made) for made in drawn), default=0.0))
+
+
 def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
     """Bytes needed. Raises RunFault E0820 when they are not there; nothing is allocated yet."""
-    sizes = buffer_bytes(program, rows, dtype)
-    needed = sum(sizes.values()) + sum(edge_bytes(program).values())
-    limit = available_bytes() if available is None else available
-    if limit is None or needed <= limit * _SHARE:
+    sizes = {f"`{name}`": size for name, size in buffer_bytes(program, rows, dtype).items()}
+    sizes.update({f"synapses of `{name}`": size for name, size in edge_bytes(program).items()})
+    sizes["drawing of synapses"] = drawing_bytes(program)
+    needed = sum(sizes.values())
+    limit = shortage(needed, available)
+    if limit is None:
         return needed
-    biggest = list(sizes.items())[:3]
-    listed = ", ".join(f"`{name}` {readable(size)}" for name, size in biggest)
+    biggest = sorted(sizes.items(), key=lambda item: -item[1])[:3]
+    listed = ", ".join(f"{name} {readable(size)}" for name, size in biggest if size)
     raise RunFault(
         "E0820",
         f"the network needs {readable(needed)} for {rows} samples at a time in {dtype}, and the"

@@ -30,7 +30,6 @@ class MetricSum:
         self._parts: list[tuple[Reduce, Compiled]] = []
         self._kept: list[list[Matrix]] = []
         self._whole: list[float] = []
-        self.has_nan = False
         try:
             self._prepare(metric.value)
         except HostError as fault:
@@ -74,13 +73,13 @@ class MetricSum:
         """Take in the batch that is present."""
         with np.errstate(all="ignore"):
             for (_, part), kept in zip(self._parts, self._kept, strict=True):
-                value = np.array(part.call(read))
-                self.has_nan |= bool(np.isnan(value).any())
-                kept.append(value)
+                kept.append(np.array(part.call(read)))
             if not self._parts:
-                value = self._rest.call(read)
-                self.has_nan |= bool(np.isnan(value).any())
-                self._whole.append(float(np.mean(value)))
+                self._whole.append(float(np.mean(self._rest.call(read))))
+
+    def finite(self, read: Read) -> bool:
+        """Whether all that the metric reads is finite; its own value may still be 0 / 0."""
+        return all(bool(np.isfinite(read(key)).all()) for key in self.reads)
 
     def value(self) -> float:
         """The metric over all batches added; NaN without any."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from netdsl.files.reading import open_regular
 from netdsl.runtime.atomic import write_text
 from netdsl.runtime.errors import RunDirError
 
@@ -62,11 +63,16 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Rows of a metrics.jsonl; [] without the file. A missing value (NaN) reads as NaN.
 
-    Raises RunDirError E0724 if a line other than an unfinished last one is damaged.
+    Raises RunDirError E0720 if it cannot be read, E0724 if a line other than an unfinished last one
+    is damaged.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    try:
+        with open_regular(path) as stream:
+            lines = stream.read().decode("utf-8", errors="replace").split("\n")
+    except OSError as fault:
+        raise RunDirError("E0720", f"cannot read `{path}`: {fault.strerror}") from None
     rows = []
     for number, line in enumerate(lines[:-1], 1):
         try:

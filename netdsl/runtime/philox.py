@@ -69,12 +69,12 @@ class PhiloxCore:
                 part = slice(top, min(top + height, rows))
                 self._tile(out[part, left:right], columns, step[part], row_lo[part], row_hi[part])
 
-    def fill_at(self, out: U64, block: U64, step: int, row_lo: U64, row_hi: U64) -> None:
+    def fill_at(self, out: U64, block: U64, step: U64, row_lo: U64, row_hi: U64) -> None:
         """Write the draws of k single counters: all arrays are (k,), ``out`` is (k, 2)."""
         for start in range(0, len(out), self._chunk):
             part = slice(start, min(start + self._chunk, len(out)))
             a, b, c, d, p, q = (buffer[: part.stop - start] for buffer in self._scratch)
-            a[:], b[:], c[:], d[:] = block[part], step, row_lo[part], row_hi[part]
+            a[:], b[:], c[:], d[:] = block[part], step[part], row_lo[part], row_hi[part]
             for key in self._keys:
                 _round(a, b, c, d, p, q, key)
             np.left_shift(b, _HALF, out=b)

@@ -11,15 +11,20 @@ THE CONTRACT. Backends in C and CUDA follow this text bit for bit; NumPy here is
   ``element`` is the row-major index within one sample, ``step`` the 0-based step of the
   presentation, ``row_key`` names the presentation that the row belongs to.
 * Row key: ``h = splitmix64(call); h = splitmix64(h ^ epoch); h = splitmix64(h ^ sample);
-  h = splitmix64(h ^ member); h = splitmix64(h ^ repetition)``. ``call`` counts protocol
-  statements, ``sample`` is the index in the whole source, ``member`` is 1 for negative rows.
-* Draws made once, at build: row_key 0, step 0, element = row-major index of the whole array.
+  h = splitmix64(h ^ member); h = splitmix64(h ^ repetition)``. ``call`` is 0 in
+  training; in an evaluation it stands for the split, and ``epoch`` is 0. ``sample`` is the index in
+  the whole source, ``member`` is 1 for negative rows, ``repetition`` counts the passes.
+* Draws made once, at build: row_key 0, element = row-major index of the whole array modulo 2**34,
+  step = that index // 2**34.
 
 From the 32-bit word ``x`` of an element:
 
 * ``uniform``: ``(x >> 8) * 2**-24``, in [0, 1), exact in float32 and float64 alike.
 * ``bernoulli(p)``: ``uniform < p``; ``uniform(a, b)``: ``a + (b - a) * u``, computed in float64 and
   rounded once to the type asked for.
+* ``fraction``: numbers with 53 random bits, for draws of which synapses exist (``wiring.py``). With
+  ``x`` the words of elements 2k (low half) and 2k + 1 as 64 bits, number k is
+  ``(x >> 11) * 2**-53``, in [0, 1).
 * ``normal``: Box-Muller on lane pairs (0, 1) and (2, 3) with uniforms ``(ua, ub)``:
   ``r = sqrt(-2 ln(1 - ua))``; the even lane is ``r cos(2 pi ub)``, the odd one ``r sin(2 pi ub)``;
   all in float64, rounded once.
@@ -155,7 +160,8 @@ class PhiloxStream:
         chosen = np.flatnonzero(open_blocks)
         row, block = np.divmod(chosen, p.shape[1] // 4)
         words, keys = np.empty((row.size, 2), np.uint64), row_keys[row]
-        self._core.fill_at(words, block.astype(np.uint64), step, keys & _LOW, keys >> _HALF)
+        when = np.full(row.size, step, np.uint64)
+        self._core.fill_at(words, block.astype(np.uint64), when, keys & _LOW, keys >> _HALF)
         kind = p.dtype if p.dtype == np.float64 else np.dtype(np.float32)
         unit = _to_unit(words.view("<u4"), np.empty((row.size, 4), kind))
         np.less(unit, np.take(p.reshape(-1, 4), chosen, axis=0), out=unit)
@@ -231,7 +237,8 @@ class PhiloxStream:
         for start in range(0, len(elements), _BUILD_CHUNK):
             block, lane = np.divmod(elements[start : start + _BUILD_CHUNK], 4)
             words, zero = np.empty((len(block), 2), np.uint64), np.zeros(len(block), np.uint64)
-            self._core.fill_at(words, block.astype(np.uint64), 0, zero, zero)
+            far, near = np.divmod(block.astype(np.uint64), np.uint64(MAX_ELEMENTS // 4))
+            self._core.fill_at(words, near, far, zero, zero)
             yield start, words.view("<u4"), lane
 
     def integers(self, bound: int, size: int) -> NDArray[np.int64]:
@@ -241,6 +248,16 @@ class PhiloxStream:
         for start in range(0, size, _BUILD_CHUNK):
             part = out[start : start + _BUILD_CHUNK]
             part[:] = _to_int(self._grid(key, 0, start // 4, part.size, None)[0], bound)
+        return out
+
+    def fractions(self, first: int, size: int) -> NDArray[np.float64]:
+        """Fractions ``first`` to ``first + size - 1`` drawn at build, (size,) in [0, 1)."""
+        out, key = np.empty(size, np.float64), np.zeros(1, np.uint64)
+        for start in range(0, size, _BUILD_CHUNK):
+            part = out[start : start + _BUILD_CHUNK]
+            block, skip = divmod(first + start, 2)
+            words = self._grid(key, 0, block, 2 * (part.size + skip), None)[0].view("<u8")[skip:]
+            np.multiply((words >> np.uint64(11)).view(np.int64), 2.0**-53, out=part)
         return out
 
     def _grid(self, row_keys: U64, step: int, first_block: int, n: int, steps: int | None) -> U32:

@@ -124,6 +124,8 @@ class Recording:
 
         A code is the readout of a recorded population, or else the mean over the recorded steps.
         """
+        for track in self._tracks:
+            track.end_batch()  # phases outside `each batch`
         found: dict[str, Array] = {}
         for code in self._codes:
             codes = code.array()

@@ -232,6 +232,7 @@ class _Body(Interpreter):
                     "E0741", f"trace key `{key}`: `{path}` is not drawn", "feed a `~` variable"
                 )
             if at < len(array):
+                self.session.require_binary(path, array[at])
                 self.session.executor.write(name, array[at])
 
     def _compare_start(

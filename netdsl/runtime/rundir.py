@@ -8,6 +8,7 @@
     weights.npz       the last weights; best.npz the best ones
     recordings.npz    recorded variables
     checkpoint.npz    full state and counters, to continue from
+    sources/          the spec and the files that it uses, if it uses any
 
 All files but the metrics are replaced in one step; metrics grow by whole lines.
 """
@@ -16,15 +17,18 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from netdsl.files.reading import read_text
 from netdsl.runtime.archive import Arrays, write_npz
 from netdsl.runtime.atomic import write_text
 from netdsl.runtime.errors import RunDirError
@@ -32,7 +36,8 @@ from netdsl.runtime.metrics_log import MetricsLog, jsonable, read_metrics
 from netdsl.runtime.state_file import read_state
 
 _COUNTERS = "__counters__"
-_LIBRARIES = ("netdsl", "numpy", "scipy", "scikit-learn", "cupy")
+_MAIN = ".main"  # says which file of `sources` is the spec
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "cupy")
 
 
 class RunDir:
@@ -86,6 +91,50 @@ class RunDir:
         """The text of the spec that was run."""
         return self._read_text("spec.net")
 
+    def write_sources(self, name: str, texts: Mapping[str, str]) -> None:
+        """Store a spec, `name`, that uses other files: `texts` by path from its folder."""
+        for place, text in texts.items():
+            path = self.path / "sources" / place
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as fault:
+                raise _cannot_make(path.parent, str(fault.strerror)) from None
+            write_text(path, text)
+        write_text(self.path / "sources" / _MAIN, name + "\n")
+
+    def spec_path(self) -> Path:
+        """The spec to compile: spec.net, or its copy beside the files that it uses."""
+        if not (self.path / "sources" / _MAIN).exists():
+            return self.path / "spec.net"
+        return self.path / "sources" / Path(self._read_text(f"sources/{_MAIN}").strip()).name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the folder for this process. The system lets go of it when the process ends, in
+        whatever way. Raises RunDirError E0760 while another process has it."""
+        try:
+            import fcntl
+        except ImportError:  # Windows has no such locks
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunDirError(
+                    "E0760",
+                    f"another process is running in `{self.path}`",
+                    "wait for it to end, or stop it; then continue the run",
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            for left in self.path.glob(".*.tmp"):  # of a process that was killed
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
     def write_params(self, params: Mapping[str, Any]) -> None:
         """Store resolved parameters and options (numbers, text, lists, nested mappings)."""
         self._write_json("params.json", params)
@@ -97,6 +146,10 @@ class RunDir:
     def write_versions(self, extra: Mapping[str, Any] | None = None) -> None:
         """Store the versions of Python and the libraries, and ``extra``."""
         self._write_json("versions.json", {**library_versions(), **(extra or {})})
+
+    def versions(self) -> dict[str, Any]:
+        """What ``write_versions`` stored, or {}."""
+        return self._read_json("versions.json") if (self.path / "versions.json").exists() else {}
 
     def write_model(self, model: Mapping[str, Any]) -> None:
         """Store what pictures need.
@@ -154,7 +207,20 @@ class RunDir:
         state = read_state(path)
         if _COUNTERS not in state:
             raise RunDirError("E0724", f"`{path}` has no counters, so it is not a checkpoint")
-        return state, json.loads(str(state.pop(_COUNTERS)))
+        return state, self._object("checkpoint.npz", str(state.pop(_COUNTERS)))
+
+    def epoch(self, best: bool = False) -> int:
+        """The epoch (0-based) of the last or the best weights; 0 without a checkpoint."""
+        found = self.checkpoint()
+        if found is None:
+            return 0
+        try:
+            counters = found[1]
+            return int(counters["place"].get("kept_at", 0) if best else counters["host"]["epoch"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise RunDirError(
+                "E0724", f"`{self.path / 'checkpoint.npz'}` is damaged: it names no epoch"
+            ) from None
 
     def truncate_metrics(self, rows: int) -> None:
         """Keep the first ``rows`` rows: what was logged after a checkpoint is logged anew."""
@@ -165,7 +231,7 @@ class RunDir:
 
     def _read_text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            return read_text(self.path / name)
         except OSError as fault:
             raise RunDirError(
                 "E0720", f"cannot read `{self.path / name}`: {fault.strerror}"
@@ -174,12 +240,17 @@ class RunDir:
             raise RunDirError("E0724", f"`{self.path / name}` is not UTF-8 text") from None
 
     def _read_json(self, name: str) -> dict[str, Any]:
+        return self._object(name, self._read_text(name))
+
+    def _object(self, name: str, text: str) -> dict[str, Any]:
         try:
-            value = json.loads(self._read_text(name))
+            value = json.loads(text)
         except json.JSONDecodeError as fault:
             raise RunDirError(
                 "E0724", f"`{self.path / name}` is damaged: {fault.msg} in line {fault.lineno}"
             ) from None
+        except (RecursionError, ValueError):
+            raise RunDirError("E0724", f"`{self.path / name}` is damaged: not JSON") from None
         if not isinstance(value, dict):
             raise RunDirError("E0724", f"`{self.path / name}` is damaged: it holds no object")
         return value
@@ -187,7 +258,10 @@ class RunDir:
 
 def library_versions() -> dict[str, str]:
     """Versions of Python, the machine and the libraries that are installed."""
+    from netdsl import __version__
+
     found = {"python": platform.python_version(), "platform": platform.platform()}
+    found["netdsl"] = __version__
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)

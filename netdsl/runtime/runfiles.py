@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netdsl.ir.network import Place as Where
+from netdsl.ir.protocol import Protocol, fits
 from netdsl.ir.windows import Windows
 from netdsl.runtime.archive import Arrays
-from netdsl.runtime.atomic import write_text
 from netdsl.runtime.engine import Interpreter, Place
 from netdsl.runtime.errors import RunDirError
+from netdsl.runtime.record import companions, require_same, write_record
 from netdsl.runtime.rundir import RunDir
-from netdsl.runtime.session import Session
+from netdsl.runtime.session import PER_SAMPLE, Session
+from netdsl.runtime.state_file import check_state
 
 if TYPE_CHECKING:
     from netdsl.api import Model
@@ -26,36 +29,14 @@ _KEPT = "kept/"
 
 def write_description(run: RunDir, model: Model, settings: Settings) -> None:
     """Write spec, imported files, parameters, versions and what pictures need."""
+    used = companions(model)
+    if used:
+        name = Path(model.network.source).name
+        run.write_sources(name, {name: model.network.text, **used})
     run.write_spec(model.network.text)
-    for name, text in _companions(model).items():
-        write_text(run.path / name, text)
-    run.write_params(
-        {
-            "name": model.network.name,
-            "source": model.network.source,
-            "params": dict(model.network.params),
-            "set": model.overrides,
-            "data": {name: str(Path(path).resolve()) for name, path in model.data_paths.items()},
-            "seed": model.seed,
-            "dtype": model.dtype,
-            "backend": model.backend,
-            "protocol": settings.protocol,
-            "epochs": settings.epochs,
-            "limit": settings.limit,
-        }
-    )
     run.write_versions({"backend": model.backend})
     run.write_model(describe(model))
-
-
-def _companions(model: Model) -> dict[str, str]:
-    """Files that the spec uses, by file name, so that the copy stands on its own."""
-    own = model.network.source
-    return {
-        Path(name).name: text
-        for name, text in model.sources.items()
-        if name != own and Path(name).is_file() and Path(name).name != "spec.net"
-    }
+    write_record(run, model, settings)
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -89,8 +70,10 @@ def _window(windows: Windows | None) -> dict[str, Any]:
     return {"window": [*windows.kernel, 1 if windows.depthwise else windows.channels]}
 
 
-def save_checkpoint(run: RunDir, session: Session, interpreter: Interpreter, rows: int) -> None:
-    """Store everything that continuing needs, in one file."""
+def save_checkpoint(
+    run: RunDir, session: Session, interpreter: Interpreter, rows: int, identity: Mapping[str, Any]
+) -> None:
+    """Store everything that continuing needs, in one file; `identity` says of which run."""
     arrays = session.lasting()
     arrays[_KEYS] = session.keys
     for name, values in interpreter.kept.items():
@@ -98,45 +81,111 @@ def save_checkpoint(run: RunDir, session: Session, interpreter: Interpreter, row
     place = interpreter.place.to_json() | {"draws": session.draws}
     choices = {session.executor.name: session.executor.choices()}
     counters = {"place": place, "host": session.host, "metric_rows": rows, "choices": choices}
-    run.save_checkpoint(arrays, counters)
+    counters["started"] = session.started
+    run.save_checkpoint(arrays, counters | {"identity": identity})
 
 
-def load_checkpoint(run: RunDir, session: Session) -> tuple[Place, dict[str, dict[str, Any]], int]:
+def load_checkpoint(
+    run: RunDir,
+    session: Session,
+    protocol: Protocol,
+    identities: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
+) -> tuple[Place, dict[str, Arrays], int]:
     """Put a checkpoint back: where it was, the parameters kept, and the rows of metrics logged.
 
-    Raises RunDirError E0720 without a checkpoint, E0722 when it is of another network.
+    Without a checkpoint, nothing was learnt yet: the start. `identities`: the run's as recorded,
+    and the present one. Raises RunDirError E0722 when the checkpoint is of another network, E0761
+    when it is of another run, E0724 when it is damaged.
     """
+    recorded, identity = identities
     found = run.checkpoint()
     if found is None:
-        raise RunDirError(
-            "E0720", f"`{run.path}` has no checkpoint to continue from", "run it anew"
-        )
+        require_same(run, recorded, identity)
+        return Place(), {}, 0
     arrays, counters = found
-    kept: dict[str, dict[str, Any]] = {}
+    keys, kept = arrays.pop(_KEYS, np.zeros(0)), _kept(arrays)
+    rows = _require_network(run, session, arrays)
+    own = counters.get("identity", {})
+    if not isinstance(own, dict):
+        raise _damaged(run, "it does not say of which run it is")
+    require_same(run, recorded, identity)
+    require_same(run, own, identity)
+    try:
+        place = _place(counters["place"], protocol)
+        host = {path: _number(value) for path, value in counters["host"].items()}
+        metric_rows, _ = _whole(counters["metric_rows"]), _whole(int(host["epoch"]))
+        started = _whole(counters["started"])
+        choices = counters["choices"].get(session.executor.name, {})
+        choices = {what: [_whole(number) for number in held] for what, held in choices.items()}
+        session.executor.choose(choices)
+        if keys.dtype != np.uint64 or keys.ndim != 1 or not all(len(keys) <= n for n in rows):
+            raise ValueError("its rows do not fit together")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
+        raise _damaged(run, fault) from None
+    _require_room(run, session, len(keys))
+    shapes = {path: value.shape for path, value in session.parameters().items()}
+    for name, values in kept.items():
+        check_state(values, shapes, f"`{name}` of the checkpoint of `{run.path}`")
+    session.restore(arrays, keys)
+    session.started = started
+    for path, value in host.items():
+        session.set_host(path, value)
+    # Again, since a change of the rows present makes kernels choose anew.
+    session.executor.choose(choices)
+    session.draws = dict(place.draws)
+    return place, kept, metric_rows
+
+
+def _place(held: Mapping[str, Any], protocol: Protocol) -> Place:
+    """The place that a checkpoint names; TypeError or ValueError where there is none."""
+    place = Place(**held)
+    numbers = (place.loops, place.batches, place.kept_at, *place.draws.values())
+    if not all(_whole(number) == number for number in numbers):
+        raise ValueError("a counter is no number")
+    if not isinstance(place.position, list) or not fits(place.position, protocol.body):
+        raise ValueError(f"protocol `{protocol.name}` has no place {place.position}")
+    place.best = {name: _number(value) for name, value in place.best.items()}
+    place.results = {
+        label: {name: _number(value) for name, value in metrics.items()}
+        for label, metrics in place.results.items()
+    }
+    return place
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{str(value)[:40]} is no count")
+    return value
+
+
+def _number(value: Any) -> float:
+    """A number of a JSON file, which has none for NaN."""
+    return math.nan if value is None else float(value)
+
+
+def _kept(arrays: Arrays) -> dict[str, Arrays]:
+    """Take the parameters that `checkpoint NAME` kept out of `arrays`."""
+    kept: dict[str, Arrays] = {}
     for key in [key for key in arrays if key.startswith(_KEPT)]:
         name, _, path = key[len(_KEPT) :].partition("/")
         kept.setdefault(name, {})[path] = arrays.pop(key)
-    keys = arrays.pop(_KEYS)
-    _require_same(run, session, arrays)
-    session.restore(arrays, keys)
-    for path, value in counters["host"].items():
-        session.set_host(path, float(value))
-    executor = session.executor
-    executor.choose(counters.get("choices", {}).get(executor.name, {}))
-    place = Place(**counters["place"])
-    session.draws = dict(place.draws)
-    return place, kept, int(counters["metric_rows"])
+    return kept
 
 
-def _require_same(run: RunDir, session: Session, arrays: Arrays) -> None:
-    """The checkpoint has exactly this network's buffers; only the number of rows may differ."""
-    rows = session.rows
+def _require_network(run: RunDir, session: Session, arrays: Arrays) -> set[int]:
+    """The checkpoint has exactly this network's buffers; the numbers of rows that they have, which
+    should be one, but may be another than here."""
     own = {name: value.shape for name, value in session.lasting().items()}
     odd = sorted(set(arrays) ^ set(own))
+    rows: set[int] = set()
     for name, shape in own.items():
-        per_sample = session.program.buffers[name].place in (Where.ROW, Where.UNIT)
-        skip = 1 if per_sample and rows else 0
-        if name in arrays and arrays[name].shape[skip:] != shape[skip:]:
+        held = arrays.get(name)
+        if held is None:
+            continue
+        skip = int(session.program.buffers[name].place in PER_SAMPLE)
+        rows.update(held.shape[:skip])
+        fitting = held.ndim == len(shape) and held.shape[skip:] == shape[skip:]
+        if not fitting or held.dtype.kind not in "biuf":
             odd.append(name)
     if odd:
         raise RunDirError(
@@ -144,3 +193,24 @@ def _require_same(run: RunDir, session: Session, arrays: Arrays) -> None:
             f"the checkpoint of `{run.path}` is of another network: `{odd[0]}` differs",
             "continue with the run directory's own spec.net and settings",
         )
+    if len(rows) > 1:
+        raise _damaged(run, "its rows do not fit together")
+    return rows
+
+
+def _require_room(run: RunDir, session: Session, present: int) -> None:
+    room = session.executor.capacity
+    if present > room:
+        raise RunDirError(
+            "E0722",
+            f"the checkpoint of `{run.path}` holds {present} samples, and there is room for {room}",
+            "continue with the run's own batch sizes",
+        )
+
+
+def _damaged(run: RunDir, what: object) -> RunDirError:
+    return RunDirError(
+        "E0724",
+        f"`{run.path / 'checkpoint.npz'}` is damaged: {what}",
+        "begin the run anew; `netdsl eval` may still load its weights",
+    )

@@ -7,7 +7,8 @@ program reads of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
-from netdsl.ir.network import Kind, Network, Place
+from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import Buffer, Program
+from netdsl.ir.protocol import RunPhase
 from netdsl.passes.readout import accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
@@ -27,6 +29,7 @@ Arrays = dict[str, Array]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
+PER_SAMPLE = (Place.ROW, Place.UNIT)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _LASTING = frozenset(
     {
@@ -42,13 +45,15 @@ _LASTING = frozenset(
     }
 )
 BACKEND_COUNTERS = ("phase.step", "t")
+_STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 
 
 class Session:
     """The present state of one network on one executor.
 
     `host`: values of controls, global states, counters and protocol parameters by path.
-    `fields`: the present batch's fields on the host, by field name.
+    `fields`: the present batch's fields on the host, by field name. `started`: how many rows have
+    had their start values; a larger batch gives theirs to the rest.
     """
 
     def __init__(self, network: Network, program: Program, executor: Executor, seed: int) -> None:
@@ -61,7 +66,10 @@ class Session:
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
         self._settled = {ref.path for ref in settled_reads(network)}
+        self._choices = executor.choices()
         self._start_host()
+        self.started = 0
+        self._begin(0, executor.rows, self.keys)
 
     @property
     def rows(self) -> int:
@@ -88,13 +96,27 @@ class Session:
         if buffer is not None and buffer.place is Place.GLOBAL:
             self.executor.write(path, value)
 
-    def random_sign(self, path: str) -> float:
-        """The next of the signs that `random_sign()` draws for `path`: +1 or -1."""
+    @contextmanager
+    def controls(self, step: RunPhase) -> Iterator[None]:
+        """What a phase sets, while it runs; controls get their old values back."""
+        before = {path: self.host[path] for path, _ in step.controls}
+        values = [(path, self.evaluate(value)) for path, value in step.controls]
+        try:
+            for path, value in values:
+                self.set_host(path, value)
+            yield
+        finally:
+            for path, held in before.items():
+                self.set_host(path, held)
+
+    def random_sign(self, path: str, call: int = 0) -> float:
+        """The next of the signs that `random_sign()` draws for `path`: +1 or -1. `call` is that of
+        row keys: 0 for training."""
         count = self.draws.get(path, 0)
         self.draws[path] = count + 1
         if path not in self._signs:
             self._signs[path] = PhiloxStream(self.seed, f"{path}.random_sign")
-        key = np.atleast_1d(row_key(0, 0, count))
+        key = np.atleast_1d(row_key(call, 0, count))
         return float(self._signs[path].random_sign(key, 0)[0, 0])
 
     # ------------------------------------------------------------- expressions
@@ -192,7 +214,11 @@ class Session:
         return RunFault("E0742", f"there is no variable `{key}`", hint)
 
     def write(self, key: str, value: Any) -> None:
-        """Overwrite a variable; shapes as `read` gives them, numbers fill. Raises E0742, E0722."""
+        """Overwrite a variable; shapes as `read` gives them, numbers fill.
+
+        Raises RunFault E0742, E0722, and E0441 for a bool given something else than 0 and 1.
+        """
+        self.require_binary(key, value)
         if key in self.host:
             self.set_host(key, float(value))
             return
@@ -207,6 +233,22 @@ class Session:
                 "rows lead, then neurons; synapses are (pre, post)",
             )
         self.executor.write(key, array)
+        if self.program.buffers[key].place in (Place.ROW, Place.UNIT):
+            self.started = max(self.started, self.rows)
+
+    def require_binary(self, key: str, value: Any) -> None:
+        """Raises RunFault E0441 where a bool or spike would hold something else than 0 and 1."""
+        held = self.program.buffers.get(key) or self.network.table.get(key.split("@", 1)[0])
+        if held is None or held.type is not Type.BOOL:
+            return
+        given = np.asarray(value)
+        odd = given[(given != 0) & (given != 1)]
+        if odd.size:
+            raise RunFault(
+                "E0441",
+                f"`{key}` is true or false, and was given {float(odd[0]):g}",
+                "compare it first, as in `x > 0.5`: it holds 0 or 1",
+            )
 
     # ------------------------------------------------------------- samples
 
@@ -219,21 +261,28 @@ class Session:
         self.fields.setdefault("positive", np.ones(rows, np.float32))
         if "label" in self.fields:
             self.fields.setdefault("shown_label", self.fields["label"])
-        self.keys = keys
+        for field, value in self.fields.items():
+            self.require_binary(f"sample.{field}", value)
         self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
         self.set_host("batch.index", float(index))
         self.set_host("batch.rows", float(rows))
         self._write_counters()
+        self._start_rows(keys)
+        self.keys = keys
         for name, buffer in self.program.buffers.items():
             if buffer.role == "sample" and name.startswith("sample."):
                 self.executor.write(name, self._field(name, buffer, rows))
         self._write_scalars()
 
     def _write_counters(self) -> None:
-        for name in BACKEND_COUNTERS:
-            if name in self.program.buffers:
-                self.executor.write(name, 0.0)
+        for name in self.step_counters():
+            self.executor.write(name, 0.0)
+
+    def step_counters(self) -> list[str]:
+        """Buffers of what counts steps, and of what it was some steps ago."""
+        buffers = self.program.buffers
+        return [name for name in buffers if name.split("@", 1)[0] in BACKEND_COUNTERS]
 
     def _field(self, name: str, buffer: Buffer, rows: int) -> Array:
         field = name.removeprefix("sample.").split("@", 1)[0]
@@ -249,6 +298,38 @@ class Session:
         read = self.reader()
         for name, closure in self._scalars.items():
             self.executor.write(name, float(closure(read).reshape(())))
+
+    def _start_rows(self, keys: NDArray[np.uint64]) -> None:
+        """Rows that no batch has had before begin with declared values, drawn by their own keys."""
+        rows = len(keys)
+        if rows > self.started:
+            self._begin(self.started, rows, keys)
+            self.started = rows
+
+    def _begin(self, first: int, rows: int, keys: NDArray[np.uint64]) -> None:
+        """Give rows from `first` on their declared values; those before keep what they hold."""
+        held = self.per_sample() if first else {}
+        self.executor.set_rows(rows, keys)
+        for kind in _STARTS:
+            for name, routine in self.program.routines.items():
+                if routine.kind == kind:
+                    self.executor.call(name)
+        for name, value in held.items():
+            whole = np.array(self.executor.read(name))
+            whole[:first] = value[:first]
+            self.executor.write(name, whole)
+
+    def renew(self) -> None:
+        """Give all rows that there is room for the values of a model that has run nothing, each
+        when a batch first uses it, and forget what kernels chose by what they saw; shared values
+        stay."""
+        executor = self.executor
+        self.keys = np.zeros(executor.capacity, np.uint64)
+        executor.set_rows(executor.capacity, self.keys)
+        for name in self._rowwise():
+            executor.write(name, 0.0)
+        executor.choose(self._choices)
+        self.started = 0
 
     def reset(self, targets: tuple[str, ...] = ()) -> None:
         """Run the reset routines of the owners named, or of all."""
@@ -285,24 +366,37 @@ class Session:
             self.write(name, value)
 
     def lasting(self) -> Arrays:
-        """All buffers that a resumed run needs, per-sample ones included, at their present rows."""
-        return {
-            name: self.executor.read(name)
-            for name, buffer in self.program.buffers.items()
-            if buffer.role in _LASTING
-        }
+        """All buffers that a resumed run needs, per-sample ones at all rows that there is room
+        for: those beyond a smaller batch hold what the next full one reads."""
+        with self.executor.reaching(self.executor.capacity):
+            return {
+                name: self.executor.read(name)
+                for name, buffer in self.program.buffers.items()
+                if buffer.role in _LASTING
+            }
 
     def per_sample(self) -> Arrays:
-        """What `evaluate` must put back: per-sample buffers, and GLOBAL ones of the backend."""
-        return {
-            name: self.executor.read(name)
+        """What `evaluate` must put back: per-sample buffers, at all rows as in `lasting`."""
+        with self.executor.reaching(self.executor.capacity):
+            return {name: self.executor.read(name) for name in self._rowwise()}
+
+    def _rowwise(self) -> list[str]:
+        return [
+            name
             for name, buffer in self.program.buffers.items()
-            if buffer.place in (Place.ROW, Place.UNIT) and buffer.role != "scratch"
-        }
+            if buffer.place in PER_SAMPLE and buffer.role != "scratch"
+        ]
 
     def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
-        """Write buffers back with their rows' keys."""
+        """Write buffers back, and say how many rows are present, with their keys."""
         self.keys = keys
         self.executor.set_rows(len(keys), keys)
         for name, value in values.items():
-            self.executor.write(name, value)
+            self.require_binary(name, value)
+            if self.program.buffers[name].place in PER_SAMPLE:
+                # Rows for which there is no room here are never read either.
+                held = value[: self.executor.capacity]
+                with self.executor.reaching(len(held)):
+                    self.executor.write(name, held)
+            else:
+                self.executor.write(name, value)

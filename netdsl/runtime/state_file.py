@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir.program import Program
-from netdsl.runtime.archive import ArchiveError, Arrays, read_npz
+from netdsl.runtime.archive import ArchiveError, Arrays, TooLarge, read_npz
 from netdsl.runtime.connectivity import synapses_of
 from netdsl.runtime.errors import RunDirError
 
@@ -19,7 +19,8 @@ from netdsl.runtime.errors import RunDirError
 def read_state(path: Path) -> Arrays:
     """All arrays of a state file.
 
-    Raises RunDirError E0720 if it is missing or may not be read, E0724 if it is damaged.
+    Raises RunDirError E0720 if it is missing or may not be read, E0724 if it is damaged,
+    E0751 if it does not fit into memory.
     """
     try:
         return read_npz(path)
@@ -29,6 +30,8 @@ def read_state(path: Path) -> Arrays:
             f"cannot read the state file `{path}`: {fault.strerror or fault}",
             "check the path; a run that was stopped early may have no such file",
         ) from None
+    except TooLarge as fault:
+        raise RunDirError("E0751", f"state file `{path}` is too large: {fault}") from None
     except ArchiveError as fault:
         raise RunDirError(
             "E0724",

@@ -4,41 +4,57 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netdsl.ir.protocol import Each, Evaluate, Protocol, SplitRef, steps_of
+from netdsl.ir.protocol import Evaluate, Protocol
+from netdsl.runtime.choosing import (
+    batch_rows,
+    default_splits,
+    epochs_of,
+    protocol_of,
+    runnable,
+    split_refs,
+)
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
-from netdsl.runtime.faults import NanWatch, probe_batch
+from netdsl.runtime.faults import NanWatch, require_finite
 from netdsl.runtime.progress import Progress
+from netdsl.runtime.record import Record, identity_of, note_changes
+from netdsl.runtime.recordings import recording_bytes, require, require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
-from netdsl.runtime.steps import all_steps
+from netdsl.runtime.waiting import hush
 
 if TYPE_CHECKING:
     from netdsl.api import Model
 
 
+CHECKPOINT_EVERY = 600.0
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What a run was asked to do; see `Model.run`."""
+    """What a run was asked to do; see `Model.run`. Without a `protocol` it is that of the run that
+    goes on, or `train`; `checkpoint_every` is in seconds."""
 
-    protocol: str = "train"
+    protocol: str | None = None
     epochs: int | None = None
     limit: int | None = None
     out: Path | None = None
     resume: Path | None = None
     quiet: bool = True
     test: bool = True
+    checkpoint_every: float = CHECKPOINT_EVERY
 
 
 @dataclass(frozen=True)
@@ -64,28 +80,62 @@ class Training(Hooks):
         self._latest: dict[str, float] = {}
         self._batches = 0
         self._watch: NanWatch | None = None
+        self._identity: dict[str, Any] = {}
+        self._saved, self._epoch_saved = time.monotonic(), False
 
     def run(self) -> RunResult:
         """Train (from a checkpoint with `resume`), test, save. Raises what `Model.run` says."""
+        with ExitStack() as held:
+            record = self._continued(held)
+            return self._run_protocol(record, held)
+
+    def _continued(self, held: ExitStack) -> Record | None:
+        """Take hold of the run directory that is to go on, and take from its record what was not
+        asked for; None for a new run."""
+        settings = self._settings
+        if settings.resume is None:
+            self._settings = replace(settings, protocol=settings.protocol or "train")
+            return None
+        self._run = RunDir.open(settings.resume)
+        held.enter_context(self._run.locked())
+        record = Record.read(self._run)
+        self._settings = replace(
+            settings,
+            protocol=settings.protocol or record.protocol,
+            epochs=record.epochs if settings.epochs is None else settings.epochs,
+            limit=record.limit if settings.limit is None else settings.limit,
+        )
+        return record
+
+    def _run_protocol(self, record: Record | None, held: ExitStack) -> RunResult:
         model, settings = self._model, self._settings
-        protocol = _protocol(model, settings.protocol)
+        protocol = runnable(model, settings.protocol or "train")
         options = Options(epochs=settings.epochs, limit=settings.limit)
         self._open_data(protocol)
-        model.reserve()
-        session = model.session
-        place, kept = self._open_run()
-        evaluator = Evaluator(session, model.datasets, options, self.poll, self._on_nan)
-        self._watch = NanWatch(session, model.datasets, options, protocol)
+        with hush(settings.quiet):
+            model.reserve()
+            session = model.session
+        require_recordings(model, options, protocol)
+        place, kept = self._open_run(protocol, record, held)
+        evaluator = Evaluator(session, model.datasets, options, self.poll, watch=True)
+        watch = self._watch = NanWatch(session, model.datasets, options, protocol)
+        watch.begin(place)
         interpreter = Interpreter(session, model.datasets, self, options, place=place)
         interpreter.kept.update(kept)
-        interpreter.use_evaluator(evaluator)
-        epochs = settings.epochs or _epochs(protocol, session.evaluate)
-        rows = _batch_rows(model, protocol)
+
+        def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, float]:
+            # What training broke is no fault of the test's.
+            watch.check(outer)
+            return evaluator(step, outer)
+
+        interpreter.use_evaluator(evaluate)
+        epochs = settings.epochs or epochs_of(protocol, session.evaluate)
+        rows = batch_rows(model, protocol)
         with self._interruptible(), Progress(epochs, 1, rows, quiet=settings.quiet) as progress:
             self._progress = progress
             try:
                 interpreter.run(protocol)
-                self._watch.look(interpreter, now=True)
+                watch.look(interpreter, now=True)
                 self._test(evaluator, interpreter)
             except Interrupted:
                 return self._interrupted(interpreter, evaluator)
@@ -95,18 +145,26 @@ class Training(Hooks):
         """Read and check all data before anything is allocated or written."""
         from netdsl.runtime.fields import check_fields
 
-        check_fields(self._model, _split_refs(self._model, protocol))
+        check_fields(self._model, split_refs(self._model, protocol))
 
-    def _open_run(self) -> tuple[Place, dict[str, dict[str, Any]]]:
-        settings = self._settings
-        if settings.resume is not None:
-            self._run = RunDir.open(settings.resume)
-            place, kept, self._rows = load_checkpoint(self._run, self._model.session)
+    def _open_run(
+        self, protocol: Protocol, record: Record | None, held: ExitStack
+    ) -> tuple[Place, dict[str, dict[str, Any]]]:
+        model, settings = self._model, self._settings
+        if record is not None and self._run is not None:
+            self._identity = identity_of(model, settings)
+            place, kept, self._rows = load_checkpoint(
+                self._run, model.session, protocol, (record.identity, self._identity)
+            )
+            _require_epochs(model, place, settings.epochs)
+            note_changes(self._run, record, model, settings)
             self._run.truncate_metrics(self._rows)
             return place, kept
         if settings.out is not None:
-            self._run = RunDir.create(settings.out, self._model.network.name or "run")
-            write_description(self._run, self._model, settings)
+            self._identity = identity_of(model, settings)
+            self._run = RunDir.create(settings.out, model.network.name or "run")
+            held.enter_context(self._run.locked())
+            write_description(self._run, model, settings)
         return Place(), {}
 
     @contextmanager
@@ -139,9 +197,11 @@ class Training(Hooks):
     def before_batch(self, interpreter: Interpreter) -> None:
         if self._watch is not None:
             self._watch.look(interpreter)
+        if time.monotonic() - self._saved >= self._settings.checkpoint_every:
+            self._save(interpreter)
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        protocol = self._model.network.protocols[self._settings.protocol]
+        protocol = self._model.network.protocols[self._settings.protocol or "train"]
         due = clocked_metrics(self._model.session, interpreter.place.batches, protocol)
         if due:
             self._log(
@@ -164,6 +224,7 @@ class Training(Hooks):
             self._progress.end_epoch(self._latest)
         self._latest = {}
         self._save(interpreter)
+        self._epoch_saved = True
 
     def evaluated(self, label: str, metrics: Mapping[str, float], epoch: int) -> None:
         started = self._batches > 0
@@ -174,9 +235,6 @@ class Training(Hooks):
         if self._run is not None:
             self._run.save_weights(interpreter.kept[name], best=True)
 
-    def _on_nan(self, interpreter: Interpreter, batch: Batch) -> None:
-        probe_batch(self._model.session, interpreter, batch)
-
     # ------------------------------------------------------------- results
 
     def _log(self, place: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -186,8 +244,10 @@ class Training(Hooks):
 
     def _save(self, interpreter: Interpreter) -> None:
         if self._run is not None:
-            save_checkpoint(self._run, self._model.session, interpreter, self._rows)
-            self._run.save_weights(self._model.session.parameters())
+            session = self._model.session
+            save_checkpoint(self._run, session, interpreter, self._rows, self._identity)
+            self._run.save_weights(session.parameters())
+            self._saved = time.monotonic()
 
     def _test(self, evaluator: Evaluator, interpreter: Interpreter) -> None:
         network = self._model.network
@@ -203,12 +263,25 @@ class Training(Hooks):
         self.evaluated("test", result.metrics, max(interpreter.epoch, 0))
 
     def _interrupted(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
-        self._save(interpreter)
+        if interpreter.done:
+            self._save_end(interpreter)
+        else:
+            self._save(interpreter)
         return self._result(interpreter, evaluator, interrupted=True)
+
+    def _save_end(self, interpreter: Interpreter) -> None:
+        """Save at the end of the protocol. A checkpoint of the end of an epoch stands: from there
+        a run can be given more epochs."""
+        if self._run is None:
+            return
+        if self._epoch_saved or not interpreter.place.batches:
+            self._run.save_weights(self._model.session.parameters())
+        else:
+            self._save(interpreter)
 
     def _finish(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
         if self._run is not None:
-            self._run.save_weights(self._model.session.parameters())
+            self._save_end(interpreter)
             recordings = _recordings(evaluator)
             if recordings:
                 self._run.save_recordings(recordings)
@@ -228,78 +301,28 @@ def evaluate_model(
     """See `Model.evaluate`."""
     from netdsl.runtime.fields import check_fields
 
-    held = _protocol(model, protocol)
+    held = protocol_of(model, protocol)
     splits = default_splits(model, held, split or "test")
     check_fields(model, splits)
-    model.reserve()
+    opened = [model.datasets.open(split) for split in splits]
+    pairs = [2 * found.data.eval_batch for found in opened if found.pairs is not None]
+    model.reserve(max([model.full_rows, *pairs]))
     session = model.session
-
-    def on_nan(interpreter: Interpreter, batch: Batch) -> None:
-        probe_batch(session, interpreter, batch)
-
-    evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), on_nan=on_nan)
+    require(list(recording_bytes(model, held, splits, label, limit).items()))
+    require_finite(session)
+    evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), watch=True)
     return evaluator.run(held, splits, label)
 
 
-def default_splits(model: Model, protocol: Protocol, split: str) -> tuple[SplitRef, ...]:
-    """The data arguments of a protocol: `split` ("dev" or "digits.dev") for each of them."""
-    found = split_of(model, split)
-    return tuple(found for _, default in protocol.parameters if default is None)
-
-
-def split_of(model: Model, split: str) -> SplitRef:
-    """The split that a name such as "dev" or "digits.dev" means. Raises RunFault E0701."""
-    source, _, last = split.rpartition(".")
-    if not source:
-        source = _evaluated_source(model) or next(iter(model.network.data), "")
-    if source not in model.network.data and source not in model.network.pairs:
-        have = ", ".join(model.network.data) or "none"
-        raise RunFault("E0701", f"the spec declares no data `{source}`", f"it declares: {have}")
-    return SplitRef(source, last)
-
-
-def _evaluated_source(model: Model) -> str | None:
-    """The data that the spec's own `evaluate` statements use."""
-    for step in all_steps(model.network):
-        if isinstance(step, Evaluate) and step.args and step.args[0].parameter is None:
-            return step.args[0].source
-    return None
-
-
-def _split_refs(model: Model, protocol: Protocol) -> tuple[SplitRef, ...]:
-    """Every split that a protocol draws from or evaluates on, and the final test's."""
-    found: dict[SplitRef, None] = {}
-    for step in steps_of(protocol.body):
-        refs = step.args if isinstance(step, Evaluate) else (getattr(step, "of", None),)
-        found.update({ref: None for ref in refs if ref is not None and ref.parameter is None})
-    test = model.network.protocols.get("test")
-    if test is not None and test is not protocol:
-        found.update(dict.fromkeys(default_splits(model, test, "test")))
-    return tuple(found)
-
-
-def _protocol(model: Model, name: str) -> Protocol:
-    protocol = model.network.protocols.get(name)
-    if protocol is None:
-        have = ", ".join(model.network.protocols) or "none"
-        raise RunFault("E0743", f"the spec has no protocol `{name}`", f"its protocols: {have}")
-    return protocol
-
-
-def _epochs(protocol: Protocol, evaluate: Any) -> int:
-    for name, default in protocol.parameters:
-        if name == "epochs" and default is not None:
-            return int(evaluate(default))
-    return 1
-
-
-def _batch_rows(model: Model, protocol: Protocol) -> int:
-    """Samples in a training batch, for the rate shown."""
-    for step in steps_of(protocol.body):
-        if isinstance(step, Each) and step.of is not None:
-            opened = model.datasets.open(step.of)
-            return 1 if step.kind == "sample" else opened.data.batch
-    return 1
+def _require_epochs(model: Model, place: Place, epochs: int | None) -> None:
+    """A run that goes on has not done more epochs than are asked for. Raises RunFault E0761."""
+    begun = int(model.session.host["epoch"]) + 1
+    if epochs is not None and place.batches and begun > epochs:
+        raise RunFault(
+            "E0761",
+            f"the run is in epoch {begun} already, and {epochs} are asked for",
+            f"give `--epochs {begun}` or more, or begin a new run",
+        )
 
 
 def _recordings(evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:

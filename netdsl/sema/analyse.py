@@ -241,6 +241,9 @@ def file_loader(path: str, beside: str) -> Loaded | None:
     if place.is_absolute() or ".." in place.parts or place.suffix != ".net":
         return None
     file = Path(beside).parent / place
+    # A link may lead to what is none of the author's, and a pipe or a device is no file.
+    if file.resolve().suffix != ".net" or not file.is_file():
+        return None
     try:
         text = read_source(file)
     except DiagnosticError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Apply, Const, Expr, Reduce, apply
-from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply
+from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
 from netdsl.sema import expressions, gradients
 from netdsl.sema.scope import Bound, Scope, dotted, neuron_index
@@ -17,12 +17,21 @@ from netdsl.syntax import ast
 REDUCTIONS = ("sum", "mean", "max", "min", "any", "count", "argmax")
 
 
+def built_in(name: str) -> bool:
+    """Whether a call of this name means something without a declaration."""
+    function = FUNCTIONS.get(name)
+    return name in REDUCTIONS or name in SPECIAL or (function is not None and function.user)
+
+
 def call(node: ast.Call, scope: Scope) -> Value:
     """A call of any kind."""
     name = node.func.name
+    own = scope.context.declarations.table("function").get(name)
+    if own is not None and built_in(name):
+        return bad(node.span)  # its declaration was reported
     if name in REDUCTIONS and (node.over is not None or len(node.args) == 1):
         return reduction(node, scope)
-    special = _SPECIAL.get(name)
+    special = SPECIAL.get(name)
     if special is not None:
         return special(node, scope)
     function = FUNCTIONS.get(name)
@@ -33,7 +42,7 @@ def call(node: ast.Call, scope: Scope) -> Value:
     if declared is not None:
         return _user_function(declared, node, scope)
     known = [f.name for f in FUNCTIONS.values() if f.user]
-    known += [*_SPECIAL, *REDUCTIONS, *scope.context.declarations.names("function")]
+    known += [*SPECIAL, *REDUCTIONS, *scope.context.declarations.names("function")]
     scope.context.unknown("function", name, node.func.span, known)
     for arg in node.args:
         expressions.translate(arg.value, scope)
@@ -68,6 +77,19 @@ def _user_function(declared: ast.Function, node: ast.Call, scope: Scope) -> Valu
             return bad(node.span)
         free.remove(name)
         values[name] = expressions.translate(arg.value, scope)
+    with scope.context.expansion.of("function", declared.name, declared) as fits:
+        return _body(declared, values, free, node, scope) if fits else bad(node.span)
+
+
+def _body(
+    declared: ast.Function,
+    values: dict[str, Value],
+    free: list[str],
+    node: ast.Call,
+    scope: Scope,
+) -> Value:
+    """The value of a function whose arguments are known, but for those left out."""
+    formals = {formal.name: formal for formal in declared.params}
     home = Bound(scope.context, _Inlined(scope), values)
     for name in free:
         default = formals[name].default
@@ -99,6 +121,10 @@ class _Inlined(Scope):
     @property
     def host(self) -> bool:
         return self.caller.host
+
+    @property
+    def draws(self) -> bool:
+        return self.caller.draws
 
 
 # ---------------------------------------------------------------- reductions
@@ -209,31 +235,65 @@ def _cross_entropy(node: ast.Call, scope: Scope) -> Value:
     weights: Expr = target.expr
     if target.place in (Place.ROW, Place.GLOBAL):
         weights = apply("eq", neuron_index(None, node.span).expr, target.expr)
-    terms = Value(
-        apply("mul", weights, apply("log", p.expr, span=node.span)), place=p.place, span=node.span
-    )
+    terms = Value(_weighted_log(weights, p.expr, node.span), place=p.place, span=node.span)
     total = scope.reduce("sum", terms, node)
     return Value(apply("neg", total.expr, span=node.span), place=total.place, span=node.span)
+
+
+def _weighted_log(weight: Expr, p: Expr, span: Span) -> Expr:
+    """weight * log(p), 0 where the weight is; of exp(x) / t, as in a softmax, x - log(t)."""
+    if isinstance(p, Apply) and p.function == "div":
+        raised, total = p.args
+        if isinstance(raised, Apply) and raised.function == "exp":
+            log = apply("sub", raised.args[0], apply("log", total, span=span), span=span)
+            return apply("mul", weight, log, span=span)
+    term = apply("mul", weight, apply("log", p, span=span), span=span)
+    return apply("select", apply("ne", weight, Const(0)), term, Const(0.0), span=span)
+
+
+_WHERE = {
+    "angle": "it compares whole arrays: use it in a metric or a readout",
+    "transpose": "it turns a whole weight: `set Wc.w := transpose(W.w)`",
+    "random_sign": "a protocol draws it for a global state: `sgn := sgn * random_sign()`",
+    "logdet": "it works on a whole weight: use it in a metric or a readout",
+    "topk": "it looks at all units: use it in a metric or a readout",
+}
 
 
 def _host_only(node: ast.Call, scope: Scope) -> Value:
     name = node.func.name
     arity = {"angle": 2, "transpose": 1, "random_sign": 0, "logdet": 1, "topk": 3}[name]
-    if not scope.host:
+    if not (scope.draws if name == "random_sign" else scope.host):
         scope.context.bag.error(
             "E0209",
-            f"`{name}` works on whole arrays and is not available in {scope.kind}",
+            f"`{name}` is not available in {scope.kind}",
             node.span,
-            help="use it in a metric, a readout or a protocol",
+            help=_WHERE[name],
         )
         return bad(node.span)
     args = _positional(node, scope, arity)
     if args is None or any(arg.bad for arg in args):
         return bad(node.span)
+    if name == "logdet" and not _square(args[0], scope):
+        return bad(node.span)
     place = {"topk": Place.ROW, "transpose": Place.SYNAPSE}.get(name, Place.GLOBAL)
     expr = Apply(name, tuple(arg.expr for arg in args), node.span)
     dim = args[0].dim if name == "transpose" else NONE
     return Value(expr, dim, place=place, span=node.span)
+
+
+def _square(value: Value, scope: Scope) -> bool:
+    """Whether a value is a weight between as many units on both sides; reports where not."""
+    context = scope.context
+    path = value.expr.path if isinstance(value.expr, Ref) else ""
+    projection = context.projections.get(path.partition(".")[0])
+    ends = (projection.pre, projection.post) if projection is not None else ()
+    sizes = [context.scope.population_size(end) or 1 for end in ends]
+    if value.place is Place.SYNAPSE and len(sizes) == 2 and sizes[0] == sizes[1]:
+        return True
+    shape = f"this is {sizes[0]} by {sizes[1]}" if sizes else "this is none"
+    context.bag.error("E0203", f"`logdet` needs a square weight, {shape}", value.span)
+    return False
 
 
 def _size(node: ast.Call, scope: Scope) -> Value:
@@ -267,12 +327,12 @@ def _int(node: ast.Call, scope: Scope) -> Value:
         return bad(node.span)
     floor = expressions.apply("floor", args, node, scope)
     if isinstance(floor.expr, Const) and not floor.bad:
-        return number(int(floor.expr.value), node.span, floor.dim)
+        return number(bounded(int(floor.expr.value)), node.span, floor.dim)
     return floor
 
 
 Special = Callable[[ast.Call, Scope], Value]
-_SPECIAL: dict[str, Special] = {
+SPECIAL: dict[str, Special] = {
     "onehot": _onehot,
     "softmax": _softmax,
     "cross_entropy": _cross_entropy,
@@ -281,4 +341,4 @@ _SPECIAL: dict[str, Special] = {
     "detach": _detach,
     "int": _int,
 }
-_SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))
+SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))

@@ -86,6 +86,7 @@ class CellBuilder:
         self.context = scope.context
         self.initial = scope.initial()
         self.places: dict[str, Span] = {}
+        self.refused: set[int] = set()  # declarations of names that others have
 
     def build(self) -> CellStatements:
         """Fill the scope and translate the body."""
@@ -97,6 +98,7 @@ class CellBuilder:
         statements = self._flatten(body)
         for statement in statements:
             self._declare(statement)
+        statements = [s for s in statements if id(s) not in self.refused]
         for statement in statements:
             self._start_value(statement)
         self._expose(statements)
@@ -226,6 +228,8 @@ class CellBuilder:
 
     def _add(self, node: ast.Named, kind: Kind, place: Place, type: Type, dim: Dim) -> None:
         if not self._fresh(node.name, node.name_span):
+            self.refused.add(id(node))
+            self.scope.params[node.name] = bad(node.span)  # whichever was meant
             return
         path = f"{self.scope.name}.{node.name}"
         keep = isinstance(node, ast.State) and node.keep
@@ -248,7 +252,8 @@ class CellBuilder:
         elif isinstance(statement, ast.Def):
             self._sized(statement)
             self._add(statement, Kind.DEF, unit, Type.REAL, Unknown())
-            self.scope.definitions[f"{self.scope.name}.{statement.name}"] = statement
+            if id(statement) not in self.refused:
+                self.scope.definitions[f"{self.scope.name}.{statement.name}"] = statement
         elif isinstance(statement, ast.Spike):
             self._add(statement, Kind.SPIKE, unit, Type.BOOL, NONE)
         elif isinstance(statement, ast.Trace):

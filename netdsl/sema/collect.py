@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from netdsl.diagnostics import Label, Span, did_you_mean
 from netdsl.ir.network import Kind, Place, Variable
-from netdsl.sema import expressions, library
+from netdsl.sema import expressions, library, reserved
 from netdsl.sema.context import Context
 from netdsl.syntax import ast
+
+MAX_FILES = 30  # of a chain in which each uses the next
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,14 @@ class Collector:
         self._whens: list[ast.When] = []
         self._inherited: set[tuple[str, str]] = set()
         self._using: list[str] = []
+        self._used: list[tuple[str, tuple[ast.Arg, ...]]] = []
+        self._loaded: dict[tuple[str, str], Loaded | None] = {}
 
     def collect(self, spec: ast.Spec, source: str) -> None:
         """All declarations; `when` is decided once the parameters outside it are known."""
         self._using.append(source)
         self._items(spec.items, source)
+        reserved.report(spec, self.context.bag)
         for when in self._whens:
             self._names_of(when)
         while self._whens:
@@ -109,6 +115,7 @@ class Collector:
         elif parts[0] != "std":
             loaded = self._load("/".join(parts) + ".net", source)
             if loaded is not None:
+                reserved.report(loaded.spec, self.context.bag)
                 named = [i for i in loaded.spec.items if isinstance(i, ast.Named)]
                 table = {(library.kind_of(i), i.name): i for i in named}
         if table is None:
@@ -134,16 +141,28 @@ class Collector:
                 self._declare(kind, _named_at(node, name.span))
 
     def _load(self, path: str, source: str) -> Loaded | None:
-        loaded = self.loader(path, source) if self.loader is not None else None
-        if loaded is not None:
-            self.sources[loaded.source] = loaded.text
-        return loaded
+        """Another file, read once however often it is named."""
+        place = (path, str(Path(source).parent))
+        if place not in self._loaded:
+            loaded = self.loader(path, source) if self.loader is not None else None
+            self._loaded[place] = loaded
+            if loaded is not None:
+                self.sources[loaded.source] = loaded.text
+        return self._loaded[place]
 
     def _use(self, item: ast.Use, source: str) -> None:
-        if item.path in self._using:
+        loaded = self._load(item.path, source)
+        if loaded is not None and Path(loaded.source) in map(Path, self._using):
             self.context.bag.error("E0109", f"`{item.path}` uses itself", item.span)
             return
-        loaded = self._load(item.path, source)
+        if len(self._using) > MAX_FILES:
+            self.context.bag.error(
+                "E0122",
+                f"files use each other more than {MAX_FILES} deep here",
+                item.span,
+                help="let one file use the others side by side",
+            )
+            return
         if loaded is None:
             self.context.bag.error(
                 "E0112",
@@ -153,7 +172,11 @@ class Collector:
             )
             return
         given = {arg.name: arg for arg in item.args if arg.name is not None}
-        self._using.append(item.path)
+        if (loaded.source, item.args) in self._used:
+            return  # all that it declares is there
+        self._used.append((loaded.source, item.args))
+        reserved.report(loaded.spec, self.context.bag)
+        self._using.append(loaded.source)
         for inner in loaded.spec.items:
             self._item(_with(inner, given), loaded.source)
             if isinstance(inner, ast.Named):

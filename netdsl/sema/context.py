@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netdsl.diagnostics import DiagnosticBag, Span, did_you_mean
+from netdsl.diagnostics import DiagnosticBag, Label, Span, did_you_mean
 from netdsl.ir.network import (
     Kind,
     Loss,
@@ -18,6 +18,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.protocol import Data, Metric, Pairs, Readout
+from netdsl.sema.expansion import Expansion
 from netdsl.sema.units import Dim
 from netdsl.sema.values import Value
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from netdsl.sema.specification import SpecificationScope
     from netdsl.syntax import ast
 
+_HINTED = 100  # findings after which no likely names are looked for any more
 _FIELD_TYPES = {"label": Type.COUNT, "shown_label": Type.COUNT, "positive": Type.BOOL}
 
 
@@ -43,6 +45,7 @@ class Context:
     undecided: bool = False  # the condition of a `when` could not be evaluated
     whens: list[Span] = field(default_factory=list)  # branches that were not taken
     scope: SpecificationScope = field(init=False)
+    expansion: Expansion = field(init=False)
     params: dict[str, object] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)  # network-wide ones
     dims: dict[str, Dim] = field(default_factory=dict)  # by variable path
@@ -62,6 +65,9 @@ class Context:
     dt: float | None = None
     dt_dim: Dim = None
 
+    def __post_init__(self) -> None:
+        self.expansion = Expansion(self.bag)
+
     def use(self, kind: str, name: str) -> None:
         """Note that a declaration is used."""
         self.used.add((kind, name))
@@ -78,10 +84,27 @@ class Context:
         if not self.bag.poison(where, name):
             return
         inside = f" in {where}" if where else ""
-        help = did_you_mean(name, dict.fromkeys(candidates))
+        help = None
+        if len(self.bag) < _HINTED:
+            help = did_you_mean(name, dict.fromkeys(candidates))
         if elsewhere:
             help = "it is declared in a branch of `when` that is not taken here"
         self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)
+
+    def hides(self, name: str, span: Span, meaning: str) -> None:
+        """A body has its own `name`: report a value of the specification that it hides."""
+        if span.source.startswith("std."):
+            return
+        for kind in ("param", "let", "control", "global"):
+            node = self.declarations.table(kind).get(name)
+            if node is not None:
+                self.bag.error(
+                    "E0120",
+                    f"`{name}` cannot be read in a body where {meaning}",
+                    node.name_span,
+                    Label(span, "read here"),
+                    help="give it another name",
+                )
 
     def unsupported(self, what: str, span: Span, help: str) -> None:
         """Report something of the language that no backend of this edition carries."""

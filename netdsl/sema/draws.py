@@ -5,22 +5,18 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 
+from netdsl.diagnostics import Span
+from netdsl.ir.distributions import DISTRIBUTIONS, faults
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Type
 from netdsl.sema import expressions
 from netdsl.sema.scope import Bound, Scope, Thunk
 from netdsl.sema.templates import Argument, Arguments, bind, callee
 from netdsl.sema.units import NONE, Dim, unify
-from netdsl.sema.values import number
+from netdsl.sema.values import Value, number
 from netdsl.syntax import ast
 
-# Parameters of the built-in distributions, which all initialisers are made of.
-DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
-    "uniform": ("low", "high"),
-    "normal": ("mean", "std"),
-    "bernoulli": ("p",),
-    "integer": ("low", "high"),
-}
+BUILT_IN = (*DISTRIBUTIONS, "gram")
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,11 @@ class WeightScope(Bound):
         visible = {k: v for k, v in self.fans.items() if k not in parent.arguments}
         super().__init__(parent.context, parent, visible)
         self.kind = parent.kind
+
+    def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
+        if len(parts) == 1 and parts[0] in self.values:
+            self.context.hides(parts[0], span, f"`{parts[0]}` is the size of a population")
+        return super().find(parts, at, span)
 
     def library(self) -> WeightScope:
         """The same sizes for an initialiser, which does not see its caller's names."""
@@ -65,6 +66,8 @@ def build_draw(node: ast.Expr, scope: Scope, stream: str) -> Drawn | None:
         )
         return None
     name, args, span = found
+    if name in BUILT_IN and name in scope.context.declarations.table("initialiser"):
+        return None  # its declaration was reported
     if name in DISTRIBUTIONS:
         return _distribution(name, args, node, scope, stream)
     if name == "gram":
@@ -108,10 +111,11 @@ def _distribution(
     ):
         scope.context.bag.error("E0201", f"`{name}` takes numbers without unit", node.span)
         return None
-    known = [value.constant for value in values]
-    if name in ("uniform", "integer") and None not in known and known[0] > known[1]:  # type: ignore[operator]
-        scope.context.bag.error("E0202", "the lower end is above the upper one", node.span)
-        return None
+    known = {k: v.constant for k, v in enumerate(values) if v.constant is not None}
+    for fault, bad in faults(name, known):
+        if bad:
+            scope.context.bag.error("E0202", fault.message, node.span, help=fault.help)
+            return None
     type = {"bernoulli": Type.BOOL, "integer": Type.COUNT}.get(name, Type.REAL)
     exprs: tuple[Expr, ...] = tuple(value.expr for value in values)
     return Drawn(Draw(name, exprs, stream, span=node.span), dim, type)
@@ -148,5 +152,6 @@ def _initialiser(
         if formal.name not in arguments and formal.default is not None:
             arguments[formal.name] = Thunk(formal.default, home)
     home.arguments.update(arguments)
-    drawn = build_draw(declared.value, home, stream)
+    with scope.context.expansion.of("initialiser", declared.name, declared) as fits:
+        drawn = build_draw(declared.value, home, stream) if fits else None
     return None if drawn is None else replace(drawn, draw=replace(drawn.draw, span=node.span))

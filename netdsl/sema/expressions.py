@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -16,28 +17,16 @@ from netdsl.sema.units import unify as unify_dims
 from netdsl.sema.values import FoldError, Value, bad, join_all, make, number
 from netdsl.syntax import ast
 
-_OPERATORS = {
-    "+": "add",
-    "-": "sub",
-    "*": "mul",
-    "/": "div",
-    "//": "floordiv",
-    "%": "mod",
-    "^": "pow",
-    "and": "and",
-    "or": "or",
-    "==": "eq",
-    "!=": "ne",
-    "<": "lt",
-    "<=": "le",
-    ">": "gt",
-    ">=": "ge",
-}
-_ALIKE = {"add", "sub", "mod", "eq", "ne", "lt", "le", "gt", "ge", "min", "max", "select", "clip"}
+_OPERATORS = {row.symbol: row.name for row in FUNCTIONS.values() if row.symbol}
 
 
 def translate(node: ast.Expr, scope: Scope) -> Value:
     """The typed expression; what is wrong is reported and gives a bad value."""
+    with scope.context.expansion.inside(node) as fits:
+        return _translate(node, scope) if fits else bad(node.span)
+
+
+def _translate(node: ast.Expr, scope: Scope) -> Value:
     if isinstance(node, ast.Number):
         return _number(node, scope)
     if isinstance(node, ast.Bool):
@@ -80,7 +69,11 @@ def _number(node: ast.Number, scope: Scope) -> Value:
         return bad(node.span)
     if unit.dimension in (STEP, NONE):
         return number(node.value, node.span, unit.dimension)
-    return number(unit.to_si(node.value), node.span, unit.dimension)
+    value = unit.to_si(node.value)
+    if not math.isfinite(value):
+        scope.context.bag.error("E0210", "this has no value: it is too large", node.span)
+        return bad(node.span)
+    return number(value, node.span, unit.dimension)
 
 
 def _name(node: ast.Name | ast.Attribute | ast.At, scope: Scope) -> Value:
@@ -167,6 +160,8 @@ def apply(function: str, args: tuple[Value, ...], node: ast.Expr, scope: Scope) 
     except FoldError as problem:
         scope.context.bag.error("E0210", f"this has no value: {problem}", node.span)
         return bad(node.span)
+    if not scope.context.expansion.fits(expr, node):
+        return bad(node.span)
     place = Place.GLOBAL if isinstance(expr, Const) else join_all(args)
     return Value(expr, dim, _type(function, args), place, span=node.span)
 
@@ -184,19 +179,19 @@ def _type(function: str, args: tuple[Value, ...]) -> Type:
 
 
 def _dimension(function: str, args: tuple[Value, ...], node: ast.Expr, scope: Scope) -> Dim:
-    if function in _ALIKE:
-        alike = args[1:] if function == "select" else args
-        dim = same(alike, node, scope)
-        return NONE if FUNCTIONS[function].result == "bool" else dim
-    if function in ("mul", "div", "floordiv"):
-        return product(args[0].dim, args[1].dim, 1 if function == "mul" else -1)
-    if function in ("neg", "abs", "relu"):
+    units = FUNCTIONS[function].units
+    if units in ("alike", "compare"):
+        dim = same(args[1:] if function == "select" else args, node, scope)
+        return dim if units == "alike" else NONE
+    if units in ("product", "quotient"):
+        return product(args[0].dim, args[1].dim, 1 if units == "product" else -1)
+    if units == "keep":
         return args[0].dim
-    if function == "sqrt":
+    if units == "root":
         return _root(args[0].dim)
-    if function == "pow":
+    if units == "power":
         return _power(args, node, scope)
-    if function not in ("sign", "and", "or", "not"):
+    if units == "number":
         for arg in args:
             _dimensionless(arg, f"`{function}` needs a number without unit", scope)
     return NONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netdsl.ir.algebra import plus, times
 from netdsl.ir.expr import Expr, Ref, refs, transform
 from netdsl.ir.network import Kind, Variable
 from netdsl.sema.scope import Scope
@@ -14,7 +15,7 @@ from netdsl.syntax import ast
 
 def gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
     """d of / d by, where `by` is a variable of the same cell."""
-    from netdsl.passes.derivative import DerivativeError, depends, derivative, plus, times
+    from netdsl.passes.derivative import DerivativeError, depends, derivative
 
     bag = scope.context.bag
     if not isinstance(by.expr, Ref):

@@ -14,6 +14,13 @@ from netdsl.sema.templates import Argument, Arguments, bind, callee
 from netdsl.sema.values import Value
 from netdsl.syntax import ast
 
+_MANY = {
+    Place.SYNAPSE: "one per synapse",
+    Place.ROW: "one per sample",
+    Place.UNIT: "one per unit and sample",
+    Place.NEURON: "one per unit",
+}
+
 
 class OptimiserScope(Scope):
     """`g`, the weight and the optimiser's own states."""
@@ -31,11 +38,13 @@ class OptimiserScope(Scope):
             if name in self.lets:
                 return self.lets[name].at(span)
             if name == "g":
+                self.context.hides("g", span, "`g` is the change that the rule asks for")
                 return Value(Ref(path, "synapse", span=span), None, place=Place.SYNAPSE, span=span)
             if path in self.variables:
                 place = self.variables[path].place
                 return Value(Ref(path, "synapse", span=span), None, place=place, span=span)
             if name in ("w", self.weight[0]):
+                self.context.hides(name, span, f"`{name}` is the weight")
                 expr = Ref(self.weight[1], "synapse", span=span)
                 return Value(expr, None, place=Place.SYNAPSE, span=span)
         return super().find(parts, at, span)
@@ -162,10 +171,10 @@ class _Body:
             self.context.unknown("state", name or "?", node.target.span, known, self.states.kind)
             return
         variable = self.states.variables[path]
-        if variable.place is Place.GLOBAL and value.place is Place.SYNAPSE:
+        if variable.place is Place.GLOBAL and value.place is not Place.GLOBAL:
             self.context.bag.error(
                 "E0208",
-                f"`{name}` is one number per projection, this is one per synapse",
+                f"`{name}` is one number per projection, this is {_MANY[value.place]}",
                 node.value.span,
             )
         elif not value.bad:

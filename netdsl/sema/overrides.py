@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics import DiagnosticBag, Span, did_you_mean
-from netdsl.sema.units import NONE, parse_unit
+from netdsl.ir.functions import bounded
+from netdsl.sema.units import NONE, Dim, parse_unit
 from netdsl.sema.values import Value, number
 
 Raw = str | int | float | bool
@@ -53,7 +54,7 @@ class Overrides:
 def read_value(raw: Raw, span: Span, choices: tuple[str, ...] = ()) -> Value | None:
     """The value that a text such as `20 ms`, `true` or `supervised` stands for, or None."""
     if not isinstance(raw, str):
-        return number(raw, span)
+        return _number(raw, span)
     text = raw.strip()
     if choices:
         return (
@@ -67,12 +68,21 @@ def read_value(raw: Raw, span: Span, choices: tuple[str, ...] = ()) -> Value | N
     if match is None:
         return None
     digits = match[1]
-    plain: float | int = int(digits) if re.fullmatch(r"[-+]?\d+", digits) else float(digits)
+    whole = re.fullmatch(r"[-+]?\d{1,18}", digits) is not None
+    plain: float | int = int(digits) if whole else float(digits)
     if match[2] is None:
-        return number(plain, span)
+        return _number(plain, span)
     unit = parse_unit(match[2])
     if unit is None:
         return None
     if unit.dimension == NONE:
-        return number(plain, span)
-    return number(unit.to_si(plain), span, unit.dimension)
+        return _number(plain, span)
+    return _number(unit.to_si(plain), span, unit.dimension)
+
+
+def _number(value: float | int, span: Span, dim: Dim = NONE) -> Value | None:
+    """A literal; None where it is too large for a number."""
+    try:
+        return number(bounded(value), span, dim)
+    except OverflowError:
+        return None

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Apply, Ref
+from netdsl.ir.expr import Apply, Reduce, Ref, walk
+from netdsl.ir.functions import HOST_FUNCTIONS
 from netdsl.ir.network import Kind, Place, Variable
 from netdsl.ir.protocol import Clamp, Reset, SetGlobal, SetState, Step
 from netdsl.sema import expressions
 from netdsl.sema.populations import PopulationScope
 from netdsl.sema.scope import Bound, Scope
-from netdsl.sema.values import Value
+from netdsl.sema.values import Value, bad
 from netdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -67,9 +68,24 @@ def clamp_step(build: Builder, node: ast.Clamp) -> Clamp | None:
             node.target.span,
         )
         return None
-    if not _fits(build, variable, value, node.target):
+    if not _fits(build, variable, value, node.target) or not _computed(build, value):
         return None
     return Clamp(variable.path, value.expr, build.site(), node.span)
+
+
+def _computed(build: Builder, value: Value) -> bool:
+    """Whether a value can be computed where the unit is; reports a readout that the host makes."""
+    for node in walk(value.expr):
+        made = isinstance(node, Apply) and node.function in HOST_FUNCTIONS
+        if made or (isinstance(node, Reduce) and node.kind in ("argmax", "count")):
+            build.context.bag.error(
+                "E0209",
+                "this is made of whole arrays when a phase has ended, not for each unit",
+                value.span,
+                help="clamp and set take values of the population, `sample.*` and parameters",
+            )
+            return False
+    return True
 
 
 def _fits(build: Builder, variable: Variable, value: Value, target: ast.Ref) -> bool:
@@ -99,7 +115,7 @@ def set_step(build: Builder, ref: ast.Ref, node: ast.Expr, step: ast.Node) -> Se
             "E0104", f"`{ref}` is a {variable.kind.value}; inputs and states are set", ref.span
         )
         return None
-    if not _fits(build, variable, value, ref):
+    if not _fits(build, variable, value, ref) or not _computed(build, value):
         return None
     return SetState(variable.path, value.expr, build.site(), step.span)
 
@@ -133,7 +149,7 @@ def _set_weight(build: Builder, path: str, node: ast.Expr, step: ast.Node) -> Se
 def assign_step(build: Builder, node: ast.GlobalAssign) -> Step | None:
     if len(node.target.parts) > 1:
         return set_step(build, node.target, node.value, node)
-    value = build.value(node.value)
+    value = expressions.translate(node.value, _Drawing(build.scope))
     variable = build.context.variables.get(node.target.name)
     if variable is None or variable.kind is not Kind.GLOBAL:
         _no_global(build, node, variable)
@@ -164,13 +180,25 @@ def _no_global(build: Builder, node: ast.GlobalAssign, variable: Variable | None
     )
 
 
+class _Drawing(Scope):
+    """The value of a global state, which may be drawn."""
+
+    def __init__(self, outer: Bound) -> None:
+        super().__init__(outer.context, outer)
+        self.kind = outer.kind
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+
 class _Inside(Scope):
     """A value written for a variable of a population: its names first, then the protocol's."""
 
     def __init__(self, outer: Bound, population: PopulationScope) -> None:
         super().__init__(outer.context, outer)
         self.population = population.settled()
-        self.kind = outer.kind
+        self.kind = f"what {outer.kind} puts on `{population.name}`"
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         name = parts[0]
@@ -188,3 +216,19 @@ class _Inside(Scope):
 
     def width(self) -> int | None:
         return self.population.width()
+
+    def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
+        axes = [axis.name for axis in node.over.axes] if node.over is not None else []
+        if kind in ("argmax", "count") or axes not in ([], ["population"]):
+            self.context.bag.error(
+                "E0209",
+                f"this reduction is not available in {self.kind}",
+                node.span,
+                help="sum, mean, max, min and any over the population are",
+            )
+            return bad(node.span)
+        return super().reduce(kind, body, node)
+
+    @property
+    def host(self) -> bool:
+        return False  # a value for each unit, computed where the unit is

@@ -339,7 +339,8 @@ class ProjectionBuilder:
         message = f"input `{target.id}` is"
         if value.bad or not expressions.expect(value, self.context.dims[path], message, self.scope):
             return
-        self.delivers.append(Deliver(path, value.expr, node.span))
+        if self.context.expansion.written_out(value.expr, node.value):
+            self.delivers.append(Deliver(path, value.expr, node.span))
 
     def _channels(self) -> None:
         assert self.ends is not None

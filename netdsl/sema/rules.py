@@ -8,6 +8,7 @@ from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Expr, apply
 from netdsl.ir.network import Assign, Optimiser, Place, Rule
 from netdsl.sema import expressions
+from netdsl.sema.clocks import rule_clock
 from netdsl.sema.context import Context
 from netdsl.sema.optimisers import optimiser
 from netdsl.sema.projections import ProjectionBuilder
@@ -86,7 +87,7 @@ class _RuleBuilder:
         self.ends, self.outer = builder.ends, builder.scope
         self.projection = builder.node.name
         self.clock = STEP_RULE
-        self.misnamed = False  # a setting other than `dw`, or state of the rule, was reported
+        self.misnamed = False  # what makes the rule's `dw` unknown was reported
         self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
         self.subtract: list[Expr] = []
@@ -107,7 +108,8 @@ class _RuleBuilder:
             return None
         name, args, span = found
         if name == "bptt":
-            return self._reference(args, span)
+            own = self.context.declarations.table("rule")  # whose declaration was reported
+            return None if name in own else self._reference(args, span)
         declared = self.context.declarations.find("rule", name)
         if declared is None:
             known = [*self.context.declarations.names("rule"), "bptt"]
@@ -120,10 +122,8 @@ class _RuleBuilder:
         if bound is None:
             return None
         body = self._body_of(declared)
-        self.clock = UPDATE_RULE if _has_update(body) else STEP_RULE
-        synapse = SynapseScope(self.context, self.ends, self.clock, what)
-        self.home = SynapseArguments(self.context, synapse, {}, what, self.clock)
-        formal_arguments(declared.params, bound, self.home)
+        self.clock = rule_clock(body, self._home(STEP_RULE, what, declared, bound), self.context)
+        self.home = self._home(self.clock, what, declared, bound)
         self._run(body)
         self._tail(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw and not self.misnamed:
@@ -136,6 +136,15 @@ class _RuleBuilder:
             )
             return None
         return self._rule(name, _sum(self.dw), declared.span) if self.dw else None
+
+    def _home(
+        self, clock: str, what: str, declared: ast.RuleDecl, bound: dict[str, Thunk]
+    ) -> SynapseArguments:
+        """The names of the rule at a clock."""
+        synapse = SynapseScope(self.context, self.ends, clock, what)
+        home = SynapseArguments(self.context, synapse, {}, what, clock)
+        formal_arguments(declared.params, bound, home)
+        return home
 
     def _rule(self, name: str, dw: Expr | None, span: Span, loss: str | None = None) -> Rule:
         return Rule(
@@ -156,11 +165,15 @@ class _RuleBuilder:
         )
 
     def _body_of(self, declared: ast.RuleDecl) -> ast.Body:
+        with self.context.expansion.of("rule", declared.name, declared) as fits:
+            return self._extended(declared) if fits else ()
+
+    def _extended(self, declared: ast.RuleDecl) -> ast.Body:
         body: list[ast.Statement] = []
         for node in declared.body:
             if isinstance(node, ast.Extends):
                 parent = self.context.declarations.find("rule", node.parent.name)
-                if parent is None or parent is declared:
+                if parent is None:
                     known = self.context.declarations.names("rule")
                     self.context.unknown("rule", node.parent.name, node.parent.span, known)
                 else:
@@ -227,7 +240,13 @@ class _RuleBuilder:
         if self.optimiser is None and not self._has_optimiser():
             weight = self.context.dims.get(self.ends.weight or "")
             expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
-        self.dw.append((value.expr, node.span))
+        terms = [*self.dw, (value.expr, node.span)]
+        if self.misnamed:
+            return
+        if self.context.expansion.written_out(_sum(terms), node.value):
+            self.dw = terms
+        else:
+            self.misnamed = True
 
     def _has_optimiser(self) -> bool:
         found = callee(self.learn.rule)
@@ -374,17 +393,6 @@ class _RuleBuilder:
         self.context.use("loss", loss)
         self._tail(self.builder.learning, self.outer)
         return self._rule("bptt", None, self.learn.span, loss)
-
-
-def _has_update(body: ast.Body) -> bool:
-    for node in body:
-        if isinstance(node, ast.AtUpdate):
-            return True
-        if isinstance(node, ast.WhenBody) and (
-            _has_update(node.body) or _has_update(node.otherwise)
-        ):
-            return True
-    return False
 
 
 def _sum(terms: list[tuple[Expr, Span]]) -> Expr:

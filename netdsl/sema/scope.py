@@ -62,6 +62,11 @@ class Scope:
         """Is this evaluated by the host on whole arrays (readouts, metrics, protocols)?"""
         return self.parent.host if self.parent is not None else False
 
+    @property
+    def draws(self) -> bool:
+        """May `random_sign()` be drawn here?"""
+        return False
+
 
 def neuron_index(axis: str | None, span: Span) -> Value:
     """`index`, or the index along a named axis."""

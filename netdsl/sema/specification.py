@@ -16,6 +16,8 @@ from netdsl.sema.values import Value, bad, number
 from netdsl.syntax import ast
 
 COUNTERS = ("epoch", "t", "batch.index", "batch.rows", "phase.step")
+_MOST_STEPS = 2**53  # a step has a number of its own
+_LEAST_DT = 1e-30  # s; so that any time is a number of steps
 _CONSTANTS = {"pi": 3.141592653589793}
 
 
@@ -47,19 +49,18 @@ class SpecificationScope(Scope):
         return found
 
     def _plain(self, path: str, span: Span) -> Value | None:
-        if path in COUNTERS:
-            return Value(Ref(path, span=span), type=Type.COUNT, span=span)
-        if path == "dt":
-            return self.dt(span)
         for kind in ("param", "let"):
             node = self.context.declarations.find(kind, path)
             if node is not None:
                 self.context.use(kind, path)
                 return self._declared(path, node).at(span)
-        if path in self.context.variables:
-            self.context.use(self.context.variables[path].kind.value, path)
+        if path == "dt":
+            return self.dt(span)
+        variable = self.context.variables.get(path)
+        if variable is not None:
+            self.context.use(variable.kind.value, path)
             dim = self.context.dims.get(path, NONE)
-            return Value(Ref(path, span=span), dim, span=span)
+            return Value(Ref(path, span=span), dim, variable.type, span=span)
         if path in _CONSTANTS:
             return number(_CONSTANTS[path], span)
         return None
@@ -129,9 +130,13 @@ class SpecificationScope(Scope):
                 )
             return bad(span)
         if self.context.dt is None:
-            value = expressions.constant(node.value, self, "`dt`")
-            if not value.bad and (value.constant is None or value.constant <= 0):
-                self.context.bag.error("E0202", "`dt` must be positive", node.value.span)
+            with self.context.expansion.of("time step", "dt", node.value) as fits:
+                if not fits:
+                    return bad(span)
+                value = expressions.constant(node.value, self, "`dt`")
+            known = value.constant
+            if not value.bad and (known is None or isinstance(known, bool) or known < _LEAST_DT):
+                self.context.bag.error("E0202", "`dt` must be a positive number", node.value.span)
                 value = bad(span)
             dim = resolve(value.dim)
             if not value.bad and dim not in (TIME, NONE):
@@ -139,7 +144,7 @@ class SpecificationScope(Scope):
                     "E0201", f"`dt` is a time, this is {describe(dim)}", node.value.span
                 )
                 value = bad(span)
-            self.context.dt = float(value.constant) if value.constant is not None else 1.0
+            self.context.dt = 1.0 if value.bad else float(value.constant or 1.0)
             self.context.dt_dim = value.dim
         return number(self.context.dt, span, self.context.dt_dim)
 
@@ -155,7 +160,7 @@ class SpecificationScope(Scope):
             if dt.bad or dt.constant is None:
                 return None
             amount = amount / float(dt.constant)
-            if abs(amount - round(amount)) > 1e-6:
+            if amount <= _MOST_STEPS and abs(amount - round(amount)) > 1e-6:
                 self.context.bag.error(
                     "E0412",
                     f"{what} is {amount:g} steps: it must be a multiple of `dt`",
@@ -169,9 +174,10 @@ class SpecificationScope(Scope):
                 value.span,
             )
             return None
-        if amount < 0 or abs(amount - round(amount)) > 1e-6:
+        if amount < 0 or amount > _MOST_STEPS or abs(amount - round(amount)) > 1e-6:
+            limit = "0 or more" if amount <= _MOST_STEPS else f"at most {_MOST_STEPS}"
             self.context.bag.error(
-                "E0412", f"{what} must be a whole number of steps, 0 or more", value.span
+                "E0412", f"{what} must be a whole number of steps, {limit}", value.span
             )
             return None
         return round(amount)

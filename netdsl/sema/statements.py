@@ -21,7 +21,7 @@ from netdsl.sema.draws import build_draw
 from netdsl.sema.equations import Equations
 from netdsl.sema.populations import PopulationScope
 from netdsl.sema.units import Unknown, unify
-from netdsl.sema.values import Value
+from netdsl.sema.values import Value, bad
 from netdsl.syntax import ast
 
 _WHY_NOT = {
@@ -96,6 +96,9 @@ class CellStatements:
             )
             return None
         path = self.scope.paths.get(node.id)
+        reported = self.scope.params.get(node.id)
+        if reported is not None and reported.bad:
+            return None
         if path is None:
             fixed = self.context.declarations.find("param", node.id) is not None
             if fixed or node.id in self.scope.params:
@@ -133,6 +136,8 @@ class CellStatements:
             return None
         if not self._fits(variable, value, node):
             return None
+        if not self.context.expansion.written_out(value.expr, node.value):
+            return None
         return Assign(variable.path, value.expr, node.span)
 
     def _fits(self, variable: Variable, value: Value, node: ast.Node) -> bool:
@@ -157,7 +162,7 @@ class CellStatements:
         place = Place.ROW if value.place in (Place.ROW, Place.GLOBAL) else Place.UNIT
         self.scope.variables[path] = replace(variable, place=place, type=value.type)
         self.context.dims[path] = value.dim
-        if not value.bad:
+        if not value.bad and self.context.expansion.written_out(value.expr, node.value):
             self.emit(Assign(path, value.expr, node.span))
 
     def define(self, path: str) -> None:
@@ -187,6 +192,8 @@ class CellStatements:
         )
         if value.bad:
             self.context.dims[path] = None
+        elif not self.context.expansion.written_out(value.expr, node.value, path):
+            self.scope.params[path] = bad(node.span)
 
     def _draw(self, node: ast.Draw) -> None:
         path = self.scope.paths.get(node.target.id)

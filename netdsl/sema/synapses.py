@@ -62,6 +62,7 @@ class SynapseScope(Scope):
             if name == self.ends.weight_name:
                 return self._weight(at, span)
             if name == "mag" and self.ends.sign is not None:
+                self.context.hides(name, span, "`mag` is the stored size of a signed weight")
                 return self._stored(at, span)
             if name == "self" and at is None:
                 return self._self(span)

@@ -8,7 +8,7 @@ from netdsl.diagnostics import Span, did_you_mean
 from netdsl.sema import expressions
 from netdsl.sema.context import Context
 from netdsl.sema.scope import Scope, Thunk
-from netdsl.sema.values import Value
+from netdsl.sema.values import Value, bad
 from netdsl.syntax import ast
 
 Argument = Thunk | Value
@@ -33,14 +33,18 @@ class Arguments(Scope):
         name = parts[0]
         if len(parts) == 1 and at is None and name in self.arguments:
             if name not in self._cache:
-                argument = self.arguments[name]
-                self._cache[name] = (
-                    argument
-                    if isinstance(argument, Value)
-                    else expressions.translate(argument.node, self.reader(argument.scope))
-                )
+                self._cache[name] = self._argument(name)
             return self._cache[name].at(span)
         return super().find(parts, at, span)
+
+    def _argument(self, name: str) -> Value:
+        argument = self.arguments[name]
+        if isinstance(argument, Value):
+            return argument
+        with self.context.expansion.of(f"{self.kind},", name, argument.node) as fits:
+            if not fits:
+                return bad(argument.node.span)
+            return expressions.translate(argument.node, self.reader(argument.scope))
 
     def reader(self, scope: Scope) -> Scope:
         """The scope in which an argument is translated."""

@@ -47,6 +47,8 @@ def trace(node: ast.Trace, cell: CellStatements) -> None:
     context.dims[path] = NONE if source.dim is None else source.dim
     of = source.expr.path if isinstance(source.expr, Ref) else None
     scope.variables[path] = replace(scope.variables[path], of=of)
+    for own_name in ("source", "value"):
+        context.hides(own_name, declared.name_span, f"`{own_name}` belongs to the trace")
     inside = Bound(context, context.scope, {"source": source})
     inside.kind = f"trace `{name}`"
     for formal in declared.params:

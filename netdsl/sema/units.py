@@ -6,6 +6,7 @@ unit are inferred: an `Unknown` takes the first dimension it is added to or comp
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -94,6 +95,7 @@ _NAMES = {
     _VOLT / _CURRENT: "Ohm",
     _dimension(s=1, step=-1): "a time per step",
 }
+_LARGEST_POWER = 9
 _FACTOR = re.compile(r"([*/]?)([A-Za-z]+)(\^-?\d+)?")
 
 
@@ -124,13 +126,16 @@ def parse_unit(text: str) -> Unit | None:
         if word is None:
             return None
         power = int(match[3][1:]) if match[3] else 1
+        if abs(power) > _LARGEST_POWER:
+            return None
         if match[1] == "/" or (inverse and match.start() == 0):
             power = -power
         up, down = (word.factor, word.divisor) if power > 0 else (word.divisor, word.factor)
         factor *= up ** abs(power)
         divisor *= down ** abs(power)
         dimension = dimension * word.dimension**power
-    return Unit(factor, divisor, dimension)
+    known = math.isfinite(factor) and math.isfinite(divisor) and factor > 0 and divisor > 0
+    return Unit(factor, divisor, dimension) if known else None
 
 
 def _word(word: str) -> Unit | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from netdsl.diagnostics import NO_SPAN, Span
 from netdsl.ir.expr import Apply, Const, Expr
+from netdsl.ir.functions import fold
 from netdsl.ir.network import Place, Type
 from netdsl.sema.units import NONE, Dim
 
@@ -75,51 +74,6 @@ def join_all(values: tuple[Value, ...]) -> Place:
     return place
 
 
-def _sigmoid(a: float) -> float:
-    return 0.5 * (1.0 + math.tanh(0.5 * a))
-
-
-def _sign(a: float) -> int:
-    return (a > 0) - (a < 0)
-
-
-_FOLD: dict[str, Callable[..., float | int | bool]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "floordiv": lambda a, b: a // b,
-    "mod": lambda a, b: a % b,
-    "pow": lambda a, b: a**b,
-    "neg": lambda a: -a,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "and": lambda a, b: bool(a and b),
-    "or": lambda a, b: bool(a or b),
-    "not": lambda a: not a,
-    "select": lambda c, a, b: a if c else b,
-    "min": min,
-    "max": max,
-    "clip": lambda x, lo, hi: min(max(x, lo), hi),
-    "abs": abs,
-    "sign": _sign,
-    "floor": math.floor,
-    "exp": math.exp,
-    "log": math.log,
-    "sqrt": math.sqrt,
-    "sin": math.sin,
-    "cos": math.cos,
-    "tanh": math.tanh,
-    "sigmoid": _sigmoid,
-    "relu": lambda a: max(a, 0),
-    "logit": lambda a: math.log(a / (1 - a)),
-}
-
-
 class FoldError(Exception):
     """Arithmetic on literals that has no value, such as a division by zero."""
 
@@ -131,13 +85,12 @@ def make(function: str, args: tuple[Expr, ...], span: Span | None = None) -> Exp
     """
     if function == "select" and isinstance(args[0], Const):
         return args[1] if args[0].value else args[2]
-    if function in _FOLD and all(isinstance(arg, Const) for arg in args):
-        numbers = [arg.value for arg in args if isinstance(arg, Const)]
+    if all(isinstance(arg, Const) for arg in args):
         try:
-            value = _FOLD[function](*numbers)
+            value = fold(function, *(arg.value for arg in args if isinstance(arg, Const)))
+        except OverflowError:
+            raise FoldError("the result is too large") from None
         except (ArithmeticError, ValueError) as problem:
             raise FoldError(str(problem)) from None
-        if isinstance(value, complex):
-            raise FoldError("the result is not a real number")
         return Const(value, span)
     return Apply(function, args, span)

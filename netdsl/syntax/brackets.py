@@ -70,6 +70,7 @@ class _Balancer:
                 self.stack.append(index)
                 if len(self.stack) == MAX_DEPTH:
                     self.report("E0010", f"brackets are nested {MAX_DEPTH} deep here", token)
+                    return True  # nothing of such a text is read
             elif token.type in CLOSERS:
                 self.close(index)
         braces_left = any(self.tokens[i].type == "LBRACE" for i in self.stack)

@@ -18,6 +18,7 @@ from netdsl.syntax.grammar import load_grammar
 RESERVED = frozenset({"and", "or", "not", "if", "else", "true", "false", "over"})
 WORD = "WORD"
 NEWLINE = "NEWLINE"
+LONGEST_NAME = 200
 _WORD_RE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -121,6 +122,14 @@ def lex(text: str, source: str) -> Lexed:
             result.diagnostics.append(_bad_character(text, position, span))
             if value == '"':
                 end = _line_end(text, position)
+        elif kind == "WORD" and len(value) > LONGEST_NAME:
+            message = f"a name has at most {LONGEST_NAME} characters, this one {len(value)}"
+            result.diagnostics.append(Diagnostic("E0015", message, span))
+            result.tokens.append(
+                Token(
+                    kind, value[:LONGEST_NAME], position, line, column, line, span.end_column, end
+                )
+            )
         elif kind not in ("SPACE", "JOIN"):
             result.tokens.append(
                 Token(kind, value, position, line, column, line, span.end_column, end)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lark import Token
+
 from netdsl.diagnostics import Diagnostic, DiagnosticBag, DiagnosticError, Span
+from netdsl.files.reading import read_bytes
 from netdsl.syntax import ast
-from netdsl.syntax.brackets import balance
+from netdsl.syntax.brackets import balance, span_of
 from netdsl.syntax.build import build_spec
 from netdsl.syntax.grammar import load_grammar
 from netdsl.syntax.layout import separate
 from netdsl.syntax.lexer import Comment, lex
 from netdsl.syntax.recovery import Driver
+
+MAX_BYTES = 1_000_000  # so that whatever is given is answered in seconds
+MAX_TOKENS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class ParseResult:
 def parse(text: str, source: str = "<text>") -> ParseResult:
     """Parse a text; never raises for a mistake in it."""
     lexed = lex(text, source)
+    if len(lexed.tokens) > MAX_TOKENS:
+        return ParseResult(ast.Spec(), (_too_long(lexed.tokens[MAX_TOKENS], source),), ())
     balanced = balance(lexed.tokens, source)
     bag = DiagnosticBag(lexed.diagnostics)
     if not any(d.code == "E0005" for d in bag):  # an open text hides the brackets after it
@@ -61,13 +69,22 @@ def read_source(path: str | Path) -> str:
     """
     name = str(path)
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
     except (OSError, ValueError) as problem:
         raise DiagnosticError(_unreadable(name, problem)) from None
+    if len(data) > MAX_BYTES:
+        message = f"`{name}` is longer than {MAX_BYTES} bytes, more than any specification"
+        raise DiagnosticError(Diagnostic("E0014", message, Span(name, 0, 0, 0, 0)))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise DiagnosticError(_not_utf8(name, data, problem.start)) from None
+
+
+def _too_long(token: Token, source: str) -> Diagnostic:
+    message = f"a specification has at most {MAX_TOKENS} words and signs, here is one more"
+    help = "put parts that belong together into files of their own, and `use` them"
+    return Diagnostic("E0014", message, span_of(token, source), help=help)
 
 
 def _unreadable(name: str, problem: Exception) -> Diagnostic:

@@ -14,7 +14,7 @@ from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.launcher import GpuExecutor
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.runtime import backend
-from netdsl.runtime.training import Settings
+from netdsl.runtime.training import Settings, Training
 from tests.backends import test_cuda_golden
 from tests.programs import KEYS, PROGRAMS, ROWS, initial_values
 from tests.runtime.test_engine import StopAfter
@@ -48,6 +48,31 @@ def test_resumes_bit_identically(
     again.run(epochs=2, resume=stopped.directory)
     for name, expected in whole.session.parameters().items():
         np.testing.assert_array_equal(again.session.parameters()[name], expected, name)
+
+
+def test_choices_are_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kernels had chosen at the stop is chosen again before the first batch of what follows,
+    and after every evaluation."""
+    place = (test_cuda_golden.__name__, test_cuda_golden.OneThread.__name__)
+    monkeypatch.setitem(backend.BACKENDS, "shim", place)
+    held = model()
+    stopping = StopAfter(held, Settings(epochs=2, out=tmp_path))
+    stopping.batches = 3
+    stopped = stopping.run()
+    executor = held.session.executor
+    choices = executor.choices()
+    assert choices["measured"] and choices != model().session.executor.choices()
+    seen: list[object] = []
+
+    def first(training: Training, interpreter: object) -> None:
+        seen.append(training._model.session.executor.choices())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "before_batch", first)
+        model().run(epochs=2, resume=stopped.directory, test=False)
+    assert seen[0] == choices
+    held.evaluate("test", "dev")
+    assert executor.choices() == choices
 
 
 def test_the_choices_decide_how_sums_are_rounded() -> None:

@@ -96,6 +96,70 @@ def test_hanging_compiler(monkeypatch, tmp_path):
     assert caught.value.code == "E0812"
 
 
+ODD = {
+    "gcc '-DX": "E0860",
+    'gcc "': "E0860",
+    "gcc \\": "E0860",
+    "''": "E0810",
+    "'gcc -O2'": "E0810",
+    "X=1 gcc": "E0810",
+    "gcc;true": "E0810",
+    "$(touch P)": "E0810",
+    "`touch P`": "E0810",
+    "~/gcc": "E0810",
+    ".": "E0810",
+    "/tmp": "E0810",
+    "/dev/null": "E0810",
+    "gcc > P": "E0811",
+    "true": "E0811",
+    "false": "E0811",
+    "echo": "E0811",
+    "gcc -c": "E0814",
+    "gcc -fno-such-option": "E0811",
+    "SCRIPT exit 3": "E0811",
+    "SCRIPT kill -9 $$": "E0811",
+    "SCRIPT printf '\\377\\376\\033[2J'; exit 1": "E0811",
+    "SCRIPT for a; do l=$p; p=$a; o=$l; done; mkdir -p $o; mkdir -p ${o%.c}.so": "E0811",
+    "SCRIPT while :; do echo loud; done": "E0812",
+    "SCRIPT sleep 60 & exit 1": "E0811",
+}
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_compilers_are_said(text, monkeypatch, netdsl, own_cache):
+    if text.startswith("SCRIPT "):
+        text, code = script(netdsl.folder / "my cc", text.removeprefix("SCRIPT ")), ODD[text]
+        text = f"'{text}'"
+    else:
+        code = ODD[text]
+    monkeypatch.setenv("CC", text)
+    monkeypatch.setenv("NETDSL_CC_TIMEOUT", "2")
+    options = ("--quiet", "--limit", "20", "--epochs", "1", "--out", "runs")
+    result = netdsl("run", netdsl.spec(), "--backend", "native", *options)
+    assert result.code == 1 and f"error[{code}]" in result.err and "help: " in result.err
+    assert all(char.isprintable() or char == "\n" for char in result.err)
+    result = netdsl("run", netdsl.spec(), *options)
+    assert result.code == 0 and "native backend not used" in result.err
+    assert not list(netdsl.folder.rglob("P")) and not list(own_cache.glob("native/*.so"))
+
+
+@pytest.mark.parametrize("options", ["-DX", "'-DX=a b'", '"-DX=\\"a\\""', "  -O1  "])
+def test_compilers_with_options_and_spaces(options, monkeypatch, tmp_path):
+    real = compiler.find().command[0]
+    (tmp_path / "my tools").mkdir()
+    tool = script(tmp_path / "my tools" / "c c", f'exec {real} "$@"')
+    monkeypatch.setenv("CC", f"'{tool}' {options}")
+    assert not make().cached
+
+
+@pytest.mark.parametrize("value", ["soon", "nan", "inf", "-1", "0"])
+def test_odd_time_limits_are_said(value, monkeypatch):
+    monkeypatch.setenv("NETDSL_CC_TIMEOUT", value)
+    with pytest.raises(BackendError) as caught:
+        make()
+    assert caught.value.code == "E0860"
+
+
 def test_damaged_object_is_made_again():
     # Made elsewhere: a file that this process has loaded must not shrink under it.
     assert start().communicate(timeout=120)[0].strip() == "done"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netdsl.codegen.comments import plain, spec_line
+from netdsl.codegen.comments import c_text, python_text, spec_line
 from netdsl.codegen.names import Names, mangle
 from netdsl.codegen.places import join, place_of
 from netdsl.diagnostics.span import Span
@@ -36,8 +36,9 @@ def test_identifiers_are_safe_and_unique(words: list[str]) -> None:
 
 @given(st.text())
 def test_comments_stay_one_line(text: str) -> None:
-    shown = plain(text)
-    assert shown.isprintable() and len(shown.splitlines()) <= 1 and "*/" not in shown
+    for shown in (c_text(text), python_text(text)):
+        assert shown.isascii() and (not shown or shown.isprintable()) and "\\" not in shown
+    assert not any(pair in c_text(text) for pair in ("*/", "/*", "??"))
 
 
 def test_spec_line() -> None:

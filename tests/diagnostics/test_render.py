@@ -66,3 +66,10 @@ def test_json_form() -> None:
         "message": FINDING.message,
         "help": FINDING.help,
     }
+
+
+def test_a_terminal_shows_what_it_would_obey() -> None:
+    span = Span("a\x1b.net", 1, 3, 1, 4)
+    text = render(Diagnostic("E0001", "no \x1b]0;x\x07", span), {"a\x1b.net": "x \x1b[2J\u202ey"})
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert "a�.net:1:3" in text and "x �[2J�y" in text

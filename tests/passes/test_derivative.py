@@ -6,7 +6,7 @@ import pytest
 
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply, transform
 from netdsl.passes.derivative import DerivativeError, derivative
-from netdsl.runtime.host import FUNCTIONS
+from netdsl.runtime.primitives import primitive
 
 X, Y = Ref("p.x"), Ref("p.y")
 
@@ -20,7 +20,9 @@ def value(expr: Expr, x: float) -> float:
         if isinstance(node, Ref):
             return x if node == X else 0.7
         assert isinstance(node, Apply)
-        return float(FUNCTIONS[node.function](*(number(arg) for arg in node.args)))
+        function = primitive(node)
+        assert function is not None
+        return float(function(*(number(arg) for arg in node.args)))
 
     return number(expr)
 

@@ -109,3 +109,17 @@ def test_conditionally_linear_by_exponential_euler() -> None:
     done = integrate(Integrate((("v", op("mul", J, op("sub", 1.0, V))),), "expeuler", 0.1))
     after = run(done.statements, {"v": 0.2, "j": 3.0})
     assert after["v"] == pytest.approx(1 - 0.8 * math.exp(-0.3), abs=1e-14)
+
+
+@pytest.mark.parametrize("method", ["expeuler", "exact", "auto"])
+@given(st.floats(-14, 1.5), st.sampled_from([1, -1]), numbers, numbers)
+def test_slow_rates_keep_their_slope(
+    method: str, power: float, sign: int, v: float, j: float
+) -> None:
+    """v' = j - w v at rates of all magnitudes, w an own variable (whole precision is kept)."""
+    rate, dt = sign * 10.0**power, 0.1
+    done = integrate(Integrate((("v", op("sub", J, op("mul", W, V))),), method, dt))
+    after = run(done.statements, {"v": v, "w": rate, "j": j})["v"]
+    expected = v * math.exp(-rate * dt) - j * math.expm1(-rate * dt) / rate
+    scale = abs(v) * math.exp(-rate * dt) + abs(j * math.expm1(-rate * dt) / rate)
+    assert abs(after - expected) <= 4e-15 * scale + 1e-300

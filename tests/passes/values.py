@@ -17,6 +17,7 @@ _OPS: dict[str, Callable[..., float]] = {
     "neg": operator.neg,
     "pow": operator.pow,
     "exp": math.exp,
+    "exprel": lambda x: math.expm1(x) / x if x else 1.0,
     "tanh": math.tanh,
     "relu": lambda x: max(x, 0.0),
     "abs": abs,

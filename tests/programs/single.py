@@ -21,12 +21,14 @@ from tests.programs.parts import buffer, fn, program
 
 def _result(name: str, args: tuple[Expr, ...]) -> Expr:
     """A primitive applied so that its arguments lie in its domain and its result is finite."""
-    if name in ("log", "sqrt"):
+    if name in ("log", "log2", "log10", "log1p", "sqrt", "reciprocal"):
         return fn(name, fn("add", fn("abs", args[0]), 0.5))
     if name == "pow":
         return fn(name, fn("add", fn("abs", args[0]), 0.5), args[1])
     if name == "logit":
         return fn(name, fn("sigmoid", args[0]))
+    if name in ("tan", "asin", "acos"):
+        return fn(name, fn("tanh", fn("mul", 0.5, args[0])))
     if name in ("div", "mod", "floordiv"):
         return fn(name, args[0], fn("add", fn("abs", args[1]), 0.75))
     if name in ("and", "or", "not"):

@@ -230,3 +230,41 @@ def test_slices() -> None:
     with pytest.raises(DataError) as caught:
         splits["train"].field("pixels")
     assert caught.value.code == "E0711"
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "i8", "u8", "f4", "f8", "csv"])
+def test_pixels_of_any_type_are_as_bytes_or_refused(tmp_path: Path, kind: str) -> None:
+    pixels = RNG.integers(0, 256, (30, 12))
+    pixels[0, 0] = 255
+    label = np.arange(30) % 3
+    file = tmp_path / ("x.csv" if kind == "csv" else "x.npz")
+
+    def write(values: np.ndarray) -> None:
+        if kind == "csv":
+            head = ",".join(["label", *(f"p{k}" for k in range(12))])
+            np.savetxt(file, np.column_stack([label, values]), "%g", ",", header=head, comments="")
+        else:
+            np.savez(file, train_image=values.astype(kind), train_label=label)
+
+    def image(settings: dict[str, float] | None = None) -> np.ndarray:
+        return load_source(file.name, file.name, tmp_path, settings)["train"].field("image")
+
+    write(pixels)
+    expected = pixels.astype(np.float32) / np.float32(255)
+    if kind[0] in "iu":
+        np.testing.assert_array_equal(image(), expected)
+    else:
+        assert fault_of(file).code == "E0776"
+    if kind != "u1":
+        np.testing.assert_allclose(image({"scale": 255}), expected, rtol=1e-6)
+        np.testing.assert_array_equal(image({"scale": 1}), pixels)
+        write(pixels * 4)
+        assert fault_of(file).code == "E0775" if kind[0] in "iu" else image().max() == 1020
+
+
+def test_floats_within_their_usual_range_stay_as_they_are(tmp_path: Path) -> None:
+    usual = RNG.uniform(0, 1, (5, 4)), RNG.normal(0, 60, (5, 4)), RNG.uniform(0, 100, (5, 4))
+    for values in usual:
+        np.savez(tmp_path / "x.npz", train_image=values, train_label=np.arange(5))
+        image = load_source("x.npz", "x.npz", tmp_path)["train"].field("image")
+        np.testing.assert_array_equal(image, values.astype(np.float32))

@@ -13,6 +13,7 @@ from typing import Any
 
 from netdsl.backends.native import cache
 from netdsl.codegen.errors import BackendError
+from netdsl.runtime.waiting import slow
 
 # a * b + c is rounded twice, and nothing is approximated, as on the CPU, so that thresholds are
 # crossed in the same step.
@@ -47,7 +48,8 @@ def compiled(cupy: Any, source: str, capability: int) -> bytes:
     found = cache.find(key, _SUFFIX)
     if found is not None:
         return found.read_bytes()
-    code = _compile(nvrtc, source, target)
+    with slow("compiling with NVRTC"):
+        code = _compile(nvrtc, source, target)
     _keep(key, source, code)
     return code
 
@@ -88,10 +90,10 @@ def _compile(nvrtc: Any, source: str, target: str) -> bytes:
 def _keep(key: str, source: str, code: bytes) -> None:
     """Put code into the cache; where there is no room for it the next process compiles again."""
     try:
-        path, kept = cache.build(key, source, lambda _, made: _write(made, code), _SUFFIX)
+        path, reason = cache.build(key, source, lambda _, made: _write(made, code), _SUFFIX)
     except BackendError:
         return
-    if not kept:
+    if reason:
         shutil.rmtree(path.parent, ignore_errors=True)
 
 

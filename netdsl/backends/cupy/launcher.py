@@ -104,7 +104,7 @@ class GpuExecutor(Executor):
     ) -> None:
         super().__init__(program, initial, rows=rows, dtype=dtype, seed=seed)
         self.device = device
-        self.strategy = strategy
+        self.strategy = self._asked = strategy
         self.unit: CudaUnit = generate(program, dtype, self.edges)
         self.layout = self.unit.layout
         self.plan: MemoryPlan = plan_memory(self.layout, rows)
@@ -155,8 +155,9 @@ class GpuExecutor(Executor):
         return self._address(name)
 
     def _type(self, buffer: str) -> np.dtype[Any]:
-        place = self.program.buffers[buffer].place
-        return np.dtype(np.float64) if place is Place.GLOBAL else self.dtype
+        entry = self.program.buffers[buffer]
+        double = entry.double or entry.place is Place.GLOBAL
+        return np.dtype(np.float64) if double else self.dtype
 
     def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
         """See `Executor`; ValueError when `rows` exceeds the capacity or `keys` do not fit."""
@@ -186,6 +187,11 @@ class GpuExecutor(Executor):
         full = np.ascontiguousarray(np.broadcast_to(given, shape), self._type(buffer))
         if full.size:
             self._guard(self.device.upload, self._place(buffer), full)
+        self._written(buffer, value)
+
+    def _form_all_products(self, whole: bool) -> None:
+        self.strategy = "dense" if whole else self._asked
+        self.sparse = dict.fromkeys(self.sparse, self.strategy != "dense")
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""

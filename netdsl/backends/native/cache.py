@@ -3,7 +3,8 @@
 A file is `KEY-DIGEST.so`: KEY is the hash of source, options, compiler and CPU, DIGEST that of the
 file itself, so that a damaged file is recognised before it is loaded, and one atomic rename
 publishes an entry whatever other processes do. The source lies beside it as `KEY.c`. Code for GPUs
-is `KEY-DIGEST.cubin`, made from `KEY.cu`.
+is `KEY-DIGEST.cubin`, made from `KEY.cu`. What was used least recently goes when there are more
+bytes than NETDSL_CACHE_SIZE allows.
 """
 
 from __future__ import annotations
@@ -11,30 +12,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from netdsl.backends.native import environment
 from netdsl.codegen.errors import BackendError
-from netdsl.paths import cache_path
+from netdsl.files.cache import KERNELS, Entry, Untrusted
+from netdsl.files.writing import temporary_folder
 
 # Of an object: that of its source.
 _SOURCES = {".so": ".c", ".cubin": ".cu"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file of the cache: path, bytes, and when it was last used (seconds since the epoch)."""
-
-    path: Path
-    size: int
-    used: float
+_MOST = 512.0  # MiB; NETDSL_CACHE_SIZE overrides
 
 
 def folder() -> Path:
     """Where compiled objects are kept."""
-    return cache_path() / "native"
+    return KERNELS.folder
 
 
 def key_of(*parts: str) -> str:
@@ -48,35 +43,20 @@ def key_of(*parts: str) -> str:
 
 def entries() -> list[Entry]:
     """Compiled objects, most recently used first."""
-    found = []
-    with contextlib.suppress(OSError):
-        for path in folder().iterdir():
-            with contextlib.suppress(OSError):
-                if path.suffix not in _SOURCES:
-                    continue
-                status = path.stat()
-                found.append(Entry(path, status.st_size, status.st_mtime))
-    return sorted(found, key=lambda entry: -entry.used)
+    return [entry for entry in KERNELS.entries() if entry.path.suffix in _SOURCES]
 
 
 def clear() -> int:
     """Delete all files of the cache; returns how many. Files that others deleted are no error."""
-    count = 0
-    with contextlib.suppress(OSError):
-        for path in list(folder().iterdir()):
-            with contextlib.suppress(OSError):
-                path.unlink()
-                count += 1
-    return count
+    return len(KERNELS.clear())
 
 
 def find(key: str, suffix: str = ".so") -> Path | None:
-    """The intact object of a key; damaged ones are deleted."""
-    try:
-        paths = sorted(folder().glob(f"{key}-*{suffix}"))
-    except OSError:
-        return None
-    for path in paths:
+    """The intact object of a key, if nobody else could have put it there; damaged ones are
+    deleted."""
+    for path in KERNELS.trusted(f"{key}-"):
+        if path.suffix != suffix:
+            continue
         try:
             if _digest(path.read_bytes()) == path.stem.rpartition("-")[2]:
                 with contextlib.suppress(OSError):
@@ -90,20 +70,29 @@ def find(key: str, suffix: str = ".so") -> Path | None:
 
 def build(
     key: str, source: str, make: Callable[[Path, Path], None], suffix: str = ".so"
-) -> tuple[Path, bool]:
-    """Make an object and publish it; returns its path and whether it is in the cache.
+) -> tuple[Path, str]:
+    """Make an object and publish it; returns its path and why it is not in the cache ("" if it is).
 
-    `make(source_file, object_file)` compiles. Where the cache cannot be written the object is in a
-    temporary folder, which the caller deletes after loading it. Raises BackendError E0813 when
-    there is no room for that either.
+    `make(source_file, object_file)` compiles. Where the cache cannot be written, or others could
+    write to it, the object is in a temporary folder, which the caller deletes after loading it.
+    Raises BackendError E0813 when there is no room for that either.
     """
+    most = environment.positive("NETDSL_CACHE_SIZE", _MOST, "MiB") * 2**20
     try:
-        return _build_in(folder(), key, source, make, suffix), True
+        made = _build_in(KERNELS.open(), key, source, make, suffix)
+        KERNELS.trim(most)
+        return made, ""
+    except Untrusted as fault:
+        reason = f"{folder()} {fault.strerror}"
     except OSError:
-        pass
+        reason = f"{folder()} cannot be written"
     try:
         place = Path(tempfile.mkdtemp(prefix="netdsl-"))
-        return _build_in(place, key, source, make, suffix), False
+        try:
+            return _build_in(place, key, source, make, suffix), reason
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
     except OSError as error:
         raise BackendError(
             "E0813",
@@ -115,11 +104,13 @@ def build(
 def _build_in(
     place: Path, key: str, source: str, make: Callable[[Path, Path], None], suffix: str
 ) -> Path:
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{key}-", dir=place, ignore_cleanup_errors=True) as at:
-        text, made = Path(at) / f"{key}{_SOURCES[suffix]}", Path(at) / f"{key}{suffix}"
+    with temporary_folder(place, f"{key}-") as at:
+        text, made = at / f"{key}{_SOURCES[suffix]}", at / f"{key}{suffix}"
         text.write_text(source, encoding="utf-8")
         make(text, made)
+        # A compiler gives the rights that the user's mask leaves, perhaps to a whole group.
+        text.chmod(0o600)
+        made.chmod(0o700)
         final = place / f"{key}-{_digest(made.read_bytes())}{suffix}"
         text.replace(place / text.name)
         made.replace(final)

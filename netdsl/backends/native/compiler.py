@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -10,16 +11,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from netdsl.backends.native import environment
 from netdsl.codegen.errors import BackendError
 
 _WAY_OUT = "use --backend numpy"
 _TIMEOUT = 120.0  # seconds; NETDSL_CC_TIMEOUT overrides
 _EXCERPT_LINES = 12
+_KEPT = 1 << 16  # bytes of what a compiler says
+_LAST_WORDS = 1.0  # seconds for what it started and left behind to be heard
 
 # The loops that matter are marked for vectorisation, so that -O3 would only take longer to compile.
 # No option here changes the result of an operation, only which operations may be reordered around
@@ -51,9 +56,9 @@ class Compiler:
 
 def candidates() -> Iterator[tuple[str, ...]]:
     """Commands to try, the user's choice first. `CC` set means that nothing else is tried."""
-    chosen = os.environ.get("CC", "").strip()
+    chosen = environment.command("CC")
     if chosen:
-        yield tuple(shlex.split(chosen))
+        yield chosen
         return
     yield from (("cc",), ("gcc",), ("clang",))
     if importlib.util.find_spec("ziglang") is not None:
@@ -61,12 +66,13 @@ def candidates() -> Iterator[tuple[str, ...]]:
 
 
 def find() -> Compiler:
-    """The first compiler that is there; BackendError E0810 when there is none."""
+    """The first compiler that is there; BackendError E0810 when there is none, E0860 when CC is no
+    command."""
     for command in candidates():
         path = shutil.which(command[0])
         if path is not None:
             return Compiler(command, _identity(path, command))
-    chosen = os.environ.get("CC", "").strip()
+    chosen = shlex.join(environment.command("CC"))
     if chosen:
         raise BackendError(
             "E0810",
@@ -90,7 +96,14 @@ def available() -> tuple[bool, str]:
 
 def _identity(path: str, command: tuple[str, ...]) -> str:
     real = Path(path).resolve()
-    status = real.stat()
+    try:
+        status = real.stat()
+    except OSError as fault:
+        raise BackendError(
+            "E0810",
+            f"the C compiler `{path}` cannot be used: {fault.strerror}",
+            f"set CC to another compiler, or {_WAY_OUT}",
+        ) from None
     return f"{real} {status.st_size} {status.st_mtime_ns} {shlex.join(command[1:])}"
 
 
@@ -138,7 +151,7 @@ def compile_object(compiler: Compiler, source: Path, target: Path, *, fast_math:
     for flags in flag_sets(fast_math=fast_math):
         command = [*compiler.command, *flags, str(source), "-o", str(target), "-lm"]
         message = _run(compiler, command)
-        if not message and target.exists():
+        if not message and target.is_file():
             return _untuned(compiler, refused[0]) if refused else ""
         refused.append(message or "it reported success but wrote no file")
     raise BackendError(
@@ -165,14 +178,14 @@ def _run(compiler: Compiler, command: list[str]) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             start_new_session=True,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return f"it could not be started: {error}"
+    said = _Listener(process)
     try:
-        output, _ = process.communicate(timeout=limit)
+        process.wait(limit)
+        said.join(_LAST_WORDS)
     except subprocess.TimeoutExpired:
         _stop(process)
         raise BackendError(
@@ -180,26 +193,49 @@ def _run(compiler: Compiler, command: list[str]) -> str:
             f"the C compiler `{compiler.name}` did not finish within {limit:g} s",
             f"raise NETDSL_CC_TIMEOUT, set CC to another compiler, or {_WAY_OUT}",
         ) from None
+    except BaseException:
+        _stop(process)
+        raise
     if process.returncode == 0:
         return ""
-    return output.strip() or f"it ended with status {process.returncode} and no message"
+    output = said.text().strip()
+    return output or f"it ended with status {process.returncode} and no message"
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+class _Listener(threading.Thread):
+    """Takes what a process says as long as it speaks, and keeps the beginning."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(daemon=True)
+        assert process.stdout is not None
+        self._stream = process.stdout
+        self._kept = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        """Until the stream ends."""
+        with self._stream:
+            while piece := os.read(self._stream.fileno(), _KEPT):
+                self._kept += piece[: _KEPT - len(self._kept)]
+
+    def text(self) -> str:
+        """What was said so far."""
+        return self._kept.decode(errors="replace")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the compiler and whatever it started: it runs in a session of its own."""
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.communicate()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
 
 
 def time_limit() -> float:
     """Seconds that a compilation may take."""
-    try:
-        return float(os.environ.get("NETDSL_CC_TIMEOUT", _TIMEOUT))
-    except ValueError:
-        return _TIMEOUT
+    return environment.positive("NETDSL_CC_TIMEOUT", _TIMEOUT, "seconds")
 
 
 def _excerpt(message: str) -> str:

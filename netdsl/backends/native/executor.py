@@ -76,7 +76,8 @@ class NativeExecutor(Executor):
             full_lists=strategy in ("gather", "columns"),
         )
         self.memory.word("seed", seed & _MASK64)
-        self.memory.word("strategy", STRATEGIES.index(strategy))
+        self._strategy = strategy
+        self._form_all_products(False)
         self.memory.word("gemm", self._blas.gemm(self.unit.layout.real))
         self.memory.word("gemm_int_bits", self._blas.int_bits)
         self._entries = {}
@@ -111,6 +112,10 @@ class NativeExecutor(Executor):
             self.memory.doubles[self.memory.scalar(buffer)] = value
             return
         self._view(buffer)[...] = self._packed(buffer, value)
+        self._written(buffer, value)
+
+    def _form_all_products(self, whole: bool) -> None:
+        self.memory.word("strategy", STRATEGIES.index("dense" if whole else self._strategy))
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine in one call of C."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from netdsl.backends.native import cache, compiler
 from netdsl.codegen.errors import BackendError
+from netdsl.runtime.waiting import slow
 
 _LOG = logging.getLogger("netdsl")
 
@@ -27,7 +28,7 @@ class Loaded:
 def load(source: str, *, fast_math: bool = False) -> Loaded:
     """Compile a C file unless the cache has its object, and load it.
 
-    Raises BackendError E0810 to E0814.
+    Raises BackendError E0810 to E0814, E0860.
     """
     tool = compiler.find()
     flags = " ".join(
@@ -44,22 +45,24 @@ def load(source: str, *, fast_math: bool = False) -> Loaded:
     notices: list[str] = []
 
     def make(text: Path, target: Path) -> None:
-        notices.append(compiler.compile_object(tool, text, target, fast_math=fast_math))
+        with slow(f"compiling with `{tool.name}`"):
+            notices.append(compiler.compile_object(tool, text, target, fast_math=fast_math))
 
-    path, kept = cache.build(key, source, make)
+    path, reason = cache.build(key, source, make)
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise BackendError(
             "E0814",
             f"what the C compiler `{tool.name}` made cannot be loaded: {error}",
             "set CC to another compiler, or use --backend numpy",
         ) from error
-    if not kept:
-        shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
-        notices.append(
-            f"the cache folder {cache.folder()} cannot be written: compiled in a temporary folder"
-        )
+    finally:
+        if reason:
+            shutil.rmtree(path.parent, ignore_errors=True)  # what is loaded stays mapped
+    if reason:
+        notices.append(f"the cache folder {reason}: compiled in a temporary folder")
     said = tuple(filter(None, notices))
     for notice in said:
         _LOG.warning(notice)

@@ -100,7 +100,8 @@ class Memory:
         for name, buffer in layout.program.buffers.items():
             if buffer.place is not Place.GLOBAL:
                 count = math.prod(stored_shape(name, layout.program, rows, edges))
-                self._new(self.slots[layout.names(name)], count, self.real)
+                kind = np.dtype(np.float64) if buffer.double else self.real
+                self._new(self.slots[layout.names(name)], count, kind)
         for window, ident in layout.sums.items():
             self._new(self.slots[ident], window.width, self.real)
         for use in layout.lists.values():

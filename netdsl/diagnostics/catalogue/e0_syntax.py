@@ -101,4 +101,17 @@ ENTRIES: list[Entry] = [
         "edition 7\n",
         "edition 1\n",
     ),
+    Entry(
+        "E0014",
+        "a specification is too long",
+        "A file has at most a million bytes and 60 000 words and signs, a hundred times what a"
+        " large experiment takes. Files of generated text are better said with sizes and axes.",
+    ),
+    Entry(
+        "E0015",
+        "a name is too long",
+        "Names have at most 200 characters.",
+        f"let {'long' * 60} = 1\n",
+        "let long = 1\n",
+    ),
 ]

@@ -201,4 +201,61 @@ ENTRIES: list[Entry] = [
             "sum(s) - sample.label }"
         ),
     ),
+    Entry(
+        "E0119",
+        "a name that the language has taken",
+        (
+            "Counters (`t`, `epoch`, `batch`, `phase`), `dt`, `sample`, `std`, `pi`, `index`, "
+            "`pre`, `post`, `self` mean the same everywhere, so nothing else may be called so. "
+            "Taken in their places are: names of functions and distributions, `bptt` among rules, "
+            "`type`, `sent`, `received` in cells, `g` and `w` in optimisers, `value` and `source` "
+            "in kinds of trace, `population` among axes, `population`, `prev`, `before` among "
+            "phases, `split` and `batches` among metrics."
+        ),
+        network(unit="input i; state t = 0; t := relu(i); state s = 0; s := t"),
+        network(unit="input i; state u = 0; u := relu(i); state s = 0; s := u"),
+    ),
+    Entry(
+        "E0120",
+        "a value that a body hides",
+        (
+            "Some bodies have names of their own: `g` and `w` in an optimiser, `mag` where a "
+            "projection is signed, `fan_in` and `fan_out` in the start value of a weight, `value` "
+            "and `source` in a kind of trace. A parameter or other value of the specification "
+            "with such a name cannot be read there, and is never passed over in silence."
+        ),
+        network(
+            before="param g = 3\noptimiser scaled(rate) { change = rate * g }",
+            rule="dw = 0.01 * pre.s * post.s; optimise scaled(rate = 0.1)",
+        ),
+        network(
+            before="param gain = 3\noptimiser scaled(rate) { change = rate * gain * g }",
+            rule="dw = 0.01 * pre.s * post.s; optimise scaled(rate = 0.1)",
+        ),
+    ),
+    Entry(
+        "E0121",
+        "too much once its definitions are written out",
+        (
+            "Functions, `let`s and `def`s are written out where they are read. Where each reads "
+            "another twice, a few lines are thousands of operations: an expression may have 4000, "
+            "and 160 within each other."
+        ),
+        network(
+            before="function double(x) = x + x",
+            unit=f"input i; state s = 0; s := {'double(' * 14}i{')' * 14}",
+        ),
+        network(
+            before="function double(x) = x + x",
+            unit="input i; state s = 0; s := double(double(i))",
+        ),
+    ),
+    Entry(
+        "E0122",
+        "files use each other too deeply",
+        (
+            "A file may use others, and those others again, in a chain of 30. A file that is used "
+            "twice with the same arguments is read once."
+        ),
+    ),
 ]

@@ -169,4 +169,28 @@ ENTRIES: list[Entry] = [
         network(more="claim hebb : lokal"),
         network(more="claim hebb : local, batch-reduced"),
     ),
+    Entry(
+        "E0340",
+        "a delivery reads what its synapse cannot see",
+        "A delivery knows the presynaptic unit (`pre.x`), its target (`post.x`), the synapse's own "
+        "variables, the target's modulators, samples, parameters and shared numbers. A variable "
+        "of a third population needs a projection that carries it.",
+        network(deliver="i += w * pre.s * c.s", more=FURTHER),
+        network(deliver="i += w * pre.s * post.s", more=FURTHER),
+    ),
+    Entry(
+        "E0341",
+        "a value of another size",
+        "A value per neuron is computed from numbers of that neuron, and one per synapse from "
+        "numbers of that synapse. The neurons or synapses of something else are as many only by "
+        "chance, and mean other things.",
+        network(
+            more="population c : unit[10]",
+            steps="set c.s := mean(W.w); phase run 5 steps learning",
+        ),
+        network(
+            more="population c : unit[10]",
+            steps="set c.s := mean(a.s); phase run 5 steps learning",
+        ),
+    ),
 ]

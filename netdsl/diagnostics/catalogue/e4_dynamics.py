@@ -93,4 +93,23 @@ ENTRIES: list[Entry] = [
         "The message names the first variable, sample and step, and the line that computes it.\n"
         "Smaller steps or rates, or a bound on the weight, are the usual cure.",
     ),
+    Entry(
+        "E0440",
+        "a number of any size for what is true or false",
+        (
+            "Spikes and variables declared `: bool` hold 0 or 1, and spikes are delivered by lists "
+            "of the ones. "
+            "Assignments, clamps, `set`, start values, draws and `when` must give 0 or 1 too: "
+            "comparisons, `and`, `or`, `not`, `any(…)`, `bernoulli(p)`, other bools, and 0 or 1 "
+            "themselves. An input that projections feed holds a sum, which is no bool."
+        ),
+        network(unit="input i; state s : bool = false; s := relu(i)"),
+        network(unit="input i; state s : bool = false; s := i > 0.5"),
+    ),
+    Entry(
+        "E0441",
+        "a number other than 0 and 1 for what is true or false, at run time",
+        "Python, a state file, a trace or the data give a spike or a variable declared `: bool` "
+        "a number that is neither 0 nor 1. Compare it first, as in `x > 0.5`.",
+    ),
 ]

@@ -17,6 +17,12 @@ protocol show {
 }
 """
 
+SHOWN = """\
+protocol test(split) {
+  each batch of split { reset; clamp a.s = sample.image; phase run 5 steps }
+}
+"""
+
 BACK_TO_SELF = (
     "projection L : b -> b dense delay 1 step {{ weight w = 0; deliver i += w * pre.{sent} }}"
 )
@@ -124,5 +130,29 @@ ENTRIES: list[Entry] = [
             more="protocol more(epochs = 2) { each epoch { each batch of digits.train { "
             "reset; clamp a.s = sample.image; phase run 5 steps } } }"
         ),
+    ),
+    Entry(
+        "E0540",
+        "`record` of what samples share",
+        "A recorder keeps a value per step and sample. Weights, parameters and controls are one "
+        "for all samples: a run directory keeps weights and parameters, and `model.state` reads "
+        "them.",
+        network(more=SHOWN + "record W.w on test"),
+        network(more=SHOWN + "record b.s on test"),
+    ),
+    Entry(
+        "E0541",
+        "no evaluation is called so",
+        "`on LABEL` names an evaluation: what `evaluate … as LABEL` says, else the split that it "
+        "takes, or `test` for the test that ends a run.",
+        network(more=SHOWN + "record b.s on tset"),
+        network(more=SHOWN + "record b.s on test"),
+    ),
+    Entry(
+        "E0542",
+        "`record` would keep nothing",
+        "Recorders take values at the steps of phases in evaluations. Training is not recorded.",
+        network(more="record b.s"),
+        network(more=SHOWN + "record b.s"),
     ),
 ]

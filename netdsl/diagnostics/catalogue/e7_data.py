@@ -55,7 +55,7 @@ _PAGES = (
      "partial."),
     ("E0720", "run directory is missing or is not one",
      "A run directory is what `netdsl run` makes and prints at its end; it holds spec.net. A run "
-     "can be continued only when it was stopped after its first checkpoint."),
+     "without a checkpoint is begun anew when it is continued."),
     ("E0721", "state file lacks a key or has one too many",
      "A state file has exactly the variables of the network, by path, such as `W1.w`. It was saved "
      "by another spec, or with other parameters."),
@@ -72,6 +72,15 @@ _PAGES = (
      "run with another seed, or with other connectivity."),
     ("E0730", "nothing to plot", "The run has logged no metrics and saved no weights yet."),
     ("E0731", "plot format is unknown", "Pictures are written as png or svg."),
+    ("E0760", "run directory is in use",
+     "A run goes on in this directory in another process, and two of them would overwrite each "
+     "other's checkpoints. The directory is free as soon as that process ends, however it ends. "
+     "(File systems without locks, as some network folders are, cannot tell.)"),
+    ("E0761", "run cannot go on, or be judged, as asked",
+     "A run that goes on is the same experiment: spec, parameters, seed, number type, data, "
+     "protocol and --limit are those that it was begun with, and --epochs no fewer than begun. "
+     "More epochs, another backend and other versions are allowed: they are said and noted in "
+     "params.json. `netdsl eval` tests on the data that the run had, unless --data names others."),
     ("E0741", "trace does not fit the spec",
      "A trace names a protocol, phase or variable that the spec has not, feeds a variable that is "
      "not drawn, or leaves open which of several phases is meant."),
@@ -88,8 +97,26 @@ _PAGES = (
      "images of 28 by 28."),
     ("E0746", "more classes than label units",
      "`onehot(sample.label)` needs one unit for every class of the data."),
+    ("E0750", "data file is a device, a pipe or a socket",
+     "Data are read from regular files alone: a device or a pipe may never end, or wait for ever. "
+     "Store in a file what it gives."),
+    ("E0751", "file does not fit into memory",
+     "What a file will take is reckoned from its header, or from the list of contents of an "
+     "archive, before it is read. Keep fewer samples in it."),
     ("E0747", "there is nothing of that name to show",
      "`netdsl show KIND SPEC NAME` takes the name of a declaration, routine or buffer."),
+    ("E0775", "whole-number pixels are not bytes",
+     "An `image` of whole numbers has pixels from 0 to 255, which are divided by 255 whatever "
+     "integer type they are stored in. For others, `scale` in the data declaration says by what "
+     "they are divided; 1 takes them as they are."),
+    ("E0776", "pixels stored as floats are not scaled",
+     "An `image` of floats, as of every CSV table, is taken as it is. Here its numbers lie between "
+     "0 and 255 and reach beyond 127.5, as pixels do that were never divided. `scale = 255` in the "
+     "data declaration divides them, `scale = 1` says that they are meant so."),
+    ("E0777", "a draw's arguments are out of range",
+     "Per-neuron parameters give a draw a negative standard deviation, a probability outside "
+     "[0, 1] or ends in the wrong order. Constants are refused when the specification is checked "
+     "(E0202); these are known when the network is built."),
 )  # fmt: skip
 
 ENTRIES: list[Entry] = [Entry(code, title, cause) for code, title, cause in _PAGES]

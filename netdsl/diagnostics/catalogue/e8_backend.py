@@ -88,6 +88,12 @@ ENTRIES: list[Entry] = [
         "folder with room, or run with `--backend numpy`.",
     ),
     Entry(
+        "E0860",
+        "a variable of the environment cannot be used",
+        "CC is a command as a shell would read it, NETDSL_CC_TIMEOUT a number of seconds and\n"
+        "NETDSL_CACHE_SIZE a number of MiB. Unset the variable that the message names, or mend it.",
+    ),
+    Entry(
         "E0814",
         "compiled kernels cannot be loaded",
         "The shared object was refused by this machine. `netdsl cache --clear` builds it anew.",
@@ -153,6 +159,22 @@ ENTRIES: list[Entry] = [
         "`auto` takes native where there is a compiler, else numpy.",
     ),
     Entry("E0822", "number type is unknown", "Number types are float32 and float64."),
+    Entry(
+        "E0823",
+        "delays are too long",
+        "A delay line keeps one value of each unit for each of its steps, in a buffer of its own\n"
+        "that is copied on at every step. All delays of a specification together may have 20 000\n"
+        "steps; projections from one population share a line.",
+        network(edge="dense delay 1000000000 step"),
+        network(edge="dense delay 20 step"),
+    ),
+    Entry(
+        "E0865",
+        "recordings need more memory than the machine has",
+        "What an evaluation records is kept until it ends: steps x samples x units numbers. It is\n"
+        "reckoned before the run starts. Record fewer steps (`every 10 steps`) or samples\n"
+        "(`limit 100 samples`), or on one evaluation only (`on test`).",
+    ),
     Entry(
         "E0899",
         "internal error",

@@ -5,6 +5,11 @@ from __future__ import annotations
 from netdsl.diagnostics.catalogue.entry import Entry
 from netdsl.diagnostics.catalogue.example import network
 
+_TEST = """\
+protocol test(split) { each batch of split { reset; clamp a.s = sample.image; phase run 5 steps } }
+readout y = argmax(b.s@run)
+metric accuracy = mean(y == sample.label)"""
+
 ENTRIES: list[Entry] = [
     Entry(
         "L0301",
@@ -19,6 +24,14 @@ ENTRIES: list[Entry] = [
         "No learning phase and no `update` names the projection.",
         network(steps="phase run 5 steps"),
         network(steps="phase run 5 steps learning"),
+    ),
+    Entry(
+        "L0510",
+        "a protocol in which a source shows nothing",
+        "A population that no projection reaches sends only what a protocol binds. Where phases "
+        "run without a `clamp` or `set` of it, it is 0 throughout. Labels need no clamp in a test.",
+        network().replace("    clamp a.s = sample.image\n", ""),
+        network(),
     ),
     Entry(
         "L0601",
@@ -40,6 +53,15 @@ ENTRIES: list[Entry] = [
         "Neither the cell, a projection, a rule, a readout nor a recorder uses it.",
         network(unit="input i; state s = 0; state u = 0; s := relu(i); u := 2 * s"),
         network(unit="input i; state s = 0; s := relu(i)"),
+    ),
+    Entry(
+        "L0701",
+        "an evaluation without `reset`",
+        "Each batch begins in the state in which the one before it ended, so metrics depend on the "
+        "size of batches and on the order of samples. Where that is meant, evaluate `from present "
+        "state`, or leave the lint standing.",
+        network(more=_TEST.replace("reset; ", "")),
+        network(more=_TEST),
     ),
     Entry(
         "L0101",

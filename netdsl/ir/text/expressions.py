@@ -7,24 +7,9 @@ import math
 import re
 
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Index, Load, Local, Reduce, Ref
+from netdsl.ir.functions import FUNCTIONS
 
-INFIX = {
-    "add": ("+", 4),
-    "sub": ("-", 4),
-    "mul": ("*", 5),
-    "div": ("/", 5),
-    "floordiv": ("//", 5),
-    "mod": ("%", 5),
-    "pow": ("^", 7),
-    "lt": ("<", 3),
-    "le": ("<=", 3),
-    "gt": (">", 3),
-    "ge": (">=", 3),
-    "eq": ("==", 3),
-    "ne": ("!=", 3),
-    "and": ("and", 2),
-    "or": ("or", 1),
-}
+INFIX = {row.name: (row.symbol, row.level) for row in FUNCTIONS.values() if row.symbol}
 NEGATION = 6  # how strongly a leading minus binds
 
 BARE = re.compile(r"[A-Za-z_][\w]*(?:[.@:#][\w]+)*")

@@ -20,6 +20,7 @@ def parse_program(text: str) -> Program:
     shapes: dict[str, tuple[int, int]] = {}
     layouts: dict[str, Any] = {}
     ends: dict[str, Any] = {}
+    slices: dict[str, Any] = {}
     host: dict[str, Expr] = {}
     for block in _blocks(text):
         line = Line(block.text, block.number)
@@ -35,7 +36,7 @@ def parse_program(text: str) -> Program:
             line.take()
             owner = line.plain()
             shapes[owner] = (line.plain(), line.plain())
-            for key, table in (("ends", ends), ("layout", layouts)):
+            for key, table in (("ends", ends), ("slices", slices), ("layout", layouts)):
                 if line.peek() == key:
                     line.expect(key, "=")
                     table[owner] = line.plain()
@@ -53,7 +54,7 @@ def parse_program(text: str) -> Program:
             routines[routine.name] = routine
             continue
         line.end()
-    return Program(name, sizes, shapes, buffers, routines, layouts, host, ends)
+    return Program(name, sizes, shapes, buffers, routines, layouts, slices, host, ends)
 
 
 def parse_node(text: str, kinds: Iterable[type[Node]] = OPERATIONS) -> Node:

@@ -41,7 +41,12 @@ def program_text(program: Program) -> str:
 
 
 def _wiring(program: Program, name: str) -> str:
-    found = {"ends": program.ends.get(name), "layout": program.layouts.get(name)}
+    parts = program.slices.get(name)
+    found = {
+        "ends": program.ends.get(name),
+        "slices": parts if parts != (None, None) else None,
+        "layout": program.layouts.get(name),
+    }
     return "".join(f" {key}={plain(value)}" for key, value in found.items() if value is not None)
 
 

@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.runtime.data.files import read_bytes
+from netdsl.runtime.data.files import FLOAT_BYTES, read_all, require_room
 from netdsl.runtime.errors import DataError
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
+_COPIES = 2 + FLOAT_BYTES  # of the bytes: as they are read, and side by side
 
 
 def load_cifar(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
     """Raw arrays of a folder with either data set; {} if it holds neither.
 
     Returns split -> field -> array: ``image`` (n, 3, 32, 32) uint8, ``label`` (n,) and, in
-    CIFAR-100, ``coarse`` (n,). Raises DataError E0704 if a file does not hold whole records.
+    CIFAR-100, ``coarse`` (n,). Raises DataError E0704 if a file does not hold whole records,
+    E0750 if it is none, E0751 if they do not fit into memory.
     """
     ten = {"train": sorted(folder.glob("data_batch_*.bin")), "test": [folder / "test_batch.bin"]}
     hundred = {"train": [folder / "train.bin"], "test": [folder / "test.bin"]}
@@ -35,6 +37,7 @@ def load_cifar(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
 
 
 def _join(files: list[Path], labels: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    require_room(files[0].parent, sum(file.stat().st_size for file in files) * _COPIES)
     records = np.concatenate([_records(path, len(labels)) for path in files])
     fields: dict[str, NDArray[Any]] = {
         "image": records[:, len(labels) :].reshape(-1, *_SHAPE),
@@ -45,7 +48,7 @@ def _join(files: list[Path], labels: tuple[str, ...]) -> dict[str, NDArray[Any]]
 
 
 def _records(path: Path, label_bytes: int) -> NDArray[np.uint8]:
-    raw, size = read_bytes(path), label_bytes + _PIXELS
+    raw, size = read_all(path, _COPIES), label_bytes + _PIXELS
     if not raw or len(raw) % size:
         raise DataError(
             "E0704",

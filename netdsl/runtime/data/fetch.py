@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from netdsl.runtime.archive import write_npz
+from netdsl.runtime.atomic import make_folder
 from netdsl.runtime.errors import DataError
 
 # OpenML's names, and the number of leading samples that are the customary training set.
@@ -50,7 +51,7 @@ def fetch_openml_npz(name: str, out: Path | None = None, train_rows: int | None 
     rows = train_rows or customary or len(image) * 6 // 7
     if not 0 < rows < len(image):
         raise DataError("E0714", f"`{name}` has {len(image)} samples, so {rows} cannot be training")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     write_npz(
         target,
         {

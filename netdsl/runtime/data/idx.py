@@ -6,6 +6,7 @@ the elements follow, big-endian.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.runtime.data.files import read_bytes
+from netdsl.runtime.data.files import FLOAT_BYTES, Opened, open_data, require_room
 from netdsl.runtime.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -25,34 +26,46 @@ _NAME = re.compile(
 def read_idx(path: Path) -> NDArray[Any]:
     """The array in an IDX file, in native byte order.
 
-    Raises DataError E0702 (missing), E0703 (magic), E0704 (length) or E0705 (gzip).
+    Raises DataError E0702 (missing), E0703 (magic), E0704 (length), E0705 (gzip), E0750 (no file)
+    or E0751 (memory).
     """
-    raw = read_bytes(path)
-    if len(raw) < 4 or raw[0] or raw[1] or raw[2] not in _TYPES or not raw[3]:
-        raise DataError(
-            "E0703",
-            f"`{path}` is not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}",
-            "an IDX file starts with 00 00, a type code (08 for bytes) and the number of axes",
-        )
-    dtype, axes = np.dtype(_TYPES[raw[2]]), raw[3]
-    start = 4 + 4 * axes
-    if len(raw) < start:
-        raise DataError("E0704", f"IDX file `{path}` ends inside its header", "fetch it again")
-    shape = tuple(int(n) for n in np.frombuffer(raw, ">u4", axes, 4))
-    # Python integers: a damaged header may name sizes whose product overflows 64 bits.
-    wanted = dtype.itemsize
-    for size in shape:
-        wanted *= size
-    if len(raw) - start != wanted:
-        kind = "truncated" if len(raw) - start < wanted else "too long"
+    with open_data(path) as file:
+        dtype, shape = _header(path, file)
+        # Python integers: a damaged header may name sizes whose product overflows 64 bits.
+        wanted = dtype.itemsize * math.prod(shape)
+        if wanted <= file.longest:
+            require_room(path, wanted + FLOAT_BYTES * math.prod(shape))
+        raw = file.read(wanted + 1) if wanted <= file.longest else b""
+    if len(raw) != wanted:
+        kind, held = "truncated", f"{len(raw)} bytes"
+        if len(raw) > wanted:
+            kind, held = "too long", "more"
+        elif wanted > file.longest:
+            held = f"at most {file.longest} bytes"
         raise DataError(
             "E0704",
             f"IDX file `{path}` is {kind}: its header promises {' x '.join(map(str, shape))}"
-            f" elements ({wanted} bytes), it holds {len(raw) - start} bytes",
+            f" elements ({wanted} bytes), it holds {held}",
             "it was probably cut off or joined while being copied; fetch it again",
         )
-    array = np.frombuffer(raw, dtype, offset=start).reshape(shape)
+    array = np.frombuffer(raw, dtype).reshape(shape) if wanted else np.zeros(shape, dtype)
     return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _header(path: Path, file: Opened) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape of the elements that follow."""
+    start = file.read(4)
+    if len(start) < 4 or start[0] or start[1] or start[2] not in _TYPES or not 0 < start[3] <= 32:
+        raise DataError(
+            "E0703",
+            f"`{path}` is not an IDX file: it does not begin as one",
+            "an IDX file starts with 00 00, a type code (08 for bytes) and the number of axes",
+        )
+    axes = start[3]
+    sizes = file.read(4 * axes)
+    if len(sizes) < 4 * axes:
+        raise DataError("E0704", f"IDX file `{path}` ends inside its header", "fetch it again")
+    return np.dtype(_TYPES[start[2]]), tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
 
 
 def find_idx(folder: Path) -> dict[str, tuple[Path, Path | None]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from netdsl.runtime.archive import ArchiveError, read_npz
-from netdsl.runtime.data.files import cannot_open
+from netdsl.runtime.archive import ArchiveError, TooLarge, read_npz
+from netdsl.runtime.data.files import FLOAT_BYTES, cannot_open
 from netdsl.runtime.errors import DataError
 
 # Names under which archives in the wild keep the same things.
@@ -24,7 +24,8 @@ def load_npz(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
 
     Keys are ``train_image``, ``test_label`` and so on; a key without a split belongs to ``train``.
     Keys of other kinds of array (text, single numbers) are passed over.
-    Raises DataError E0702 if it cannot be opened, E0709 if it is damaged, pickled or empty.
+    Raises DataError E0702 if it cannot be opened, E0709 if it is damaged, pickled or empty, E0750
+    if it is no regular file, E0751 if it does not fit into memory.
     """
     raw: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in _read_archive(path).items():
@@ -53,9 +54,13 @@ def _place(key: str) -> tuple[str, str]:
 
 def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        return read_npz(path)
+        return read_npz(path, beside=FLOAT_BYTES)
     except OSError as fault:
         raise cannot_open(path, fault) from None
+    except TooLarge as fault:
+        raise DataError(
+            "E0751", f"`{path}` is too large: {fault}", "keep fewer samples in the archive"
+        ) from None
     except ArchiveError as fault:
         raise DataError(
             "E0709",

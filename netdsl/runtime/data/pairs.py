@@ -2,7 +2,7 @@
 
 A kind of pair is one function from a batch to the fields that differ in its negative rows; to add
 one, write it and enter it in ``PAIR_KINDS``. Draws are keyed by (seed, declaration path, call,
-epoch, sample), so they depend on the batch only where the algorithm itself does.
+epoch, sample, repetition), so they depend on the batch only where the algorithm itself does.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class PairContext:
     epoch: int = 0
     batch_index: int = 0
     call: int = 0
+    repetition: int = 0
 
     def stream(self) -> PhiloxStream:
         """The declaration's random stream."""
@@ -43,11 +44,12 @@ class PairContext:
 
     def sample_keys(self) -> NDArray[np.uint64]:
         """Row keys (B,) of the negative rows."""
-        return row_key(self.call, self.epoch, self.samples, NEGATIVE)
+        return row_key(self.call, self.epoch, self.samples, NEGATIVE, self.repetition)
 
     def batch_key(self) -> NDArray[np.uint64]:
         """Row key (1,) of the batch as a whole, for draws that all its rows share."""
-        return np.atleast_1d(row_key(self.call, self.epoch, self.batch_index, NEGATIVE))
+        key = row_key(self.call, self.epoch, self.batch_index, NEGATIVE, self.repetition)
+        return np.atleast_1d(key)
 
 
 @dataclass(frozen=True)

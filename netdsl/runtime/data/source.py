@@ -38,7 +38,8 @@ def load_source(
     ``source`` is a built-in name (``"digits"``), a fetched one, a path, or a mere name for what
     ``path`` (from ``--data name=PATH``) holds. Relative paths start at ``base``. ``settings``:
     ``scale`` divides images by a number; ``mean`` and ``std`` then normalise them per channel.
-    ``name`` is the data declaration's name, for messages. Raises DataError (E0701 to E0717).
+    ``name`` is the data declaration's name, for messages. Raises DataError (E0701 to E0717, E0775,
+    E0776).
     """
     chosen = settings or {}
     for key in chosen:
@@ -47,21 +48,29 @@ def load_source(
                 "E0717", f"unknown data setting `{key}`", f"settings are {', '.join(_SETTINGS)}"
             )
     if path is None and source in BUILTIN:
-        splits = build_splits(BUILTIN[source](), f"built-in data `{source}`")
+        splits = build_splits(BUILTIN[source](), f"built-in data `{source}`", scaled=True)
     else:
         place = _locate(source, path, base, name)
         try:
-            splits = build_splits(_read(place), f"`{place}`")
+            splits = build_splits(_read(place), f"`{place}`", scaled="scale" in chosen)
         except OSError as fault:  # a folder that may not be listed
             raise cannot_open(place, fault) from None
     return {key: _normalise(split, chosen) for key, split in splits.items()}
 
 
-def _locate(source: str, path: str | None, base: Path, name: str) -> Path:
+def place_of(source: str, path: str | None, base: Path) -> Path | None:
+    """The file or folder that is meant; None for a name that is built in or fetched."""
     if path is not None:
         return base / Path(path).expanduser()
     if "/" in source or source.endswith(_FILE_SUFFIXES):
         return base / source
+    return None
+
+
+def _locate(source: str, path: str | None, base: Path, name: str) -> Path:
+    place = place_of(source, path, base)
+    if place is not None:
+        return place
     stored = fetched_path(source)
     if stored is not None and stored.exists():
         return stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from netdsl.runtime.errors import DataError
 
 Array = NDArray[Any]
+
+_BYTE = 255
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Split:
         if "image" not in self.fields:
             return ()
         return self.shapes.get("image", self.fields["image"].shape[1:])
+
+    def checksum(self, start: int = 0) -> int:
+        """A check sum of all that the split holds, going on from that of another one."""
+        for name, array in self.fields.items():
+            start = zlib.crc32(f"{name}{array.shape}{array.dtype}".encode(), start)
+            start = zlib.crc32(np.ascontiguousarray(array).data, start)
+        return start
 
     def field(self, name: str) -> Array:
         """The array of field ``name``. Raises DataError E0711 with the names that exist."""
@@ -76,13 +86,18 @@ def choose_split(
     return splits[name] if bounds is None else splits[name].slice(*bounds, name)
 
 
-def build_splits(raw: Mapping[str, Mapping[str, Array]], where: str) -> dict[str, Split]:
+def build_splits(
+    raw: Mapping[str, Mapping[str, Array]], where: str, *, scaled: bool = False
+) -> dict[str, Split]:
     """Check raw arrays as read from files and turn them into splits.
 
-    ``raw`` maps split to field to array. An ``image`` of bytes is divided by 255; other images keep
-    their values. Further axes are flattened. ``where`` names the source in
-    messages. Raises DataError E0706, E0707, E0711 or E0715.
+    ``raw`` maps split to field to array. An ``image`` of bytes is divided by 255, and so is one of
+    other whole numbers unless it is ``scaled`` by the data declaration; floats keep their values.
+    Further axes are flattened. ``where`` names the source in messages. Raises DataError E0706,
+    E0707, E0711, E0715, E0775 or E0776.
     """
+    if not scaled:
+        raw = _as_bytes(raw, where)
     checked = {
         name: _check_fields(fields, f"{where}, split `{name}`") for name, fields in raw.items()
     }
@@ -93,6 +108,36 @@ def build_splits(raw: Mapping[str, Mapping[str, Array]], where: str) -> dict[str
         shapes = {key: array.shape[1:] for key, array in raw[name].items() if array.ndim > 2}
         splits[name] = Split(fields, shapes, classes)
     return splits
+
+
+def _as_bytes(
+    raw: Mapping[str, Mapping[str, Array]], where: str
+) -> Mapping[str, Mapping[str, Array]]:
+    """Images of whole numbers as bytes; floats that are pixels up to 255 are refused."""
+    images = [f["image"] for f in raw.values() if "image" in f and f["image"].size]
+    if not images:
+        return raw
+    low, high = min(float(x.min()) for x in images), max(float(x.max()) for x in images)
+    if all(image.dtype.kind in "iu" for image in images):
+        if low < 0 or high > _BYTE:
+            raise DataError(
+                "E0775",
+                f"{where}: the pixels of `image` are whole numbers from {low:g} to {high:g}",
+                "bytes from 0 to 255 are divided by 255: say by what to divide these, as in"
+                f" `scale = {high:g}`; `scale = 1` takes them as they are",
+            )
+        return {
+            split: {k: a.astype(np.uint8) if k == "image" else a for k, a in fields.items()}
+            for split, fields in raw.items()
+        }
+    if low >= 0 and _BYTE / 2 < high <= _BYTE:
+        raise DataError(
+            "E0776",
+            f"{where}: the pixels of `image` are floats from {low:g} to {high:g}",
+            "only whole numbers in a binary file are divided by 255: say `scale = 255` to have"
+            " these divided too, or `scale = 1` to take them as they are",
+        )
+    return raw
 
 
 def _check_fields(fields: Mapping[str, Array], where: str) -> dict[str, Array]:

@@ -66,7 +66,8 @@ def compare_curves(groups: Mapping[str, Sequence[Curve]], metric: str) -> Figure
     figure, (axes,) = new_figure(1, 1, (6.6, 4.2))
     for index, (name, curves) in enumerate(groups.items()):
         line, tint = band(curves), colour(index)
-        label = name if line.runs == 1 else f"{name} ({line.runs} runs)"
+        shown = name.replace("$", r"\$")  # which would begin a formula
+        label = shown if line.runs == 1 else f"{shown} ({line.runs} runs)"
         marker = "o" if line.x.size <= 40 else ""
         axes.plot(
             line.x, line.mean, dash(index), color=tint, label=label, marker=marker, markersize=3

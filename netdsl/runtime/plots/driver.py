@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.runtime.archive import Arrays
+from netdsl.runtime.atomic import make_folder
 from netdsl.runtime.errors import PlotError
 from netdsl.runtime.plots.compare import compare_curves, compare_rows, compare_table
 from netdsl.runtime.plots.curves import Curve, curves_of, learning_curves
@@ -44,7 +45,7 @@ def plot_run(
     """
     check_formats(formats)
     folder = out or run.path / "plots"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     made = Pictures()
     for name, draw in _jobs(run, best).items():
         try:
@@ -71,7 +72,7 @@ def compare_runs(
     """
     check_formats(formats)
     curves = {name: [_curve(run, metric, split) for run in runs] for name, runs in groups.items()}
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     title = f"{metric} on {split}" if split else metric
     figure = compare_curves(curves, title)
     files = save_figure(figure, out, f"compare-{_file_name(metric)}", formats)

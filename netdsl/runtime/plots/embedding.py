@@ -30,6 +30,8 @@ def embed(codes: NDArray[Any], seed: int = 0, perplexity: float = 30.0) -> NDArr
             f"{len(codes)} samples are too few for a t-SNE map",
             "record more samples: `record P.x on test limit 500 samples`",
         )
+    if codes.ndim != 2 or codes.shape[1] < 2:
+        raise PlotError("E0730", "codes of one unit have no map: their values are one line")
     try:
         from sklearn.decomposition import PCA
         from sklearn.manifold import TSNE

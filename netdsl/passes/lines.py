@@ -1,0 +1,67 @@
+"""What is remembered from step to step, and how `reset` forgets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from netdsl.ir.expr import Expr, refs
+from netdsl.ir.network import Place, Population
+from netdsl.ir.program import Copy, Fill, Op
+from netdsl.passes.context import Context
+from netdsl.passes.resolve import STEP_COUNTERS, delayed, variable_buffer
+
+# Per-sample values that are computed anew: inputs, modulators, snapshots, sums over phases.
+_COMPUTED = frozenset({"input", "modulator", "observed", "snapshot", "accumulator"})
+
+
+def advance(context: Context, read: AbstractSet[str], *, counters: bool = False) -> list[Op]:
+    """Delay lines, oldest slot first, then the start-of-step values among the buffers `read`.
+
+    Those of `counters` move when a step ends: at the start of the next one they have counted on.
+    """
+    ops: list[Op] = []
+    lines = {p: n for p, n in context.lines.items() if (p in STEP_COUNTERS) == counters}
+    for path, steps in sorted(lines.items()):
+        variable = context.variable(path)
+        slots = [delayed(context, variable, k) for k in range(steps, 0, -1)]
+        if steps > 1 or slots[0] in read:
+            newer = (*slots[1:], variable_buffer(context, variable))
+            ops += [Copy(slot, held) for slot, held in zip(slots, newer, strict=True)]
+    return ops
+
+
+def forget(context: Context, population: Population) -> list[Op]:
+    """Operations after a population's states have their start values: inputs and whatever else a
+    presentation left behind are 0, and every slot of a delay line holds the present value."""
+    lines = dict(_lines(context, population))
+    left = [
+        name
+        for name, buffer in context.buffers.items()
+        if buffer.owner == population.name
+        and buffer.place in (Place.UNIT, Place.ROW)
+        and buffer.role in _COMPUTED
+        and name not in lines
+    ]
+    return [
+        *(Fill(name, 0.0) for name in left),
+        *(Copy(slot, path) for slot, path in lines.items()),
+    ]
+
+
+def _lines(context: Context, population: Population) -> Iterator[tuple[str, str]]:
+    """Slots of the delay lines of a population's variables, and of shared numbers that its
+    definitions read, with what they remember."""
+    own = set(population.variables)
+    for variable in population.variables.values():
+        own |= _shared(context, variable.definition)
+    for path, steps in context.lines.items():
+        if path in own:
+            variable = context.variable(path)
+            for k in range(1, steps + 1):
+                yield delayed(context, variable, k), variable_buffer(context, variable)
+
+
+def _shared(context: Context, definition: Expr | None) -> set[str]:
+    found = refs(definition) if definition is not None else ()
+    return {ref.path for ref in found if context.variable(ref.path).place is Place.GLOBAL}

@@ -1,0 +1,90 @@
+"""How much memory recordings will take, before a run starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from netdsl.codegen.places import shape_of
+from netdsl.ir.protocol import Each, Evaluate, Protocol, RunPhase, SplitRef, steps_of
+from netdsl.runtime.engine import Options
+from netdsl.runtime.errors import RunFault
+from netdsl.runtime.memory import available_bytes, readable
+
+if TYPE_CHECKING:
+    from netdsl.api import Model
+
+_SHARE = 0.9  # of what is available
+
+
+def require_recordings(model: Model, options: Options, protocol: Protocol) -> None:
+    """Reckon the recordings of a protocol's evaluations and of the final test, see `require`."""
+    found = [
+        total
+        for held, splits, label, limit in _evaluations(model, protocol, options)
+        for total in recording_bytes(model, held, splits, label, limit).items()
+    ]
+    require(found)
+
+
+def require(found: Sequence[tuple[str, int]], available: int | None = None) -> int:
+    """Bytes needed for recordings, given those of every recorded variable.
+
+    Raises RunFault E0865 when they are not there.
+    """
+    if not found:
+        return 0
+    name, most = max(found, key=lambda item: item[1])
+    needed = sum(size for _, size in found) + most  # the parts of one are joined at its end
+    limit = available_bytes() if available is None else available
+    if limit is None or needed <= limit * _SHARE:
+        return needed
+    raise RunFault(
+        "E0865",
+        f"the recordings need {readable(needed)}, and the machine has {readable(limit)} left;"
+        f" the largest: `{name}` {readable(most)}",
+        f"record fewer steps or samples: `record {name} every 10 steps limit 100 samples`",
+    )
+
+
+def recording_bytes(
+    model: Model, protocol: Protocol, splits: tuple[SplitRef, ...], label: str, limit: int | None
+) -> dict[str, int]:
+    """Bytes of an evaluation's recordings by variable; `limit` is that of its samples."""
+    session = model.session
+    loops = [step.of for step in steps_of(protocol.body) if isinstance(step, Each) and step.of]
+    refs = splits or [ref for ref in loops if ref.parameter is None]
+    rows = max((model.datasets.open(ref).split.rows for ref in refs), default=1)
+    rows = rows if limit is None else min(rows, limit)
+    phases = [step for step in steps_of(protocol.body) if isinstance(step, RunPhase)]
+    steps = sum(int(session.evaluate(step.steps)) for step in phases)
+    itemsize = 8 if model.dtype == "float64" else 4
+    found = {}
+    for recorder in model.network.recorders:
+        if recorder.on not in (None, label) or recorder.variable not in model.program.buffers:
+            continue
+        taken = rows if recorder.limit is None else min(rows, recorder.limit)
+        width = math.prod(shape_of(recorder.variable, model.program, 1))
+        found[recorder.variable] = -(-steps // max(1, recorder.every)) * taken * width * itemsize
+    return found
+
+
+def _evaluations(
+    model: Model, protocol: Protocol, options: Options
+) -> Iterator[tuple[Protocol, tuple[SplitRef, ...], str, int | None]]:
+    """Protocol, data, label and number of samples of every evaluation of a run, each label once."""
+    from netdsl.runtime.choosing import default_splits
+
+    held = model.network.protocols
+    labels = set()
+    for step in steps_of(protocol.body):
+        if isinstance(step, Evaluate) and step.label not in labels:
+            labels.add(step.label)
+            refs = tuple(ref for ref in step.args if ref.parameter is None)
+            limits = [options.eval_limit]
+            if step.limit is not None:
+                limits.append(int(model.session.evaluate(step.limit)))
+            yield held[step.protocol], refs, step.label, min((n for n in limits if n), default=None)
+    if "test" in held and held["test"] is not protocol:
+        yield held["test"], default_splits(model, held["test"], "test"), "test", options.eval_limit

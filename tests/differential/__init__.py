@@ -1,0 +1,1 @@
+"""Random whole specs through every path that must give one answer; see `runner`."""

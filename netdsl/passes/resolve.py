@@ -197,7 +197,6 @@ class Resolver:
         self.context.host_scalars[name] = expr
         return Load(name, node.span)
 
-
     def _one_number(self, node: Reduce) -> None:
         """What the host computes for a batch is one number."""
         fields = [self.context.variable(ref.path) for ref in refs(node.body)]

@@ -11,6 +11,7 @@ from netdsl.sema import expressions
 from netdsl.sema.context import Context
 from netdsl.sema.optimisers import optimiser
 from netdsl.sema.projections import ProjectionBuilder
+from netdsl.sema.rule_parts import has_update, sum_of
 from netdsl.sema.scope import Scope, Thunk, dotted
 from netdsl.sema.synapses import (
     AFTER,
@@ -121,7 +122,7 @@ class _RuleBuilder:
         if bound is None:
             return None
         body = self._body_of(declared)
-        self.clock = UPDATE_RULE if _has_update(body) else STEP_RULE
+        self.clock = UPDATE_RULE if has_update(body) else STEP_RULE
         synapse = SynapseScope(self.context, self.ends, self.clock, what)
         self.home = SynapseArguments(self.context, synapse, {}, what, self.clock)
         formal_arguments(declared.params, bound, self.home)
@@ -136,7 +137,7 @@ class _RuleBuilder:
                 help="`dw` is the change to be added",
             )
             return None
-        return self._rule(name, _sum(self.dw), declared.span) if self.dw else None
+        return self._rule(name, sum_of(self.dw), declared.span) if self.dw else None
 
     def _rule(self, name: str, dw: Expr | None, span: Span, loss: str | None = None) -> Rule:
         return Rule(
@@ -235,7 +236,7 @@ class _RuleBuilder:
         terms = [*self.dw, (value.expr, node.span)]
         if self.misnamed:
             return
-        if self.context.expansion.written_out(_sum(terms), node.value):
+        if self.context.expansion.written_out(sum_of(terms), node.value):
             self.dw = terms
         else:
             self.misnamed = True
@@ -385,21 +386,3 @@ class _RuleBuilder:
         self.context.use("loss", loss)
         self._tail(self.builder.learning, self.outer)
         return self._rule("bptt", None, self.learn.span, loss)
-
-
-def _has_update(body: ast.Body) -> bool:
-    for node in body:
-        if isinstance(node, ast.AtUpdate):
-            return True
-        if isinstance(node, ast.WhenBody) and (
-            _has_update(node.body) or _has_update(node.otherwise)
-        ):
-            return True
-    return False
-
-
-def _sum(terms: list[tuple[Expr, Span]]) -> Expr:
-    total = terms[0][0]
-    for term, span in terms[1:]:
-        total = apply("add", total, term, span=span)
-    return total

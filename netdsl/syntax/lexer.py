@@ -125,8 +125,11 @@ def lex(text: str, source: str) -> Lexed:
         elif kind == "WORD" and len(value) > LONGEST_NAME:
             message = f"a name has at most {LONGEST_NAME} characters, this one {len(value)}"
             result.diagnostics.append(Diagnostic("E0015", message, span))
-            result.tokens.append(Token(kind, value[:LONGEST_NAME], position, line, column, line,
-                                       span.end_column, end))
+            result.tokens.append(
+                Token(
+                    kind, value[:LONGEST_NAME], position, line, column, line, span.end_column, end
+                )
+            )
         elif kind not in ("SPACE", "JOIN"):
             result.tokens.append(
                 Token(kind, value, position, line, column, line, span.end_column, end)

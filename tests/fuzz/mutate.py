@@ -155,7 +155,11 @@ def _characters(text: str, chance: random.Random) -> str:
     place = chance.randrange(len(text) + 1)
     if chance.random() < 0.5:
         return text[:place] + text[place + chance.randrange(1, 40) :]
-    return text[:place] + chance.choice('{}()[]"#\\;,.:@~^*/\t\0\r\u2212\u00e9\U0001f600') + text[place:]
+    return (
+        text[:place]
+        + chance.choice('{}()[]"#\\;,.:@~^*/\t\0\r\u2212\u00e9\U0001f600')
+        + text[place:]
+    )
 
 
 _CHANGES: tuple[Change, ...] = (

@@ -13,7 +13,6 @@ from netdsl.sema import expressions, library, reserved
 from netdsl.sema.context import Context
 from netdsl.syntax import ast
 
-
 MAX_FILES = 30  # of a chain in which each uses the next
 
 

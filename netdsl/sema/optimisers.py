@@ -14,7 +14,6 @@ from netdsl.sema.templates import Argument, Arguments, bind, callee
 from netdsl.sema.values import Value
 from netdsl.syntax import ast
 
-
 _MANY = {
     Place.SYNAPSE: "one per synapse",
     Place.ROW: "one per sample",

@@ -65,10 +65,11 @@ BOMBS = {
     "function": ("E0109", top("function f(x) = f(x) + 1", "f(i)")),
     "two functions": ("E0109", top("function f(x) = h(x)\nfunction h(x) = f(x)", "f(i)")),
     "default of a function": ("E0109", top("function f(x = f()) = x", "f()")),
-    "rule": ("E0109", network(rule="extends other", more="rule other { extends hebb; dw = pre.s }")),
+    "rule": ("E0109", network(rule="extends next", more="rule next { extends hebb; dw = pre.s }")),
     "formal of a rule": ("E0109", network(before="rule r(k = k) { dw = k * pre.s }",
                                           rule="extends r; dw = k").replace("hebb()", "r()")),
-    "initialiser": ("E0109", network(before="initialiser q() ~ q()").replace("uniform(-1, 1)", "q()")),
+    "initialiser": ("E0109", network(before="initialiser q() ~ q()")
+                    .replace("uniform(-1, 1)", "q()")),
     # depth and length
     "parentheses": ("E0010", top("param a = " + "(" * 9000 + "1" + ")" * 9000)),
     "brackets": ("E0010", top("param a = " + "[" * 9000)),

@@ -1,4 +1,4 @@
-"""Mutated specs get an answer: `pytest tests/fuzz --fuzz 2000 --fuzz-seed 7` for more and others."""
+"""Mutated specs get an answer; `pytest tests/fuzz --fuzz 2000 --fuzz-seed 7` takes other ones."""
 
 from __future__ import annotations
 

@@ -31,16 +31,18 @@ projection W : a -> b dense delay 1 step using plain() {{ learn hebb() }}
 data digits {{ source = "digits"; batch = 20; {split}; split test = test }}
 {after}
 protocol train({protocol_formal}limit = 1) {{
-  each batch of digits.train {{ {step} reset; clamp a.s = sample.image; phase {phase} 5 steps learning }}
+  each batch of digits.train {{
+    {step} reset; clamp a.s = sample.image; phase {phase} 5 steps learning
+  }}
 }}
 readout y = b.s
 metric m = mean(sum(y))
 """
-PARTS = dict.fromkeys(
+SLOTS = (
     "top formal cell axis synapse rule_formal rule optimise optimiser_formal optimiser after "
-    "protocol_formal step".split(),
-    "",
-) | {"phase": "run", "split": "split dev = train"}
+    "protocol_formal step"
+)
+PARTS = dict.fromkeys(SLOTS.split(), "") | {"phase": "run", "split": "split dev = train"}
 
 # Every kind of declaration: where it goes, and how it names NAME.
 KINDS = {

@@ -29,7 +29,9 @@ projection W : a -> b {edge} delay 0 {{
   learn hebb()
 }}
 data d {{ source = "digits"; batch = 3 }}
-protocol train {{ each batch of d.train {{ clamp a.s = sample.image; phase run 3 steps learning }} }}
+protocol train {{
+  each batch of d.train {{ clamp a.s = sample.image; phase run 3 steps learning }}
+}}
 """
 X = np.array([[1, 2, 0.5], [0.3, 0, 2], [1, 1, 1.0]])
 OPTIMISE, AFTER = "optimise plain(rate = lr)", "after update { w := w@prev * (1 - lr) }"

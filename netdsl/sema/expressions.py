@@ -39,8 +39,11 @@ _ALIKE = {"add", "sub", "mod", "eq", "ne", "lt", "le", "gt", "ge", "min", "max",
 
 def translate(node: ast.Expr, scope: Scope) -> Value:
     """The typed expression; what is wrong is reported and gives a bad value."""
-    with scope.context.expansion.inside(node) as fits:
-        return _translate(node, scope) if fits else bad(node.span)
+    expansion = scope.context.expansion
+    try:
+        return _translate(node, scope) if expansion.enter(node) else bad(node.span)
+    finally:
+        expansion.leave()
 
 
 def _translate(node: ast.Expr, scope: Scope) -> Value:

@@ -40,7 +40,9 @@ def host_values(network: Network) -> list[Expr]:
 
 def _over_phases(values: list[Expr]) -> tuple[Reduce, ...]:
     nodes = (node for value in values for node in walk(value))
-    return tuple(dict.fromkeys(n for n in nodes if isinstance(n, Reduce) and n.axis.startswith(PHASE)))
+    return tuple(
+        dict.fromkeys(n for n in nodes if isinstance(n, Reduce) and n.axis.startswith(PHASE))
+    )
 
 
 def phase_reductions(network: Network) -> tuple[Reduce, ...]:

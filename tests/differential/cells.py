@@ -12,8 +12,11 @@ LINEAR = ("euler", "exact", "expeuler", "rk4", "auto")
 
 @dataclass
 class Cell:
-    """A population and what others may do with it. `sends`: public variables, `held`
-    those among them that are no definitions; `fed`: inputs that projections may feed; `clamps`: variables that a protocol may clamp."""
+    """A population and what others may do with it.
+
+    `sends`: public variables, `held` those among them that are no definitions; `fed`: inputs that
+    projections may feed; `clamps`: variables that a protocol may clamp.
+    """
 
     name: str
     axes: list[tuple[str, int]]
@@ -26,7 +29,6 @@ class Cell:
     clamps: list[str] = field(default_factory=list)
     neuron: str = ""
     overrides: str = ""
-    sink: bool = False
 
     @property
     def size(self) -> int:
@@ -108,7 +110,8 @@ class Body:
         drive = c.value([*self.cell.fed, *self.globals], 1)
         if kind == "two":
             self.state("a")
-            self.tail += [f"d v/dt = (-v - 0.5 * a + {drive}) / tau", "d a/dt = (0.3 * v - a) / tau"]
+            self.tail.append(f"d v/dt = (-v - 0.5 * a + {drive}) / tau")
+            self.tail.append("d a/dt = (0.3 * v - a) / tau")
             self.tail.append(f"integrate v, a with {c.pick(LINEAR)}")
         elif kind == "conditional":
             self.tail.append(f"d v/dt = (-v * (1 + abs(j)) + {drive}) / tau")
@@ -272,7 +275,8 @@ def neuron(chance: Chance, cell: Cell, globals_: list[str], classes: int) -> Non
     cell.text = [f"neuron {cell.neuron} {{", *(f"  {t}" for t in lines), "}"]
     if chance.odds(0.15):
         cell.text += [f"neuron more_{cell.name} {{", f"  extends {cell.neuron}"]
-        cell.text += ["  state extra = 0", f"  extra := 0.5 * extra + {chance.bounded(cell.sends)}", "}"]
+        value = f"0.5 * extra + {chance.bounded(cell.sends)}"
+        cell.text += ["  state extra = 0", f"  extra := {value}", "}"]
         cell.neuron = f"more_{cell.name}"
         cell.sends.append("extra")
         cell.held.append("extra")

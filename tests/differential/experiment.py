@@ -52,7 +52,8 @@ def protocols(
     if updated:
         body.append(f"update {', '.join(updated)}")
     looked = f"evaluate test(d.dev) as dev{chance.pick(('', ' limit 3 samples'))}"
-    made.text += ["protocol train(epochs = 2) {", "  each epoch {", f"    each batch of {stream} {{"]
+    made.text += ["protocol train(epochs = 2) {", "  each epoch {"]
+    made.text.append(f"    each batch of {stream} {{")
     made.text += [f"      {line}" for line in body]
     made.text += ["    }", f"    {looked}", "  }", "}"]
     keep = chance.odds(0.2)

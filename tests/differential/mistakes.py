@@ -109,7 +109,8 @@ def mistaken(seed: int) -> Mistake:
             first = "s" if "encoder" in case.text.split("population P0")[1][:14] else "r"
             new = change(lines[place]).replace("__first", first)
             assert new != lines[place], (kind, lines[place])
-            return Mistake(case, kind, "\n".join([*lines[:place], new, *lines[place + 1 :], ""]), place + 1)
+            text = "\n".join([*lines[:place], new, *lines[place + 1 :], ""])
+            return Mistake(case, kind, text, place + 1)
 
 
 def swapped(seed: int) -> Mistake:
@@ -118,5 +119,6 @@ def swapped(seed: int) -> Mistake:
     case = make(chance.randrange(10**6))
     words = [w for w in _WORD.finditer(case.text) if case.text[: w.start()].count("\n") > 7]
     place, other = chance.pick(words), chance.pick(words).group()
-    text = case.text[: place.start()] + other + case.text[place.end() :]
-    return Mistake(case, f"{place.group()} -> {other}", text, case.text[: place.start()].count("\n") + 1)
+    before = case.text[: place.start()]
+    text = before + other + case.text[place.end() :]
+    return Mistake(case, f"{place.group()} -> {other}", text, before.count("\n") + 1)

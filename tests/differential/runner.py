@@ -57,7 +57,8 @@ class Runner:
         self, backend: str = "numpy", dtype: str = "float64", synapses: str = "auto"
     ) -> Model:
         """A model of the spec."""
-        return Model(*_lowered(self.case.text, synapses), backend, 3, dtype, data={"d": str(self.data)})
+        made, data = _lowered(self.case.text, synapses), {"d": str(self.data)}
+        return Model(*made, backend, 3, dtype, data=data)
 
     def trained(self, model: Model, **more: Any) -> Values:
         """Everything that a run of two epochs leaves: parameters, states, metrics, recordings."""
@@ -142,7 +143,8 @@ class Runner:
         """Per-sample states after the test phases, of samples shown `size` at a time."""
         model.reserve(TRAIN)
         session, parts = model.session, []
-        body = next(s for s in steps_of(model.network.protocols["test"].body) if isinstance(s, Each))
+        steps = steps_of(model.network.protocols["test"].body)
+        body = next(step for step in steps if isinstance(step, Each))
         for start in range(0, TRAIN, size):
             index = np.arange(start, min(start + size, TRAIN))
             rows = {name: value[index] for name, value in fields.items()}
@@ -192,7 +194,9 @@ def checks(
     yield from others if every else (others + others)[turn : turn + 2]
 
 
-def agree(found: Values, wanted: Values, tolerance: float, what: str, skip: tuple[str, ...] = ()) -> None:
+def agree(
+    found: Values, wanted: Values, tolerance: float, what: str, skip: tuple[str, ...] = ()
+) -> None:
     """Same names, shapes and numbers, NaN where NaN is; relative to the largest number."""
     assert found.keys() == wanted.keys(), (what, found.keys() ^ wanted.keys())
     for name, value in wanted.items():

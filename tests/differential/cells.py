@@ -47,7 +47,8 @@ def source(chance: Chance, cell: Cell) -> None:
     cell.neuron = f"n_{cell.name}"
     kind = chance.pick(("state", "encoder", "library", "trace"))
     if kind == "state":
-        cell.text = [f"neuron {cell.neuron} {{ state r = 0; def q = r^2 }}"]
+        held = "r : bool" if KNOWN.bool_clamps and chance.odds(0.5) else "r"
+        cell.text = [f"neuron {cell.neuron} {{ state {held} = 0; def q = r^2 }}"]
         cell.sends, cell.clamps, cell.states = ["r", "q"], ["r"], ["r"]
         return
     cell.clamps, cell.spikes, cell.sends = ["p"], ["s"], ["s"]
@@ -211,6 +212,7 @@ class Body:
         self.cell.held.append("xi")
 
     def kept(self) -> None:
+        self.chance.batch_free = False
         self.state("rest", "= 0", keep=True)
         self.tail.append(f"rest := 0.9 * rest + 0.1 * {self.chance.bounded(self.leaves(), 1)}")
 
@@ -227,6 +229,13 @@ class Body:
         self.names.append("chosen")
         self.cell.sends.append("chosen")
         self.cell.held.append("chosen")
+
+    def hole(self) -> None:
+        """NaN that nothing but a reduction reads."""
+        form = self.chance.pick(("sign", "abs", "relu"))
+        self.head += ["state deep = 0", "state hole = 0", "population state top = 0"]
+        self.tail.append(f"hole := {form}(log(-1 - abs(deep)))")
+        self.tail.append(f"top := {self.chance.pick(('max', 'min'))}(hole)")
 
     def data(self) -> None:
         if self.cell.size == self.classes:
@@ -265,6 +274,8 @@ def neuron(chance: Chance, cell: Cell, globals_: list[str], classes: int) -> Non
         steps += [body.trace, body.entry, body.previous]
     if KNOWN.carried_rows:
         steps.append(body.kept)
+    if KNOWN.nan:
+        steps.append(body.hole)
     for step in chance.some(steps, 1, 5):
         step()
     if not cell.sends:

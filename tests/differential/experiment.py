@@ -71,9 +71,11 @@ def _length(chance: Chance, steps: int) -> str:
 
 
 def _start(chance: Chance, cells: list[Cell]) -> list[str]:
-    if KNOWN.carried_rows and chance.odds(0.3):
-        return [f"reset {chance.pick(cells).name}"]
-    return [] if KNOWN.start_values and KNOWN.carried_rows and chance.odds(0.2) else ["reset"]
+    """How a batch begins; what is carried over shows who came before."""
+    if not KNOWN.carried_rows or chance.odds(0.6):
+        return ["reset"]
+    chance.batch_free = False
+    return [] if KNOWN.start_values and chance.odds(0.5) else [f"reset {chance.pick(cells).name}"]
 
 
 def _clamps(chance: Chance, cells: list[Cell]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tests.differential.chance import Chance
 from tests.differential.generator import Case, make
+from tests.differential.known import KNOWN
 
 Change = Callable[[str], str]
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -93,6 +94,10 @@ MISTAKES: dict[str, tuple[str, Change]] = {
     "turned draw": (r"= 0 ~|state \w+ ~ uniform", _sub(r"uniform\(.*?\)", "uniform(2, 1)")),
     "text for a number": (r"^  def score", _sub("gain", '"gain"')),
 }  # fmt: skip
+
+if KNOWN.own_counters:
+    MISTAKES["counter of the user's"] = (r"^param theta", _sub("theta", "epoch"))
+    MISTAKES["cell like the data"] = (r"^population ", _sub(r"P\d", "sample"))
 
 
 def mistaken(seed: int) -> Mistake:

@@ -166,6 +166,13 @@ class Runner:
             agree(other, found[0], TIGHT, "evaluation batch")
 
 
+    def evaluated_again(self) -> None:
+        """An evaluation gives the same figures under another name and after another one."""
+        model = self.model()
+        first, again = (_metrics(model.evaluate(label=name).metrics) for name in ("dev", "other"))
+        agree(again, first, EXACT, "evaluated again")
+
+
 def checks(
     runner: Runner, *, native: bool, cuda: bool, every: bool
 ) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -188,6 +195,8 @@ def checks(
         others.append(("layouts", runner.layouts))
     if case.batch_free and " per batch" not in case.text:
         others.append(("metrics by batch", runner.metrics_by_batch))
+    if KNOWN.evaluation_keys:
+        others.append(("evaluated again", runner.evaluated_again))
     if case.smooth and KNOWN.float32_sums:
         others.append(("float32", runner.float32))
     turn = case.seed % len(others)

@@ -76,7 +76,7 @@ MISTAKES: dict[str, tuple[str, Change]] = {
     "out of range": (r"^param theta", _sub(r"= 0\.3", "= 3")),
     "no delay": (r"^projection ", _sub(r" delay \d( \w+)?", "")),
     "negative delay": (r"^projection ", _sub(r"delay \d", "delay -1")),
-    "assigned input": (r"^  \w+ := |^  def score", _sub(r"^.*$", "  j := 0.3")),
+    "assigned input": (r"^  def score", _sub(r"^.*$", "  j := 0.3")),
     "assigned parameter": (r"^  def score", _sub(r"^", "  gain := 0.5\n")),
     "declared twice": (r"^population ", _sub(r"^(.*)$", r"\1\n\1")),
     "defined twice": (r"^  def score", _sub(r"^(.*)$", r"\1\n\1")),

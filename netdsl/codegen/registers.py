@@ -141,7 +141,8 @@ def render(block: Block) -> list[str]:
         lines.append(text)
         if line.out.label:
             named.add(id(line.out))
-    return lines
+    only_comments = all(isinstance(line, str) for line in block.lines)
+    return [*lines, "pass"] if only_comments else lines
 
 
 def _spell(value: Value, named: set[int]) -> str:

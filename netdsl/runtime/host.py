@@ -210,12 +210,15 @@ def _truth(value: Any) -> Matrix:
 
 
 def _stable(expr: Apply) -> Apply:
-    """The cross-entropy of a softmax is computed from what the softmax is taken of."""
-    if expr.function == "cross_entropy":
-        p, target = expr.args
-        if isinstance(p, Apply) and p.function == "softmax":
-            return Apply("cross_entropy_of_logits", (p.args[0], target), expr.span)
-    return expr
+    """Cross-entropy and logarithm of a softmax are computed from what the softmax is taken of."""
+    name = _OF_SOFTMAX.get(expr.function)
+    p = expr.args[0] if expr.args else None
+    if name is None or not isinstance(p, Apply) or p.function != "softmax":
+        return expr
+    return Apply(name, (p.args[0], *expr.args[1:]), expr.span)
+
+
+_OF_SOFTMAX = {"cross_entropy": "cross_entropy_of_logits", "log": "log_softmax"}
 
 
 def _softmax(x: Matrix) -> Matrix:
@@ -236,7 +239,8 @@ def _argmax(x: Matrix, axis: int = 1) -> Matrix:
 
 def _cross_entropy(p: Matrix, target: Matrix) -> Matrix:
     """-sum(target * log p), infinite where p is 0 and its target is not."""
-    return _entropy(np.log(p), target)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _entropy(np.log(p), target)
 
 
 def _entropy(logs: Matrix, target: Matrix) -> Matrix:
@@ -269,6 +273,7 @@ _WHOLE: dict[str, Callable[..., Matrix]] = {
     "argmax": _argmax,
     "softmax": _softmax,
     "cross_entropy": _cross_entropy,
+    "log_softmax": _log_softmax,
     "cross_entropy_of_logits": lambda x, target: _entropy(_log_softmax(x), target),
     "topk": _topk,
     "angle": _angle,

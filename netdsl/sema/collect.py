@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netdsl.diagnostics import Label, Span, did_you_mean
 from netdsl.ir.network import Kind, Place, Variable
-from netdsl.sema import expressions, library, reserved
+from netdsl.sema import duplicates, expressions, library, reserved
 from netdsl.sema.context import Context
 from netdsl.syntax import ast
 
@@ -46,11 +46,16 @@ class Collector:
         """All declarations; `when` is decided once the parameters outside it are known."""
         self._using.append(source)
         self._items(spec.items, source)
-        reserved.report(spec, self.context.bag)
+        self._names(spec)
         for when in self._whens:
             self._names_of(when)
         while self._whens:
             self._when(self._whens.pop(0), source)
+
+    def _names(self, spec: ast.Spec) -> None:
+        """What can be said of the names of one file, before any of its branches is taken."""
+        reserved.report(spec, self.context.bag)
+        duplicates.report(spec, self.context.bag)
 
     def _items(self, items: tuple[ast.Item, ...], source: str) -> None:
         for item in items:
@@ -115,7 +120,7 @@ class Collector:
         elif parts[0] != "std":
             loaded = self._load("/".join(parts) + ".net", source)
             if loaded is not None:
-                reserved.report(loaded.spec, self.context.bag)
+                self._names(loaded.spec)
                 named = [i for i in loaded.spec.items if isinstance(i, ast.Named)]
                 table = {(library.kind_of(i), i.name): i for i in named}
         if table is None:
@@ -175,7 +180,7 @@ class Collector:
         if (loaded.source, item.args) in self._used:
             return  # all that it declares is there
         self._used.append((loaded.source, item.args))
-        reserved.report(loaded.spec, self.context.bag)
+        self._names(loaded.spec)
         self._using.append(loaded.source)
         for inner in loaded.spec.items:
             self._item(_with(inner, given), loaded.source)

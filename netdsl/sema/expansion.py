@@ -32,22 +32,22 @@ class Expansion:
         self._depth = self._work = 0
         self._open: list[str] = []
 
-    @contextmanager
-    def inside(self, node: ast.Expr) -> Iterator[bool]:
-        """One expression further in; yields False, after a report, where that is too far."""
+    def enter(self, node: ast.Expr) -> bool:
+        """Go one expression further in; False, after a report, where that is too far."""
         if self._depth == 0:
             self._outer, self._work = node, 0
         self._depth += 1
         self._work += 1
-        try:
-            fits = self._depth <= MAX_DEPTH and self._work <= MAX_WORK
-            if not fits:
-                how = "deep" if self._depth > MAX_DEPTH else "large"
-                self._report(f"this is too {how} once its definitions are written out")
-                self._work = MAX_WORK  # nothing more of this line
-            yield fits
-        finally:
-            self._depth -= 1
+        if self._depth <= MAX_DEPTH and self._work <= MAX_WORK:
+            return True
+        how = "deep" if self._depth > MAX_DEPTH else "large"
+        self._report(f"this is too {how} once its definitions are written out")
+        self._work = MAX_WORK  # nothing more of this line
+        return False
+
+    def leave(self) -> None:
+        """Come back from where `enter` led."""
+        self._depth -= 1
 
     @contextmanager
     def of(self, what: str, name: str, node: ast.Node) -> Iterator[bool]:

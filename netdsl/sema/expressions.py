@@ -22,8 +22,11 @@ _OPERATORS = {row.symbol: row.name for row in FUNCTIONS.values() if row.symbol}
 
 def translate(node: ast.Expr, scope: Scope) -> Value:
     """The typed expression; what is wrong is reported and gives a bad value."""
-    with scope.context.expansion.inside(node) as fits:
-        return _translate(node, scope) if fits else bad(node.span)
+    expansion = scope.context.expansion
+    try:
+        return _translate(node, scope) if expansion.enter(node) else bad(node.span)
+    finally:
+        expansion.leave()
 
 
 def _translate(node: ast.Expr, scope: Scope) -> Value:

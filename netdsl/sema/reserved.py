@@ -67,7 +67,7 @@ PHASES: dict[str, str] = {"population": _AXIS, "prev": _TIME, "before": _TIME}
 
 
 def report(spec: ast.Spec, bag: DiagnosticBag) -> None:
-    """One error for each declaration of a file, in a taken branch or not, that takes such a name."""
+    """One error for each declaration of a file, in any branch, that takes such a name."""
     for item in _declarations(spec.items):
         kind = library.kind_of(item)
         for name, span, words in _names(item, kind):

@@ -12,6 +12,7 @@ from netdsl.sema.clocks import rule_clock
 from netdsl.sema.context import Context
 from netdsl.sema.optimisers import optimiser
 from netdsl.sema.projections import ProjectionBuilder
+from netdsl.sema.rule_parts import sum_of
 from netdsl.sema.scope import Scope, Thunk, dotted
 from netdsl.sema.synapses import (
     AFTER,
@@ -135,7 +136,7 @@ class _RuleBuilder:
                 help="`dw` is the change to be added",
             )
             return None
-        return self._rule(name, _sum(self.dw), declared.span) if self.dw else None
+        return self._rule(name, sum_of(self.dw), declared.span) if self.dw else None
 
     def _home(
         self, clock: str, what: str, declared: ast.RuleDecl, bound: dict[str, Thunk]
@@ -243,7 +244,7 @@ class _RuleBuilder:
         terms = [*self.dw, (value.expr, node.span)]
         if self.misnamed:
             return
-        if self.context.expansion.written_out(_sum(terms), node.value):
+        if self.context.expansion.written_out(sum_of(terms), node.value):
             self.dw = terms
         else:
             self.misnamed = True
@@ -393,10 +394,3 @@ class _RuleBuilder:
         self.context.use("loss", loss)
         self._tail(self.builder.learning, self.outer)
         return self._rule("bptt", None, self.learn.span, loss)
-
-
-def _sum(terms: list[tuple[Expr, Span]]) -> Expr:
-    total = terms[0][0]
-    for term, span in terms[1:]:
-        total = apply("add", total, term, span=span)
-    return total

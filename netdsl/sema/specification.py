@@ -144,7 +144,8 @@ class SpecificationScope(Scope):
                     "E0201", f"`dt` is a time, this is {describe(dim)}", node.value.span
                 )
                 value = bad(span)
-            self.context.dt = 1.0 if value.bad else float(value.constant or 1.0)
+            known = value.constant is not None and not value.bad
+            self.context.dt = float(value.constant or 1.0) if known else 1.0
             self.context.dt_dim = value.dim
         return number(self.context.dt, span, self.context.dt_dim)
 

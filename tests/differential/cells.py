@@ -12,8 +12,11 @@ LINEAR = ("euler", "exact", "expeuler", "rk4", "auto")
 
 @dataclass
 class Cell:
-    """A population and what others may do with it. `sends`: public variables, `held`
-    those among them that are no definitions; `fed`: inputs that projections may feed; `clamps`: variables that a protocol may clamp."""
+    """A population and what others may do with it.
+
+    `sends`: public variables, `held` those among them that are no definitions; `fed`: inputs that
+    projections may feed; `clamps`: variables that a protocol may clamp.
+    """
 
     name: str
     axes: list[tuple[str, int]]
@@ -26,7 +29,6 @@ class Cell:
     clamps: list[str] = field(default_factory=list)
     neuron: str = ""
     overrides: str = ""
-    sink: bool = False
 
     @property
     def size(self) -> int:
@@ -45,7 +47,8 @@ def source(chance: Chance, cell: Cell) -> None:
     cell.neuron = f"n_{cell.name}"
     kind = chance.pick(("state", "encoder", "library", "trace"))
     if kind == "state":
-        cell.text = [f"neuron {cell.neuron} {{ state r = 0; def q = r^2 }}"]
+        held = "r : bool" if KNOWN.bool_clamps and chance.odds(0.5) else "r"
+        cell.text = [f"neuron {cell.neuron} {{ state {held} = 0; def q = r^2 }}"]
         cell.sends, cell.clamps, cell.states = ["r", "q"], ["r"], ["r"]
         return
     cell.clamps, cell.spikes, cell.sends = ["p"], ["s"], ["s"]
@@ -108,7 +111,8 @@ class Body:
         drive = c.value([*self.cell.fed, *self.globals], 1)
         if kind == "two":
             self.state("a")
-            self.tail += [f"d v/dt = (-v - 0.5 * a + {drive}) / tau", "d a/dt = (0.3 * v - a) / tau"]
+            self.tail.append(f"d v/dt = (-v - 0.5 * a + {drive}) / tau")
+            self.tail.append("d a/dt = (0.3 * v - a) / tau")
             self.tail.append(f"integrate v, a with {c.pick(LINEAR)}")
         elif kind == "conditional":
             self.tail.append(f"d v/dt = (-v * (1 + abs(j)) + {drive}) / tau")
@@ -208,6 +212,7 @@ class Body:
         self.cell.held.append("xi")
 
     def kept(self) -> None:
+        self.chance.batch_free = False
         self.state("rest", "= 0", keep=True)
         self.tail.append(f"rest := 0.9 * rest + 0.1 * {self.chance.bounded(self.leaves(), 1)}")
 
@@ -224,6 +229,13 @@ class Body:
         self.names.append("chosen")
         self.cell.sends.append("chosen")
         self.cell.held.append("chosen")
+
+    def hole(self) -> None:
+        """NaN that nothing but a reduction reads."""
+        form = self.chance.pick(("sign", "abs", "relu"))
+        self.head += ["state deep = 0", "state hole = 0", "population state top = 0"]
+        self.tail.append(f"hole := {form}(log(-1 - abs(deep)))")
+        self.tail.append(f"top := {self.chance.pick(('max', 'min'))}(hole)")
 
     def data(self) -> None:
         if self.cell.size == self.classes:
@@ -262,6 +274,8 @@ def neuron(chance: Chance, cell: Cell, globals_: list[str], classes: int) -> Non
         steps += [body.trace, body.entry, body.previous]
     if KNOWN.carried_rows:
         steps.append(body.kept)
+    if KNOWN.nan:
+        steps.append(body.hole)
     for step in chance.some(steps, 1, 5):
         step()
     if not cell.sends:
@@ -272,7 +286,8 @@ def neuron(chance: Chance, cell: Cell, globals_: list[str], classes: int) -> Non
     cell.text = [f"neuron {cell.neuron} {{", *(f"  {t}" for t in lines), "}"]
     if chance.odds(0.15):
         cell.text += [f"neuron more_{cell.name} {{", f"  extends {cell.neuron}"]
-        cell.text += ["  state extra = 0", f"  extra := 0.5 * extra + {chance.bounded(cell.sends)}", "}"]
+        value = f"0.5 * extra + {chance.bounded(cell.sends)}"
+        cell.text += ["  state extra = 0", f"  extra := {value}", "}"]
         cell.neuron = f"more_{cell.name}"
         cell.sends.append("extra")
         cell.held.append("extra")

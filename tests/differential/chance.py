@@ -24,7 +24,7 @@ _JUMPS = (
 
 
 class Chance(random.Random):
-    """`smooth`: nothing so far jumps; `batch_free`: nothing so far knows the size of a batch."""
+    """`smooth`: nothing so far jumps; `batch_free`: nothing so far knows who else is shown."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

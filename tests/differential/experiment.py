@@ -52,7 +52,8 @@ def protocols(
     if updated:
         body.append(f"update {', '.join(updated)}")
     looked = f"evaluate test(d.dev) as dev{chance.pick(('', ' limit 3 samples'))}"
-    made.text += ["protocol train(epochs = 2) {", "  each epoch {", f"    each batch of {stream} {{"]
+    made.text += ["protocol train(epochs = 2) {", "  each epoch {"]
+    made.text.append(f"    each batch of {stream} {{")
     made.text += [f"      {line}" for line in body]
     made.text += ["    }", f"    {looked}", "  }", "}"]
     keep = chance.odds(0.2)
@@ -70,9 +71,11 @@ def _length(chance: Chance, steps: int) -> str:
 
 
 def _start(chance: Chance, cells: list[Cell]) -> list[str]:
-    if KNOWN.carried_rows and chance.odds(0.3):
-        return [f"reset {chance.pick(cells).name}"]
-    return [] if KNOWN.start_values and KNOWN.carried_rows and chance.odds(0.2) else ["reset"]
+    """How a batch begins; what is carried over shows who came before."""
+    if not KNOWN.carried_rows or chance.odds(0.6):
+        return ["reset"]
+    chance.batch_free = False
+    return [] if KNOWN.start_values and chance.odds(0.5) else [f"reset {chance.pick(cells).name}"]
 
 
 def _clamps(chance: Chance, cells: list[Cell]) -> list[str]:

@@ -17,9 +17,9 @@ IMAGE_SHAPES = ([("", 4)], [("", 7)], [("row", 3), ("col", 3), ("ch", 1)], [("ro
 class Case:
     """A spec and what may be asked of it.
 
-    `image`: values of an image; `classes`: labels; `batch`: training samples at a time. `smooth`: no value
-    jumps, so that float32 stays near float64. `batch_free`: the batch size changes no per-sample
-    state.
+    `image`: values of an image; `classes`: labels. `smooth`: no value jumps, so that float32 stays
+    near float64. `batch_free`: the batch size changes no per-sample state. `sparse`: some synapses
+    may be stored as a list.
     """
 
     seed: int
@@ -72,7 +72,8 @@ def make(seed: int) -> Case:
     whole = "\n".join(text) + "\n"
     sparse = any(e.kind in ("sparse", "fixed_in", "fixed_out") for e in wiring.edges)
     return Case(
-        seed, whole, image, classes, chance.smooth, chance.batch_free, sparse, tuple(experiment.phases)
+        seed, whole, image, classes, chance.smooth, chance.batch_free, sparse,
+        tuple(experiment.phases),
     )  # fmt: skip
 
 
@@ -171,8 +172,6 @@ def _window(chance: Chance, pre: Cell, post: Cell) -> str:
         (cell.axes[0][1], cell.axes[2][1]) for cell in (pre, post)
     )
     if out == rows:
-        pool = "pool(3, stride = 1, pad = 1)"
-        return chance.pick(("conv(kernel = 3, pad = same)", pool if kernels == channels else "")) or (
-            "conv(kernel = 1)"
-        )
+        alike = "pool(3, stride = 1, pad = 1)" if kernels == channels else "conv(kernel = 1)"
+        return chance.pick(("conv(kernel = 3, pad = same)", alike))
     return "conv(kernel = 2)" if out == rows - 1 else ""

@@ -19,11 +19,11 @@ class Known:
     delay_lines: bool = False  # clamped inputs and states sent with a delay, across resets
     floor_division: bool = False  # `//` and `%` of computed reals
     nan: bool = False  # NaN in a state that `max`, `min` and `sign` read
-    bool_clamps: bool = False  # a spike or draw clamped to fractions
+    bool_clamps: bool = False  # a `bool` state clamped to fractions
     float32_sums: bool = False  # readouts of float32 runs against those of float64
     slow_rates: bool = False  # exponential Euler where rate * dt is tiny
-    own_counters: bool = False  # parameters and states named `t`, `epoch`, `sample`, …
-    evaluation_keys: bool = False  # draws in evaluations: the same figures whatever ran before
+    own_counters: bool = False  # parameters and populations named `epoch`, `sample`: refused
+    evaluation_keys: bool = False  # draws in evaluations: the same figures under any label
     phase_extremes: bool = False  # `max(x over phase)` in readouts
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tests.differential.chance import Chance
 from tests.differential.generator import Case, make
+from tests.differential.known import KNOWN
 
 Change = Callable[[str], str]
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -75,7 +76,7 @@ MISTAKES: dict[str, tuple[str, Change]] = {
     "out of range": (r"^param theta", _sub(r"= 0\.3", "= 3")),
     "no delay": (r"^projection ", _sub(r" delay \d( \w+)?", "")),
     "negative delay": (r"^projection ", _sub(r"delay \d", "delay -1")),
-    "assigned input": (r"^  \w+ := |^  def score", _sub(r"^.*$", "  j := 0.3")),
+    "assigned input": (r"^  def score", _sub(r"^.*$", "  j := 0.3")),
     "assigned parameter": (r"^  def score", _sub(r"^", "  gain := 0.5\n")),
     "declared twice": (r"^population ", _sub(r"^(.*)$", r"\1\n\1")),
     "defined twice": (r"^  def score", _sub(r"^(.*)$", r"\1\n\1")),
@@ -94,6 +95,10 @@ MISTAKES: dict[str, tuple[str, Change]] = {
     "text for a number": (r"^  def score", _sub("gain", '"gain"')),
 }  # fmt: skip
 
+if KNOWN.own_counters:
+    MISTAKES["counter of the user's"] = (r"^param theta", _sub("theta", "epoch"))
+    MISTAKES["cell like the data"] = (r"^population ", _sub(r"P\d", "sample"))
+
 
 def mistaken(seed: int) -> Mistake:
     """The mistake of a seed, in the first of the following specs that has room for it."""
@@ -109,7 +114,8 @@ def mistaken(seed: int) -> Mistake:
             first = "s" if "encoder" in case.text.split("population P0")[1][:14] else "r"
             new = change(lines[place]).replace("__first", first)
             assert new != lines[place], (kind, lines[place])
-            return Mistake(case, kind, "\n".join([*lines[:place], new, *lines[place + 1 :], ""]), place + 1)
+            text = "\n".join([*lines[:place], new, *lines[place + 1 :], ""])
+            return Mistake(case, kind, text, place + 1)
 
 
 def swapped(seed: int) -> Mistake:
@@ -118,5 +124,6 @@ def swapped(seed: int) -> Mistake:
     case = make(chance.randrange(10**6))
     words = [w for w in _WORD.finditer(case.text) if case.text[: w.start()].count("\n") > 7]
     place, other = chance.pick(words), chance.pick(words).group()
-    text = case.text[: place.start()] + other + case.text[place.end() :]
-    return Mistake(case, f"{place.group()} -> {other}", text, case.text[: place.start()].count("\n") + 1)
+    before = case.text[: place.start()]
+    text = before + other + case.text[place.end() :]
+    return Mistake(case, f"{place.group()} -> {other}", text, before.count("\n") + 1)

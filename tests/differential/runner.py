@@ -57,7 +57,8 @@ class Runner:
         self, backend: str = "numpy", dtype: str = "float64", synapses: str = "auto"
     ) -> Model:
         """A model of the spec."""
-        return Model(*_lowered(self.case.text, synapses), backend, 3, dtype, data={"d": str(self.data)})
+        made, data = _lowered(self.case.text, synapses), {"d": str(self.data)}
+        return Model(*made, backend, 3, dtype, data=data)
 
     def trained(self, model: Model, **more: Any) -> Values:
         """Everything that a run of two epochs leaves: parameters, states, metrics, recordings."""
@@ -142,7 +143,8 @@ class Runner:
         """Per-sample states after the test phases, of samples shown `size` at a time."""
         model.reserve(TRAIN)
         session, parts = model.session, []
-        body = next(s for s in steps_of(model.network.protocols["test"].body) if isinstance(s, Each))
+        steps = steps_of(model.network.protocols["test"].body)
+        body = next(step for step in steps if isinstance(step, Each))
         for start in range(0, TRAIN, size):
             index = np.arange(start, min(start + size, TRAIN))
             rows = {name: value[index] for name, value in fields.items()}
@@ -162,6 +164,13 @@ class Runner:
             found.append(_metrics(model.evaluate().metrics))
         for other in found[1:]:
             agree(other, found[0], TIGHT, "evaluation batch")
+
+
+    def evaluated_again(self) -> None:
+        """An evaluation gives the same figures under another name and after another one."""
+        model = self.model()
+        first, again = (_metrics(model.evaluate(label=name).metrics) for name in ("dev", "other"))
+        agree(again, first, EXACT, "evaluated again")
 
 
 def checks(
@@ -186,13 +195,17 @@ def checks(
         others.append(("layouts", runner.layouts))
     if case.batch_free and " per batch" not in case.text:
         others.append(("metrics by batch", runner.metrics_by_batch))
+    if KNOWN.evaluation_keys:
+        others.append(("evaluated again", runner.evaluated_again))
     if case.smooth and KNOWN.float32_sums:
         others.append(("float32", runner.float32))
     turn = case.seed % len(others)
     yield from others if every else (others + others)[turn : turn + 2]
 
 
-def agree(found: Values, wanted: Values, tolerance: float, what: str, skip: tuple[str, ...] = ()) -> None:
+def agree(
+    found: Values, wanted: Values, tolerance: float, what: str, skip: tuple[str, ...] = ()
+) -> None:
     """Same names, shapes and numbers, NaN where NaN is; relative to the largest number."""
     assert found.keys() == wanted.keys(), (what, found.keys() ^ wanted.keys())
     for name, value in wanted.items():

@@ -82,7 +82,7 @@ def rule(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) -> list[
             return f"{name}@{chance.pick(phases)}"
         return name
 
-    pre = timed(f"pre.{chance.pick(edge.pre.sends)}")
+    pre = timed(f"pre.{chance.pick(sendable(edge))}")
     if not edge.several and chance.odds(0.3):
         pre = "pre.sent"
     post = timed(f"post.{chance.pick(edge.post.sends)}")
@@ -108,6 +108,12 @@ def rule(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) -> list[
         lines.append(f"reduce {how} over batch")
     lines.append("}")
     return [lines[0], *(f"  {line}" for line in lines[1:-1]), lines[-1]]
+
+
+def sendable(edge: Edge) -> list[str]:
+    """What may be sent, and read by a rule as it arrives."""
+    late = edge.delay and not KNOWN.delay_lines
+    return edge.pre.held if edge.pre.held and (edge.back or late) else edge.pre.sends
 
 
 def modulator(chance: Chance, name: str, cell: Cell) -> list[str]:
@@ -149,8 +155,7 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
         edge.signed = True
     if not edge.learns and chance.odds(0.3) and not one:
         fixed = " fixed"
-    held = edge.back or (edge.delay and not KNOWN.delay_lines and edge.pre.held)
-    names = chance.some(edge.pre.held if held else edge.pre.sends, 1, 2)
+    names = chance.some(sendable(edge), 1, 2)
     sent, second = f"pre.{names[0]}", f"pre.{names[-1]}"
     into = chance.pick(edge.post.fed)
     weighted = bool(edge.learns or sign or fixed or edge.full) or chance.odds(0.8)
@@ -170,7 +175,8 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
         body.append(f"learn {chance.pick(('hebb', 'oja'))}(rate = {chance.number(0.01, 0.1)})")
     elif edge.learns:
         wiring.text += rule(chance, edge, wiring, phases)
-        body.append(f"learn learn_{edge.name}(rate = {chance.pick((chance.number(0.01, 0.2), 'schedule'))})")
+        rate = chance.pick((chance.number(0.01, 0.2), "schedule"))
+        body.append(f"learn learn_{edge.name}(rate = {rate})")
     if edge.learns:
         if chance.odds(0.6):
             rate = chance.number(0.01, 0.1)
@@ -220,4 +226,5 @@ def bias(chance: Chance, name: str, cell: Cell, wiring: Wiring, clock: str) -> N
         f"projection {name} : std.one -> {cell.name} {joined} delay 0 using offset_{name}"
         f"{chance.pick(('', '(start = -0.2)'))}"
     )
-    wiring.edges.append(Edge(name, cell, cell, 0, learns=clock if learns and post else "", kind=joined))
+    edge = Edge(name, cell, cell, 0, learns=clock if learns and post else "", kind=joined)
+    wiring.edges.append(edge)

@@ -1,4 +1,4 @@
-"""What must hold of any text: an answer in time, with codes and places, and all of it consistent."""
+"""What must hold of any text: an answer in time, with codes and places, and no contradiction."""
 
 from __future__ import annotations
 

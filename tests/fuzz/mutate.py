@@ -1,4 +1,4 @@
-"""Mutants of specs, the same for the same seed: words, lines, numbers and names changed, files joined."""
+"""Mutants of specs, the same for the same seed: words, lines, numbers, names, joined files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ FOLDERS = ("specs", "specs/examples", "tests/valid", "tests/invalid", "netdsl/li
 WORD = re.compile(r'"[^"\n]*"|[A-Za-z_]\w*|\d+\.?\d*(?:e-?\d+)?|:=|->|\+=|[^\sA-Za-z_0-9]')
 NUMBER = re.compile(r"(?<![\w.])\d+\.?\d*(?:e-?\d+)?(?:[ \t]*(?:ms|s|mV|steps?|Hz))?")
 NAME = re.compile(r"[A-Za-z_]\w*")
-HARD_NUMBERS = ["0", "1", "-1", "0.5", "1e-320", "1e300", "1e999", "10^18", "10^400", "9^9^9", "2147483648", "4294967296", "65536", "0/0", "1/0", "0^-1", "1e-9", "true", "(1-1)", "3.7", "-0.0", "t", "epoch", "0x10", "1e", "1..2"] + ["3 ms", "1 h", "1e9 steps", "0 steps", "1 ms^9", "2 1/ms", "-5 mV", "1 step"]
-HARD_NAMES = ["t", "epoch", "dt", "sample", "batch", "phase", "std", "pre", "post", "self", "index", "pi", "w", "g", "s", "v", "x", "one", "lambda", "None", "import", "def", "class", "int", "double", "float", "auto", "register", "restrict", "struct", "void", "main", "I", "NULL", "INFINITY", "NAN", "np", "net", "real", "row", "rows", "k", "n", "i", "__init__", "_", "a_b", "prev", "source", "value", "sum", "max", "exp", "true", "over", "if", "blockIdx", "threadIdx", "extern", "inline", "if", "else", "while"]
+_NUMBERS = (
+    "0 1 -1 0.5 1e-320 1e300 1e999 10^18 10^400 9^9^9 2147483648 4294967296 65536 0/0 1/0 0^-1 "
+    "1e-9 true (1-1) 3.7 -0.0 t epoch 0x10 1e 1..2"
+)
+HARD_NUMBERS = [*_NUMBERS.split(), "3 ms", "1 h", "1e9 steps", "0 steps", "2 1/ms", "-5 mV"]
+_NAMES = (
+    "t epoch dt sample batch phase std pre post self index pi w g s v x one lambda None import def "
+    "class int double float auto register restrict struct void main I NULL INFINITY NAN np net "
+    "real row rows k n i __init__ _ a_b prev source value sum max exp true over if "
+    "blockIdx threadIdx extern inline if else while"
+)
+HARD_NAMES = _NAMES.split()
 HARD_EXPRESSIONS = (
     "sum(w over pre)", "max(s)", "argmax(s)", "mean(sample.image over batch)", "sample.label",
     "sample.image", "onehot(sample.label)", "softmax(s)", "cross_entropy(s, s)", "grad(s, v)",
@@ -147,7 +157,11 @@ def _characters(text: str, chance: random.Random) -> str:
     place = chance.randrange(len(text) + 1)
     if chance.random() < 0.5:
         return text[:place] + text[place + chance.randrange(1, 40) :]
-    return text[:place] + chance.choice('{}()[]"#\\;,.:@~^*/\t\0\r\u2212\u00e9\U0001f600') + text[place:]
+    return (
+        text[:place]
+        + chance.choice('{}()[]"#\\;,.:@~^*/\t\0\r\u2212\u00e9\U0001f600')
+        + text[place:]
+    )
 
 
 _CHANGES: tuple[Change, ...] = (

@@ -147,3 +147,24 @@ def test_memory_is_reckoned_before_it_is_needed() -> None:
     with pytest.raises(Exception, match="`p.v` 320 B, `W.w` 96 B"):
         require_memory(held, 10, "float64", available=100)
     assert readable(1536) == "1.5 KiB"
+
+
+def test_cross_entropy_of_a_softmax_is_as_large_as_it_is() -> None:
+    x = np.array([[0.0, -1000.0, 0.0], [-1e30, 5.0, 5.0]])
+    soft = Apply("softmax", (Ref("p.x"),))
+    found = value(Apply("cross_entropy", (soft, Ref("sample.label"))), p__x=x, sample__label=[1, 0])
+    np.testing.assert_allclose(found.ravel(), [1000 + np.log(2), 1e30], rtol=1e-15)
+    logs = value(Apply("log", (soft,)), p__x=x)
+    np.testing.assert_allclose(logs[0], [-np.log(2), -1000 - np.log(2), -np.log(2)], rtol=1e-15)
+
+
+def test_cross_entropy_of_a_probability_of_0() -> None:
+    p = np.array([[0.0, 1.0, 0.0]])
+    for label, expected in ((0, np.inf), (1, 0.0)):
+        found = value(
+            Apply("cross_entropy", (Ref("p.x"), Ref("sample.label"))), p__x=p, sample__label=[label]
+        )
+        assert found.item() == expected
+    onehot = Apply("eq", (Index(), Ref("sample.label")))
+    spread = value(Apply("cross_entropy", (Ref("p.x"), onehot)), p__x=p, sample__label=[1])
+    assert spread.item() == 0

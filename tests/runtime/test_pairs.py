@@ -80,6 +80,8 @@ def test_impossible_pairs_are_refused() -> None:
         ("wrong_label", {"image": batch(4)["image"]}, context(4), None),
         ("wrong_label", batch(4), context(4, classes=1), None),
         ("wrong_label", batch(4), context(4), {"share": 0.5}),
+        ("mixed_image", batch(4), context(4), {"share": 1.5}),
+        ("mixed_image", batch(4), context(4), {"share": -0.1}),
         ("mixed_image", batch(1), context(1), None),
     ]
     for kind, data, where, settings in cases:

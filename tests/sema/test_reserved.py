@@ -31,15 +31,18 @@ projection W : a -> b dense delay 1 step using plain() {{ learn hebb() }}
 data digits {{ source = "digits"; batch = 20; {split}; split test = test }}
 {after}
 protocol train({protocol_formal}limit = 1) {{
-  each batch of digits.train {{ {step} reset; clamp a.s = sample.image; phase {phase} 5 steps learning }}
+  each batch of digits.train {{
+    {step} reset; clamp a.s = sample.image; phase {phase} 5 steps learning
+  }}
 }}
 readout y = b.s
 metric m = mean(sum(y))
 """
-PARTS = dict.fromkeys(
-    ["top", "formal", "cell", "axis", "synapse", "rule_formal", "rule", "optimise", "optimiser_formal", "optimiser", "after", "protocol_formal", "step"],
-    "",
-) | {"phase": "run", "split": "split dev = train"}
+SLOTS = (
+    "top formal cell axis synapse rule_formal rule optimise optimiser_formal optimiser after "
+    "protocol_formal step"
+)
+PARTS = dict.fromkeys(SLOTS.split(), "") | {"phase": "run", "split": "split dev = train"}
 
 # Every kind of declaration: where it goes, and how it names NAME.
 KINDS = {
@@ -171,3 +174,26 @@ def test_used_and_imported_files_too(tmp_path: Path) -> None:
         (tmp_path / "spec.net").write_text(f"edition 1\n{line}\n")
         found = check(tmp_path / "spec.net").diagnostics
         assert [(d.code, Path(d.primary.source).name) for d in found] == [("E0119", "base.net")]
+
+
+TWICE = {
+    "arguments of a function": {"top": "function f(x, x) = x"},
+    "arguments of a rule": {"rule_formal": "k = 1, k = 2, "},
+    "arguments of a cell": {"formal": "(k = 1, k = 2)"},
+    "argument and state of an optimiser": {"optimiser": "state rate = 0;"},
+    "states of an optimiser": {"optimiser": "state m = 0; state m = 1;"},
+    "states of a modulator": {
+        "after": "modulator m2 on b { scope population; state z = 0; state z = 1; emit sum(z) }"
+    },
+    "axes": {"axis": "k: 1, k: "},
+    "splits": {"split": "split dev = train; split dev = test"},
+    "choices": {"top": "param mode : {fast, slow, fast} = slow"},
+    "arguments of a protocol": {"protocol_formal": "k = 1, k = 2, "},
+}
+
+
+@pytest.mark.parametrize("case", TWICE)
+def test_a_name_is_declared_once_in_its_place(case: str) -> None:
+    text = SPEC.format(**{**PARTS, **TWICE[case]})
+    found = [d.code for d in check(text).diagnostics if d.severity == "error"]
+    assert found == ["E0102"]

@@ -137,9 +137,16 @@ def mixed_image(
             f"pairs `mixed_image` need images and at least two samples in a batch, not {rows}",
             "use a larger batch, or `partial = drop` if the last one is left with a single sample",
         )
+    share = float(settings["share"])
+    if not 0 <= share <= 1:
+        raise DataError(
+            "E0713",
+            f"pairs `mixed_image` have a share of {share:g}",
+            "a share lies between 0 and 1",
+        )
     position = int(context.stream().randint(rows - 1, context.batch_key(), 0, 1)[0, 0])
     partner = two_partners(rows, position)
-    negative = {"image": mix(batch["image"], partner, float(settings["share"]))}
+    negative = {"image": mix(batch["image"], partner, share)}
     if "label" in batch:
         negative["shown_label"] = batch["label"][partner]
     return negative

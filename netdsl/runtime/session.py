@@ -32,17 +32,7 @@ _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
 PER_SAMPLE = (Place.ROW, Place.UNIT)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _LASTING = frozenset(
-    {
-        "state",
-        "input",
-        "parameter",
-        "snapshot",
-        "accumulator",
-        "weight",
-        "optimiser",
-        "hoisted",
-        "modulator",
-    }
+    "state input parameter snapshot accumulator weight optimiser hoisted modulator".split()
 )
 BACKEND_COUNTERS = ("phase.step", "t")
 _STARTS = ("start", "reset")  # kinds of routines that give rows their declared values

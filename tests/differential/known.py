@@ -12,19 +12,19 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Known:
-    """All False: what is left is right today."""
+    """What is False is refused by the compiler today, or not generated."""
 
-    carried_rows: bool = False  # no `reset`, `reset X`, `keep`, with smaller last batches
-    start_values: bool = False  # protocols without `reset`, states that start at other than 0
-    delay_lines: bool = False  # clamped inputs and states sent with a delay, across resets
-    floor_division: bool = False  # `//` and `%` of computed reals
-    nan: bool = False  # NaN in a state that `max`, `min` and `sign` read
+    carried_rows: bool = True  # no `reset`, `reset X`, `keep`, with smaller last batches
+    start_values: bool = True  # protocols without `reset`, states that start at other than 0
+    delay_lines: bool = True  # clamped inputs and states sent with a delay, across resets
+    floor_division: bool = True  # `//` and `%` of computed reals
+    nan: bool = True  # NaN in a state that `max`, `min` and `sign` read
     bool_clamps: bool = False  # a `bool` state clamped to fractions
-    float32_sums: bool = False  # readouts of float32 runs against those of float64
-    slow_rates: bool = False  # exponential Euler where rate * dt is tiny
-    own_counters: bool = False  # parameters and populations named `epoch`, `sample`: refused
-    evaluation_keys: bool = False  # draws in evaluations: the same figures under any label
-    phase_extremes: bool = False  # `max(x over phase)` in readouts
+    float32_sums: bool = True  # readouts of float32 runs against those of float64
+    slow_rates: bool = True  # exponential Euler where rate * dt is tiny
+    own_counters: bool = True  # parameters and populations named `epoch`, `sample`: refused
+    evaluation_keys: bool = True  # draws in evaluations: the same figures under any label
+    phase_extremes: bool = True  # `max(x over phase)` in readouts
 
 
 KNOWN = Known()

@@ -148,10 +148,10 @@ class Model:
         return self._session
 
     def _executor(self) -> Executor:
+        from netdsl.diagnostics.waiting import slow
         from netdsl.runtime.backend import choose, make_auto, make_executor
         from netdsl.runtime.initial import initial_values
         from netdsl.runtime.memory import require_memory
-        from netdsl.runtime.waiting import slow
 
         require_memory(self.program, self.rows, self.dtype)
         with slow("drawing the start values"):
@@ -262,7 +262,7 @@ class Model:
 
     def present(self, **fields: Any) -> None:
         """Load samples by field: `model.present(image=x, label=y)`, arrays of R rows."""
-        from netdsl.runtime.random import row_key
+        from netdsl.streams.draws import row_key
 
         arrays = {name: np.asarray(value) for name, value in fields.items()}
         rows = len(next(iter(arrays.values()))) if arrays else 1
@@ -363,7 +363,7 @@ class Model:
 
         `name` picks one part; `after` the pass behind which to show the `ir`.
         """
-        from netdsl.show import show_model
+        from netdsl.tools.show import show_model
 
         return show_model(self, kind, name, after)
 

@@ -12,9 +12,9 @@ from itertools import product
 
 import numpy as np
 
-from netdsl.codegen.places import shape_of
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
+from netdsl.ir.places import shape_of
 from netdsl.ir.program import (
     Bind,
     Copy,
@@ -33,8 +33,8 @@ from netdsl.ir.program import (
     WindowSum,
 )
 from netdsl.ir.windows import Windows
-from netdsl.runtime.connectivity import connections_of
-from netdsl.runtime.random import PhiloxStream
+from netdsl.streams.connectivity import connections_of
+from netdsl.streams.draws import PhiloxStream
 
 PRIMITIVES: dict[str, Callable[..., object]] = {
     "add": lambda a, b: a + b,

@@ -43,10 +43,10 @@ ALLOWED = {
 # random streams, the synapses drawn from them, the line on what takes long, and what every backend
 # offers and raises.
 SHARED = {
-    "netdsl.runtime.random",
-    "netdsl.runtime.philox",
-    "netdsl.runtime.connectivity",
-    "netdsl.runtime.waiting",
+    "netdsl.streams.draws",
+    "netdsl.streams.philox",
+    "netdsl.streams.connectivity",
+    "netdsl.diagnostics.waiting",
     "netdsl.backends.base",
 }
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.codegen.places import shape_of, stored_shape
 from netdsl.ir.network import Place
+from netdsl.ir.places import shape_of, stored_shape
 from netdsl.ir.program import Program
-from netdsl.runtime.connectivity import Connections, connections_of
+from netdsl.streams.connectivity import Connections, connections_of
 
 Array = npt.NDArray[np.generic]
 _FINITE = ("state", "input", "parameter", "weight", "optimiser")  # roles of variables

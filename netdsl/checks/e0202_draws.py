@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from netdsl.checks.e0421_stability import written_out
 from netdsl.diagnostics import NO_SPAN, Diagnostic
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.distributions import faults
 from netdsl.ir.expr import Const, Expr
 from netdsl.ir.network import Assign, Draw, DrawAssign, Kind, Network, Population, Variable
-from netdsl.passes.simplify import simplify
 
 
 def check(network: Network) -> Iterator[Diagnostic]:

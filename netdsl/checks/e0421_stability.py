@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic
+from netdsl.ir.algebra.derivative import DerivativeError, derivative
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import NOW, Const, Expr, Ref, refs, transform
 from netdsl.ir.network import Assign, Integrate, Kind, Network, Population
-from netdsl.passes.derivative import DerivativeError, derivative
-from netdsl.passes.simplify import simplify
 
 # Growth per step of x' = λx as a polynomial of z = λ dt (lowest power first).
 GROWTH = {"euler": (1.0, 1.0), "rk4": (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Const, span_of
 from netdsl.ir.network import Network
-from netdsl.passes.simplify import simplify
 
 
 def check(network: Network) -> Iterator[Diagnostic]:

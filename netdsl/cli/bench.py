@@ -17,7 +17,7 @@ from netdsl.cli.options import compile_model, model_options
 def command(batches: int, **options: Any) -> int:
     """Exit code 0 when measured, 1 on an error."""
     from netdsl.runtime.backend import choose
-    from netdsl.runtime.bench import bench_model
+    from netdsl.tools.bench import bench_model
 
     options["backend"], _ = choose(options["backend"])
     if options["backend"] == "native":

@@ -57,7 +57,7 @@ def _verdict(checked: Any) -> str:
 
 def _perturb(spec: str, overrides: dict[str, str]) -> bool:
     import netdsl
-    from netdsl.locality.perturb import perturb_model
+    from netdsl.tools.perturb import perturb_model
 
     report = perturb_model(netdsl.compile(spec, "numpy", set=overrides, dtype="float64"))
     click.echo(report.render())

@@ -24,7 +24,7 @@ def command(
     """Exit code 0 when they agree, 1 when not."""
     import netdsl
     from netdsl.cli.output import pairs_of
-    from netdsl.runtime.compare import compare_models
+    from netdsl.tools.compare import compare_models
 
     names = [name.strip() for name in backends.split(",") if name.strip()]
     if len(names) < 2:

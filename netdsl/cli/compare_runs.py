@@ -19,8 +19,8 @@ def command(
     runs: tuple[str, ...], metric: str, split: str, out: str, formats: tuple[str, ...]
 ) -> int:
     """Exit code 0 when drawn, 1 on an error."""
-    from netdsl.runtime.plots.driver import compare_runs
     from netdsl.runtime.rundir import RunDir
+    from netdsl.tools.plots.driver import compare_runs
 
     groups: dict[str, list[Any]] = {}
     for run in runs:

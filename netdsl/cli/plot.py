@@ -15,8 +15,8 @@ import click
 @click.option("--best", is_flag=True, help="Draw the best weights in place of the last.")
 def command(run: str, out: str | None, formats: tuple[str, ...], best: bool) -> int:
     """Exit code 0 when something was drawn, 1 on an error."""
-    from netdsl.runtime.plots.driver import plot_run
     from netdsl.runtime.rundir import RunDir
+    from netdsl.tools.plots.driver import plot_run
 
     folder = None if out is None else Path(out)
     made = plot_run(RunDir.open(Path(run)), folder, formats, best)

@@ -17,9 +17,9 @@ from netdsl.cli.options import compile_model, model_options
               metavar="NUMBER|KEY=NUMBER", help="For all variables, or by pattern.")  # fmt: skip
 def command(trace: str, tolerance: tuple[str, ...], **options: Any) -> int:
     """Exit code 0 within tolerance, 1 beyond it."""
-    from netdsl.runtime.replay import replay
-    from netdsl.runtime.replaytable import observed, table
-    from netdsl.runtime.tracefile import read_trace
+    from netdsl.tools.replay import replay
+    from netdsl.tools.replaytable import observed, table
+    from netdsl.tools.tracefile import read_trace
 
     held = read_trace(Path(trace))
     observe, feed = observed(held)

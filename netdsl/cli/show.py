@@ -29,7 +29,7 @@ def command(
     sets: tuple[str, ...],
 ) -> int:
     """Exit code 0 when printed, 1 on an error."""
-    from netdsl.show import show_text
+    from netdsl.tools.show import show_text
 
     if kind in ("tokens", "ast"):
         click.echo(show_text(kind, spec, name))

@@ -13,13 +13,13 @@ def generated_source(program: Program, backend: str, dtype: str) -> str:
     Raises BackendError for an operation that the backend cannot say.
     """
     if backend == "numpy":
-        from netdsl.codegen.numpy_module import ModuleWriter
+        from netdsl.codegen.numpy.module import ModuleWriter
 
         return ModuleWriter(program).module().text
     if backend == "native":
-        from netdsl.codegen import c_program
+        from netdsl.codegen.c import program as c_program
 
         return c_program.generate(program, dtype).source
-    from netdsl.codegen import cuda_program
+    from netdsl.codegen.cuda import program as cuda_program
 
     return cuda_program.generate(program, dtype).source

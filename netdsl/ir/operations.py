@@ -69,7 +69,7 @@ class AxisReduce(Node):
 class DrawStore(Node):
     """`buffer[r, k] ~ distribution(args)`, one draw an element from the counter-based stream.
 
-    Key and counter are laid out as `netdsl.runtime.random` states: stream hash of `stream`, the
+    Key and counter are laid out as `netdsl.streams.draws` states: stream hash of `stream`, the
     row's key (buffer-less array `row.key`, uint64, R), the step `t` of the presentation, element k.
     """
 

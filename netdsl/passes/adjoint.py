@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from netdsl.ir.algebra.derivative import derivative
+from netdsl.ir.algebra.factor import times
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
     NOW,
     Apply,
@@ -39,12 +42,9 @@ from netdsl.ir.program import (
 )
 from netdsl.ir.protocol import RunPhase, Update
 from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.derivative import derivative
-from netdsl.passes.factor import times
 from netdsl.passes.learning import Factors, UpdateBuilder
 from netdsl.passes.readout import population_of
 from netdsl.passes.resolve import Resolver
-from netdsl.passes.simplify import simplify
 from netdsl.passes.sites import Site
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
+from netdsl.ir.algebra.integrate import Integrated, IntegrationError, integrate
 from netdsl.ir.expr import Expr, Load, Local, refs, transform, walk
 from netdsl.ir.network import (
     Assign,
@@ -24,7 +25,6 @@ from netdsl.ir.network import Statement as CellStatement
 from netdsl.ir.program import AxisReduce, Bind, DrawStore, RowReduce, Statement, Store
 from netdsl.ir.roles import expressions, mapped
 from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.integrate import Integrated, IntegrationError, integrate
 from netdsl.passes.resolve import Resolver, variable_buffer
 
 

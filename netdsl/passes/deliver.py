@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from netdsl.ir.algebra.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
     Apply,
     Const,
@@ -21,10 +23,8 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Deliver, Place, Projection, Type
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError, add
-from netdsl.passes.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
 from netdsl.passes.mask import mask_of, presence_of
 from netdsl.passes.resolve import variable_buffer
-from netdsl.passes.simplify import simplify
 from netdsl.passes.windows import ones_of
 
 ResolvePre = Callable[[Projection, Expr], tuple[list[Op], Expr]]

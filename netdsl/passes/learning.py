@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
+from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Reduce, Ref, span_of, transform
 from netdsl.ir.network import Kind, Optimiser, Place, Projection, Rule, Type
 from netdsl.ir.program import Bind, Elementwise, Op, Product, Store, Sum, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import classify
-from netdsl.passes.factor import NotFactorable, Term, factor, times
 from netdsl.passes.mask import mask_of
 from netdsl.passes.resolve import variable_buffer
 from netdsl.passes.settle import Settle
-from netdsl.passes.simplify import simplify
 
 Read = Callable[[str, Expr, int], tuple[list[Op], Expr]]  # population, expression, delay
 GRADIENT, DECREMENT, BEFORE = "g", "d", "w_before"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
     NOW,
     PREV,
@@ -29,7 +30,6 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import AxisReduce, RowReduce, Statement
 from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.simplify import simplify
 
 DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
 STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step

@@ -18,7 +18,7 @@ from netdsl.runtime.errors import RunFault
 
 # name -> (module, class); modules are imported only when chosen.
 BACKENDS = {
-    "numpy": ("netdsl.backends.numpy", "NumpyExecutor"),
+    "numpy": ("netdsl.backends.numpy.executor", "NumpyExecutor"),
     "native": ("netdsl.backends.native", "NativeExecutor"),
     "cupy": ("netdsl.backends.cupy", "CupyExecutor"),
 }

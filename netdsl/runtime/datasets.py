@@ -16,7 +16,7 @@ from netdsl.ir.protocol import Data, Pairs, SplitRef
 from netdsl.runtime.data import Batches, PairContext, Split, load_source, make_pairs, positive_only
 from netdsl.runtime.data.source import place_of
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.random import row_key, stream_hash
+from netdsl.streams.draws import row_key, stream_hash
 
 Array = NDArray[Any]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.codegen.places import shape_of
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.distributions import faults
 from netdsl.ir.expr import (
@@ -30,12 +29,13 @@ from netdsl.ir.expr import (
     walk,
 )
 from netdsl.ir.network import Draw, Place
+from netdsl.ir.places import shape_of
 from netdsl.ir.program import Bind, Buffer, DrawStore, Elementwise, Part, Program
-from netdsl.runtime import connectivity
-from netdsl.runtime.connectivity import Connections, connections_of
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
-from netdsl.runtime.random import PhiloxStream
+from netdsl.streams import connectivity
+from netdsl.streams.connectivity import Connections, connections_of
+from netdsl.streams.draws import PhiloxStream
 
 Array = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from netdsl.codegen.places import expected_edges, stored_shape
 from netdsl.ir.network import Draw
+from netdsl.ir.places import expected_edges, stored_shape
 from netdsl.ir.program import Edges, Program
-from netdsl.runtime.connectivity import expected_count, structure_bytes
 from netdsl.runtime.errors import RunFault
+from netdsl.streams.connectivity import expected_count, structure_bytes
 
 _SHARE = 0.9  # of what is available; the rest is for the data and the interpreter itself
 _DRAWING = 64  # bytes for a synapse while its projection is drawn, measured

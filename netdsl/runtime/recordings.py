@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from netdsl.codegen.places import shape_of
+from netdsl.ir.places import shape_of
 from netdsl.ir.protocol import Each, Evaluate, Protocol, RunPhase, SplitRef, steps_of
 from netdsl.runtime.engine import Options
 from netdsl.runtime.errors import RunFault

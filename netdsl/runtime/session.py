@@ -22,7 +22,7 @@ from netdsl.ir.protocol import RunPhase
 from netdsl.passes.readout import accumulator_name, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
-from netdsl.runtime.random import PhiloxStream, row_key
+from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -32,7 +32,7 @@ _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
 PER_SAMPLE = (Place.ROW, Place.UNIT)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _LASTING = frozenset(
-    "state input parameter snapshot accumulator weight optimiser hoisted modulator".split()
+    ["state", "input", "parameter", "snapshot", "accumulator", "weight", "optimiser", "hoisted", "modulator"]
 )
 BACKEND_COUNTERS = ("phase.step", "t")
 _STARTS = ("start", "reset")  # kinds of routines that give rows their declared values

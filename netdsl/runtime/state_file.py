@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from netdsl.ir.program import Program
 from netdsl.runtime.archive import ArchiveError, Arrays, TooLarge, read_npz
-from netdsl.runtime.connectivity import synapses_of
 from netdsl.runtime.errors import RunDirError
+from netdsl.streams.connectivity import synapses_of
 
 
 def read_state(path: Path) -> Arrays:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netdsl.diagnostics.waiting import hush
 from netdsl.ir.protocol import Evaluate, Protocol
 from netdsl.runtime.choosing import (
     batch_rows,
@@ -33,7 +34,6 @@ from netdsl.runtime.record import Record, identity_of, note_changes
 from netdsl.runtime.recordings import recording_bytes, require, require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
-from netdsl.runtime.waiting import hush
 
 if TYPE_CHECKING:
     from netdsl.api import Model

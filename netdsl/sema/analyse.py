@@ -8,18 +8,19 @@ from pathlib import Path
 
 from netdsl.diagnostics import Diagnostic, DiagnosticBag, Span
 from netdsl.ir.network import Network, Population, Variable
-from netdsl.sema import experiment, lints
-from netdsl.sema.cells import elaborate_population
-from netdsl.sema.collect import Collector, Loaded, Loader, declare_globals
-from netdsl.sema.context import Context
-from netdsl.sema.declarations import Declarations
-from netdsl.sema.modulators import elaborate_modulator
-from netdsl.sema.overrides import Overrides, Raw
-from netdsl.sema.projections import ProjectionBuilder
-from netdsl.sema.protocols import elaborate_protocol
-from netdsl.sema.rules import elaborate_rule
-from netdsl.sema.specification import SpecificationScope
-from netdsl.sema.units import display
+from netdsl.sema import lints
+from netdsl.sema.cells.cells import elaborate_population
+from netdsl.sema.experiment import experiment
+from netdsl.sema.experiment.protocols import elaborate_protocol
+from netdsl.sema.rules.modulators import elaborate_modulator
+from netdsl.sema.rules.rules import elaborate_rule
+from netdsl.sema.scopes.collect import Collector, Loaded, Loader, declare_globals
+from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.declarations import Declarations
+from netdsl.sema.scopes.overrides import Overrides, Raw
+from netdsl.sema.scopes.specification import SpecificationScope
+from netdsl.sema.scopes.units import display
+from netdsl.sema.synapses.projections import ProjectionBuilder
 from netdsl.sema.unsupported import report_unsupported
 from netdsl.syntax import ast
 

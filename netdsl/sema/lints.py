@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netdsl.ir.network import Network
-from netdsl.sema.context import Context
+from netdsl.sema.scopes.context import Context
 from netdsl.syntax import ast
 
 _WORDS = {

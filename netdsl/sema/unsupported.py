@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.sema.context import Context
+from netdsl.sema.scopes.context import Context
 
 _KINDS = {
     "task": ("generated data (`task`) is", "write the samples to a file and load it"),

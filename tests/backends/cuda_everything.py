@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from netdsl.backends.cupy import memory, shim
 from netdsl.backends.cupy.shim import ShimExecutor
-from netdsl.codegen.cuda_layout import Room
-from netdsl.codegen.cuda_synapses import GATHER_BELOW
+from netdsl.codegen.cuda.layout import Room
+from netdsl.codegen.cuda.synapses import GATHER_BELOW
 from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
 from tests.programs import KEYS, PROGRAMS, initial_values

@@ -18,7 +18,7 @@ import numpy as np
 
 from netdsl.backends.cupy.branches import SIDES
 from netdsl.backends.cupy.shim import ShimDevice
-from netdsl.codegen.cuda_plan import Kernel, Launch
+from netdsl.codegen.cuda.plan import Kernel, Launch
 
 Work = Callable[[], object]
 ILLEGAL_ADDRESS, NO_MEMORY, INVALID_DEVICE = 700, 2, 101

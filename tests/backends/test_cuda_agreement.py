@@ -10,10 +10,10 @@ from hypothesis import given, settings
 
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
-from netdsl.backends.numpy import NumpyExecutor
-from netdsl.codegen.c_layout import Window
-from netdsl.codegen.cuda_plan import Sparse
-from netdsl.codegen.cuda_synapses import GATHER_BELOW
+from netdsl.backends.numpy.executor import NumpyExecutor
+from netdsl.codegen.cuda.plan import Sparse
+from netdsl.codegen.cuda.synapses import GATHER_BELOW
+from netdsl.codegen.plan.layout import Window
 from netdsl.ir.program import Program
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netdsl.backends.cupy.compiler import COMPILE_OPTIONS
-from netdsl.codegen.cuda_program import generate
+from netdsl.codegen.cuda.program import generate
 from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
 from tests.backends.cuda_compiler import CompileError, compile_source, missing

@@ -17,8 +17,8 @@ from netdsl.backends.cupy import cublas
 from netdsl.backends.cupy.compiler import compiled
 from netdsl.backends.cupy.cublas import MatrixLibrary
 from netdsl.backends.cupy.shim import ShimDevice
-from netdsl.codegen.cuda_plan import Gemm
-from netdsl.codegen.cuda_program import generate
+from netdsl.codegen.cuda.plan import Gemm
+from netdsl.codegen.cuda.program import generate
 from tests.programs import PROGRAMS
 
 

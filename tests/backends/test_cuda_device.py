@@ -16,7 +16,7 @@ from netdsl.backends.cupy.executor import CupyExecutor
 from netdsl.backends.cupy.graph import UNROLL
 from netdsl.backends.cupy.staging import Staging
 from netdsl.backends.native import cache
-from netdsl.codegen.cuda_plan import Beside
+from netdsl.codegen.cuda.plan import Beside
 from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 from tests.backends.fake_cupy import CUDARuntimeError, Fake, FakeBlas

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netdsl.backends.cupy import CupyExecutor, available
-from netdsl.backends.numpy import NumpyExecutor
+from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.ir.program import Program
 from tests.golden.__main__ import table
 from tests.golden.replaying import run_case

@@ -17,7 +17,7 @@ import pytest
 
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimDevice
-from netdsl.codegen.cuda_plan import Extent, Kernel, Launch
+from netdsl.codegen.cuda.plan import Extent, Kernel, Launch
 from tests.backends.cuda_everything import FORMS, MADE, SPECS, run, small_program
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from netdsl.backends import numpy_edges
 from netdsl.backends.base import Executor
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.backends.native import NativeExecutor, available, compiler
-from netdsl.backends.numpy import NumpyExecutor
-from netdsl.codegen.c_program import generate
+from netdsl.backends.numpy import edges as numpy_edges
+from netdsl.backends.numpy.executor import NumpyExecutor
+from netdsl.codegen.c.program import generate
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program, Routine, Transpose
 from tests.interpreter import Interpreter

@@ -7,11 +7,11 @@ import pytest
 
 from netdsl.backends.native import NativeExecutor, available
 from netdsl.backends.native.executor import STRATEGIES
-from netdsl.codegen.c_plan import ListedCells
-from netdsl.codegen.c_program import generate
-from netdsl.codegen.places import shape_of
+from netdsl.codegen.c.program import generate
+from netdsl.codegen.plan.derived import ListedCells
 from netdsl.ir.expr import Const, Load
 from netdsl.ir.network import Place
+from netdsl.ir.places import shape_of
 from netdsl.ir.program import Copy, Elementwise, Fill, Program, Propagate, Routine, Store
 from tests.interpreter import Interpreter
 from tests.programs import (

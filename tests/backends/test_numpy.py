@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from netdsl.backends import numpy_active, numpy_support
-from netdsl.backends.numpy import NumpyExecutor
+from netdsl.backends.numpy import active as numpy_active
+from netdsl.backends.numpy import support as numpy_support
+from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.ir.program import Program
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values

@@ -8,7 +8,7 @@ import pytest
 from netdsl.backends.base import Executor
 from netdsl.backends.cupy import shim
 from netdsl.backends.native import NativeExecutor, available
-from netdsl.backends.numpy import NumpyExecutor
+from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
 from tests.interpreter import Interpreter

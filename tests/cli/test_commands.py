@@ -15,9 +15,9 @@ from netdsl.cli.main import COMMANDS
 from netdsl.ir.text import parse_program, program_text
 from netdsl.passes.pipeline import ABOUT
 from netdsl.paths import data_path
-from netdsl.runtime.replay import Presentation, Trace
 from netdsl.runtime.rundir import RunDir
-from netdsl.runtime.tracefile import write_trace
+from netdsl.tools.replay import Presentation, Trace
+from netdsl.tools.tracefile import write_trace
 from tests.cli.command import SPEC, Command
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from netdsl.api import Model
 from netdsl.backends.native import available, compiler
-from netdsl.codegen import c_split
-from netdsl.codegen.c_program import generate
+from netdsl.codegen.c import split as c_split
+from netdsl.codegen.c.program import generate
 from netdsl.frontend import check, lower_network
 
 C = pytest.mark.skipif(not available()[0], reason="no C compiler")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from netdsl.codegen.comments import c_text, python_text, spec_line
 from netdsl.codegen.names import Names, mangle
-from netdsl.codegen.places import join, place_of
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Index, Load, Local
 from netdsl.ir.network import Place
+from netdsl.ir.places import join, place_of
 from tests.programs import fn, three_factor
 
 

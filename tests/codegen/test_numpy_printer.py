@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from netdsl.backends.numpy import NumpyExecutor
-from netdsl.codegen.numpy_module import ModuleWriter
-from netdsl.codegen.python_scalars import bare, scalar
+from netdsl.backends.numpy.executor import NumpyExecutor
+from netdsl.codegen.numpy.module import ModuleWriter
+from netdsl.codegen.numpy.scalars import bare, scalar
 from netdsl.diagnostics.span import Span
+from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Const, Expr, Load, Local
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Elementwise, Program, Routine, Store
-from netdsl.ir.simplify import simplify
 from tests.interpreter import Interpreter
 from tests.programs import KEYS, buffer, fn, initial_values, program
 from tests.random_programs import _leaves, expressions

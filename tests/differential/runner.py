@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from netdsl.api import Model
-from netdsl.backends import numpy as numpy_backend
 from netdsl.backends.native import executor as native_backend
+from netdsl.backends.numpy import executor as numpy_backend
 from netdsl.frontend import check
 from netdsl.ir.network import Network
 from netdsl.ir.program import Program
@@ -28,9 +28,9 @@ from netdsl.ir.text import network_text, routine_text
 from netdsl.passes import lower
 from netdsl.runtime import backend as backends
 from netdsl.runtime.engine import Interpreter
-from netdsl.runtime.random import row_key
 from netdsl.runtime.session import Session
 from netdsl.runtime.training import RunResult
+from netdsl.streams.draws import row_key
 from netdsl.syntax.fmt import format_source
 from tests.differential.generator import Case
 from tests.differential.known import KNOWN

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.runtime.replay import Presentation, Trace
+from netdsl.tools.replay import Presentation, Trace
 
 Array = NDArray[Any]
 Kept = Mapping[str, tuple[Array, ...]]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.runtime.replay import Presentation, Trace
+from netdsl.tools.replay import Presentation, Trace
 from tests.golden.case import (
     SPECS,
     Array,

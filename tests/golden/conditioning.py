@@ -69,7 +69,7 @@ def movement(case: Case, keys: tuple[str, ...]) -> dict[str, float]:
 
 
 def _values(model: Any, case: Case, keys: tuple[str, ...]) -> dict[str, tuple[Array, ...]]:
-    from netdsl.runtime.replay import replay
+    from netdsl.tools.replay import replay
 
     report = replay(model, case.trace, tolerance=case.tolerance, keep=keys)
     return {key: tuple(report.values.get(key, ())) for key in keys}

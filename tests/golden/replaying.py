@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from netdsl.runtime.replay import Difference, ReplayReport, replay
+from netdsl.tools.replay import Difference, ReplayReport, replay
 from tests.golden.case import Array, Case, Derived
 from tests.golden.conditioning import ALLOWED, movement
 

@@ -12,16 +12,16 @@ from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.backends.native import compiler
 from netdsl.backends.native.executor import NativeExecutor
-from netdsl.backends.numpy import NumpyExecutor
-from netdsl.codegen.python_scalars import scalar
+from netdsl.backends.numpy.executor import NumpyExecutor
+from netdsl.codegen.numpy.scalars import scalar
+from netdsl.ir.algebra.derivative import derivative
+from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref
 from netdsl.ir.functions import FUNCTIONS, Function, fold
 from netdsl.ir.network import Place
 from netdsl.ir.program import Elementwise, Program, Routine, Store
-from netdsl.ir.simplify import simplify
-from netdsl.passes.derivative import derivative
 from netdsl.runtime.primitives import named
-from netdsl.sema.values import FoldError, make
+from netdsl.sema.scopes.values import FoldError, make
 from tests.interpreter import PRIMITIVES
 from tests.programs.parts import buffer, fn, program
 

@@ -8,7 +8,7 @@ import pytest
 
 from netdsl.api import Model
 from netdsl.frontend import lower_network
-from netdsl.locality import perturb
+from netdsl.tools import perturb
 from tests.locality.systems import corinfomax, csdp, ep
 from tests.networks import Builder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import netdsl
 from netdsl.frontend import check
 from netdsl.locality import certify
-from netdsl.locality.perturb import perturb_model
+from netdsl.tools.perturb import perturb_model
 
 SPEC = Path(__file__).resolve().parents[2] / "specs" / "examples" / "convolution.net"
 RANDOM = {"teacher": "random"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from netdsl.ir.algebra.derivative import DerivativeError, derivative
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply, transform
-from netdsl.passes.derivative import DerivativeError, derivative
 from netdsl.runtime.primitives import primitive
 
 X, Y = Ref("p.x"), Ref("p.y")

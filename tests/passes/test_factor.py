@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netdsl.ir.algebra.factor import NotFactorable, Term, factor
 from netdsl.ir.expr import Apply, Const, Expr, Ref
-from netdsl.passes.factor import NotFactorable, Term, factor
 from tests.passes.values import value
 
 LEAVES = {"a.x": "pre", "b.y": "post", "b.z": "post", "W.w": "synapse", "r": "row", "eta": None}

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
+from netdsl.ir.algebra.integrate import IntegrationError, integrate
 from netdsl.ir.expr import Apply, Const, Expr, Ref
 from netdsl.ir.network import Integrate
-from netdsl.passes.integrate import IntegrationError, integrate
 from tests.passes.values import run
 
 V, W, J = Ref("v"), Ref("w"), Ref("j")

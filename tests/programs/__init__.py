@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from netdsl.codegen.places import shape_of
 from netdsl.ir.network import Type
+from netdsl.ir.places import shape_of
 from netdsl.ir.program import Program
 from tests.programs.learning import three_factor
 from tests.programs.parts import KEYS, ROWS, adam, buffer, fn, program

@@ -16,9 +16,10 @@ from scipy.stats import chisquare
 
 from netdsl.ir.expr import Const
 from netdsl.ir.network import Draw
-from netdsl.runtime import connectivity, random, wiring
-from netdsl.runtime.connectivity import Connections
-from netdsl.runtime.random import PhiloxStream
+from netdsl.streams import connectivity, wiring
+from netdsl.streams import draws as random
+from netdsl.streams.connectivity import Connections
+from netdsl.streams.draws import PhiloxStream
 
 KINDS = (
     "dense",

@@ -11,7 +11,7 @@ from netdsl.ir.program import Buffer, Program
 from netdsl.runtime.host import HostCompiler, HostError, as_matrix, plain_key
 from netdsl.runtime.initial import initial_values
 from netdsl.runtime.memory import buffer_bytes, readable, require_memory
-from netdsl.runtime.random import PhiloxStream, build_uniform
+from netdsl.streams.draws import PhiloxStream, build_uniform
 
 PLACES = {
     "p.x": Place.UNIT,

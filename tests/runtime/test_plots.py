@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from netdsl.runtime.errors import PlotError
-from netdsl.runtime.plots import (
+from netdsl.runtime.rundir import RunDir
+from netdsl.tools.plots import (
     compare_curves,
     compare_rows,
     compare_runs,
@@ -22,7 +23,6 @@ from netdsl.runtime.plots import (
     receptive_fields,
     weight_histograms,
 )
-from netdsl.runtime.rundir import RunDir
 
 RNG = np.random.default_rng(0)
 PNG = b"\x89PNG"

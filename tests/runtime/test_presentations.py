@@ -14,9 +14,9 @@ from netdsl.ir.protocol import SplitRef
 from netdsl.runtime import backend
 from netdsl.runtime.data.batches import sample_order
 from netdsl.runtime.datasets import evaluation_call
-from netdsl.runtime.random import row_key
 from netdsl.runtime.session import PER_SAMPLE, Session
 from netdsl.runtime.training import Settings
+from netdsl.streams.draws import row_key
 from tests.backends import test_cuda_golden
 from tests.runtime.carrying import BACKENDS, EVALUATE, SIZES, model, state
 from tests.runtime.test_engine import StopAfter

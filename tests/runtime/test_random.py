@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netdsl.runtime.philox import PhiloxCore, philox4x32
-from netdsl.runtime.random import (
+from netdsl.streams.draws import (
     PhiloxStream,
     build_normal,
     build_permutation,
@@ -15,6 +14,7 @@ from netdsl.runtime.random import (
     splitmix64,
     stream_hash,
 )
+from netdsl.streams.philox import PhiloxCore, philox4x32
 
 # counter, key, output: the test vectors published with the generator.
 KNOWN = [

@@ -11,14 +11,16 @@ import pytest
 
 from netdsl import api
 from netdsl.backends.native import available
-from netdsl.codegen.c_layout import EDGE_PARTS
+from netdsl.codegen.plan.layout import EDGE_PARTS
+from netdsl.diagnostics import waiting
 from netdsl.frontend import check
 from netdsl.ir.expr import Const
 from netdsl.ir.network import Draw
 from netdsl.passes import lower
-from netdsl.runtime import connectivity, memory, recordings, waiting
+from netdsl.runtime import memory, recordings
 from netdsl.runtime.errors import RunFault
-from netdsl.show import show_model
+from netdsl.streams import connectivity
+from netdsl.tools.show import show_model
 
 SPEC = """
 edition 1

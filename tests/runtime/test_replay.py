@@ -11,9 +11,9 @@ import pytest
 from netdsl.api import Model
 from netdsl.frontend import lower_network
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.replay import Presentation, Trace, replay, tolerance_of
-from netdsl.runtime.replaytable import observed, table
-from netdsl.runtime.tracefile import read_trace, write_trace
+from netdsl.tools.replay import Presentation, Trace, replay, tolerance_of
+from netdsl.tools.replaytable import observed, table
+from netdsl.tools.tracefile import read_trace, write_trace
 from tests.runtime.engine_network import CLASSES, PIXELS, delta_network
 
 ROWS, STEPS = 5, 4

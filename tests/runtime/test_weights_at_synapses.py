@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netdsl.api import Model
 from netdsl.frontend import check
 from netdsl.passes import lower
-from netdsl.runtime.connectivity import Connections
+from netdsl.streams.connectivity import Connections
 
 SPEC = """
 edition 1

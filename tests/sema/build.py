@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.ir.network import Network
 from netdsl.sema import Analysis, analyse
-from netdsl.sema.overrides import Raw
+from netdsl.sema.scopes.overrides import Raw
 from netdsl.syntax.parser import parse_or_raise
 
 NET = """\

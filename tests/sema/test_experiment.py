@@ -19,7 +19,7 @@ from netdsl.ir.protocol import (
     Update,
 )
 from netdsl.sema import analyse
-from netdsl.sema.collect import Loaded
+from netdsl.sema.scopes.collect import Loaded
 from netdsl.syntax.parser import parse_or_raise
 from tests.sema.build import codes, network, text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netdsl.frontend import check
-from netdsl.sema import library
+from netdsl.sema.scopes import library
 from tests.sema.build import text
 
 

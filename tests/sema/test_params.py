@@ -6,7 +6,7 @@ import pytest
 
 from netdsl.ir.expr import Const, Ref
 from netdsl.ir.network import Draw, Kind, Place
-from netdsl.sema.overrides import Raw
+from netdsl.sema.scopes.overrides import Raw
 from tests.sema.build import analysis, codes, network
 
 TOP = """\

@@ -9,7 +9,7 @@ import pytest
 
 from netdsl.diagnostics.catalogue import catalogue
 from netdsl.frontend import check
-from netdsl.sema import reserved
+from netdsl.sema.scopes import reserved
 
 SPEC = """\
 edition 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netdsl.sema.units import (
+from netdsl.sema.scopes.units import (
     NONE,
     STEP,
     TIME,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from netdsl.api import Model
 from netdsl.backends.cupy import shim
 from netdsl.backends.native import available
-from netdsl.backends.numpy import NumpyExecutor
+from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.frontend import check
 from netdsl.ir.program import Edges
 from netdsl.passes import lower
@@ -164,7 +164,7 @@ def test_the_layout_follows_the_density() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_perturbation_twin(backend: str) -> None:
-    from netdsl.locality.perturb import perturb_model
+    from netdsl.tools.perturb import perturb_model
 
     report = perturb_model(model_of(backend, "edges"))
     assert report.ok and any(trial.moved for trial in report.trials)

@@ -13,7 +13,7 @@ from typing import Any
 
 from netdsl.backends.native import cache
 from netdsl.codegen.errors import BackendError
-from netdsl.runtime.waiting import slow
+from netdsl.diagnostics.waiting import slow
 
 # a * b + c is rounded twice, and nothing is approximated, as on the CPU, so that thresholds are
 # crossed in the same step.

@@ -17,7 +17,7 @@ import numpy as np
 
 from netdsl.backends.cupy.compiler import first_line
 from netdsl.backends.cupy.launcher import DeviceFault, OutOfMemory
-from netdsl.codegen.cuda_plan import Gemm
+from netdsl.codegen.cuda.plan import Gemm
 from netdsl.codegen.errors import BackendError
 
 WORKSPACE_BYTES = 32 << 20  # what the library recommends for the largest devices

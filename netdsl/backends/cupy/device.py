@@ -20,7 +20,7 @@ from netdsl.backends.cupy.graph import Graphs
 from netdsl.backends.cupy.launcher import DeviceFault, OutOfMemory
 from netdsl.backends.cupy.memory import mebibytes
 from netdsl.backends.cupy.staging import Staging
-from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
+from netdsl.codegen.cuda.plan import Gemm, Kernel, Launch
 from netdsl.codegen.errors import BackendError
 
 _OUT_OF_MEMORY = 2  # both of the driver and of the runtime

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.cupy.memory import MemoryPlan, plan_memory, require
-from netdsl.codegen.c_layout import Window
 from netdsl.codegen.comments import spec_line
-from netdsl.codegen.cuda_layout import COUNT_BLOCKS, EDGE_PARTS
-from netdsl.codegen.cuda_plan import Action, Gemm, Kernel, Launch, RoutineActions
-from netdsl.codegen.cuda_program import CudaUnit, generate
+from netdsl.codegen.cuda.layout import COUNT_BLOCKS, EDGE_PARTS
+from netdsl.codegen.cuda.plan import Action, Gemm, Kernel, Launch, RoutineActions
+from netdsl.codegen.cuda.program import CudaUnit, generate
 from netdsl.codegen.errors import BackendError
+from netdsl.codegen.plan.layout import Window
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 

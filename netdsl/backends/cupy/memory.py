@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netdsl.codegen.cuda_layout import EDGE_PARTS, LIST_PARTS, CudaLayout, Room
+from netdsl.codegen.cuda.layout import EDGE_PARTS, LIST_PARTS, CudaLayout, Room
 from netdsl.codegen.errors import BackendError
 
 ALIGNMENT = 256  # of every part, as the device's own allocator has it

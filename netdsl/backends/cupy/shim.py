@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array
 from netdsl.backends.cupy.launcher import DeviceFault, GpuExecutor
-from netdsl.codegen.cuda_plan import Gemm, Kernel, Launch
+from netdsl.codegen.cuda.plan import Gemm, Kernel, Launch
 from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 from netdsl.paths import data_path

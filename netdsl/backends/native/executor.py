@@ -13,7 +13,7 @@ from netdsl.backends.base import Array, Executor
 from netdsl.backends.native import blas
 from netdsl.backends.native.library import load
 from netdsl.backends.native.memory import Memory
-from netdsl.codegen.c_program import generate
+from netdsl.codegen.c.program import generate
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program
 

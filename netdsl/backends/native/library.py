@@ -10,7 +10,7 @@ from pathlib import Path
 
 from netdsl.backends.native import cache, compiler
 from netdsl.codegen.errors import BackendError
-from netdsl.runtime.waiting import slow
+from netdsl.diagnostics.waiting import slow
 
 _LOG = logging.getLogger("netdsl")
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.codegen.c_layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
-from netdsl.codegen.places import stored_shape
+from netdsl.codegen.plan.layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
 from netdsl.ir.network import Place
-from netdsl.runtime.connectivity import Connections
+from netdsl.ir.places import stored_shape
+from netdsl.streams.connectivity import Connections
 
 _ALIGNMENT = 64
 _VECTOR = 64  # bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from netdsl.ir.algebra import ONE, ZERO, choose, minus, negative, over, plus, times
+from netdsl.ir.algebra.build import ONE, ZERO, choose, minus, negative, over, plus, times
 from netdsl.ir.expr import Apply, Const, Expr, apply
 from netdsl.ir.functions.row import Args, Fold, Function, Number, Slope, flat, helped, ufunc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netdsl.ir.algebra import ZERO
+from netdsl.ir.algebra.build import ZERO
 from netdsl.ir.expr import Apply, Expr
 
 Number = float | int | bool

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Index, Local, Reduce, loads, transform, walk
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Buffer, Elementwise, Op, Product, Program, SynapseUpdate
 from netdsl.ir.roles import mapped
 from netdsl.passes.program.rewrite import by_op
-from netdsl.passes.simplify import simplify
 
 
 def scalars(program: Program) -> Program:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netdsl.ir.algebra.factor import times
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Fill, Op, Program, Sum, SynapseUpdate, WindowSum
-from netdsl.passes.factor import times
 from netdsl.passes.program.rewrite import Buffers, by_op
-from netdsl.passes.simplify import simplify
 
 
 def windows(program: Program) -> Program:

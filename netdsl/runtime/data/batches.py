@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.runtime.errors import DataError
-from netdsl.runtime.random import PhiloxStream, row_key
+from netdsl.streams.draws import PhiloxStream, row_key
 
 
 class Batches:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.runtime.errors import DataError
-from netdsl.runtime.random import build_permutation
+from netdsl.streams.draws import build_permutation
 
 TRAIN_ROWS = 1500
 _GREYS = 16

@@ -1,0 +1,40 @@
+"""Bound names of a synapse update, made fit for one scope of C."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netdsl.ir.expr import Expr, Local, transform
+from netdsl.ir.network import Place
+from netdsl.ir.places import place_of
+from netdsl.ir.program import Bind, Program, Store, SynapseUpdate
+
+
+def settle_binds(op: SynapseUpdate, program: Program) -> SynapseUpdate:
+    """The same update with every name bound once, and values of scalars among its `scalars`."""
+    places = {bind.name: Place.GLOBAL for bind in op.scalars}
+    places |= {total.name: Place.SYNAPSE for total in op.sums}
+    current: dict[str, str] = {}
+    scalars: list[Bind] = list(op.scalars)
+    statements: list[Bind | Store] = []
+    for statement in op.statements:
+        value = _renamed(statement.value, current)
+        if isinstance(statement, Store):
+            statements.append(replace(statement, value=value))
+            continue
+        name, place = statement.name, place_of(value, program, places)
+        if name in places:
+            name = current[statement.name] = f"{statement.name}#{len(places)}"
+        places[name] = place
+        bind = Bind(name, value, statement.span)
+        (scalars if place is Place.GLOBAL else statements).append(bind)
+    return replace(op, scalars=tuple(scalars), statements=tuple(statements))
+
+
+def _renamed(value: Expr, current: dict[str, str]) -> Expr:
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Local) and node.name in current:
+            return Local(current[node.name], node.span)
+        return None
+
+    return transform(value, visit)

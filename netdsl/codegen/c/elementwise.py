@@ -1,0 +1,325 @@
+"""`Elementwise` operations as C: rows outside, fused loops over neurons inside.
+
+Fills `templates/c/elementwise.c.j2`. Sums over neurons are accumulated in double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netdsl.codegen.c.printer import DOUBLE, Printer, literal
+from netdsl.codegen.c.rows import RowPlan, plan_rows
+from netdsl.codegen.c.scope import Scope, operations
+from netdsl.codegen.c.split import Part, in_parts
+from netdsl.codegen.comments import c_comment, spec_line
+from netdsl.codegen.plan.derived import ListedCells
+from netdsl.codegen.plan.layout import Layout
+from netdsl.ir.algebra.fold import simplify
+from netdsl.ir.expr import Expr, Index, Load, Local, loads
+from netdsl.ir.network import Place
+from netdsl.ir.program import Bind, DrawStore, Elementwise, RowReduce, Store
+from netdsl.streams.draws import stream_hash
+
+# kind: (identity, combination in the loop, OpenMP's operator; `least` and `greatest` are those of
+# templates/c/elementwise.c.j2 and keep NaN)
+_REDUCTIONS = {
+    "sum": ("0", "{a} += (double){v};", "+"),
+    "mean": ("0", "{a} += (double){v};", "+"),
+    "max": ("-INFINITY", "{a} = max_d({a}, (double){v});", "greatest"),
+    "min": ("INFINITY", "{a} = min_d({a}, (double){v});", "least"),
+    "any": ("0", "{a} = max_d({a}, (double)({v} != 0));", "greatest"),
+}
+
+
+@dataclass
+class DrawCode:
+    """Random words (or normal draws) of one row, made before its loops."""
+
+    words: str
+    offset: int
+    count: int
+    stream: str
+    normals: str = ""
+    normals_offset: int = 0
+
+
+@dataclass
+class LevelCode:
+    """Lines once per row, accumulators, the loop's body, and what follows the loop.
+
+    `pointers` are the loop's own, where the operation is in parts.
+    """
+
+    pointers: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    accumulators: list[str] = field(default_factory=list)
+    reductions: list[tuple[str, str]] = field(default_factory=list)  # operator, accumulator
+    pragma: str = ""
+    body: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ListCode:
+    """An index list made of the stored row: its field, the row's first element and its width.
+
+    `matrix`: the field of a buffer that is kept only as this list, else "".
+    """
+
+    name: str
+    row: str
+    width: int
+    with_values: bool
+    matrix: str = ""
+
+
+@dataclass
+class ElementwiseCode:
+    """What the template needs. `listed`: pointers of the lists, where loops have their own."""
+
+    size: int
+    head: list[str]
+    pointers: list[str]
+    loaded: list[str]
+    draws: list[DrawCode]
+    levels: list[LevelCode]
+    stored: list[str]
+    listed: list[str]
+    lists: list[ListCode]
+    bytes_per_row: int
+    flops_per_row: int
+
+
+def elementwise(op: Elementwise | ListedCells, layout: Layout) -> ElementwiseCode:
+    """Code of one operation, and of the lists that it makes of what it stores.
+
+    What need not be stored as a matrix now is stored in lines of scratch. Raises ValueError for an
+    expression that has no place here.
+    """
+    made = op if isinstance(op, ListedCells) else ListedCells(op, ())
+    code = _Writer(made, layout).write()
+    for window in made.windows:
+        use, row = layout.lists[window], layout.names(window.buffer)
+        matrix = row if window in made.light else ""
+        code.lists.append(
+            ListCode(use.name, f"{row} + {window.first}", window.width, use.values, matrix)
+        )
+    return code
+
+
+class _Writer:
+    def __init__(self, made: ListedCells, layout: Layout) -> None:
+        op = made.cells
+        self.windows = made.windows
+        self.op, self.layout, self.program = op, layout, layout.program
+        # When a buffer is stored as a matrix, where that is not always.
+        self.when = {w.buffer: f"net->{layout.lists[w].name}.nonzeros < 0" for w in made.light}
+        self.when.update(dict.fromkeys(made.late, "net->storing"))
+        self.plan: RowPlan = plan_rows(op, layout.program)
+        self.scope = Scope(layout, self.plan.places)
+        self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
+        self.wide = Printer(DOUBLE, self._read, self.scope.place, self.scope.double)
+        self.size = layout.program.sizes.get(op.population, 0)
+        self.draws: list[DrawCode] = []
+        # UNIT and NEURON buffers: whether they are stored; those of one loop, and all.
+        self.buffers: dict[str, bool] = {}
+        self.touched: dict[str, bool] = {}
+        self.kept: dict[str, str] = {}  # pointers of names that other loops read
+        self.exprs: list[Expr] = []
+        self._word_count = self._normal_count = 0
+
+    def write(self) -> ElementwiseCode:
+        self.scope.declare(self.plan.scalars)
+        parts = self._parts()
+        levels = [self._loop(part) for part in parts]
+        split = len(parts) > len(self.plan.levels) or any(part.taken for part in parts)
+        if not split:
+            for level in levels:
+                level.pointers = []
+        self.layout.words = max(self.layout.words, self._word_count)
+        self.layout.normals = max(self.layout.normals, self._normal_count)
+        names = self.layout.names
+        return ElementwiseCode(
+            self.size,
+            self.scope.lines,
+            [] if split else self._pointers(self.touched),
+            [
+                f"const {self.layout.ctype(buffer)} {self.scope.local(version)}"
+                f" = net->{names(buffer)}[r];"
+                for buffer, version in self.plan.loaded.items()
+            ],
+            self.draws,
+            levels,
+            [
+                f"net->{names(buffer)}[r] = {self.scope.local(version)};"
+                for buffer, version in self.plan.stored.items()
+            ],
+            self._pointers({w.buffer: True for w in self.windows}) if split else [],
+            [],
+            self._traffic(),
+            operations(self.exprs) * self.size,
+        )
+
+    def _parts(self) -> list[Part]:
+        if self.layout.splits:
+            return in_parts(self.plan.levels, self.scope.place)
+        return [Part(level.values, level.statements) for level in self.plan.levels]
+
+    def _loop(self, part: Part) -> LevelCode:
+        """Code of one loop, with its own pointers."""
+        self.buffers = {}
+        for name in part.kept:
+            self.kept[name] = self._line(name)
+        code = self._level(part)
+        lines = [self.kept[name] for name in (*part.taken, *part.kept)]
+        code.pointers = [*self._pointers(self.buffers), *lines]
+        for buffer, stored in self.buffers.items():
+            self.touched[buffer] = self.touched.get(buffer, False) or stored
+        return code
+
+    def _level(self, level: Part) -> LevelCode:
+        code = LevelCode()
+        code.body += [
+            f"const real {self.scope.local(n)} = {self.scope.local(n)}_line[k];"
+            for n in level.taken
+        ]
+        for value in level.values:
+            text = self._number(value.value, value.double)
+            ctype = "double" if value.double else "real"
+            code.values.append(f"const {ctype} {self.scope.local(value.name)} = {text};")
+        operators = []
+        for statement in level.statements:
+            line = spec_line(statement.span, self.program.sources)
+            if line:
+                code.body.append(c_comment(line))
+            if isinstance(statement, RowReduce):
+                operators.append(self._reduce(statement, code))
+            elif isinstance(statement, DrawStore):
+                self._draw(statement, code)
+            elif isinstance(statement, Bind):
+                self._bind(statement, statement.name in level.kept, code)
+            else:
+                double = self.program.buffers[statement.buffer].double
+                code.body.append(self._store(statement, self._number(statement.value, double)))
+        code.reductions = operators
+        code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
+        return code
+
+    def _bind(self, bind: Bind, kept: bool, code: LevelCode) -> None:
+        if bind.name not in self.scope.places:  # a part of a long expression
+            self.scope.places[bind.name] = self.scope.place(bind.value)
+        name = self.scope.local(bind.name)
+        code.body.append(f"const real {name} = {self._number(bind.value)};")
+        if kept:
+            code.body.append(f"{name}_line[k] = {name};")
+
+    def _number(self, expr: Expr, double: bool = False) -> str:
+        expr = simplify(expr)
+        self.exprs.append(expr)
+        for buffer in loads(expr):
+            if self.program.buffers[buffer].place is not Place.GLOBAL:
+                self.buffers.setdefault(buffer, False)
+        return (self.wide if double else self.printer).number(expr)
+
+    def _store(self, statement: Store | DrawStore, text: str) -> str:
+        self.buffers[statement.buffer] = True
+        return f"{self.layout.names(statement.buffer)}[k] = {text};"
+
+    def _reduce(self, statement: RowReduce, code: LevelCode) -> tuple[str, str]:
+        start, combine, sign = _REDUCTIONS[statement.kind]
+        version = self._version(statement)
+        sum_name, value = self.scope.fresh("total"), self.scope.fresh("term")
+        code.accumulators.append(f"double {sum_name} = {start};")
+        code.body.append(f"const real {value} = {self._number(statement.value)};")
+        code.body.append(combine.format(a=sum_name, v=value))
+        result = f"{sum_name} / {max(self.size, 1)}.0" if statement.kind == "mean" else sum_name
+        code.results.append(f"const real {version} = (real)({result});")
+        return sign, sum_name
+
+    def _version(self, statement: RowReduce | DrawStore) -> str:
+        return self.scope.local(statement.buffer)
+
+    def _draw(self, draw: DrawStore, code: LevelCode) -> None:
+        row = draw.buffer not in self.program.buffers  # the name of a ROW buffer's version
+        words = self._words(draw, 1 if row else self.size)
+        index = "0" if row else "k"
+        text = self._drawn(draw, words, index)
+        if row:
+            code.results.append(f"const real {self._version(draw)} = {text};")
+        else:
+            code.body.append(self._store(draw, text))
+
+    def _words(self, draw: DrawStore, count: int) -> DrawCode:
+        padded = (count + 3) // 4 * 4
+        name = self.scope.fresh("words")
+        stream = f"0x{stream_hash(draw.stream):016X}u"
+        made = DrawCode(name, self._word_count, count, stream)
+        self._word_count += padded
+        if draw.distribution == "normal":
+            made.normals = self.scope.fresh("normals")
+            made.normals_offset = self._normal_count
+            self._normal_count += padded
+        self.draws.append(made)
+        return made
+
+    def _drawn(self, draw: DrawStore, made: DrawCode, index: str) -> str:
+        word = f"{made.words}[{index}]"
+        if draw.distribution == "bernoulli":
+            one, zero = literal(1, self.layout.real), literal(0, self.layout.real)
+            return f"(uniform_of({word}) < {self._number(draw.args[0])} ? {one} : {zero})"
+        a, b = (self._double(arg) for arg in draw.args)
+        if draw.distribution == "normal":
+            return f"(real)({a} + {b} * {made.normals}[{index}])"
+        if draw.distribution == "uniform":
+            return f"between({word}, {a}, {b})"
+        if draw.distribution == "integer":
+            return f"integer_of({word}, {a}, {b})"
+        raise ValueError(f"unknown distribution `{draw.distribution}`")
+
+    def _double(self, expr: Expr) -> str:
+        if self.scope.place(expr) is Place.GLOBAL:
+            return self.scope.double(expr)
+        return f"(double){self._number(expr)}"
+
+    def _read(self, expr: Expr) -> str:
+        if isinstance(expr, Local):
+            return self.scope.local(expr.name)
+        if isinstance(expr, Load):
+            return f"{self.layout.names(expr.buffer)}[k]"
+        if isinstance(expr, Index) and expr.axis is None and expr.side == "own":
+            return "(real)k"
+        raise ValueError("an index along an axis must be lowered to the flat index")
+
+    def _pointer(self, buffer: str, stored: bool) -> str:
+        name = self.layout.names(buffer)
+        const = "" if stored else "const "
+        row = " + r * SIZE" if self.program.buffers[buffer].place is Place.UNIT else ""
+        place = f"net->{name}{row}"
+        if buffer in self.when:
+            number = list(self.when).index(buffer)
+            place = f"{self.when[buffer]} ? {place} : {self._scratch(number)}"
+        return f"{const}{self.layout.ctype(buffer)} *restrict {name} = {place};"
+
+    def _pointers(self, buffers: Mapping[str, bool]) -> list[str]:
+        return [self._pointer(buffer, stored) for buffer, stored in buffers.items()]
+
+    def _line(self, name: str) -> str:
+        """The pointer of a name that several loops read."""
+        place = self._scratch(len(self.when) + len(self.kept))
+        return f"real *restrict {self.scope.local(name)}_line = {place};"
+
+    def _scratch(self, number: int) -> str:
+        """A line of scratch as wide as the population."""
+        room = (number + 1) * (self.size + 64 // self.layout.real_bytes)
+        self.layout.line_reals = max(self.layout.line_reals, room)
+        return f"net->lines + {number} * (SIZE + LANES)"
+
+    def _traffic(self) -> int:
+        """Bytes read and written for one row."""
+        read = {name for expr in self.exprs for name in loads(expr)}
+        count = 0
+        for buffer, stored in self.touched.items():
+            if self.program.buffers[buffer].place is Place.UNIT and buffer not in self.when:
+                count += (buffer in read) + stored
+        return count * self.size * self.layout.real_bytes

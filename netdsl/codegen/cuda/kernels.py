@@ -1,0 +1,106 @@
+"""Operations other than synaptic ones as CUDA, and what is derived from buffers.
+
+Each function writes the kernels of one operation and returns the actions that launch them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netdsl.codegen.c.elementwise import elementwise
+from netdsl.codegen.c.program import count_of, group_code
+from netdsl.codegen.cuda.layout import COUNT_BLOCKS, CudaLayout
+from netdsl.codegen.cuda.plan import (
+    THREADS,
+    Action,
+    Extent,
+    Launch,
+    flat_grid,
+    listed_grid,
+    rows_grid,
+    tile_grid,
+)
+from netdsl.codegen.cuda.writer import KernelWriter, written
+from netdsl.codegen.plan.derived import MakeList, MakeSum
+from netdsl.codegen.plan.layout import Window
+from netdsl.ir.network import Place
+from netdsl.ir.program import Copy, Elementwise, Fill, GroupReduce, Transpose
+
+TRANSPOSE_SIDE = 32  # as in templates/cuda/transpose.cu.j2
+
+
+def cells(op: Elementwise, writer: KernelWriter) -> tuple[Action, ...]:
+    """One population's fused statements."""
+    code = elementwise(op, writer.layout)
+    lines = [line for level in code.levels for part in vars(level).values() for line in part]
+    prepare, code.head = writer.prepared(code.head, "\n".join(map(str, lines)))
+    reduced = any(level.accumulators for level in code.levels)
+    grid = rows_grid(code.size, spread=not reduced and not code.stored)
+    counter = writer.layout.names("t")
+    launch = writer.kernel("elementwise", op, grid, code=code, step_counter=counter)
+    if not prepare:
+        return (Action(launch),)
+    return writer.globals(f"before {op.title}", prepare, written(op)), Action(launch)
+
+
+def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
+    """An operation on whole buffers."""
+    layout, program = writer.layout, writer.program
+    target = layout.names(op.target)
+    is_global = program.buffers[op.target].place is Place.GLOBAL
+    code: dict[str, Any] = {"target": target, "count": count_of(op.target, layout)}
+    if isinstance(op, Transpose):
+        m, n = program.shapes[program.buffers[op.source].owner]
+        code |= {"source": layout.names(op.source), "m": m, "n": n}
+        return Action(
+            writer.kernel("transpose", op, tile_grid(m, n, TRANSPOSE_SIDE, THREADS), code=code)
+        )
+    if isinstance(op, Fill):
+        kind, value = "fill", layout.literal(op.value, op.target)
+        code |= {"value": value, "ctype": layout.ctype(op.target)}
+    else:
+        kind, value = "copy", f"net->{layout.names(op.source)}"
+        code["source"] = layout.names(op.source)
+    if is_global:
+        return writer.globals(f"set {op.title}", [f"net->{target} = {value};"], op.span)
+    return Action(writer.kernel(kind, op, flat_grid(*layout.extent(op.target)), code=code))
+
+
+def group_reduce(op: GroupReduce, writer: KernelWriter) -> Action:
+    """A reduction over groups of neurons, one thread for each."""
+    code = group_code(op, writer.layout)
+    groups = writer.layout.width(op.target) // op.length
+    grid = {"threads": THREADS, "x": Extent(0, groups, THREADS)}
+    return Action(writer.kernel("group_reduce", op, grid, code=code))
+
+
+def row_list(need: MakeList, writer: KernelWriter) -> Launch:
+    """The lists of a window's nonzeros, by row or by column."""
+    use = writer.layout.wanted[need.window]
+    code = {**_window(need.window, writer.layout), "list": use.name, "with_values": use.values}
+    if need.columns:
+        return writer.kernel("list_columns", need, listed_grid(need.window.width), code=code)
+    grid = {"threads": THREADS, "x": Extent(0, 1)}
+    return writer.kernel("list_rows", need, grid, code=code)
+
+
+def row_sum(need: MakeSum, writer: KernelWriter) -> Action:
+    """A window's sums over rows."""
+    code = {**_window(need.window, writer.layout), "sum": writer.layout.sum_of(need.window)}
+    return Action(writer.kernel("make_sum", need, listed_grid(need.window.width), code=code))
+
+
+def count(window: Window, writer: KernelWriter) -> Action:
+    """How many elements of a window are not zero."""
+    code, slot = _window(window, writer.layout), writer.layout.count_slot(window)
+    grid = {"threads": THREADS, "x": Extent(COUNT_BLOCKS)}
+    return Action(writer.kernel("count", MakeList(window), grid, code=code, slot=slot))
+
+
+def _window(window: Window, layout: CudaLayout) -> dict[str, Any]:
+    return {
+        "source": layout.names(window.buffer),
+        "stride": layout.width(window.buffer),
+        "first": window.first,
+        "width": window.width,
+    }

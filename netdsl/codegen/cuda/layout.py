@@ -1,0 +1,172 @@
+"""What `struct net` of a CUDA program holds, and how many numbers every field needs.
+
+As in C every field is 8 bytes, so that the host fills one array of words; what fields point to lies
+in device memory, sized for the largest number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from netdsl.codegen.plan.layout import Field, Layout, Window
+from netdsl.ir.network import Place
+
+# Fields that every program has, before the buffers.
+HEAD = (
+    ("rows", "int64_t rows", "samples present"),
+    ("seed", "uint64_t seed", "of the random streams"),
+    ("row_key", "const uint64_t *row_key", "(R,)"),
+    ("scales", "real *scales", "factors of matrix products"),
+    ("scalars", "double *scalars", "computed once, before a kernel"),
+    ("progress", "int64_t *progress", "the last kernel that began"),
+    ("nonzeros", "int64_t *nonzeros", "counts of nonzeros by block"),
+)
+LIST_PARTS = ("count", "column", "value", "row_count", "row")
+EDGE_PARTS = {"start": 8, "pre": 4, "post": 4, "in_start": 8, "in_edge": 4}  # bytes of an element
+COUNT_BLOCKS = 64  # blocks that count one window's nonzeros
+
+
+@dataclass(frozen=True)
+class Room:
+    """Device memory of one field: elements for a number of rows, of `itemsize` bytes."""
+
+    field: str  # of `struct net`; a part of a list is "NAME.part"
+    itemsize: int
+    fixed: int
+    per_row: int
+    what: str
+
+    def nbytes(self, rows: int) -> int:
+        """Bytes with `rows` samples."""
+        return self.itemsize * (self.fixed + self.per_row * rows)
+
+
+@dataclass
+class CudaList:
+    """Which lists of a window's nonzeros are wanted: by row, with values, by column."""
+
+    window: Window
+    name: str
+    by_row: bool = False
+    values: bool = False
+    by_column: bool = False
+
+
+@dataclass
+class CudaLayout(Layout):
+    """Identifiers and memory of one program on a device."""
+
+    turns: ClassVar[bool] = True
+    splits: ClassVar[bool] = False  # a thread has one neuron, and NVRTC takes long code well
+    wanted: dict[Window, CudaList] = field(default_factory=dict)
+    turned: dict[Window, str] = field(default_factory=dict)
+    edge_counts: Mapping[str, int] = field(default_factory=dict)  # synapses of projections
+    counted: list[Window] = field(default_factory=list)
+    scalars: int = 0
+    # Factors of matrix products: constants by value; None is filled in by a kernel.
+    scales: list[float | None] = field(default_factory=lambda: [0.0, 1.0])
+
+    def cuda_list(
+        self, window: Window, *, by_row: bool = False, values: bool = False, by_column: bool = False
+    ) -> CudaList:
+        """The lists of a window, made on first request."""
+        if window not in self.wanted:
+            self.wanted[window] = CudaList(window, self.list_of(window).name)
+        use = self.wanted[window]
+        use.by_row |= by_row or values
+        use.values |= values
+        use.by_column |= by_column
+        return use
+
+    def turned_of(self, window: Window) -> str:
+        """The field of a window's rows by neuron, (width, R)."""
+        if window not in self.turned:
+            self.turned[window] = self.names.fresh(f"turned {window.buffer}")
+        return self.turned[window]
+
+    def count_slot(self, window: Window) -> int:
+        """First place of a window's counts in `nonzeros`."""
+        if window not in self.counted:
+            self.counted.append(window)
+        return self.counted.index(window) * COUNT_BLOCKS
+
+    def scalar_slot(self) -> int:
+        """A new place in `scalars`."""
+        self.scalars += 1
+        return self.scalars - 1
+
+    def scale_slot(self, value: float | None) -> int:
+        """Place of a constant factor, or (None) a new one that a kernel fills."""
+        if value is not None and value in self.scales:
+            return self.scales.index(value)
+        self.scales.append(value)
+        return len(self.scales) - 1
+
+    def fields(self) -> Iterable[Field]:
+        """All fields in order."""
+        for name, declaration, note in HEAD:
+            yield Field(name, declaration, note)
+        yield from self.buffer_fields()
+        for window, ident in self.sums.items():
+            yield Field(ident, f"real *{ident}", f"sums over rows of {window.buffer}")
+        for use in self.wanted.values():
+            note = f"nonzeros of {use.window.buffer}"
+            yield Field(use.name, f"struct list {use.name}", note, len(LIST_PARTS))
+        for window, ident in self.turned.items():
+            yield Field(ident, f"real *{ident}", f"rows of {window.buffer} by neuron")
+        yield from self.edge_fields()
+
+    def rooms(self) -> Iterable[Room]:
+        """Memory of every field that points to some."""
+        yield Room("row_key", 8, 0, 1, "random keys")
+        yield Room("scales", self.real_bytes, len(self.scales), 0, "factors of matrix products")
+        yield Room("nonzeros", 8, COUNT_BLOCKS * len(self.counted), 0, "counts of nonzeros")
+        yield Room("scalars", 8, self.scalars, 0, "scalars computed once")
+        for name, buffer in self.program.buffers.items():
+            if buffer.place is not Place.GLOBAL:
+                fixed, per_row = self.extent(name)
+                size = 8 if buffer.double else self.real_bytes
+                yield Room(self.names(name), size, fixed, per_row, name)
+        for window, ident in self.sums.items():
+            what = f"sums over rows of {window.buffer}"
+            yield Room(ident, self.real_bytes, window.width, 0, what)
+        for window, ident in self.turned.items():
+            what = f"rows of {window.buffer} by neuron"
+            yield Room(ident, self.real_bytes, 0, window.width, what)
+        yield from self._edge_rooms()
+        for use in self.wanted.values():
+            what, width = f"nonzeros of {use.window.buffer}", use.window.width
+            if use.by_row:
+                yield Room(f"{use.name}.count", 4, 0, 1, what)
+                yield Room(f"{use.name}.column", 4, 0, width, what)
+            if use.values:
+                yield Room(f"{use.name}.value", self.real_bytes, 0, width, what)
+            if use.by_column:
+                yield Room(f"{use.name}.row_count", 4, width, 0, what)
+                yield Room(f"{use.name}.row", 4, 0, width, what)
+
+    def _edge_rooms(self) -> Iterable[Room]:
+        for projection, ident in self.edges.items():
+            m, n = self.program.shapes[projection]
+            sizes = {"start": m + 1, "in_start": n + 1}
+            for part, itemsize in EDGE_PARTS.items():
+                size = sizes.get(part, self.edge_counts[projection])
+                what = f"synapses of {projection}"
+                yield Room(f"{ident}.{part}", itemsize, size, 0, what)
+
+    def extent(self, buffer: str) -> tuple[int, int]:
+        """Elements of a buffer that do not depend on the rows, and elements of one row."""
+        entry = self.program.buffers[buffer]
+        if entry.place is Place.GLOBAL:
+            return 1, 0
+        if entry.place is Place.ROW:
+            return 0, 1
+        if entry.place is Place.SYNAPSE and entry.owner in self.edges:
+            return self.edge_counts[entry.owner], 0
+        if entry.place is Place.SYNAPSE:
+            m, n = self.program.shapes[entry.owner]
+            return m * n, 0
+        size = self.program.sizes[entry.owner]
+        return (size, 0) if entry.place is Place.NEURON else (0, size)

@@ -1,0 +1,162 @@
+"""Printing of `Elementwise`: statements over the (row, neuron) pairs of one population."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from netdsl.codegen.comments import spec_line
+from netdsl.codegen.errors import BackendError
+from netdsl.codegen.names import Names
+from netdsl.codegen.numpy.printer import Printer
+from netdsl.codegen.numpy.registers import COPY, Register, Value, assign_registers, render
+from netdsl.codegen.plan.coalesce import coalesce
+from netdsl.ir.expr import Expr, Index, Local, span_of, walk
+from netdsl.ir.network import Place
+from netdsl.ir.program import (
+    Bind,
+    DrawStore,
+    Elementwise,
+    Program,
+    RowReduce,
+    Statement,
+    Store,
+)
+
+_REDUCE = {
+    "sum": "np.add.reduce({0}, axis=1, keepdims=True, out={out})",
+    "mean": "np.add.reduce({0}, axis=1, keepdims=True, out={out})",
+    "max": "np.maximum.reduce({0}, axis=1, keepdims=True, out={out})",
+    "min": "np.minimum.reduce({0}, axis=1, keepdims=True, out={out})",
+    "any": "np.logical_or.reduce({0}, axis=1, keepdims=True, out={out})",
+}
+
+
+@dataclass
+class CellsCode:
+    """What the template of an elementwise operation is filled with.
+
+    `views` are the buffers cut into tiles of rows, `registers` the scratch arrays of a tile.
+    """
+
+    prelude: list[str]
+    body: list[str]
+    views: list[str] = field(default_factory=list)
+    registers: tuple[Register, ...] = ()
+    size: int = 0
+    tiled: bool = True
+
+
+def values_of(statement: Statement) -> tuple[Expr, ...]:
+    """The expressions that a statement reads."""
+    return statement.args if isinstance(statement, DrawStore) else (statement.value,)
+
+
+def live_after(statements: tuple[Statement, ...]) -> list[frozenset[str]]:
+    """For each statement, the bound names that later ones read."""
+    live: list[frozenset[str]] = []
+    names: set[str] = set()
+    for statement in reversed(statements):
+        live.append(frozenset(names))
+        if isinstance(statement, Bind):
+            names.discard(statement.name)
+        for value in values_of(statement):
+            names |= {node.name for node in walk(value) if isinstance(node, Local)}
+    return live[::-1]
+
+
+@dataclass
+class CellsPrinter:
+    """Prints one `Elementwise`; `stream` names the random stream of a path, `index` the array of
+    a population's neuron indices."""
+
+    program: Program
+    op: Elementwise
+    names: Names  # of the function's scope
+    buffer: Callable[[str], str]
+    stream: Callable[[str], str]
+    neuron_index: Callable[[str], str]
+
+    def code(self) -> CellsCode:
+        """The filled-in pieces."""
+        self.views: list[str] = []
+        self.printer = Printer(
+            self.program, self.names, self._spell, self.buffer, self._index, Place.UNIT
+        )
+        for bind in self.op.scalars:
+            self.printer.bind_scalar(bind)
+        live = live_after(self.op.statements)
+        for statement, names in zip(self.op.statements, live, strict=True):
+            self._statement(statement, names)
+        coalesce(self.printer.block)
+        registers = assign_registers(self.printer.block)
+        stored = {s.buffer for s in self.op.statements if not isinstance(s, Bind)}
+        tiled = not any(self.program.buffers[name].place is Place.NEURON for name in stored)
+        return CellsCode(
+            self.printer.prelude,
+            render(self.printer.block),
+            list(dict.fromkeys(self.views)),
+            registers,
+            self.program.sizes[self.op.population],
+            tiled,
+        )
+
+    def _spell(self, buffer: str) -> str:
+        name = self.buffer(buffer)
+        if self.program.buffers[buffer].place in (Place.ROW, Place.UNIT):
+            self.views.append(name)
+        return name
+
+    def _index(self, node: Index) -> str:
+        if node.axis is not None:
+            raise BackendError(
+                "E0816",
+                f"the index along axis `{node.axis}` of `{self.op.population}` is not lowered",
+                "use the flat index",
+            )
+        return self.neuron_index(self.op.population)
+
+    def _statement(self, statement: Statement, live: frozenset[str]) -> None:
+        if isinstance(statement, Bind) and statement.name not in live:
+            return
+        span = statement.span or span_of(values_of(statement)[0])
+        self.printer.block.comment(spec_line(span, self.program.sources))
+        if isinstance(statement, Bind):
+            self.printer.bind(statement)
+        elif isinstance(statement, Store):
+            self.printer.store(statement.buffer, statement.value, live)
+        elif isinstance(statement, RowReduce):
+            self._reduce(statement, live)
+        else:
+            assert isinstance(statement, DrawStore)
+            self._draw(statement, live)
+
+    def _reduce(self, statement: RowReduce, live: frozenset[str]) -> None:
+        printer, target = self.printer, self.printer.home(statement.buffer)
+        printer.keep_aliases(target, live)
+        truth = statement.kind == "any"
+        value = printer.spread(printer.value(statement.value, mask=truth), truth)
+        form = _REDUCE[statement.kind]
+        if truth:
+            found = printer.block.emit(form, Value(Place.ROW, True), value, in_place=False)
+            printer.block.emit(COPY, target, found)
+        else:
+            printer.block.emit(form, target, value, in_place=False)
+        if statement.kind == "mean":
+            size = float(self.program.sizes[self.op.population])
+            printer.block.emit(f"np.divide({{out}}, {size!r}, out={{out}})", target, updates=True)
+        printer.stored(statement.buffer)
+
+    def _draw(self, statement: DrawStore, live: frozenset[str]) -> None:
+        printer, target = self.printer, self.printer.home(statement.buffer)
+        printer.keep_aliases(target, live)
+        args = [printer.value(arg) for arg in statement.args]
+        stream = self.stream(statement.stream)
+        slots = ", ".join(f"{{{position}}}" for position in range(len(args)))
+        self.views.append("row_keys")
+        form = f"draw_{statement.distribution}({stream}, row_keys, step, {slots}, out={{out}})"
+        if "step = int(t)" not in printer.prelude:
+            step = self.buffer("t")
+            printer.prelude.append(f"step = int({step})")
+        printer.block.emit(form, target, *args, in_place=False)
+        printer.stored(statement.buffer)

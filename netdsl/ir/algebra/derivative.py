@@ -1,0 +1,51 @@
+"""Symbolic derivatives of expressions, with the conventions stated in `netdsl.ir.functions`."""
+
+from __future__ import annotations
+
+from netdsl.ir.algebra.build import ONE, ZERO
+from netdsl.ir.expr import NOW, SETTLED, Apply, Expr, Load, Local, Reduce, Ref, children, walk
+from netdsl.ir.functions import FUNCTIONS
+
+
+class DerivativeError(Exception):
+    """An expression that has no derivative along one unit; `term` is the part that stops it."""
+
+    def __init__(self, message: str, term: Expr) -> None:
+        super().__init__(message)
+        self.message, self.term = message, term
+
+
+def derivative(expr: Expr, path: str) -> Expr:
+    """d expr / d path, where `path` names a variable (`Ref`), buffer (`Load`) or local.
+
+    Reads of earlier steps (`@prev`), of delayed arrivals and of phases are constants. relu'(0) = 0,
+    clip' = 0 at and beyond its ends, abs'(0) = 0, max and min take the second argument's slope at a
+    tie. Raises DerivativeError for a reduction that depends on `path`.
+    """
+    if _is_leaf(expr, path):
+        return ONE
+    if not depends(expr, path):
+        return ZERO
+    if isinstance(expr, Reduce):
+        raise DerivativeError(
+            f"a {expr.kind} over {expr.axis} has no derivative along one unit", expr
+        )
+    assert isinstance(expr, Apply)
+    slopes = tuple(derivative(arg, path) for arg in expr.args)
+    row = FUNCTIONS.get(expr.function)
+    if row is None:
+        raise DerivativeError(f"`{expr.function}` has no derivative", expr)
+    return row.slope(expr, expr.args, slopes)
+
+
+def depends(expr: Expr, path: str) -> bool:
+    """Does an expression read the present value of `path`?"""
+    return any(_is_leaf(node, path) for node in walk(expr) if not children(node))
+
+
+def _is_leaf(expr: Expr, path: str) -> bool:
+    if isinstance(expr, Ref):
+        return expr.path == path and expr.time in (NOW, SETTLED)
+    if isinstance(expr, Load):
+        return expr.buffer == path
+    return isinstance(expr, Local) and expr.name == path

@@ -1,0 +1,133 @@
+"""What the parts of the analysis share while one specification is analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netdsl.diagnostics import DiagnosticBag, Label, Span, did_you_mean
+from netdsl.ir.network import (
+    Kind,
+    Loss,
+    Modulator,
+    Place,
+    Population,
+    Projection,
+    Type,
+    Variable,
+)
+from netdsl.ir.protocol import Data, Metric, Pairs, Readout
+from netdsl.sema.scopes.expansion import Expansion
+from netdsl.sema.scopes.units import Dim
+from netdsl.sema.scopes.values import Value
+
+if TYPE_CHECKING:
+    from netdsl.sema.cells.populations import PopulationScope
+    from netdsl.sema.scopes.declarations import Declarations
+    from netdsl.sema.scopes.overrides import Overrides
+    from netdsl.sema.scopes.specification import SpecificationScope
+    from netdsl.syntax import ast
+
+_HINTED = 100  # findings after which no likely names are looked for any more
+_FIELD_TYPES = {"label": Type.COUNT, "shown_label": Type.COUNT, "positive": Type.BOOL}
+
+
+@dataclass
+class Context:
+    """Findings, declarations and what has been elaborated so far."""
+
+    bag: DiagnosticBag
+    declarations: Declarations
+    overrides: Overrides
+    flip: bool = False  # take the other branch of every `when`, to check its names
+    dead: set[str] = field(default_factory=set)  # names whose declaration was reported
+    undecided: bool = False  # the condition of a `when` could not be evaluated
+    whens: list[Span] = field(default_factory=list)  # branches that were not taken
+    scope: SpecificationScope = field(init=False)
+    expansion: Expansion = field(init=False)
+    params: dict[str, object] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)  # network-wide ones
+    dims: dict[str, Dim] = field(default_factory=dict)  # by variable path
+    cells: dict[str, PopulationScope] = field(default_factory=dict)
+    populations: dict[str, Population] = field(default_factory=dict)
+    projections: dict[str, Projection] = field(default_factory=dict)
+    modulators: dict[str, dict[str | None, Modulator]] = field(default_factory=dict)
+    losses: dict[str, Loss] = field(default_factory=dict)
+    data: dict[str, Data] = field(default_factory=dict)
+    pairs: dict[str, Pairs] = field(default_factory=dict)
+    readouts: dict[str, Readout] = field(default_factory=dict)
+    readout_values: dict[str, Value] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    phases: dict[str, Span] = field(default_factory=dict)
+    foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
+    used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations
+    dt: float | None = None
+    dt_dim: Dim = None
+
+    def __post_init__(self) -> None:
+        self.expansion = Expansion(self.bag)
+
+    def use(self, kind: str, name: str) -> None:
+        """Note that a declaration is used."""
+        self.used.add((kind, name))
+
+    def unknown(
+        self, what: str, name: str, span: Span, candidates: Iterable[str], where: str = ""
+    ) -> None:
+        """Report an unknown name, once in each place of the language."""
+        elsewhere = name.split(".")[0] in self.declarations.elsewhere()
+        if name.split(".")[0] in self.dead:
+            return  # its declaration was reported
+        if elsewhere and (self.flip or self.undecided):
+            return  # declared in a branch that this look leaves out
+        if not self.bag.poison(where, name):
+            return
+        inside = f" in {where}" if where else ""
+        help = None
+        if len(self.bag) < _HINTED:
+            help = did_you_mean(name, dict.fromkeys(candidates))
+        if elsewhere:
+            help = "it is declared in a branch of `when` that is not taken here"
+        self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)
+
+    def hides(self, name: str, span: Span, meaning: str) -> None:
+        """A body has its own `name`: report a value of the specification that it hides."""
+        if span.source.startswith("std."):
+            return
+        for kind in ("param", "let", "control", "global"):
+            node = self.declarations.table(kind).get(name)
+            if node is not None:
+                self.bag.error(
+                    "E0120",
+                    f"`{name}` cannot be read in a body where {meaning}",
+                    node.name_span,
+                    Label(span, "read here"),
+                    help="give it another name",
+                )
+
+    def unsupported(self, what: str, span: Span, help: str) -> None:
+        """Report something of the language that no backend of this edition carries."""
+        self.bag.error("E0831", f"{what} not offered by this edition's backends", span, help=help)
+
+    def sample(self, name: str, span: Span) -> Variable:
+        """The variable of a sample field, declared at its first mention."""
+        path = f"sample.{name}"
+        if path not in self.variables:
+            scalar = name in _FIELD_TYPES
+            self.variables[path] = Variable(
+                path,
+                Kind.SAMPLE,
+                Place.ROW if scalar else Place.UNIT,
+                _FIELD_TYPES.get(name, Type.REAL),
+                span=span,
+            )
+        return self.variables[path]
+
+    def choose(self, node: ast.WhenBody, condition: bool) -> ast.Body:
+        """The branch of a `when` inside a body; remembers where the other one stands."""
+        taken = condition is not self.flip
+        skipped = node.otherwise if taken else node.body
+        if skipped:
+            self.whens.append(skipped[0].span.to(skipped[-1].span))
+        return node.body if taken else node.otherwise

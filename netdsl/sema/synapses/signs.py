@@ -1,0 +1,57 @@
+"""Signed projections: `w` is the effective strength, `mag` the number that is stored and learned.
+
+`w = sign * max(mag, 0)`; the sign is one for all synapses (`sign +`, `sign -`) or that of the
+presynaptic cell type (`sign by pre`, Dale's law). A synapse is present while `mag` > 0.
+"""
+
+from __future__ import annotations
+
+from netdsl.ir.expr import Const, Expr, Index, apply
+from netdsl.sema.scopes.context import Context
+from netdsl.sema.synapses.synapses import Ends
+from netdsl.syntax import ast
+
+MAGNITUDE = "mag"
+
+
+def sign_of(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr | None:
+    """The sign as an expression over the presynaptic index; None for a plain projection."""
+    if node.sign is None:
+        return None
+    if node.sign != "pre":
+        return Const(1.0 if node.sign == "+" else -1.0, node.span)
+    return _by_type(node, ends, context)
+
+
+def _by_type(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr:
+    types = context.populations[ends.pre.name].types if ends.pre.name in context.populations else ()
+    if not types:
+        context.bag.error(
+            "E0635",
+            f"`sign by pre` needs cell types, and `{ends.pre.name}` has none",
+            node.span,
+            help=f"write `population {ends.pre.name} : … types {{ I: 20; E: 80 }}`",
+        )
+        return Const(1.0)
+    offset = ends.pre_slice[0] if ends.pre_slice is not None else 0
+    index = Index(None, "pre", node.span)
+    sign: Expr = Const(1.0)
+    for name, _, last in reversed(types):
+        own = Const(_type_sign(name, node, context))
+        before = apply("lt", index, Const(float(last - offset)))
+        sign = (
+            own
+            if sign == Const(1.0) and name == types[-1][0]
+            else apply("select", before, own, sign)
+        )
+    return sign
+
+
+def _type_sign(name: str, node: ast.ProjectionDecl, context: Context) -> float:
+    declared = context.declarations.find("celltype", name)
+    if declared is None:
+        known = context.declarations.names("celltype")
+        context.unknown("cell type with a sign", name, node.span, known)
+        return 1.0
+    context.use("celltype", name)
+    return 1.0 if declared.sign == "+" else -1.0

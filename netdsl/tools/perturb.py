@@ -1,0 +1,246 @@
+"""The dynamic twin of the certificate: what a rule does not read must not change its update.
+
+One learning step (a step of a learning phase, or an `update`) is run twice from the same state, the
+second time with everything changed that the data flow says the rule cannot see. Weights, optimiser
+and rule states of the rule must then be bit-identical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.dataflow.flow import FlowGraph
+from netdsl.ir.network import Place, Projection, Rule, Type
+from netdsl.ir.program import Buffer, Program
+from netdsl.ir.protocol import Each, RunPhase, Step, Update, steps_of
+from netdsl.locality.reach import reach
+
+if TYPE_CHECKING:
+    from netdsl.api import Model
+    from netdsl.runtime.engine import Interpreter
+
+Array = NDArray[Any]
+ROWS = 4
+WARM_UP = 2  # steps before the one that is tested, so that delayed values have arrived
+ROLES = frozenset(
+    {"state", "input", "parameter", "snapshot", "accumulator", "weight", "optimiser", "modulator"}
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One learning step of one rule: what was changed, and what of its own came out different."""
+
+    rule: str
+    projection: str
+    where: str
+    changed: tuple[str, ...]
+    differing: tuple[str, ...]
+    moved: bool  # the step changed the weights at all
+
+
+@dataclass(frozen=True)
+class Report:
+    """All trials of a model."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every update stayed as it was."""
+        return not any(trial.differing for trial in self.trials)
+
+    def render(self) -> str:
+        """One line per trial."""
+        if not self.trials:
+            return "perturbation: nothing to test (no rule learns, or only by bptt)"
+        return "\n".join(_line(trial) for trial in self.trials)
+
+
+def _line(trial: Trial) -> str:
+    head = f"perturbation: {trial.projection} ({trial.rule}, {trial.where})"
+    if trial.differing:
+        return f"{head}: {', '.join(trial.differing)} depend on what the certificate excludes"
+    still = "" if trial.moved else "; no weight moved in this step"
+    return f"{head}: {len(trial.changed)} quantities changed, update identical{still}"
+
+
+def perturb_model(model: Model, seed: int = 0) -> Report:
+    """Test every rule of a model at its first learning step, on drawn samples.
+
+    The model's state is overwritten. Raises what running a protocol raises.
+    """
+    from netdsl.streams.draws import row_key
+
+    trials: list[Trial] = []
+    for protocol in model.network.protocols.values():
+        loop = _learning_loop(protocol.body)
+        if loop is None:
+            continue
+        model.reserve(ROWS)
+        session = model.session
+        for name, default in protocol.parameters:
+            if default is not None:
+                session.host[name] = session.evaluate(default)
+        generator = np.random.default_rng(seed)
+        session.load(_fields(model.program, generator), row_key(0, 0, np.arange(ROWS)), 0, 0)
+        tester = _interpreter(model, generator, trials)
+        tester.block(loop.body)
+    return Report(tuple(trials))
+
+
+def _learning_loop(body: tuple[Step, ...]) -> Each | None:
+    """The innermost loop over batches or samples in which something learns."""
+    found = None
+    for step in steps_of(body):
+        if isinstance(step, Each) and step.kind != "epoch" and _learns(step.body):
+            found = step
+    return found
+
+
+def _learns(body: tuple[Step, ...]) -> bool:
+    return any(
+        isinstance(step, Update) or (isinstance(step, RunPhase) and bool(step.learning))
+        for step in steps_of(body)
+    )
+
+
+def _fields(program: Program, generator: np.random.Generator) -> dict[str, Array]:
+    """Random samples of every field that the program reads."""
+    fields: dict[str, Array] = {}
+    for name, buffer in program.buffers.items():
+        if buffer.role == "sample" and name.startswith("sample."):
+            field = name.removeprefix("sample.").split("@", 1)[0]
+            if buffer.place is Place.UNIT:
+                fields[field] = generator.random((ROWS, program.sizes[buffer.owner]))
+            else:
+                fields[field] = np.arange(ROWS) % 2
+    return fields or {"label": np.arange(ROWS) % 2}
+
+
+def _interpreter(model: Model, generator: np.random.Generator, trials: list[Trial]) -> Interpreter:
+    from netdsl.runtime.engine import Interpreter
+
+    bench = _Bench(model, generator, trials)
+
+    class Tester(Interpreter):
+        """Runs the loop's body, with a trial at every place where something learns."""
+
+        def block(self, steps: tuple[Step, ...]) -> None:
+            for step in steps:
+                if isinstance(step, Update):
+                    self.tested(step)
+                else:
+                    super().block((step,))
+
+        def tested(self, step: Update) -> None:
+            def call() -> None:
+                self.session.executor.call(step.site)
+
+            bench.test(call, step.projections, "update", "update")
+
+    def phase(step: RunPhase, steps: int) -> None:
+        executor = model.session.executor
+        tested = min(WARM_UP, steps - 1)
+        for index in range(steps):
+            last = index + 1 if index + 1 < steps else None
+
+            def call(index: int = index, last: int | None = last) -> None:
+                executor.call(step.site, steps, index, last)
+
+            if index == tested and step.learning:
+                bench.test(call, tuple(sorted(step.learning)), "step", f"phase {step.name}")
+            else:
+                call()
+        if steps == 0:
+            executor.call(step.site, 0)
+
+    tester = Tester(model.session, model.datasets, label="perturbation")
+    tester.phase = phase
+    return tester
+
+
+class _Bench:
+    """Runs one call with and without changes, for each rule in turn."""
+
+    def __init__(self, model: Model, generator: np.random.Generator, trials: list[Trial]) -> None:
+        self.model, self.generator, self.trials = model, generator, trials
+        self.graph = FlowGraph(model.network)
+
+    def test(
+        self, call: Callable[[], None], projections: tuple[str, ...], clock: str, where: str
+    ) -> None:
+        """Make the trials of one learning step, then take the step."""
+        executor = self.model.session.executor
+        before = {name: executor.read(name) for name in self.model.program.buffers}
+        lively = self._lively(before)
+        for name in projections:
+            projection = self.model.network.projections[name]
+            rule = projection.rule
+            # The derivative of a loss reads whatever stands before the loss: nothing is excluded.
+            if rule is not None and rule.clock == clock and rule.loss is None:
+                self._trial(call, lively, projection, rule, where)
+        self._restore(before)
+        call()
+
+    def _trial(
+        self,
+        call: Callable[[], None],
+        before: dict[str, Array],
+        projection: Projection,
+        rule: Rule,
+        where: str,
+    ) -> None:
+        executor = self.model.session.executor
+        own = tuple(self._own(projection, rule))
+        self._restore(before)
+        call()
+        plain = {name: executor.read(name) for name in own}
+        changed = tuple(self._unseen(projection, rule))
+        self._restore(before)
+        for name in changed:
+            self._change(self.model.program.buffers[name], before[name])
+        call()
+        differing = tuple(n for n in own if executor.read(n).tobytes() != plain[n].tobytes())
+        moved = any(plain[n].tobytes() != before[n].tobytes() for n in own)
+        self.trials.append(Trial(rule.name, projection.name, where, changed, differing, moved))
+
+    def _lively(self, values: dict[str, Array]) -> dict[str, Array]:
+        """The state with activity drawn for every unit: at rest too little would change."""
+        drawn = dict(values)
+        for name, buffer in self.model.program.buffers.items():
+            if buffer.place in (Place.UNIT, Place.ROW) and buffer.role in ROLES:
+                value = self.generator.random(values[name].shape)
+                drawn[name] = np.round(value) if buffer.type is Type.BOOL else value
+        return drawn
+
+    def _restore(self, values: dict[str, Array]) -> None:
+        for name, value in values.items():
+            self.model.session.executor.write(name, value)
+
+    def _own(self, projection: Projection, rule: Rule) -> Iterator[str]:
+        optimiser = rule.optimiser.variables if rule.optimiser is not None else {}
+        names = (projection.weight or "", *rule.variables, *optimiser)
+        yield from (name for name in names if name in self.model.program.buffers)
+
+    def _unseen(self, projection: Projection, rule: Rule) -> Iterator[str]:
+        buffers = self.model.program.buffers
+        seen = reach(self.graph, projection, rule, frozenset(buffers))
+        for name, buffer in buffers.items():
+            base = name.split("@", 1)[0]
+            known = base in self.model.network.table and buffer.role in ROLES
+            if known and buffer.place is not Place.GLOBAL and not {name, base} & seen:
+                yield name
+
+    def _change(self, buffer: Buffer, value: Array) -> None:
+        shape = value.shape
+        if buffer.type is Type.BOOL:
+            new = 1.0 - value
+        else:
+            new = value + self.generator.uniform(0.5, 1.5, shape)
+        self.model.session.executor.write(buffer.name, new)

@@ -31,9 +31,8 @@ _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
 PER_SAMPLE = (Place.ROW, Place.UNIT)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
-_LASTING = frozenset(
-    ["state", "input", "parameter", "snapshot", "accumulator", "weight", "optimiser", "hoisted", "modulator"]
-)
+_STATE = frozenset({"state", "input", "modulator", "snapshot", "accumulator", "hoisted"})
+_LASTING = _STATE | {"parameter", "weight", "optimiser"}
 BACKEND_COUNTERS = ("phase.step", "t")
 _STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 

@@ -160,13 +160,13 @@ readout top = max(p.x@run)
     for call in ("best", "top", "topk(p.x@run, sample.label, 2)"):
         model = netdsl.compile(text + f"metric m = mean({call})\n", "numpy")
         assert np.isfinite(model.evaluate(limit=4).metrics["m"])
-    from netdsl.runtime.host import FUNCTIONS, REDUCTIONS
+    from netdsl.runtime.host import _WHOLE, REDUCTIONS
 
     x = np.array([[1.0, NAN, 2.0], [1.0, 3.0, 2.0]])
     label = np.array([[0.0], [1.0]])
     found = [
-        FUNCTIONS["argmax"](x),
-        FUNCTIONS["topk"](x, label, np.array([[1.0]])),
+        _WHOLE["argmax"](x),
+        _WHOLE["topk"](x, label, np.array([[1.0]])),
         *(REDUCTIONS[kind](x, 1) for kind in ("max", "min", "sum", "mean", "argmax")),
     ]
     for value in found:

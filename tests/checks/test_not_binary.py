@@ -25,7 +25,7 @@ projection W : img -> out dense delay {delay} {{
 data digits {{ source = "digits"; batch = 20 }}
 protocol train {{ each batch of digits.train {{ reset; {steps}; phase see 3 steps {controls} }} }}
 readout m = sum(out.r@see)
-metric t = mean(m)
+metric score = mean(m)
 """
 BOOL = "state v : bool = false"
 

@@ -51,6 +51,9 @@ class Judge(Executor):
         """See `Executor`."""
         self.meaning.stored[buffer][...] = self._packed(buffer, value)
 
+    def _form_all_products(self, whole: bool) -> None:
+        """See `Executor`: it always does."""
+
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""
         self.meaning.call(routine, steps, first, last)

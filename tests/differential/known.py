@@ -18,7 +18,7 @@ class Known:
     start_values: bool = True  # protocols without `reset`, states that start at other than 0
     delay_lines: bool = True  # clamped inputs and states sent with a delay, across resets
     floor_division: bool = True  # `//` and `%` of computed reals
-    nan: bool = True  # NaN in a state that `max`, `min` and `sign` read
+    nan: bool = False  # NaN in a state that `max`, `min` and `sign` read: such a run ends (E0416)
     bool_clamps: bool = False  # a `bool` state clamped to fractions
     float32_sums: bool = True  # readouts of float32 runs against those of float64
     slow_rates: bool = True  # exponential Euler where rate * dt is tiny

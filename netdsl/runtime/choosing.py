@@ -9,7 +9,7 @@ from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 
 def default_splits(model: Model, protocol: Protocol, split: str) -> tuple[SplitRef, ...]:

@@ -13,7 +13,7 @@ from netdsl.runtime.datasets import Opened
 from netdsl.runtime.steps import all_steps
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 _LABELS = ("sample.label", "sample.shown_label")
 _MADE = frozenset({"positive", "shown_label", "newest"})

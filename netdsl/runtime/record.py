@@ -19,7 +19,7 @@ from netdsl.runtime.metrics_log import jsonable
 from netdsl.runtime.rundir import RunDir, library_versions
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
     from netdsl.runtime.training import Settings
 
 _WORDS = {"limit": "--limit", "params": "parameters", "set": "--set", "dtype": "number type"}

@@ -13,7 +13,7 @@ from netdsl.runtime.errors import RunFault
 from netdsl.runtime.memory import available_bytes, readable
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 _SHARE = 0.9  # of what is available
 

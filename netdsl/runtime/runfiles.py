@@ -20,7 +20,7 @@ from netdsl.runtime.session import PER_SAMPLE, Session
 from netdsl.runtime.state_file import check_state
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
     from netdsl.runtime.training import Settings
 
 _KEYS = "run/keys"

@@ -36,7 +36,7 @@ from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 
 CHECKPOINT_EVERY = 600.0

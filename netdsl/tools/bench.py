@@ -10,7 +10,7 @@ from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 
 class _Stop(Hooks):

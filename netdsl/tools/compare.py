@@ -13,7 +13,7 @@ from netdsl.runtime.engine import Hooks, Interpreter, Interrupted
 from netdsl.runtime.session import Session
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 
 @dataclass(frozen=True)

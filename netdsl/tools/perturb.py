@@ -21,8 +21,8 @@ from netdsl.ir.protocol import Each, RunPhase, Step, Update, steps_of
 from netdsl.locality.reach import reach
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
     from netdsl.runtime.engine import Interpreter
+    from netdsl.runtime.model import Model
 
 Array = NDArray[Any]
 ROWS = 4

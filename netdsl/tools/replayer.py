@@ -18,7 +18,7 @@ from netdsl.streams.draws import row_key
 from netdsl.tools.replay import Difference, Presentation, ReplayReport, Trace, tolerance_of
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
+    from netdsl.runtime.model import Model
 
 Array = NDArray[Any]
 

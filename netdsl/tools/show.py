@@ -13,8 +13,8 @@ from netdsl.diagnostics import Span
 from netdsl.runtime.errors import RunFault
 
 if TYPE_CHECKING:
-    from netdsl.api import Model
     from netdsl.ir.program import Buffer, Program, Routine
+    from netdsl.runtime.model import Model
 
 _WIDTH = 100
 

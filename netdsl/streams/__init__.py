@@ -1,1 +1,1 @@
-"""streams."""
+"""Random streams and what is drawn from them at build: contracts that every backend follows."""

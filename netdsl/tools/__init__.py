@@ -1,1 +1,1 @@
-"""tools."""
+"""What people do with a model: show, replay, compare, time, perturb, draw."""

@@ -1,1 +1,1 @@
-"""numpy."""
+"""The NumPy backend: the reference."""

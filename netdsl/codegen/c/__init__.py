@@ -1,1 +1,1 @@
-"""c."""
+"""C: operations as loops, printed for the user's own compiler."""

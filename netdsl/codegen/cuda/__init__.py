@@ -1,1 +1,1 @@
-"""cuda."""
+"""CUDA: operations as kernels, and the plan by which they are launched."""

@@ -1,1 +1,1 @@
-"""numpy."""
+"""NumPy: a program as one Python module."""

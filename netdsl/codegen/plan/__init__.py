@@ -1,1 +1,1 @@
-"""plan."""
+"""What C and CUDA share: lists, sums and exchanges around the operations of a routine."""

@@ -1,1 +1,1 @@
-"""algebra."""
+"""Algebra on expressions: folding, derivatives, factors, integration."""

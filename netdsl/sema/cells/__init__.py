@@ -1,1 +1,1 @@
-"""cells."""
+"""Populations, and the bodies of their cells."""

@@ -1,1 +1,1 @@
-"""experiment."""
+"""Data, protocols, readouts and metrics."""

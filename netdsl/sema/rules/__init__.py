@@ -1,1 +1,1 @@
-"""rules."""
+"""Learning rules, optimisers and modulators."""

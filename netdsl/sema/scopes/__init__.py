@@ -1,1 +1,1 @@
-"""scopes."""
+"""Names: where each may stand, and what it means there."""

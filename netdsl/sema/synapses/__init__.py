@@ -1,1 +1,1 @@
-"""synapses."""
+"""Projections: which synapses exist, what they hold and deliver."""

@@ -12,8 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
 
 from netdsl.ir.expr import Expr, Load, loads, transform
 
@@ -29,9 +28,23 @@ class Role(Enum):
     NESTED = "nested"  # a node, or a tuple of them: statements, sums, products
 
 
+Value = TypeVar("Value")
+
 Read = Annotated[str, Role.READ]
 Written = Annotated[str, Role.WRITTEN]
 Bound = Annotated[str, Role.BOUND]
+
+
+class once(Generic[Value]):
+    """A property that is computed when it is first read; nodes never change."""
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
+
+    def __get__(self, node: Any, kind: type | None = None) -> Value:
+        value = self.compute(node)
+        node.__dict__[self.name] = value
+        return value
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Node:
         """What the node is about, for labels of generated code and of timings."""
         return " ".join(sorted(self.writes))
 
-    @cached_property
+    @once
     def reads(self) -> frozenset[str]:
         """Buffers whose present value the node needs."""
         found = set(_values(self, Role.READ))
@@ -79,7 +92,7 @@ class Node:
         """Is all of a written buffer overwritten?"""
         return True
 
-    @cached_property
+    @once
     def writes(self) -> frozenset[str]:
         """Buffers that the node changes."""
         inner = (part.writes for part in _values(self, Role.NESTED))

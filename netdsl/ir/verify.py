@@ -6,7 +6,6 @@ found right behind the pass. Run after each pass in tests and wherever `NETDSL_C
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, Reduce, Ref, walk
@@ -32,11 +31,6 @@ from netdsl.ir.text import node_lines
 
 class BrokenProgram(AssertionError):
     """A program that no backend may be given; the message says where and why."""
-
-
-def checking() -> bool:
-    """Are programs to be verified after each pass?"""
-    return os.environ.get("NETDSL_CHECK") == "1"
 
 
 def verify(program: Program) -> None:

@@ -6,12 +6,12 @@ a pass. Where `NETDSL_CHECK` is 1 each pass is followed by `netdsl.ir.verify`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netdsl.ir.program import Program
-from netdsl.ir.verify import checking, verify
 from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
 from netdsl.passes.program.live import live
@@ -67,16 +67,23 @@ class Record:
             self.programs[name] = program
 
 
+def _verifier() -> Callable[[Program], None]:
+    """What looks at a program behind each pass: nothing, unless it is asked for."""
+    if os.environ.get("NETDSL_CHECK") != "1":
+        return lambda program: None
+    from netdsl.ir.verify import verify
+
+    return verify
+
+
 def run_pipeline(program: Program, record: Record | None = None) -> Program:
     """The program behind all passes. Raises BrokenProgram where checking finds one broken."""
-    check = checking()
-    if check:
-        verify(program)
+    check = _verifier()
+    check(program)
     for step in PIPELINE:
         started = time.perf_counter()
         program = step.run(program)
         if record is not None:
             record.note(step.name, program, time.perf_counter() - started)
-        if check:
-            verify(program)
+        check(program)
     return program

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from netdsl.codegen.plan.layout import Layout, Window
 from netdsl.ir.network import Place
 from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate, WindowSum
-from netdsl.ir.roles import Node
+from netdsl.ir.roles import Node, once
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Derived(Node):
 
     window: Window
 
-    @cached_property
+    @once
     def reads(self) -> frozenset[str]:
         """The buffer of the window."""
         return frozenset({self.window.buffer})
@@ -66,12 +65,12 @@ class Exchange(Node):
     copy: Copy
     lists: bool = False
 
-    @cached_property
+    @once
     def reads(self) -> frozenset[str]:
         """Both buffers."""
         return self.writes
 
-    @cached_property
+    @once
     def writes(self) -> frozenset[str]:
         """Both buffers."""
         return self.copy.reads | self.copy.writes

@@ -53,7 +53,10 @@ class Collector:
             self._when(self._whens.pop(0), source)
 
     def _names(self, spec: ast.Spec) -> None:
-        """What can be said of the names of one file, before any of its branches is taken."""
+        """What can be said of the names of one file, before any of its branches is taken; the
+        second look, at branches left out, need not say it again."""
+        if self.context.flip:
+            return
         reserved.report(spec, self.context.bag)
         duplicates.report(spec, self.context.bag)
 

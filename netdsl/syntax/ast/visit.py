@@ -11,10 +11,17 @@ from netdsl.syntax.ast.expressions import Number
 _HIDDEN = {"span", "name_span", "word"}
 
 
+_CHILD_FIELDS: dict[type[Node], tuple[str, ...]] = {}
+
+
 def children(node: Node) -> Iterator[Node]:
     """The direct sub-nodes, in the order of the node's fields."""
-    for item in fields(node):
-        value = getattr(node, item.name)
+    names = _CHILD_FIELDS.get(type(node))
+    if names is None:
+        names = tuple(item.name for item in fields(node) if item.name not in _HIDDEN)
+        _CHILD_FIELDS[type(node)] = names
+    for name in names:
+        value = getattr(node, name)
         if isinstance(value, Node):
             yield value
         elif isinstance(value, tuple):

@@ -140,6 +140,12 @@ _EXPREL = (
     " expm1{f}({a} * ({T})0.5) / {a} * (expm1{f}({a} * ({T})0.5) + ({T})2))"
 )
 
+# Bounds are mostly constants, for which the test for NaN costs nothing.
+_CLIP = (
+    "(({b} != {b}) | ({c} != {c})) ? {b} + {c}"
+    " : ({a} < {b} ? {b} : {a}) > {c} ? {c} : {a} < {b} ? {b} : {a}"
+)
+
 ROWS = (
     Function("min", 2, "same", "the smaller", "alike", _min,
              ufunc("np.minimum", 2), helped("min", 2),
@@ -151,7 +157,7 @@ ROWS = (
              "(({b} > {a}) | ({b} != {b})) ? {b} : {a}"),
     Function("clip", 3, "same", "limited to [second, third]", "alike",
              lambda x, low, high: _min(_max(x, low), high), ufunc("np.clip", 3), helped("clip", 3),
-             _clip, "min_{s}(max_{s}({a}, {b}), {c})"),
+             _clip, _CLIP),
     Function("abs", 1, "same", "absolute value", "keep", abs, ufunc("np.absolute"), "fabs{f}({0})",
              lambda n, a, d: times(apply("sign", a[0]), d[0])),
     Function("sign", 1, "same", "-1, 0 or 1", "any", _sign, ufunc("np.sign"),

@@ -63,10 +63,10 @@ class NanWatch:
             self._find(bad, interpreter)
 
     def _states(self) -> dict[str, Array]:
-        """Per-sample values, which may have been bad for long before a parameter is."""
-        buffers = self._session.program.buffers
+        """Values of the samples present, which may have been bad for long before a parameter is."""
+        buffers, rows = self._session.program.buffers, self._session.rows
         return {
-            name: value
+            name: value[:rows]
             for name, value in self._session.per_sample().items()
             if buffers[name].role != "accumulator"
         }
@@ -160,7 +160,9 @@ def first_bad(values: Mapping[str, Array]) -> Bad | None:
     """The first array with NaN or infinity, and which of the two."""
     for name, value in values.items():
         # A sum is not finite if any element is not, and costs no array of its own.
-        if not math.isfinite(float(np.sum(value, dtype=np.float64))):
+        with np.errstate(all="ignore"):
+            total = float(np.sum(value, dtype=np.float64))
+        if not math.isfinite(total):
             kind = "NaN" if bool(np.isnan(value).any()) else "infinity"
             if kind == "NaN" or bool(np.isinf(value).any()):
                 return name, kind

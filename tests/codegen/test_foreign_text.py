@@ -195,8 +195,8 @@ def test_every_template_with_hostile_sources(
         return text
 
     for module in (
-        "c_program", "cuda_program", "cuda_writer", "numpy_module", "cuda_edges",
-        "cuda_synapses", "cuda_windows", "cuda_kernels",
+        "c.program", "cuda.program", "cuda.writer", "numpy.module", "cuda.edges",
+        "cuda.synapses", "cuda.windows", "cuda.kernels",
     ):  # fmt: skip
         monkeypatch.setattr(f"netdsl.codegen.{module}.render", recording, raising=False)
     for program in everything.values():

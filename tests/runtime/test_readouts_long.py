@@ -27,12 +27,12 @@ protocol test(split) { each batch of split { reset; phase run STEPS steps } }
 readout n = count(a.s over run)
 readout c = count(a.v over run)
 readout m = mean(a.v over run)
-readout t = sum(a.total over run)
+readout total = sum(a.total over run)
 readout h = max(a.v over run)
 metric spikes = mean(sum(n))
 metric counts = mean(sum(c))
 metric level = mean(max(m))
-metric row = mean(t)
+metric row = mean(total)
 metric high = mean(max(h))
 """
 

@@ -98,7 +98,7 @@ ALSO = {
     "function": ["max", "sum", "relu", "exp", "onehot", "size", "transpose"],
     "initialiser": ["uniform", "normal", "gram"],
     "rule": ["bptt"],
-    "metric": ["split", "batches"],
+    "metric": ["split", "batches", "epoch"],
     "state": ["type", "sent", "received"],
     "def": ["sent"],
     "param of a cell": ["type"],
@@ -111,7 +111,8 @@ ALSO = {
 
 def cases() -> Iterator[tuple[str, str]]:
     for kind in KINDS:
-        for name in [*reserved.EVERYWHERE, *ALSO.get(kind, ())]:
+        everywhere = () if kind in reserved.UNREAD else reserved.EVERYWHERE
+        for name in [*everywhere, *ALSO.get(kind, ())]:
             yield kind, name
 
 
@@ -129,6 +130,13 @@ def test_the_kinds_of_declaration_are_right() -> None:
     for kind in KINDS:
         text, _, _ = text_of(kind, "mine_too")
         assert [d for d in check(text).diagnostics if d.severity == "error"] == [], kind
+
+
+@pytest.mark.parametrize("kind", sorted(reserved.UNREAD))
+def test_what_no_expression_reads_may_be_called_so(kind: str) -> None:
+    for name in set(reserved.EVERYWHERE) - set(ALSO.get(kind, ())):
+        text, _, _ = text_of(kind, name)
+        assert [d for d in check(text).diagnostics if d.severity == "error"] == [], name
 
 
 @pytest.mark.parametrize("kind", KINDS)

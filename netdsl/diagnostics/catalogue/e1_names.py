@@ -210,7 +210,8 @@ ENTRIES: list[Entry] = [
             "Taken in their places are: names of functions and distributions, `bptt` among rules, "
             "`type`, `sent`, `received` in cells, `g` and `w` in optimisers, `value` and `source` "
             "in kinds of trace, `population` among axes, `population`, `prev`, `before` among "
-            "phases, `split` and `batches` among metrics."
+            "phases, `split`, `batches` and `epoch` among metrics. Protocols and other metrics may "
+            "have any name, since no expression reads them."
         ),
         network(unit="input i; state t = 0; t := relu(i); state s = 0; s := t"),
         network(unit="input i; state u = 0; u := relu(i); state s = 0; s := u"),

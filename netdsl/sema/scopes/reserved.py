@@ -43,9 +43,12 @@ HEADS: dict[str, dict[str, str]] = {
     "initialiser": INITIALISER_NAMES,
     "rule": {"bptt": "`learn bptt(…)` is the reference rule"},
     "metric": dict.fromkeys(
-        ("split", "batches"), "the rows of a run's metrics have a column of this name"
+        ("split", "batches", "epoch"), "the rows of a run's metrics have a column of this name"
     ),
 }
+
+# Kinds whose names no expression reads: the command line and results know them.
+UNREAD = frozenset({"protocol", "metric"})
 
 # … and by the kind of declaration that it stands in.
 INSIDE: dict[str, dict[str, str]] = {
@@ -71,8 +74,8 @@ def report(spec: ast.Spec, bag: DiagnosticBag) -> None:
     """One error for each declaration of a file, in any branch, that takes such a name."""
     for item in _declarations(spec.items):
         kind = library.kind_of(item)
-        for name, span, words in _names(item, kind):
-            taken = EVERYWHERE.get(name) or words.get(name)
+        for name, span, words, everywhere in _names(item, kind):
+            taken = words.get(name) or everywhere.get(name)
             if taken is not None:
                 if name == "dt":
                     bag.poison("dt")
@@ -92,10 +95,18 @@ def _declarations(items: tuple[ast.Item, ...]) -> Iterator[ast.Item]:
             yield item
 
 
-def _names(item: ast.Item, kind: str) -> Iterator[tuple[str, Span, Mapping[str, str]]]:
-    """Every name that a declaration brings in, with what else is taken at its place."""
+Words = Mapping[str, str]
+
+
+def _names(item: ast.Item, kind: str) -> Iterator[tuple[str, Span, Words, Words]]:
+    """Every name that a declaration brings in, with what is taken at its place and everywhere."""
     assert isinstance(item, ast.Named)
-    yield item.name, item.name_span, HEADS.get(kind, {})
+    yield item.name, item.name_span, HEADS.get(kind, {}), {} if kind in UNREAD else EVERYWHERE
+    for name, span, words in _inner_names(item, kind):
+        yield name, span, words, EVERYWHERE
+
+
+def _inner_names(item: ast.Named, kind: str) -> Iterator[tuple[str, Span, Words]]:
     inside = INSIDE.get(kind, {})
     settings = item.params if isinstance(item, ast.TaskDecl) else ()  # as in `cues(batch = 64)`
     for node in ast.walk(item):

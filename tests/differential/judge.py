@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
-from netdsl.runtime.session import PER_SAMPLE
 from netdsl.ir.program import Program
+from netdsl.runtime.session import PER_SAMPLE
 from tests.interpreter import Interpreter
 
 

@@ -142,7 +142,9 @@ def test_one_error_at_the_declaration(kind: str) -> None:
         assert places == [("E0119", line, column)], (kind, name, [d.message for d in found])
 
 
-@pytest.mark.parametrize("declaration", ["metric {} = mean(sum(y))", "protocol {} {{ phase run 1 step }}"])
+@pytest.mark.parametrize(
+    "declaration", ["metric {} = mean(sum(y))", "protocol {} {{ phase run 1 step }}"]
+)
 def test_what_no_expression_reads_may_be_called_so(declaration: str) -> None:
     for name in reserved.EVERYWHERE.keys() - {"epoch"}:
         after = declaration.format(name)

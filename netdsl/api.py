@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netdsl.diagnostics import Diagnostic, DiagnosticError
 from netdsl.frontend import Override, check, lower_network
 from netdsl.runtime import model as runtime
 from netdsl.runtime.errors import RunFault
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "State", "compile"]
 
 DTYPES = ("float32", "float64")
+IDLE_RECORD = "E0542"
 
 
 def compile(
@@ -45,11 +47,14 @@ def compile(
     number of samples at a time (default: what the spec's batches need). `observe`: variables to
     keep although nothing reads them; `feed`: draws that the caller will supply. `options` go to the
     backend (`fast_math=True`). Raises DiagnosticError for a mistake in the spec, RunFault else.
+
+    A `record` that no evaluation reaches (E0542) stands in the way of `run` only: what it names can
+    be read here after steps of the caller's own.
     """
     if dtype not in DTYPES:
         raise RunFault("E0822", f"there is no number type `{dtype}`", "use float32 or float64")
     checked = check(spec, set, lower=False)
-    network = checked.require()
+    network = checked.require(but=(IDLE_RECORD,))
     wanted = tuple(dict.fromkeys([*observe, *(r.variable for r in network.recorders)]))
     program = lower_network(network, wanted, tuple(feed))
     base = Path() if checked.name == "<text>" else Path(spec).parent
@@ -58,6 +63,7 @@ def compile(
     model.sources = checked.sources
     model.overrides = dict(set or {})
     model._certificate = checked.certificate
+    model._idle = tuple(d for d in checked.diagnostics if d.code == IDLE_RECORD)
     return model
 
 
@@ -67,6 +73,8 @@ class Model(runtime.Model):
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
     `seed`, `options` (of the backend), `state`.
     """
+
+    _idle: tuple[Diagnostic, ...] = ()  # why a run would not keep what it was told to
 
     def run(
         self,
@@ -90,6 +98,8 @@ class Model(runtime.Model):
         """
         from netdsl.runtime.training import CHECKPOINT_EVERY, Settings, Training
 
+        if self._idle:
+            raise DiagnosticError(*self._idle)
         settings = Settings(
             protocol=protocol,
             epochs=epochs,

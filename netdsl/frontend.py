@@ -33,9 +33,11 @@ class Checked:
         """No errors; lints and warnings do not count."""
         return not any(d.severity == "error" for d in self.diagnostics)
 
-    def require(self) -> Network:
-        """The network, or DiagnosticError with everything that is wrong."""
-        if self.network is None or not self.ok:
+    def require(self, *, but: tuple[str, ...] = ()) -> Network:
+        """The network, or DiagnosticError with everything that is wrong; errors of the codes `but`
+        alone do not count."""
+        wrong = any(d.severity == "error" and d.code not in but for d in self.diagnostics)
+        if self.network is None or wrong:
             raise DiagnosticError(*self.diagnostics)
         return self.network
 

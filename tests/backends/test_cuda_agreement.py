@@ -15,6 +15,7 @@ from netdsl.codegen.cuda.plan import Sparse
 from netdsl.codegen.cuda.synapses import GATHER_BELOW
 from netdsl.codegen.plan.layout import Window
 from netdsl.ir.program import Program
+from tests.amounts import up_to
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values
 from tests.random_programs import programs
@@ -175,7 +176,7 @@ def test_runs_are_bit_identical() -> None:
 
 
 @given(programs())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=up_to(15), deadline=None)
 def test_random_programs(program: Program) -> None:
     executor, interpreter = pair(program, "float64", threads=3, order=5)
     executor.call("go")

@@ -11,6 +11,7 @@ from netdsl.backends.cupy.compiler import COMPILE_OPTIONS
 from netdsl.codegen.cuda.program import generate
 from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
+from tests.amounts import specs, sweep
 from tests.backends.cuda_compiler import CompileError, compile_source, missing
 from tests.programs import PROGRAMS
 from tests.programs.edges import deliveries
@@ -24,15 +25,18 @@ def program_of(path: Path) -> Program:
     return lower_network(check(path, lower=False).require())
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("architecture", sweep(["sm_80", "sm_90"], "sm_90".__eq__))
+@pytest.mark.parametrize("dtype", sweep(["float32", "float64"], "float64".__eq__))
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_hand_made_programs(name: str, dtype: str, architecture: str) -> None:
     assert compile_source(generate(PROGRAMS[name](), dtype).source, architecture) > 0
 
 
-@pytest.mark.parametrize("dtype,architecture", [("float32", "sm_90"), ("float64", "compute_80")])
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "dtype,architecture",
+    [("float32", "sm_90"), pytest.param("float64", "compute_80", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("path", specs(SPECS), ids=lambda path: path.stem)
 def test_shipped_specifications(path: Path, dtype: str, architecture: str) -> None:
     unit = generate(program_of(path), dtype)
     assert compile_source(unit.source, architecture) > 0

@@ -18,6 +18,8 @@ import pytest
 from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimDevice
 from netdsl.codegen.cuda.plan import Extent, Kernel, Launch
+from tests.amounts import SPECS as FEW_SPECS
+from tests.amounts import sweep
 from tests.backends.cuda_everything import FORMS, MADE, SPECS, run, small_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +29,7 @@ COUNTERS = {"globals_start_phase", "globals_next_step", "globals_end_of_phase"}
 pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sweep(NAMES, lambda name: name in {*MADE, *FEW_SPECS}))
 def test_no_order_and_no_nonsense_matters(name: str) -> None:
     build = MADE.get(name)
     path = next((path for path in SPECS if path.stem == name), SPECS[0])
@@ -126,6 +128,7 @@ needs_sanitizers = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_sanitizers
 def test_within_bounds() -> None:
     done = sanitized("from tests.backends.cuda_everything import main; main()")
@@ -133,6 +136,7 @@ def test_within_bounds() -> None:
     assert done.stdout.endswith("all ran\n")
 
 
+@pytest.mark.slow
 @needs_sanitizers
 @pytest.mark.parametrize(
     "right,wrong,said",

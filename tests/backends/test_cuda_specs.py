@@ -10,6 +10,7 @@ import pytest
 import netdsl
 from netdsl.backends.cupy import shim
 from netdsl.runtime import backend
+from tests.amounts import specs
 from tests.backends import test_cuda_golden
 from tests.specs.test_shipped import NEEDS_MNIST, SPECS, settings_of
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA
 HERE = [path for path in SPECS if path.stem not in NEEDS_MNIST]
 
 
-@pytest.mark.parametrize("path", HERE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", specs(HERE), ids=lambda path: path.stem)
 def test_training_agrees(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         backend.BACKENDS, "shim", (test_cuda_golden.__name__, test_cuda_golden.OneThread.__name__)

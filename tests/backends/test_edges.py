@@ -20,6 +20,7 @@ from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.codegen.c.program import generate
 from netdsl.ir.network import Place
 from netdsl.ir.program import Program, Routine, Transpose
+from tests.amounts import up_to
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, PROGRAMS, buffer, initial_values
 from tests.programs.edges import DELIVERY_CALLS, as_edges, deliveries
@@ -180,13 +181,13 @@ def test_spikes_as_a_sparse_matrix(few: float, monkeypatch: pytest.MonkeyPatch) 
 
 
 @given(programs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 def test_random_programs(program: Program) -> None:
     agree(NumpyExecutor, as_edges(program, 0.5), (("go", 0, 0, None),), 6)
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 @given(program=programs())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=up_to(8), deadline=None)
 def test_random_programs_compiled(backend: type[Executor], program: Program) -> None:
     agree(backend, as_edges(program, 0.5), (("go", 0, 0, None),), 6)

@@ -12,6 +12,7 @@ from netdsl.backends.numpy import active as numpy_active
 from netdsl.backends.numpy import support as numpy_support
 from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.ir.program import Program
+from tests.amounts import up_to
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values
 from tests.random_programs import programs
@@ -86,7 +87,7 @@ def test_rows_may_change_and_return() -> None:
         executor.set_rows(ROWS + 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=up_to(150), deadline=None)
 @given(programs())
 def test_random_programs_agree(program: Program) -> None:
     executor, interpreter = pair(program)

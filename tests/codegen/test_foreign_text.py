@@ -31,6 +31,7 @@ from netdsl.frontend import check, lower_network
 from netdsl.ir.network import Place
 from netdsl.ir.program import Copy, Fill, Program, Routine
 from netdsl.paths import data_path
+from tests.amounts import up_to
 from tests.backends import cuda_everything
 from tests.cli.command import SPEC, Command
 from tests.programs import buffer
@@ -236,7 +237,7 @@ def small() -> Program:
     return fa()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=up_to(40), deadline=None)
 @given(st.text(st.sampled_from("*/\\?#\"'\r\n\t\x0b\x0c\x85\u2028 aé{}%"), max_size=30))
 def test_any_text(text: str) -> None:
     shown = dict.fromkeys(MADE_BY_HAND, text)

@@ -14,6 +14,7 @@ from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Const, Expr, Load, Local
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Elementwise, Program, Routine, Store
+from tests.amounts import up_to
 from tests.interpreter import Interpreter
 from tests.programs import KEYS, buffer, fn, initial_values, program
 from tests.random_programs import _leaves, expressions
@@ -103,7 +104,7 @@ def test_simplify_folds_and_drops() -> None:
     assert simplify(fn("mul", 0, x)) == fn("mul", 0, x)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=up_to(150), deadline=None)
 @given(expressions(_leaves(["g"], [])))
 def test_scalar_form_agrees(expr: Expr) -> None:
     made = one()

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
-from netdsl.ir.network import Place
 from netdsl.ir.program import Program
+from netdsl.runtime.session import PER_SAMPLE
 from tests.interpreter import Interpreter
 
 
@@ -39,17 +39,21 @@ class Judge(Executor):
         if keys is not None:
             self.keys[:rows] = keys
         self.meaning.keys = self.keys[:rows]
-        for name, array in self.whole.items():
-            per_sample = self.program.buffers[name].place in (Place.ROW, Place.UNIT)
-            self.meaning.stored[name] = array[:rows] if per_sample else array
+        for name in self.whole:
+            self.meaning.stored[name] = self._present(name)
+
+    def _present(self, buffer: str) -> Array:
+        """A view of the rows that are present, or within `reaching` are to be reached."""
+        per_sample = self.program.buffers[buffer].place in PER_SAMPLE
+        return self.whole[buffer][: self.rows] if per_sample else self.whole[buffer]
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""
-        return np.array(self._unpacked(buffer, self.meaning.stored[buffer]))
+        return np.array(self._unpacked(buffer, self._present(buffer)))
 
     def write(self, buffer: str, value: Array | float) -> None:
         """See `Executor`."""
-        self.meaning.stored[buffer][...] = self._packed(buffer, value)
+        self._present(buffer)[...] = self._packed(buffer, value)
 
     def _form_all_products(self, whole: bool) -> None:
         """See `Executor`: it always does."""

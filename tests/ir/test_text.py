@@ -15,6 +15,7 @@ from netdsl.ir.program import STATEMENTS, Store
 from netdsl.ir.text import TextError, node_lines, parse_node, parse_program, program_text
 from netdsl.passes.pipeline import Record
 from netdsl.paths import data_path
+from tests.amounts import specs, up_to
 from tests.programs import PROGRAMS
 from tests.random_programs import programs
 
@@ -33,7 +34,7 @@ def test_hand_made_programs(name: str) -> None:
     reads_back(PROGRAMS[name]())
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("spec", specs(SPECS), ids=lambda path: path.stem)
 def test_shipped_specs_behind_every_pass(spec: Path) -> None:
     record = Record(keep=True)
     lower_network(check_network(spec).require(), record=record)
@@ -42,7 +43,7 @@ def test_shipped_specs_behind_every_pass(spec: Path) -> None:
 
 
 @given(programs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=up_to(100), deadline=None)
 def test_random_programs(program) -> None:
     reads_back(program)
 
@@ -76,7 +77,7 @@ def _alike(one: object, other: object) -> bool:
 
 
 @given(st.recursive(LEAVES, _deeper, max_leaves=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=up_to(400), deadline=None)
 def test_expressions(expr: Expr) -> None:
     (line,) = node_lines(Store("h.v", expr), exact=True)
     again = parse_node(line, STATEMENTS)

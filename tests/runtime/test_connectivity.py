@@ -20,6 +20,7 @@ from netdsl.streams import connectivity, wiring
 from netdsl.streams import draws as random
 from netdsl.streams.connectivity import Connections
 from netdsl.streams.draws import PhiloxStream
+from tests.amounts import up_to
 
 KINDS = (
     "dense",
@@ -49,7 +50,7 @@ def allowed_in(shape: tuple[int, int], shift: int | None) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(
     m=st.integers(1, 40),
     n=st.integers(1, 40),

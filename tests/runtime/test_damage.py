@@ -8,9 +8,11 @@ import re
 from typing import Any
 
 import numpy as np
+import pytest
 
 from netdsl.runtime.archive import read_npz, write_npz
 from netdsl.runtime.rundir import RunDir
+from tests.amounts import up_to
 from tests.cli.command import Command, Result
 from tests.runtime.stopping import Stop, stopped
 
@@ -54,6 +56,7 @@ def judged(result: Result) -> None:
     assert result.code == 0 or re.search(r"error\[E07[26]\d\]", result.err), result.err
 
 
+@pytest.mark.varied
 def test_damaged_counters(netdsl: Command, stop: Stop) -> None:
     run = stopped(netdsl, stop)
     found = RunDir.open(run).checkpoint()
@@ -62,18 +65,19 @@ def test_damaged_counters(netdsl: Command, stop: Stop) -> None:
     whole = (run / "checkpoint.npz").read_bytes()
     draw = random.Random(0)
     cases = damaged(counters)
-    for case in draw.sample(cases, 60):
+    for case in draw.sample(cases, up_to(60)):
         RunDir.open(run).save_checkpoint(arrays, case)
         judged(netdsl("run", "--resume", run, "--quiet"))
         (run / "checkpoint.npz").write_bytes(whole)
 
 
+@pytest.mark.varied
 def test_damaged_files(netdsl: Command, stop: Stop) -> None:
     run = stopped(netdsl, stop)
     kept = {file: file.read_bytes() for file in run.iterdir() if file.is_file()}
     draw = random.Random(0)
     names = ["checkpoint.npz", "params.json", "metrics.jsonl", "versions.json", "weights.npz"]
-    for number in range(60):
+    for number in range(up_to(60)):
         file = run / names[number % len(names)]
         data = bytearray(kept.get(file, b""))
         if number % 3 == 0:

@@ -69,7 +69,6 @@ KINDS = {
     "loss": ("after", "loss NAME = mean(sum(b.s))"),
     "readout": ("after", "readout NAME = argmax(b.s)"),
     "metric": ("after", "metric NAME = mean(sum(y))"),
-    "protocol": ("after", "protocol NAME { phase run 1 step }"),
     "untaken branch": ("after", "when false { param NAME = 3 }"),
     "formal of a neuron": ("formal", "(NAME = 1)"),
     "param of a cell": ("cell", "param NAME = 3"),
@@ -111,7 +110,7 @@ ALSO = {
 
 def cases() -> Iterator[tuple[str, str]]:
     for kind in KINDS:
-        everywhere = () if kind in reserved.UNREAD else reserved.EVERYWHERE
+        everywhere = () if kind in reserved.APART else reserved.EVERYWHERE
         for name in [*everywhere, *ALSO.get(kind, ())]:
             yield kind, name
 
@@ -132,13 +131,6 @@ def test_the_kinds_of_declaration_are_right() -> None:
         assert [d for d in check(text).diagnostics if d.severity == "error"] == [], kind
 
 
-@pytest.mark.parametrize("kind", sorted(reserved.UNREAD))
-def test_what_no_expression_reads_may_be_called_so(kind: str) -> None:
-    for name in set(reserved.EVERYWHERE) - set(ALSO.get(kind, ())):
-        text, _, _ = text_of(kind, name)
-        assert [d for d in check(text).diagnostics if d.severity == "error"] == [], name
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_error_at_the_declaration(kind: str) -> None:
     for found_kind, name in cases():
@@ -148,6 +140,20 @@ def test_one_error_at_the_declaration(kind: str) -> None:
         found = [d for d in check(text).diagnostics if d.severity == "error"]
         places = [(d.code, d.primary.line, d.primary.column) for d in found]
         assert places == [("E0119", line, column)], (kind, name, [d.message for d in found])
+
+
+@pytest.mark.parametrize(
+    "declaration", ["metric {} = mean(sum(y))", "protocol {} {{ phase run 1 step }}"]
+)
+def test_what_no_expression_reads_may_be_called_so(declaration: str) -> None:
+    for name in reserved.EVERYWHERE.keys() - {"epoch"}:
+        after = declaration.format(name)
+        text = SPEC.format(**{**PARTS, "after": after})
+        assert check(text).ok, name
+        if name in ("t", "pi"):
+            text = SPEC.format(**{**PARTS, "after": f"{after}\nmetric m2 = mean(sum(y)) + {name}"})
+            found = [d for d in check(text).diagnostics if d.severity == "error"]
+            assert [d.code for d in found] == ["E0119"], name
 
 
 def test_the_page_lists_them() -> None:

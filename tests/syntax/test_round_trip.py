@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from netdsl.syntax import ast
 from netdsl.syntax.fmt import format_source, format_spec, show
 from netdsl.syntax.parser import parse
+from tests.amounts import up_to
 
-settings.register_profile(
-    "syntax", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+patient = settings(
+    deadline=None, max_examples=up_to(60), suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("syntax")
 
 names = st.sampled_from(["x", "v", "w", "tau", "rule", "input", "step", "reset", "s", "last", "on"])
 units = st.sampled_from([None, "ms", "mV", "step", "1/ms", "mV/ms", "batch"])
@@ -134,6 +134,7 @@ items = st.one_of(
 specs = st.builds(ast.Spec, st.lists(items, max_size=3).map(tuple))
 
 
+@patient
 @given(exprs)
 def test_expressions(expr: ast.Expr) -> None:
     result = parse(f"let a = {show(expr)}\n")
@@ -141,6 +142,7 @@ def test_expressions(expr: ast.Expr) -> None:
     assert result.spec == ast.Spec((ast.Let("a", expr),))
 
 
+@patient
 @given(specs)
 def test_specs(spec: ast.Spec) -> None:
     text = format_spec(spec)
@@ -157,6 +159,7 @@ _PIECES = """neuron population a h1 : -> { } ( ) [ ] = := ~ + - * ^ . , ; # stat
 _pieces = st.sampled_from([*_PIECES.split(), "\n"])
 
 
+@patient
 @given(st.lists(_pieces, max_size=40))
 def test_no_text_breaks_the_parser(parts: list[str]) -> None:
     result = parse(" ".join(parts), "random.net")
@@ -164,6 +167,7 @@ def test_no_text_breaks_the_parser(parts: list[str]) -> None:
         assert found.primary.line >= 1 and found.primary.column >= 1
 
 
+@patient
 @given(st.text(max_size=60))
 def test_no_characters_break_the_parser(text: str) -> None:
     result = parse(text)

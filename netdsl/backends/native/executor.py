@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,10 +96,19 @@ class NativeExecutor(Executor):
         """Say how many samples are present; ValueError when there is no room for them."""
         if not 0 <= rows <= self.capacity:
             raise ValueError(f"{rows} rows do not fit into {self.capacity}")
+        if rows != self.rows:
+            self.memory.settle(self.rows)
         self.rows = rows
         self.memory.word("rows", rows)
         if keys is not None:
             self.memory.row_key[:rows] = keys
+
+    @contextmanager
+    def reaching(self, rows: int) -> Iterator[None]:
+        """See `Executor`: rows that are not present stay behind where pointers are exchanged."""
+        self.memory.settle(self.rows)
+        with super().reaching(rows):
+            yield
 
     def read(self, buffer: str) -> Array:
         """A copy of a buffer's present rows."""

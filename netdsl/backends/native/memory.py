@@ -72,6 +72,7 @@ class Memory:
         self.row_key = aligned(rows, np.uint64)
         self._arrays: dict[int, Array] = {}  # by address, since the library exchanges pointers
         self._fill()
+        self._resting = self._places()
 
     def nbytes(self) -> int:
         """Bytes of all arrays."""
@@ -80,6 +81,28 @@ class Memory:
     def __getitem__(self, buffer: str) -> Array:
         """The memory that a buffer occupies now: a flat array for `rows` samples."""
         return self._arrays[int(self.net[self.slots[self.layout.names(buffer)]])]
+
+    def settle(self, first: int) -> None:
+        """Let rows from `first` on, which no step has touched since the last call, follow their
+        buffers to the memory that these occupy now."""
+        places = self._places()
+        moved = [name for name, place in places.items() if place != self._resting[name]]
+        rest = {name: self._rows(self._resting[name])[first:].copy() for name in moved}
+        for name, values in rest.items():
+            self._rows(places[name])[first:] = values
+        self._resting = places
+
+    def _places(self) -> dict[str, int]:
+        """Addresses of the buffers that have a row for each sample."""
+        names, buffers = self.layout.names, self.layout.program.buffers
+        return {
+            name: int(self.net[self.slots[names(name)]])
+            for name, buffer in buffers.items()
+            if buffer.place in (Place.ROW, Place.UNIT)
+        }
+
+    def _rows(self, address: int) -> Array:
+        return self._arrays[address].reshape(self.rows, -1)
 
     def word(self, name: str, value: int) -> None:
         """Set a field of the struct's head."""

@@ -206,7 +206,8 @@ ENTRIES: list[Entry] = [
         "a name that the language has taken",
         (
             "Counters (`t`, `epoch`, `batch`, `phase`), `dt`, `sample`, `std`, `pi`, `index`, "
-            "`pre`, `post`, `self` mean the same everywhere, so nothing else may be called so. "
+            "`pre`, `post`, `self` mean the same everywhere, so nothing that can be read may be "
+            "called so (a protocol or a metric may, where no metric or readout reads the name). "
             "Taken in their places are: names of functions and distributions, `bptt` among rules, "
             "`type`, `sent`, `received` in cells, `g` and `w` in optimisers, `value` and `source` "
             "in kinds of trace, `population` among axes, `population`, `prev`, `before` among "

@@ -47,8 +47,9 @@ HEADS: dict[str, dict[str, str]] = {
     ),
 }
 
-# Kinds whose names no expression reads: the command line and results know them.
-UNREAD = frozenset({"protocol", "metric"})
+# No expression can read these declarations, so that a name of theirs confuses only where a metric
+# or readout reads what else it stands for.
+APART = ("metric", "protocol")
 
 # … and by the kind of declaration that it stands in.
 INSIDE: dict[str, dict[str, str]] = {
@@ -72,10 +73,13 @@ PHASES: dict[str, str] = {"population": _AXIS, "prev": _TIME, "before": _TIME}
 
 def report(spec: ast.Spec, bag: DiagnosticBag) -> None:
     """One error for each declaration of a file, in any branch, that takes such a name."""
-    for item in _declarations(spec.items):
+    items = list(_declarations(spec.items))
+    measured = _measured(items)
+    for item in items:
         kind = library.kind_of(item)
-        for name, span, words, everywhere in _names(item, kind):
-            taken = words.get(name) or everywhere.get(name)
+        for name, span, words in _names(item, kind):
+            apart = kind in APART and span == item.name_span and name not in measured
+            taken = words.get(name) or (None if apart else EVERYWHERE.get(name))
             if taken is not None:
                 if name == "dt":
                     bag.poison("dt")
@@ -87,7 +91,7 @@ def report(spec: ast.Spec, bag: DiagnosticBag) -> None:
                 )
 
 
-def _declarations(items: tuple[ast.Item, ...]) -> Iterator[ast.Item]:
+def _declarations(items: tuple[ast.Item, ...]) -> Iterator[ast.Named]:
     for item in items:
         if isinstance(item, ast.When):
             yield from _declarations((*item.items, *item.otherwise))
@@ -95,18 +99,15 @@ def _declarations(items: tuple[ast.Item, ...]) -> Iterator[ast.Item]:
             yield item
 
 
-Words = Mapping[str, str]
+def _measured(items: list[ast.Named]) -> set[str]:
+    """Names that metrics and readouts read."""
+    read = [item for item in items if library.kind_of(item) in ("metric", "readout")]
+    return {node.id for item in read for node in ast.walk(item) if isinstance(node, ast.Name)}
 
 
-def _names(item: ast.Item, kind: str) -> Iterator[tuple[str, Span, Words, Words]]:
-    """Every name that a declaration brings in, with what is taken at its place and everywhere."""
-    assert isinstance(item, ast.Named)
-    yield item.name, item.name_span, HEADS.get(kind, {}), {} if kind in UNREAD else EVERYWHERE
-    for name, span, words in _inner_names(item, kind):
-        yield name, span, words, EVERYWHERE
-
-
-def _inner_names(item: ast.Named, kind: str) -> Iterator[tuple[str, Span, Words]]:
+def _names(item: ast.Named, kind: str) -> Iterator[tuple[str, Span, Mapping[str, str]]]:
+    """Every name that a declaration brings in, with what else is taken at its place."""
+    yield item.name, item.name_span, HEADS.get(kind, {})
     inside = INSIDE.get(kind, {})
     settings = item.params if isinstance(item, ast.TaskDecl) else ()  # as in `cues(batch = 64)`
     for node in ast.walk(item):

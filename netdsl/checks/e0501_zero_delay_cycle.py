@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from netdsl.dataflow.flow import statement_flows
+from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir.expr import PREV, Expr, Ref, refs
 from netdsl.ir.network import Kind, Network, Population, Projection
@@ -103,9 +103,9 @@ def _add_segments(
     met: set[str] = set()
     last: dict[str, Node] = {}
     for statement in population.body:
-        flows = tuple(statement_flows(statement))
+        parts = tuple(statement_parts(statement))
         new: set[str] = set()
-        for _, value, _ in flows:
+        for _, _, value, _ in parts:
             new |= (_inputs(population, value) & inputs) - met
         if new:
             following: Node = ("segment", population.name, segment[2] + 1)
@@ -114,7 +114,7 @@ def _add_segments(
             met |= new
             for path in new:
                 graph.add_edge(("input", path, 0), segment, projection=None)
-        last.update({target: segment for target, _, _ in flows})
+        last.update({target: segment for _, target, _, _ in parts})
     return last
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netdsl.dataflow.flow import FlowGraph
+from netdsl.dataflow.flow import value_flows
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Const, Expr, refs
@@ -18,7 +18,7 @@ _TEACHING = frozenset({"sample.label", "sample.shown_label", "sample.positive"})
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """Sources of every protocol that runs phases."""
-    flows = FlowGraph(network).flows
+    flows = value_flows(network)
     read = {ref.path for flow in flows for ref in flow.sources}
     moved = {flow.target for flow in flows if flow.kind in ("statement", "modulator")}
     sources = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netdsl.dataflow.flow import FlowGraph, reductions
-from netdsl.dataflow.rules import sections
+from netdsl.dataflow.walk import walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
@@ -44,7 +44,7 @@ def analyse_rule(
     """Label one rule: reads, reductions inside it, batch reduction, phases, and the verdict."""
     reader = Reader(graph, provenance, projection, rule)
     reads = tuple(
-        reader.read(ref, section) for section, expr in sections(rule) for ref in refs(expr)
+        reader.read(ref, flow.section) for flow in walk_rule(rule) for ref in flow.sources
     )
     label = join_all(read.label for read in reads)
     violations = [v for read in reads for v in read.violations]
@@ -52,7 +52,7 @@ def analyse_rule(
         label = label.join(found)
         violations += [violation] if violation is not None else []
     label = label.join(Label(sample=Level("batch-reduced")))
-    phase = phase_level(graph, projection, rule, (expr for _, expr in sections(rule)))
+    phase = phase_level(graph, projection, rule, (flow.expr for flow in walk_rule(rule)))
     label = label.join(Label(phase=phase))
     if rule.loss is not None:
         derivative = _derivative(graph, projection, rule)
@@ -78,8 +78,8 @@ def analyse_rule(
 def _inner_reductions(
     graph: FlowGraph, projection: Projection, rule: Rule
 ) -> Iterator[tuple[Label, Violation | None]]:
-    for _, expr in sections(rule):
-        for node in walk(expr):
+    for flow in walk_rule(rule):
+        for node in walk(flow.expr):
             if isinstance(node, Reduce):
                 yield _reduced(graph, projection, rule, node)
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from netdsl.dataflow.walk import CELL, Flow, walk_network
 from netdsl.ir.expr import Ref
@@ -20,8 +19,6 @@ from netdsl.ir.protocol import Each, Evaluate, steps_of
 
 if TYPE_CHECKING:
     import networkx as nx
-
-T = TypeVar("T")
 
 
 class Part(NamedTuple):
@@ -103,9 +100,9 @@ class NetworkGraph:
     def _reads(self, flows: Iterable[Flow]) -> Iterator[Edge]:
         found: dict[tuple[Part, Part, str, str], dict[str, None]] = {}
         for flow in flows:
-            if flow.kind == "deliver":
-                continue  # the projection's own edge
             target = self._target(flow)
+            if flow.kind == "deliver" and target.name == self.network.projections[flow.owner].post:
+                continue  # the projection's own edge, unless it delivers backwards
             for source, path in self._sources(flow):
                 if source != target or flow.kind not in CELL:
                     learning = flow.owner if flow.kind == "rule" else ""
@@ -133,7 +130,7 @@ class NetworkGraph:
             return Part("record", flow.sources[0].path)
         if flow.kind in ("readout", "metric", "loss"):
             return Part(flow.kind, flow.owner)
-        if flow.owner in self.network.projections:
+        if flow.owner in self.network.projections and flow.kind != "deliver":
             return Part("population", self.network.projections[flow.owner].post)
         return self._part(flow.target) or Part("protocol", flow.owner)
 
@@ -167,8 +164,8 @@ class NetworkGraph:
         return {"": tuple(used) or every, **{name: found or every for name, found in parts.items()}}
 
     def _data(self, sources: Iterable[str]) -> tuple[Part, ...]:
-        kinds = {name: "data" for name in self.network.data}
-        kinds |= {name: "pairs" for name in self.network.pairs}
+        kinds = dict.fromkeys(self.network.data, "data")
+        kinds |= dict.fromkeys(self.network.pairs, "pairs")
         return tuple(Part(kinds[name], name) for name in sources if name in kinds)
 
 
@@ -180,19 +177,3 @@ def _projections(network: Network, flows: Iterable[Flow]) -> Iterator[Edge]:
     for name, projection in network.projections.items():
         ends = Part("population", projection.pre), Part("population", projection.post)
         yield Edge(*ends, "projection", tuple(sent[name]), projection)
-
-
-class Circle(Exception):
-    """What waits for itself, first to last."""
-
-    def __init__(self, nodes: tuple[object, ...]) -> None:
-        super().__init__(nodes)
-        self.nodes = nodes
-
-
-def in_order(waits: Mapping[T, Iterable[T]]) -> tuple[T, ...]:
-    """Everything behind what it waits for. Raises Circle."""
-    try:
-        return tuple(TopologicalSorter(waits).static_order())
-    except CycleError as problem:
-        raise Circle(tuple(problem.args[1])) from None

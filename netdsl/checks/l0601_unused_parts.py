@@ -10,7 +10,7 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir.network import Kind, Network, Variable
 
 _FEEDS = ("deliver", "clamp", "set")
-_INSIDE = CELL | {"slope", "modulator"}  # what a population and its modulators do by themselves
+_INSIDE = CELL | {"modulator"}  # what a population and its modulators do by themselves
 WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)
 
 

@@ -35,8 +35,8 @@ class Part(NamedTuple):
 class Edge:
     """Values of `source` that reach `target`: through a projection, or as a read of `kind`.
 
-    `kind`: "projection", or that of the flow. `carries`: the variables read. `projection`: the one
-    that delivers, or that learns from what it reads.
+    `kind`: "projection", "pairs" (of data), or that of the flow. `carries`: the variables read.
+    `projection`: the one that delivers, or that learns from what it reads.
     """
 
     source: Part
@@ -53,7 +53,7 @@ class NetworkGraph:
         self.network = network
         self._emitting = {modulator.variable for modulator in network.modulators}
         met = tuple(walk_network(network) if flows is None else flows)
-        self.edges = (*_projections(network, met), *self._reads(met))
+        self.edges = (*_projections(network, met), *_doubled(network), *self._reads(met))
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -101,22 +101,27 @@ class NetworkGraph:
         found: dict[tuple[Part, Part, str, str], dict[str, None]] = {}
         for flow in flows:
             target = self._target(flow)
-            if flow.kind == "deliver" and target.name == self.network.projections[flow.owner].post:
-                continue  # the projection's own edge, unless it delivers backwards
-            for source, path in self._sources(flow):
-                if source != target or flow.kind not in CELL:
-                    learning = flow.owner if flow.kind == "rule" else ""
-                    key = (source, target, flow.kind, learning)
-                    found.setdefault(key, {})[path] = None
+            kind = "modulator" if target.kind == "modulator" else flow.kind
+            learning = flow.owner if kind == "rule" else ""
+            for source, path in self._sources(flow, target):
+                found.setdefault((source, target, kind, learning), {})[path] = None
         for (source, target, kind, learning), paths in found.items():
-            projection = self.network.projections.get(learning)
-            yield Edge(source, target, kind, tuple(filter(None, paths)), projection)
+            carries = tuple(path for path in paths if path)
+            yield Edge(source, target, kind, carries, self.network.projections.get(learning))
 
-    def _sources(self, flow: Flow) -> Iterator[tuple[Part, str]]:
-        parts = [(part, ref.path) for ref in flow.sources for part in self._read(ref, flow)]
-        if not parts and flow.kind in ("clamp", "set"):
-            parts = [(Part("protocol", flow.owner), "")]  # a constant
-        yield from parts
+    def _sources(self, flow: Flow, target: Part) -> Iterator[tuple[Part, str]]:
+        """Parts that a flow reads. What a part reads of itself, and a synapse of its ends, is none;
+        a clamp to a constant comes from the protocol."""
+        projection = self.network.projections.get(flow.owner)
+        known: tuple[Part, ...] = ()
+        if projection is not None and target == _ends(projection)[1]:
+            known = _ends(projection)
+        elif flow.kind in CELL or target.kind == "modulator":
+            known = (target,)
+        read = [(part, ref.path) for ref in flow.sources for part in self._read(ref, flow)]
+        if not read and flow.kind in ("clamp", "set") and target.kind != "protocol":
+            read = [(Part("protocol", flow.owner), "")]
+        yield from ((part, path) for part, path in read if part not in known)
 
     def _read(self, ref: Ref, flow: Flow) -> tuple[Part, ...]:
         variable = self.network.table.get(ref.path)
@@ -175,5 +180,13 @@ def _projections(network: Network, flows: Iterable[Flow]) -> Iterator[Edge]:
         if flow.channel is not None:
             sent[flow.channel].update((ref.path, None) for ref in flow.sources if ref.side == "pre")
     for name, projection in network.projections.items():
-        ends = Part("population", projection.pre), Part("population", projection.post)
-        yield Edge(*ends, "projection", tuple(sent[name]), projection)
+        yield Edge(*_ends(projection), "projection", tuple(sent[name]), projection)
+
+
+def _doubled(network: Network) -> Iterator[Edge]:
+    for name, pairs in network.pairs.items():
+        yield Edge(Part("data", pairs.data), Part("pairs", name), "pairs", ())
+
+
+def _ends(projection: Projection) -> tuple[Part, Part]:
+    return Part("population", projection.pre), Part("population", projection.post)

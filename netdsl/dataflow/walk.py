@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, singledispatch
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
@@ -46,9 +46,9 @@ Declared = (
 )
 
 # What is computed in a cell, from its own variables to its own variables.
-CELL = frozenset({"initial", "statement", "def"})
+CELL = frozenset({"initial", "statement", "def", "slope"})
 # What the value of a variable comes from.
-VALUES = CELL | {"deliver", "modulator", "clamp", "set"}
+VALUES = CELL - {"slope"} | {"deliver", "modulator", "clamp", "set"}
 # What the host computes to decide how a protocol goes on.
 DECISIONS = frozenset({"decide", "control"})
 
@@ -189,21 +189,35 @@ def walk_protocol(protocol: proto.Protocol) -> Iterator[Flow]:
             yield Flow(target, expr, kind, protocol.name, step, span)
 
 
-def statement_parts(statement: Statement) -> Iterator[Part]:
+@singledispatch
+def statement_parts(statement: Statement) -> Iterable[Part]:
     """What a statement of a cell or a rule assigns, and slopes of spikes."""
-    if isinstance(statement, Assign):
-        yield "statement", statement.target, statement.value, statement.span
-    elif isinstance(statement, Spike):
-        yield "statement", statement.target, statement.condition, statement.span
-        yield "slope", statement.target, statement.margin, statement.span
-        if statement.surrogate is not None:
-            yield "slope", statement.target, statement.surrogate, statement.span
-    elif isinstance(statement, DrawAssign):
-        for argument in statement.draw.args:
-            yield "statement", statement.target, argument, statement.span
-    elif isinstance(statement, Integrate):
-        for target, rate in statement.equations:
-            yield "statement", target, rate, span_of(rate) or statement.span
+    raise TypeError(f"the walk does not know what a {type(statement).__name__} holds")
+
+
+@statement_parts.register
+def _(statement: Assign) -> Iterable[Part]:
+    yield "statement", statement.target, statement.value, statement.span
+
+
+@statement_parts.register
+def _(statement: Spike) -> Iterable[Part]:
+    yield "statement", statement.target, statement.condition, statement.span
+    yield "slope", statement.target, statement.margin, statement.span
+    if statement.surrogate is not None:
+        yield "slope", statement.target, statement.surrogate, statement.span
+
+
+@statement_parts.register
+def _(statement: DrawAssign) -> Iterable[Part]:
+    for argument in statement.draw.args:
+        yield "statement", statement.target, argument, statement.span
+
+
+@statement_parts.register
+def _(statement: Integrate) -> Iterable[Part]:
+    for target, rate in statement.equations:
+        yield "statement", target, rate, span_of(rate) or statement.span
 
 
 def step_parts(step: proto.Step) -> Iterator[Part]:

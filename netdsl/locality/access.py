@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.dataflow.flow import FlowGraph
-from netdsl.dataflow.walk import CELL, walk_host
+from netdsl.dataflow.walk import walk_host
 from netdsl.diagnostics import Diagnostic, Label
 from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir.expr import Expr, Reduce, Ref, children
@@ -20,7 +20,7 @@ def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
     for flow in graph.flows:
         owner = graph.owner(flow.target)
         modulator = modulator_of(graph.network, flow.target)
-        in_cell = flow.kind in CELL - {"initial"} and owner in graph.network.populations
+        in_cell = flow.kind in ("statement", "def") and owner in graph.network.populations
         if in_cell and modulator is None:
             for ref in flow.sources:
                 yield from _cell_read(graph, owner, ref)

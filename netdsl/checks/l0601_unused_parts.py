@@ -16,8 +16,7 @@ WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """Unconnected populations, inputs that nothing feeds, variables that nothing reads."""
-    flows = tuple(walk_network(network))
-    graph = NetworkGraph(network, flows)
+    flows, graph = walk_network(network), NetworkGraph(network)
     read = set(_read_paths(flows))
     read |= {path for path, variable in network.table.items() if variable.differentiated}
     fed = {flow.target for flow in flows if flow.kind in _FEEDS}

@@ -49,11 +49,10 @@ class Edge:
 class NetworkGraph:
     """Parts of a network as nodes; projections and reads as edges."""
 
-    def __init__(self, network: Network, flows: Iterable[Flow] | None = None) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network
         self._emitting = {modulator.variable for modulator in network.modulators}
-        met = tuple(walk_network(network) if flows is None else flows)
-        self.edges = (*_projections(network, met), *_doubled(network), *self._reads(met))
+        self.edges = (*_projections(network), *_doubled(network), *self._reads())
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -97,9 +96,9 @@ class NetworkGraph:
 
     # -- reads --------------------------------------------------------------------------------
 
-    def _reads(self, flows: Iterable[Flow]) -> Iterator[Edge]:
+    def _reads(self) -> Iterator[Edge]:
         found: dict[tuple[Part, Part, str, str], dict[str, None]] = {}
-        for flow in flows:
+        for flow in walk_network(self.network):
             target = self._target(flow)
             kind = "modulator" if target.kind == "modulator" else flow.kind
             learning = flow.owner if kind == "rule" else ""
@@ -174,9 +173,9 @@ class NetworkGraph:
         return tuple(Part(kinds[name], name) for name in sources if name in kinds)
 
 
-def _projections(network: Network, flows: Iterable[Flow]) -> Iterator[Edge]:
+def _projections(network: Network) -> Iterator[Edge]:
     sent: dict[str, dict[str, None]] = {name: {} for name in network.projections}
-    for flow in flows:
+    for flow in walk_network(network):
         if flow.channel is not None:
             sent[flow.channel].update((ref.path, None) for ref in flow.sources if ref.side == "pre")
     for name, projection in network.projections.items():

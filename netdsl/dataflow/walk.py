@@ -95,8 +95,16 @@ class Flow:
 Part = tuple[str, str, Expr, Span | None]
 
 
-def walk_network(network: Network) -> Iterator[Flow]:
-    """Every expression of a network."""
+def walk_network(network: Network) -> tuple[Flow, ...]:
+    """Every expression of a network. A network does not change, and so is walked once."""
+    known = vars(network)
+    if "flows" not in known:
+        known["flows"] = tuple(_everything(network))
+    found: tuple[Flow, ...] = known["flows"]
+    return found
+
+
+def _everything(network: Network) -> Iterator[Flow]:
     yield from _starts("", network.variables.values())
     yield from _definitions("", network.variables.values())
     for population in network.populations.values():

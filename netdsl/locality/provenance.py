@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netdsl.dataflow.flow import FlowGraph, reductions
-from netdsl.dataflow.walk import Flow, walk_projection
+from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Network, Place, Projection
@@ -54,6 +54,7 @@ class Provenance:
 
     def __init__(self, graph: FlowGraph) -> None:
         self.graph = graph
+        self.equal_starts = tuple(equal_starts(graph.network))
         self.taints = tuple(_taints(graph))
         self._at: dict[str, list[Arrival]] = {}
         for taint in self.taints:
@@ -203,11 +204,11 @@ def _starts(network: Network) -> Iterator[Taint]:
 
 def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
     """Projections whose initial weights read another projection's, with the read."""
-    for projection in network.projections.values():
-        for flow in walk_projection(projection):
-            if flow.kind == "initial":
-                for source in _foreign_weights(network, projection, flow):
-                    yield projection, source
+    for flow in walk_network(network):
+        projection = network.projections.get(flow.owner)
+        if flow.kind == "initial" and projection is not None:
+            for source in _foreign_weights(network, projection, flow):
+                yield projection, source
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:

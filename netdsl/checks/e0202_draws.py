@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netdsl.checks.e0421_stability import written_out
+from netdsl.dataflow.walk import walk_population
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.distributions import faults
 from netdsl.ir.expr import Const, Expr
-from netdsl.ir.network import Assign, Draw, DrawAssign, Kind, Network, Population, Variable
+from netdsl.ir.network import Draw, Kind, Network, Population, Variable
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
@@ -27,14 +28,13 @@ def _draws(population: Population) -> Iterator[tuple[Draw, Mapping[str, Expr]]]:
     """Draws with the definitions, parameters of one value and `let`s above each."""
     variables = population.variables
     known = {path: value for path, value in map(_fixed, variables.values()) if value is not None}
-    for variable in variables.values():
-        if isinstance(variable.init, Draw):
-            yield variable.init, known
-    for statement in population.body:
-        if isinstance(statement, Assign) and variables[statement.target].kind is Kind.LET:
-            known[statement.target] = written_out(statement.value, known)
-        elif isinstance(statement, DrawAssign):
-            yield statement.draw, dict(known)
+    last: Draw | None = None
+    for flow in walk_population(population):
+        if flow.draw is not None and flow.draw is not last:
+            yield flow.draw, dict(known)
+        elif flow.kind == "statement" and variables[flow.target].kind is Kind.LET:
+            known[flow.target] = written_out(flow.expr, known)
+        last = flow.draw
 
 
 def _fixed(variable: Variable) -> tuple[str, Expr | None]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.checks.ends import sizes
+from netdsl.dataflow.walk import walk_host
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir.expr import Apply, Expr, Ref
 from netdsl.ir.network import Network
-from netdsl.ir.protocol import SetState, steps_of
+from netdsl.ir.protocol import SetState
 
 Shape = tuple[int, ...]
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """`set A.w := B.w`, or its transpose, joins arrays of one shape."""
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            if isinstance(step, SetState):
-                yield from _fault(network, step)
+    for flow in walk_host(network):
+        if isinstance(flow.node, SetState):
+            yield from _fault(network, flow.node)
 
 
 def _fault(network: Network, step: SetState) -> Iterator[Diagnostic]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.checks.e0206_copied_weights import synapse_shape
+from netdsl.dataflow.walk import Flow, walk_host
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.diagnostics.span import Span
-from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, children, span_of
 from netdsl.ir.network import Network, Place
-from netdsl.ir.protocol import steps_of
+from netdsl.ir.protocol import Clamp, SetState
 
 Width = tuple[str, int | tuple[int, ...]]  # a population's size, or the shape of a projection
 _WHOLE = ("angle", "transpose", "logdet", "argmax", "cross_entropy")  # of whole arrays
@@ -18,27 +18,22 @@ _WHOLE = ("angle", "transpose", "logdet", "argmax", "cross_entropy")  # of whole
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """Values per neuron meet values per neuron of populations of the same size only."""
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            if isinstance(step, proto.Clamp | proto.SetState):
-                yield from _target(network, step)
-            elif isinstance(step, proto.SetGlobal):
-                yield from _Widths(network).faults(step.value)
-    for readout in network.readouts.values():
-        yield from _Widths(network).faults(readout.value)
-    for metric in network.metrics.values():
-        yield from _Widths(network).faults(metric.value)
+    for flow in walk_host(network):
+        if isinstance(flow.node, Clamp | SetState):
+            yield from _target(network, flow)
+        else:
+            yield from _Widths(network).faults(flow.expr)
 
 
-def _target(network: Network, step: proto.Clamp | proto.SetState) -> Iterator[Diagnostic]:
-    variable = network.table.get(step.target)
+def _target(network: Network, flow: Flow) -> Iterator[Diagnostic]:
+    variable = network.table.get(flow.target)
     if variable is None or variable.owner not in network.populations:
         return
     widths = _Widths(network)
-    found = widths.of(step.value)
+    found = widths.of(flow.expr)
     size = network.populations[variable.owner].size
     if found is not None and found[1] != size and not widths.found:
-        widths.mismatch(found, (variable.owner, size), span_of(step.value) or step.span)
+        widths.mismatch(found, (variable.owner, size), span_of(flow.expr) or flow.span)
     yield from widths.found
 
 

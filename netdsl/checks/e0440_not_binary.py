@@ -8,23 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.dataflow.walk import walk_network
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.diagnostics.span import Span
-from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, span_of
 from netdsl.ir.functions import FUNCTIONS
-from netdsl.ir.network import (
-    Assign,
-    Draw,
-    DrawAssign,
-    Integrate,
-    Kind,
-    Network,
-    Statement,
-    Type,
-    Variable,
-)
-from netdsl.ir.protocol import steps_of
+from netdsl.ir.network import Draw, Integrate, Kind, Network, Type, Variable
 
 Given = tuple[str, Expr | Draw | None, Span | None]  # a target, what it is given, and where
 
@@ -92,36 +81,13 @@ def _applied(value: Apply, network: Network) -> bool:
 
 def _given(network: Network) -> Iterator[Given]:
     """Everything that is stored in a variable, wherever it is written."""
-    for variable in network.table.values():
-        if variable.init is not None:
-            yield variable.path, variable.init, variable.span
-        if variable.definition is not None:
-            yield variable.path, variable.definition, variable.span
-    for population in network.populations.values():
-        for statement in (*population.body, *population.on_phase):
-            yield from _stored(statement)
-    for projection in network.projections.values():
-        for deliver in projection.delivers:
+    for flow in walk_network(network):
+        if flow.kind == "slope":
+            continue
+        if isinstance(flow.node, Integrate):
+            yield flow.target, None, flow.node.span
+        elif flow.kind == "deliver":
             # Even of single spikes an input holds the sum.
-            yield deliver.input, None, span_of(deliver.value) or deliver.span
-        for statement in projection.rule.statements if projection.rule is not None else ():
-            yield from _stored(statement)
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            if isinstance(step, proto.Clamp | proto.SetState | proto.SetGlobal):
-                yield step.target, step.value, step.span
-            elif isinstance(step, proto.RunPhase):
-                for path, value in step.controls:
-                    yield path, value, step.span
-
-
-def _stored(statement: Statement) -> Iterator[Given]:
-    if isinstance(statement, Integrate):
-        for path, _ in statement.equations:
-            yield path, None, statement.span
-    elif isinstance(statement, DrawAssign):
-        yield statement.target, statement.draw, statement.span
-    elif isinstance(statement, Assign):
-        yield statement.target, statement.value, statement.span
-    else:
-        yield statement.target, statement.condition, statement.span
+            yield flow.target, None, span_of(flow.expr) or flow.span
+        else:
+            yield flow.target, flow.draw or flow.expr, flow.span

@@ -1,57 +1,74 @@
-"""E0501: a cycle of statements that all wait for each other within one step.
-
-Bodies are cut into segments at the first read of each zero-delay input; a segment follows the one
-before it, and a zero-delay projection makes the reader of its input wait for the last assignment
-of what it sends (reference, sections 1 and 3).
-"""
+"""E0501: a cycle of statements that all wait for each other within one step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from netdsl.dataflow.flow import statement_flows
+from netdsl.dataflow.order import Circle, Feeds, Node, in_order, read_now, waits_within_step
+from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
-from netdsl.ir.expr import PREV, Expr, Ref, refs
-from netdsl.ir.network import Kind, Network, Population, Projection
+from netdsl.ir.network import Deliver, Network, Population, Projection
 
-if TYPE_CHECKING:
-    import networkx as nx
 
-Node = tuple[str, str, int]  # ("input", path, 0) or ("segment", population, number)
+@dataclass
+class Piece:
+    """Statements of a body up to the next one that first reads an input fed within the step."""
+
+    inputs: set[str] = field(default_factory=set)
+    assigns: set[str] = field(default_factory=set)
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
-    """One error per strongly connected group, naming one cycle in it."""
-    if not _populations_wait(network):
+    """One error per strongly connected group, naming one cycle in it.
+
+    What a delivery reads at its target is left to lowering, which knows what is clamped.
+    """
+    late = _fed_at_once(network)
+    if not late:
         return
-    import networkx as nx  # on demand: most networks have no such cycle even of populations
-
-    graph = segment_graph(network)
-    for group in nx.strongly_connected_components(graph):
-        part = graph.subgraph(group)
-        if len(group) == 1 and not part.number_of_edges():
-            continue
-        start = min(group)
-        edges = nx.find_cycle(part, start)
-        names = [part.edges[edge]["projection"] for edge in edges]
-        cycle = [network.projections[name] for name in names if name is not None]
-        if cycle:
-            yield _error(_rotated(cycle))
-
-
-def _populations_wait(network: Network) -> bool:
-    """Do zero-delay projections form a cycle of populations? Without one, none of statements."""
-    waits: dict[str, set[str]] = {}
-    for projection in network.projections.values():
-        if projection.delay == 0:
-            waits.setdefault(projection.post, set()).add(projection.pre)
+    bodies = {name: _pieces(network, p, late) for name, p in network.populations.items()}
+    waits = waits_within_step(network, bodies, late, post=False)
     try:
-        TopologicalSorter(waits).prepare()
-    except CycleError:
-        return True
-    return False
+        in_order(waits)
+    except Circle:
+        yield from _cycles(network, waits)
+
+
+def _fed_at_once(network: Network) -> Feeds:
+    late: dict[str, list[tuple[Projection, Deliver]]] = {}
+    for projection in network.projections.values():
+        for deliver in projection.delivers if projection.delay == 0 else ():
+            late.setdefault(deliver.input, []).append((projection, deliver))
+    return late
+
+
+def _pieces(network: Network, population: Population, late: Feeds) -> list[Piece]:
+    pieces = [Piece()]
+    met: set[str] = set()
+    for statement in population.body:
+        parts = tuple(statement_parts(statement))
+        read = {path for _, _, value, _ in parts for path in read_now(network, value)[1]}
+        new = (read & late.keys()) - met
+        if new:
+            met |= new
+            pieces.append(Piece(new))
+        pieces[-1].assigns.update(target for _, target, _, _ in parts)
+    return pieces
+
+
+def _cycles(network: Network, waits: Mapping[Node, list[Node]]) -> Iterator[Diagnostic]:
+    import networkx as nx  # on demand: most networks have no cycle
+
+    graph: nx.DiGraph[Node] = nx.DiGraph()
+    graph.add_edges_from((before, node) for node, found in waits.items() for before in found)
+    for group in nx.strongly_connected_components(graph):
+        if len(group) == 1:
+            continue
+        start = min(node for node in group if node[0] == "input")
+        edges = nx.find_cycle(graph.subgraph(group), start)
+        names = [node[1] for node, _ in edges if node[0] == "send"]
+        yield _error(_rotated([network.projections[name] for name in names]))
 
 
 def _rotated(cycle: list[Projection]) -> list[Projection]:
@@ -75,83 +92,3 @@ def _error(cycle: list[Projection]) -> Diagnostic:
         "give one of these projections `delay 1 step`",
         note="waits for itself within one step",
     )
-
-
-def segment_graph(network: Network) -> nx.DiGraph[Node]:
-    """Segments and zero-delay inputs; edges that carry a delivery hold its projection's name."""
-    instant = [p for p in network.projections.values() if p.delay == 0]
-    inputs = {deliver.input for p in instant for deliver in p.delivers}
-    import networkx as nx
-
-    graph: nx.DiGraph[Node] = nx.DiGraph()
-    last: dict[str, Node] = {}
-    for population in network.populations.values():
-        last.update(_add_segments(graph, population, inputs))
-    for projection in instant:
-        for deliver in projection.delivers:
-            target: Node = ("input", deliver.input, 0)
-            for source in _sources(network, deliver.value, last):
-                graph.add_edge(source, target, projection=projection.name)
-    return graph
-
-
-def _add_segments(
-    graph: nx.DiGraph[Node], population: Population, inputs: set[str]
-) -> dict[str, Node]:
-    segment: Node = ("segment", population.name, 0)
-    graph.add_node(segment)
-    met: set[str] = set()
-    last: dict[str, Node] = {}
-    for statement in population.body:
-        flows = tuple(statement_flows(statement))
-        new: set[str] = set()
-        for _, value, _ in flows:
-            new |= (_inputs(population, value) & inputs) - met
-        if new:
-            following: Node = ("segment", population.name, segment[2] + 1)
-            graph.add_edge(segment, following, projection=None)
-            segment = following
-            met |= new
-            for path in new:
-                graph.add_edge(("input", path, 0), segment, projection=None)
-        last.update({target: segment for target, _, _ in flows})
-    return last
-
-
-def _inputs(population: Population, expr: Expr) -> set[str]:
-    """Inputs that an expression reads now, also through definitions."""
-    found: set[str] = set()
-    waiting = list(refs(expr))
-    seen: set[str] = set()
-    while waiting:
-        ref = waiting.pop()
-        variable = population.variables.get(ref.path)
-        if variable is None or ref.path in seen or ref.time == PREV or ref.time.startswith("@"):
-            continue
-        seen.add(ref.path)
-        if variable.kind is Kind.INPUT:
-            found.add(ref.path)
-        elif variable.kind is Kind.DEF and variable.definition is not None:
-            waiting.extend(refs(variable.definition))
-    return found
-
-
-def _sources(network: Network, value: Expr, last: dict[str, Node]) -> Iterator[Node]:
-    for ref in refs(value):
-        if ref.side == "pre":
-            yield from _sent(network, ref, last, frozenset())
-
-
-def _sent(
-    network: Network, ref: Ref, last: dict[str, Node], seen: frozenset[str]
-) -> Iterator[Node]:
-    variable = network.table.get(ref.path)
-    if variable is None or ref.path in seen or ref.time == PREV or ref.time.startswith("@"):
-        return
-    if variable.kind is Kind.INPUT:
-        yield ("input", ref.path, 0)
-    elif variable.kind is Kind.DEF and variable.definition is not None:
-        for inner in refs(variable.definition):
-            yield from _sent(network, inner, last, seen | {ref.path})
-    elif ref.path in last:
-        yield last[ref.path]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netdsl.dataflow.rules import sections
+from netdsl.dataflow.walk import walk_network, walk_rule
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
-from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
+from netdsl.ir.expr import Expr, Reduce, Ref, span_of, walk
 from netdsl.ir.network import Network, Rule
 from netdsl.ir.protocol import steps_of
 
@@ -21,8 +21,8 @@ def check(network: Network) -> Iterator[Diagnostic]:
         for step in steps_of(protocol.body)
         if isinstance(step, proto.RunPhase)
     }
-    for expr in _expressions(network):
-        for name, span in _phases(expr):
+    for flow in walk_network(network):
+        for name, span in _phases(flow.expr):
             if name not in names:
                 yield _missing(name, span, names)
     for protocol in network.protocols.values():
@@ -33,16 +33,6 @@ def _missing(name: str, span: Span | None, names: set[str]) -> Diagnostic:
     known = ", ".join(f"`{known}`" for known in sorted(names)) or "none"
     message = f"no protocol runs a phase `{name}`"
     return Diagnostic("E0522", message, span or NO_SPAN, help=f"phases that run: {known}")
-
-
-def _expressions(network: Network) -> Iterator[Expr]:
-    for projection in network.projections.values():
-        if projection.rule is not None:
-            yield from (expr for _, expr in sections(projection.rule))
-    for readout in network.readouts.values():
-        yield readout.value
-    for metric in network.metrics.values():
-        yield metric.value
 
 
 def _phases(expr: Expr) -> Iterator[tuple[str, Span | None]]:
@@ -108,8 +98,8 @@ def _applied(
 
 
 def _reads(rule: Rule) -> Iterator[tuple[Ref, str]]:
-    for _, expr in sections(rule):
-        for ref in refs(expr):
+    for flow in walk_rule(rule):
+        for ref in flow.sources:
             name = ref.phase
             if name is not None:
                 yield ref, name

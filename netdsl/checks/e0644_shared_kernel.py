@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netdsl.dataflow.walk import walk_projection
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Span
-from netdsl.ir.expr import Expr, Index, Ref, span_of, walk
-from netdsl.ir.network import Draw, Network, Projection
+from netdsl.ir.expr import Index, span_of, walk
+from netdsl.ir.network import Network, Projection
 
 _HELP = "make the projection `dense`, or give the populations a state that holds the difference"
 
@@ -32,39 +33,13 @@ def _of_one_neuron(projection: Projection) -> Span | None:
     whole = projection.connectivity.span or projection.span or NO_SPAN
     if not projection.connectivity.self_connections:
         return whole
-    for expr in _expressions(projection):
-        for node in walk(expr):
+    flows = tuple(walk_projection(projection))
+    for flow in flows:
+        for node in walk(flow.expr):
             if isinstance(node, Index) and node.side in ("pre", "post"):
                 return span_of(node) or whole
-    for expr in _starts(projection):
-        for node in walk(expr):
-            if isinstance(node, Ref) and node.side in ("pre", "post"):
-                return span_of(node) or whole
+    for flow in flows:
+        for ref in flow.sources if flow.kind == "initial" else ():
+            if ref.side in ("pre", "post"):
+                return ref.span or whole
     return None
-
-
-def _starts(projection: Projection) -> Iterator[Expr]:
-    for variable in projection.variables.values():
-        if isinstance(variable.init, Draw):
-            yield from variable.init.args
-        elif variable.init is not None:
-            yield variable.init
-
-
-def _expressions(projection: Projection) -> Iterator[Expr]:
-    yield from _starts(projection)
-    yield from (deliver.value for deliver in projection.delivers)
-    if projection.sign is not None:
-        yield projection.sign
-    rule = projection.rule
-    if rule is None:
-        return
-    if rule.dw is not None:
-        yield rule.dw
-    yield from rule.subtract
-    yield from (assign.value for assign in rule.after)
-    yield from rule.bound or ()
-    for statement in rule.statements:
-        value = getattr(statement, "value", None)
-        if isinstance(value, Expr):
-            yield value

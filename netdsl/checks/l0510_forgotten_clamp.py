@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netdsl.dataflow.flow import FlowGraph
+from netdsl.dataflow.flow import value_flows
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Const, Expr, refs
-from netdsl.ir.network import Kind, Network, Population, Variable
+from netdsl.ir.network import Kind, Network, Variable
 from netdsl.ir.protocol import Protocol, steps_of
 
 Bindings = list[proto.Clamp | proto.SetState]
@@ -18,13 +18,15 @@ _TEACHING = frozenset({"sample.label", "sample.shown_label", "sample.positive"})
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """Sources of every protocol that runs phases."""
-    flows = FlowGraph(network).flows
+    flows = value_flows(network)
     read = {ref.path for flow in flows for ref in flow.sources}
     moved = {flow.target for flow in flows if flow.kind in ("statement", "modulator")}
+    fed = {flow.target for flow in flows if flow.channel is not None}
+    sending = {projection.pre for projection in network.projections.values()}
     sources = [
         variable
         for population in network.populations.values()
-        if _sends_only(network, population)
+        if population.name in sending and not fed & population.variables.keys()
         for variable in population.variables.values()
         if variable.path in read and _open(variable, moved)
     ]
@@ -69,12 +71,6 @@ def _shows(value: Expr) -> bool:
 def _bindings(protocol: Protocol) -> Bindings:
     steps = steps_of(protocol.body)
     return [step for step in steps if isinstance(step, proto.Clamp | proto.SetState)]
-
-
-def _sends_only(network: Network, population: Population) -> bool:
-    projections = network.projections.values()
-    receives = any(d.input in population.variables for p in projections for d in p.delivers)
-    return not receives and any(p.pre == population.name for p in projections)
 
 
 def _open(variable: Variable, moved: set[str]) -> bool:

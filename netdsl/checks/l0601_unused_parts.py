@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netdsl.dataflow.flow import FlowGraph
-from netdsl.dataflow.rules import sections
+from netdsl.dataflow.graph import NetworkGraph
+from netdsl.dataflow.walk import CELL, Flow, walk_network
 from netdsl.diagnostics import NO_SPAN, Diagnostic
-from netdsl.ir import protocol as proto
-from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Kind, Network, Variable
-from netdsl.ir.protocol import steps_of
 
+_FEEDS = ("deliver", "clamp", "set")
+_INSIDE = CELL | {"modulator"}  # what a population and its modulators do by themselves
 WATCHED = (Kind.STATE, Kind.LET, Kind.DEF, Kind.TRACE, Kind.PARAM)
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
     """Unconnected populations, inputs that nothing feeds, variables that nothing reads."""
-    read = set(_read_paths(network))
+    flows, graph = walk_network(network), NetworkGraph(network)
+    read = set(_read_paths(flows))
     read |= {path for path, variable in network.table.items() if variable.differentiated}
-    fed = set(_fed_paths(network))
-    outside = fed | {ref.path for expr in _other_expressions(network) for ref in refs(expr)}
-    outside |= {recorder.variable for recorder in network.recorders}
-    connected = {end for p in network.projections.values() for end in (p.pre, p.post)}
+    fed = {flow.target for flow in flows if flow.kind in _FEEDS}
     for population in network.populations.values():
-        if population.name not in connected and not outside & population.variables.keys():
+        if all(edge.kind in _INSIDE for edge in graph.of(population.name)):
             message = f"no projection, clamp or readout touches population `{population.name}`"
             yield Diagnostic("L0601", message, population.span or NO_SPAN, severity="lint")
     yield from _unfed(network, read, fed)
@@ -65,41 +62,9 @@ def _written_here(network: Network, variable: Variable) -> bool:
     return variable.span is None or variable.span.source == network.source
 
 
-def _read_paths(network: Network) -> Iterator[str]:
-    for flow in FlowGraph(network).flows:
-        yield from (ref.path for ref in flow.sources if ref.path != flow.target)
-    for expr in _other_expressions(network):
-        yield from (ref.path for ref in refs(expr))
-    yield from (recorder.variable for recorder in network.recorders)
-
-
-def _other_expressions(network: Network) -> Iterator[Expr]:
-    for projection in network.projections.values():
-        if projection.rule is not None:
-            yield from (expr for _, expr in sections(projection.rule))
-    for readout in network.readouts.values():
-        yield readout.value
-    for metric in network.metrics.values():
-        yield metric.value
-    for loss in network.losses.values():
-        yield loss.value
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            yield from _expressions(step)
-
-
-def _expressions(step: proto.Step) -> Iterator[Expr]:
-    for name, value in vars(step).items():
-        if name == "controls":
-            yield from (expr for _, expr in value)
-        elif isinstance(value, Expr):
-            yield value
-
-
-def _fed_paths(network: Network) -> Iterator[str]:
-    for projection in network.projections.values():
-        yield from (deliver.input for deliver in projection.delivers)
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            if isinstance(step, proto.Clamp | proto.SetState):
-                yield step.target
+def _read_paths(flows: tuple[Flow, ...]) -> Iterator[str]:
+    """What is read anywhere but to make its own next value."""
+    for flow in flows:
+        for ref in flow.sources:
+            if flow.kind not in CELL or ref.path != flow.target:
+                yield ref.path

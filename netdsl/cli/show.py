@@ -12,7 +12,8 @@ KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kern
 
 @click.command("show", help="Print a form of a spec: tokens, ast, network (names resolved), ir "
                "(the step program, as text that reads back), passes (with milliseconds), schedule, "
-               "memory, kernel (generated code) or graph. NAME picks one population, projection, "
+               "memory, kernel (generated code) or graph (DOT: populations, modulators, data and "
+               "readouts, and what reaches what). NAME picks one population, projection, "
                "routine or buffer.")  # fmt: skip
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("spec", type=click.Path())

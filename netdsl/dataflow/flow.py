@@ -2,115 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-
-from netdsl.diagnostics.span import Span
-from netdsl.ir import protocol as proto
-from netdsl.ir.expr import Expr, Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import (
-    Assign,
-    Draw,
-    DrawAssign,
-    Integrate,
-    Kind,
-    Network,
-    Place,
-    Spike,
-    Statement,
-    Variable,
-)
+from netdsl.dataflow.walk import VALUES, Flow, walk_network
+from netdsl.ir.expr import Expr, Reduce, Ref, refs, walk
+from netdsl.ir.network import Kind, Network, Place, Variable
 
 
-@dataclass(frozen=True)
-class Flow:
-    """The values `sources` enter `target`; `channel` is the projection that carries them.
+def value_flows(network: Network) -> tuple[Flow, ...]:
+    """Every flow into a variable except into learned weights; what cells start with comes last.
 
-    `kind`: statement | initial | def | deliver | modulator | clamp | set. `expr` is what is read.
+    What a weight starts with or has learned carries no taint further.
     """
-
-    target: str
-    expr: Expr
-    kind: str
-    channel: str | None = None
-    span: Span | None = None
-
-    @cached_property
-    def sources(self) -> tuple[Ref, ...]:
-        """The reads of the expression."""
-        return refs(self.expr)
-
-
-def statement_flows(statement: Statement) -> Iterator[tuple[str, Expr, Span | None]]:
-    """(target, expression, span) of each value that a statement of a body assigns."""
-    if isinstance(statement, Assign):
-        yield statement.target, statement.value, statement.span
-    elif isinstance(statement, Spike):
-        yield statement.target, statement.condition, statement.span
-    elif isinstance(statement, DrawAssign):
-        for argument in statement.draw.args:
-            yield statement.target, argument, statement.span
-    elif isinstance(statement, Integrate):
-        for target, rate in statement.equations:
-            yield target, rate, span_of(rate) or statement.span
-
-
-def population_flows(network: Network) -> Iterator[Flow]:
-    """Bodies, `on phase` actions and definitions of all populations."""
-    for population in network.populations.values():
-        for statement in (*population.body, *population.on_phase):
-            for target, value, span in statement_flows(statement):
-                yield Flow(target, value, "statement", None, span)
-        yield from _definitions(population.variables.values())
-
-
-def _definitions(variables: Iterable[Variable]) -> Iterator[Flow]:
-    for variable in variables:
-        if variable.definition is not None:
-            yield Flow(variable.path, variable.definition, "def", None, variable.span)
-
-
-def _projection_flows(network: Network) -> Iterator[Flow]:
-    for projection in network.projections.values():
-        for deliver in projection.delivers:
-            span = deliver.span or projection.span
-            yield Flow(deliver.input, deliver.value, "deliver", projection.name, span)
-        yield from _definitions(projection.variables.values())
-
-
-def _protocol_flows(network: Network) -> Iterator[Flow]:
-    for protocol in network.protocols.values():
-        for step in proto.steps_of(protocol.body):
-            if isinstance(step, proto.Clamp):
-                yield Flow(step.target, step.value, "clamp", None, step.span)
-            elif isinstance(step, proto.SetState | proto.SetGlobal):
-                yield Flow(step.target, step.value, "set", None, step.span)
-
-
-def _parameter_flows(network: Network) -> Iterator[Flow]:
-    # `state thr = thr0`: parameters of a neuron enter its states; a draw enters by its arguments.
-    for population in network.populations.values():
-        for variable in population.variables.values():
-            values = variable.init.args if isinstance(variable.init, Draw) else (variable.init,)
-            for value in values:
-                if value is not None:
-                    yield Flow(variable.path, value, "initial", None, variable.span)
-
-
-def all_flows(network: Network) -> tuple[Flow, ...]:
-    """Every flow of the network except into learned weights.
-
-    What a weight has learned carries no taint further, so rules are not flows.
-    """
-    modulators = (Flow(m.variable, m.emit, "modulator", None, m.span) for m in network.modulators)
-    return (
-        *population_flows(network),
-        *_projection_flows(network),
-        *modulators,
-        *_protocol_flows(network),
-        *_parameter_flows(network),
-    )
+    found = [
+        flow
+        for flow in walk_network(network)
+        if flow.kind in VALUES and (flow.kind != "initial" or flow.owner in network.populations)
+    ]
+    return tuple(sorted(found, key=lambda flow: flow.kind == "initial"))
 
 
 class FlowGraph:
@@ -118,7 +25,7 @@ class FlowGraph:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.flows = all_flows(network)
+        self.flows = value_flows(network)
         self.into: dict[str, list[Flow]] = {}
         self.out_of: dict[str, list[Flow]] = {}
         for flow in self.flows:

@@ -11,15 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
 from netdsl.ir.windows import Windows
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 class Kind(Enum):
@@ -336,17 +332,3 @@ class Network:
             of = next((t for t, first, last in types if part == (first, last)), None)
             named.append(f"{name}.{of}" if of is not None else name)
         return named[0], named[1]
-
-    @cached_property
-    def graph(self) -> nx.MultiDiGraph[str]:
-        """Populations as nodes, projections as edges (key = projection name)."""
-        import networkx as nx  # on demand: most commands never draw or search the graph
-
-        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
-        for population in self.populations.values():
-            graph.add_node(population.name, kind="population", size=population.size)
-        for projection in self.projections.values():
-            graph.add_edge(
-                projection.pre, projection.post, key=projection.name, delay=projection.delay
-            )
-        return graph

@@ -200,21 +200,6 @@ def steps_of(body: Iterable[Step]) -> Iterator[Step]:
             yield from steps_of(step.otherwise)
 
 
-def decided_by(step: Step) -> tuple[Expr, ...]:
-    """What the host evaluates of a statement itself, blocks in it left out."""
-    if isinstance(step, Each):
-        return () if step.limit is None else (step.limit,)
-    if isinstance(step, SetGlobal):
-        return (step.value,)
-    if isinstance(step, RunPhase):
-        return (step.steps, *(value for _, value in step.controls))
-    if isinstance(step, Choose):
-        return (step.condition,)
-    if isinstance(step, Repeat):
-        return (step.until, step.limit)
-    return ()
-
-
 @dataclass(frozen=True)
 class Protocol:
     """A named schedule. `parameters`: (name, default or None); data arguments have no default."""

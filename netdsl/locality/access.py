@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.dataflow.flow import FlowGraph
+from netdsl.dataflow.walk import walk_host
 from netdsl.diagnostics import Diagnostic, Label
 from netdsl.diagnostics.span import NO_SPAN
-from netdsl.ir import protocol as proto
-from netdsl.ir.expr import Expr, Reduce, Ref, children, refs
+from netdsl.ir.expr import Expr, Reduce, Ref, children
 from netdsl.ir.network import Modulator, Place, Projection
-from netdsl.ir.protocol import steps_of
+from netdsl.ir.protocol import SetGlobal
 from netdsl.locality.reads import modulator_of
 
 
@@ -33,10 +33,13 @@ def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
 
 def _deliveries(graph: FlowGraph) -> Iterator[Diagnostic]:
     """Reads of deliveries that are at neither end of the synapse nor its own (E0340)."""
-    for projection in graph.network.projections.values():
+    for flow in graph.flows:
+        if flow.channel is None:
+            continue
+        projection = graph.network.projections[flow.channel]
         whose = {"pre": projection.pre, "post": projection.post}
         own = ("", projection.name, projection.transpose_of)
-        for ref in (ref for deliver in projection.delivers for ref in refs(deliver.value)):
+        for ref in flow.sources:
             owner = graph.owner(ref.path)
             if owner not in own and whose.get(ref.side) != owner:
                 yield Diagnostic(
@@ -109,20 +112,15 @@ def _many(graph: FlowGraph, path: str) -> bool:
 
 
 def _controls(graph: FlowGraph) -> Iterator[Diagnostic]:
-    for protocol in graph.network.protocols.values():
-        for step in steps_of(protocol.body):
-            values: list[tuple[str, Expr]] = []
-            if isinstance(step, proto.SetGlobal):
-                values = [(step.target, step.value)]
-            elif isinstance(step, proto.RunPhase):
-                values = list(step.controls)
-            for name, value in values:
-                for ref in refs(value):
-                    if graph.owner(ref.path) or graph.is_sample_field(ref.path):
-                        yield Diagnostic(
-                            "E0306",
-                            f"`{name}` is computed from `{ref.path}`: it would carry data to "
-                            "every synapse as if it were constant",
-                            ref.span or step.span or NO_SPAN,
-                            help="declare a modulator, whose scope the certificate shows",
-                        )
+    for flow in walk_host(graph.network):
+        if flow.kind != "control" and not isinstance(flow.node, SetGlobal):
+            continue
+        for ref in flow.sources:
+            if graph.owner(ref.path) or graph.is_sample_field(ref.path):
+                yield Diagnostic(
+                    "E0306",
+                    f"`{flow.target}` is computed from `{ref.path}`: it would carry data to "
+                    "every synapse as if it were constant",
+                    ref.span or flow.span or NO_SPAN,
+                    help="declare a modulator, whose scope the certificate shows",
+                )

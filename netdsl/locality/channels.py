@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
-from netdsl.locality.provenance import Provenance, equal_starts
+from netdsl.locality.provenance import Provenance
 from netdsl.locality.reads import Read, line_of, modulator_of
 
 
@@ -28,11 +28,13 @@ def channel_notes(
         if others:
             shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
             yield f"behind {', '.join(names)}: what arrives through {shown}"
-    yield from _equal_starts(graph, projection)
+    yield from _equal_starts(graph, provenance, projection)
 
 
-def _equal_starts(graph: FlowGraph, projection: Projection) -> Iterator[str]:
-    for copy, source in equal_starts(graph.network):
+def _equal_starts(
+    graph: FlowGraph, provenance: Provenance, projection: Projection
+) -> Iterator[str]:
+    for copy, source in provenance.equal_starts:
         original = graph.network.projections.get(graph.owner(source.path))
         learned = copy.rule is not None or (original is not None and original.rule is not None)
         if learned and projection in (copy, original):

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netdsl.dataflow.flow import Flow, FlowGraph, reductions
+from netdsl.dataflow.flow import FlowGraph, reductions
+from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
-from netdsl.ir import protocol as proto
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import Deliver, Draw, Network, Place, Projection
-from netdsl.ir.protocol import steps_of
+from netdsl.ir.network import Network, Place, Projection
+from netdsl.ir.protocol import SetState
 
 TRANSPORT = "weight-transport"
 CROSS_SAMPLE = "cross-sample"
@@ -54,6 +54,7 @@ class Provenance:
 
     def __init__(self, graph: FlowGraph) -> None:
         self.graph = graph
+        self.equal_starts = tuple(equal_starts(graph.network))
         self.taints = tuple(_taints(graph))
         self._at: dict[str, list[Arrival]] = {}
         for taint in self.taints:
@@ -101,10 +102,10 @@ def _stops(taint: Taint, flow: Flow) -> bool:
 
 def _taints(graph: FlowGraph) -> Iterator[Taint]:
     yield from _transposes(graph.network)
-    for projection in graph.network.projections.values():
-        for deliver in projection.delivers:
-            yield from _delivery(graph, projection, deliver)
-    yield from _copies(graph.network)
+    for flow in graph.flows:
+        if flow.channel is not None:
+            yield from _delivery(graph, graph.network.projections[flow.channel], flow)
+    yield from _copies(graph)
     yield from _starts(graph.network)
     for flow in graph.flows:
         yield from _reductions(graph, flow)
@@ -130,22 +131,22 @@ def _transposes(network: Network) -> Iterator[Taint]:
             yield Taint(TRANSPORT, projection.name, why, seeds, projection.span)
 
 
-def _delivery(graph: FlowGraph, projection: Projection, deliver: Deliver) -> Iterator[Taint]:
-    name, span = projection.name, deliver.span or projection.span
+def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[Taint]:
+    name, span = projection.name, flow.span
     own = {projection.name, graph.owner(projection.weight or "")}
-    for ref in refs(deliver.value):
+    for ref in flow.sources:
         if graph.is_synaptic(ref.path) and graph.owner(ref.path) not in own:
             why = f"projection `{name}` delivers `{ref.path}`, a weight of other synapses"
-            yield Taint(TRANSPORT, name, why, (deliver.input,), ref.span or span)
-    if not any(_weight_without_pre(graph, term) for term in terms(deliver.value)):
+            yield Taint(TRANSPORT, name, why, (flow.target,), ref.span or span)
+    if not any(_weight_without_pre(graph, term) for term in terms(flow.expr)):
         return
-    backwards = graph.owner(deliver.input) == projection.pre != projection.post
+    backwards = graph.owner(flow.target) == projection.pre != projection.post
     if backwards:
         why = f"projection `{name}` delivers backwards through its own synapses"
-        yield Taint(TRANSPORT, name, why, (deliver.input,), span)
+        yield Taint(TRANSPORT, name, why, (flow.target,), span)
     else:
-        why = f"`{deliver.input}` sums weights of `{name}` without a `pre.` factor"
-        yield Taint(AGGREGATED, name, why, (deliver.input,), span)
+        why = f"`{flow.target}` sums weights of `{name}` without a `pre.` factor"
+        yield Taint(AGGREGATED, name, why, (flow.target,), span)
 
 
 def _weight_without_pre(graph: FlowGraph, term: Expr) -> bool:
@@ -169,28 +170,22 @@ def terms(expr: Expr) -> tuple[Expr, ...]:
     return (expr,)
 
 
-def _copies(network: Network) -> Iterator[Taint]:
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            if isinstance(step, proto.SetState):
-                yield from _copied(network, step.target, step.value, step.span)
+def _copies(graph: FlowGraph) -> Iterator[Taint]:
+    for flow in graph.flows:
+        projection = graph.network.projections.get(flow.target.split(".", 1)[0])
+        if projection is None or not isinstance(flow.node, SetState):
+            continue
+        for source in _foreign_weights(graph.network, projection, flow):
+            why = f"the weights of `{projection.name}` are copied from `{source.path}`"
+            at = source.span or flow.span
+            yield Taint(TRANSPORT, projection.name, why, _targets(projection), at)
 
 
-def _copied(network: Network, target: str, value: Expr, span: Span | None) -> Iterator[Taint]:
-    projection = network.projections.get(target.split(".", 1)[0])
-    if projection is None:
-        return
-    for source in _foreign_weights(network, projection, value):
-        why = f"the weights of `{projection.name}` are copied from `{source.path}`"
-        at = source.span or span
-        yield Taint(TRANSPORT, projection.name, why, _targets(projection), at)
-
-
-def _foreign_weights(network: Network, projection: Projection, value: Expr) -> tuple[Ref, ...]:
+def _foreign_weights(network: Network, projection: Projection, flow: Flow) -> tuple[Ref, ...]:
     table = network.table
     return tuple(
         ref
-        for ref in refs(value)
+        for ref in flow.sources
         if ref.path in table
         and table[ref.path].place is Place.SYNAPSE
         and table[ref.path].owner != projection.name
@@ -209,13 +204,11 @@ def _starts(network: Network) -> Iterator[Taint]:
 
 def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
     """Projections whose initial weights read another projection's, with the read."""
-    for projection in network.projections.values():
-        for variable in projection.variables.values():
-            init = variable.init
-            values = init.args if isinstance(init, Draw) else (init,) if init is not None else ()
-            for value in values:
-                for source in _foreign_weights(network, projection, value):
-                    yield projection, source
+    for flow in walk_network(network):
+        projection = network.projections.get(flow.owner)
+        if flow.kind == "initial" and projection is not None:
+            for source in _foreign_weights(network, projection, flow):
+                yield projection, source
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:

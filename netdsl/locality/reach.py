@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netdsl.dataflow.flow import Flow, FlowGraph
-from netdsl.dataflow.rules import sections
-from netdsl.ir.expr import Ref, refs
+from netdsl.dataflow.flow import FlowGraph
+from netdsl.dataflow.walk import Flow, walk_rule
+from netdsl.ir.expr import Ref
 from netdsl.ir.network import Kind, Projection, Rule
 
 SETTLED_KINDS = (Kind.DEF, Kind.INPUT, Kind.LET, Kind.MODULATOR)
@@ -21,17 +21,17 @@ def reach(
     up to the first projection with a delay. A rule `at update` sees present states, with inputs and
     definitions settled through any projection. `buffers`: names that the program keeps.
     """
-    walk = _Walk(graph, rule.clock == "update", buffers)
+    reached = _Reach(graph, rule.clock == "update", buffers)
     if rule.optimiser is not None:
-        walk.seen |= set(rule.optimiser.variables)
-    walk.seen |= {projection.weight or "", *rule.variables}
-    for _, expr in sections(rule):
-        for ref in refs(expr):
-            walk.visit(ref)
-    return frozenset(walk.seen)
+        reached.seen |= set(rule.optimiser.variables)
+    reached.seen |= {projection.weight or "", *rule.variables}
+    for flow in walk_rule(rule):
+        for ref in flow.sources:
+            reached.visit(ref)
+    return frozenset(reached.seen)
 
 
-class _Walk:
+class _Reach:
     def __init__(self, graph: FlowGraph, settled: bool, buffers: frozenset[str]) -> None:
         self.graph, self.settled, self.buffers = graph, settled, buffers
         self.seen: set[str] = set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from netdsl.dataflow.flow import FlowGraph, reductions
-from netdsl.dataflow.rules import sections
+from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
@@ -43,16 +43,15 @@ def analyse_rule(
 ) -> RuleFinding:
     """Label one rule: reads, reductions inside it, batch reduction, phases, and the verdict."""
     reader = Reader(graph, provenance, projection, rule)
-    reads = tuple(
-        reader.read(ref, section) for section, expr in sections(rule) for ref in refs(expr)
-    )
+    flows = tuple(walk_rule(rule))
+    reads = tuple(reader.read(ref, flow.section) for flow in flows for ref in flow.sources)
     label = join_all(read.label for read in reads)
     violations = [v for read in reads for v in read.violations]
-    for found, violation in _inner_reductions(graph, projection, rule):
+    for found, violation in _inner_reductions(graph, projection, rule, flows):
         label = label.join(found)
         violations += [violation] if violation is not None else []
     label = label.join(Label(sample=Level("batch-reduced")))
-    phase = phase_level(graph, projection, rule, (expr for _, expr in sections(rule)))
+    phase = phase_level(graph, projection, rule, (flow.expr for flow in flows))
     label = label.join(Label(phase=phase))
     if rule.loss is not None:
         derivative = _derivative(graph, projection, rule)
@@ -76,10 +75,10 @@ def analyse_rule(
 
 
 def _inner_reductions(
-    graph: FlowGraph, projection: Projection, rule: Rule
+    graph: FlowGraph, projection: Projection, rule: Rule, flows: Iterable[Flow]
 ) -> Iterator[tuple[Label, Violation | None]]:
-    for _, expr in sections(rule):
-        for node in walk(expr):
+    for flow in flows:
+        for node in walk(flow.expr):
             if isinstance(node, Reduce):
                 yield _reduced(graph, projection, rule, node)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.integrate import Integrated, IntegrationError, integrate
 from netdsl.ir.expr import Expr, Load, Local, refs, transform, walk
@@ -65,7 +66,7 @@ def body_inputs(context: Context, population: Population) -> set[str]:
     """All inputs that a population's step reads, observed variables included."""
     found: set[str] = set()
     for statement in population.body:
-        for expr in _expressions(statement):
+        for _, _, expr, _ in statement_parts(statement):
             found |= inputs_read(context, expr)
     for variable in observed(context, population):
         if variable.kind is Kind.INPUT:
@@ -78,16 +79,6 @@ def body_inputs(context: Context, population: Population) -> set[str]:
 def observed(context: Context, population: Population) -> list[Variable]:
     """Variables of a population that the caller wants stored at every step."""
     return [v for path, v in population.variables.items() if path in context.observe]
-
-
-def _expressions(statement: CellStatement) -> tuple[Expr, ...]:
-    if isinstance(statement, Integrate):
-        return tuple(rhs for _, rhs in statement.equations)
-    if isinstance(statement, DrawAssign):
-        return statement.draw.args
-    if isinstance(statement, Spike):
-        return (statement.condition,)
-    return (statement.value,)
 
 
 @dataclass

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from netdsl.dataflow.flow import population_flows
-from netdsl.dataflow.rules import sections
+from netdsl.dataflow.walk import walk_population, walk_projection, walk_rule
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Deliver, Kind, Projection, Variable
 from netdsl.ir.protocol import Clamp, RunPhase
@@ -62,12 +61,9 @@ def remembered(context: Context) -> frozenset[str]:
 def _expressions(context: Context) -> Iterator[tuple[Expr, int]]:
     """Every expression of cells, deliveries and rules, with its projection's delay."""
     for projection in context.network.projections.values():
-        values = [deliver.value for deliver in projection.delivers]
-        if projection.rule is not None:
-            values += [value for _, value in sections(projection.rule)]
-        yield from ((value, projection.delay) for value in values)
-    for flow in population_flows(context.network):
-        yield flow.expr, 0
+        yield from ((flow.expr, projection.delay) for flow in walk_projection(projection))
+    for population in context.network.populations.values():
+        yield from ((flow.expr, 0) for flow in walk_population(population))
 
 
 def _paths(expr: Expr) -> set[str]:
@@ -109,11 +105,9 @@ class Invariants:
 
     def _learning_inputs(self, projection: Projection) -> set[str]:
         rule = projection.rule
-        if rule is None or rule.dw is None:
-            return set()
         found: set[str] = set()
-        for expr in (rule.dw, *rule.subtract):
-            found |= inputs_read(self.context, expr)
+        for flow in walk_rule(rule) if rule is not None else ():
+            found |= inputs_read(self.context, flow.expr)
         return found
 
     def feeds(self, path: str) -> tuple[Feed, ...]:

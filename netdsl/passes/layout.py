@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterator
 
-from netdsl.ir.expr import refs
+from netdsl.dataflow.walk import Flow, walk_host
 from netdsl.ir.network import Connectivity, Network, Projection
 from netdsl.ir.program import Edges
-from netdsl.ir.protocol import SetState, steps_of
+from netdsl.ir.protocol import SetState
 from netdsl.passes.mask import mask_draw
 
 AUTO, EDGES, MASKED = "auto", "edges", "masked"
@@ -75,15 +75,14 @@ def layout_notes(network: Network, layouts: Container[str]) -> Iterator[str]:
 def _taken_as_matrices(network: Network) -> set[str]:
     """Projections whose weights are copied to or from others, or delivered by a transpose."""
     found = {p.transpose_of for p in network.projections.values() if p.transpose_of is not None}
-    for protocol in network.protocols.values():
-        for step in steps_of(protocol.body):
-            if isinstance(step, SetState) and step.target in network.table:
-                found |= _owners(network, step)
+    for flow in walk_host(network):
+        if isinstance(flow.node, SetState) and flow.target in network.table:
+            found |= _owners(network, flow)
     return found & set(network.projections)
 
 
-def _owners(network: Network, step: SetState) -> set[str]:
-    paths = [step.target, *(ref.path for ref in refs(step.value))]
+def _owners(network: Network, flow: Flow) -> set[str]:
+    paths = [flow.target, *(ref.path for ref in flow.sources)]
     return {network.table[path].owner for path in paths if path in network.table}
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netdsl.dataflow.walk import DECISIONS, Flow, walk_host
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import Bind, Elementwise, Fill, Op, Store
-from netdsl.ir.protocol import RunPhase, decided_by, steps_of
+from netdsl.ir.protocol import RunPhase, SetGlobal
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.resolve import Resolver
 from netdsl.passes.sites import Site, learns
@@ -27,15 +28,17 @@ class Accumulation:
 
 def decisions(network: Network) -> list[Expr]:
     """What the host evaluates of protocols: conditions, lengths, controls, global states."""
-    blocks = (protocol.body for protocol in network.protocols.values())
-    return [value for body in blocks for step in steps_of(body) for value in decided_by(step)]
+    return [flow.expr for flow in walk_host(network) if _decides(flow)]
+
+
+def _decides(flow: Flow) -> bool:
+    return flow.kind in DECISIONS or isinstance(flow.node, SetGlobal)
 
 
 def host_values(network: Network) -> list[Expr]:
     """Everything that the host computes from what the program keeps for it."""
-    values = [readout.value for readout in network.readouts.values()]
-    values += [metric.value for metric in network.metrics.values()]
-    return values + decisions(network)
+    flows = walk_host(network)
+    return [flow.expr for flow in flows if flow.kind in ("readout", "metric") or _decides(flow)]
 
 
 def _over_phases(values: list[Expr]) -> tuple[Reduce, ...]:

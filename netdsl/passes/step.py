@@ -8,13 +8,13 @@ computed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from graphlib import CycleError, TopologicalSorter
 
-from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
-from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
+from netdsl.dataflow.order import Circle, Node, in_order, waits_within_step
+from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, transform
+from netdsl.ir.network import Deliver, Place, Population, Projection
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine, Store, SynapseUpdate
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.body import Body, BodyBuilder, inputs_read
@@ -28,9 +28,6 @@ from netdsl.passes.readout import accumulators, wanted_reductions
 from netdsl.passes.resolve import Resolver, delayed, time_of, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
-
-Node = tuple[str, str, int]  # ("body", population, segment) | ("send", projection, delivery)
-# | ("input", path, 0)
 
 
 def at_arrival(expr: Expr, delay: int, *, begun: bool = True) -> Expr:
@@ -232,11 +229,11 @@ class PhaseBuilder:
 
     def _ordered(self, bodies: dict[str, Body]) -> list[Op]:
         """Segments and zero-delay deliveries in data-flow order."""
-        waits = self._dependencies(bodies)
+        pieces = {name: body.segments for name, body in bodies.items()}
         try:
-            order = list(TopologicalSorter(waits).static_order())
-        except CycleError as problem:
-            raise self._cycle(problem.args[1]) from None
+            order = in_order(waits_within_step(self.network, pieces, self.late))
+        except Circle as circle:
+            raise self._cycle(circle.nodes) from None
         ops: list[Op] = []
         for kind, name, index in order:
             if kind == "body":
@@ -255,52 +252,7 @@ class PhaseBuilder:
         self.started.add(path)
         return ops
 
-    def _dependencies(self, bodies: dict[str, Body]) -> dict[Node, list[Node]]:
-        """What each segment, input and zero-delay delivery waits for."""
-        waits: dict[Node, list[Node]] = {}
-        for name, body in bodies.items():
-            for index, segment in enumerate(body.segments):
-                before: list[Node] = [("body", name, index - 1)] if index else []
-                before += [("input", path, 0) for path in sorted(segment.inputs & set(self.late))]
-                waits[("body", name, index)] = before
-        for path, feeds in self.late.items():
-            waits[("input", path, 0)] = []
-            for projection, deliver in feeds:
-                node = ("send", projection.name, projection.delivers.index(deliver))
-                waits[("input", path, 0)].append(node)
-                waits[node] = self._sources(projection, deliver, bodies)
-        return waits
-
-    def _sources(
-        self, projection: Projection, deliver: Deliver, bodies: dict[str, Body]
-    ) -> list[Node]:
-        """What must have run before a zero-delay delivery can read its source."""
-        states, inputs = self._read_behind(deliver.value)
-        nodes: list[Node] = [("input", path, 0) for path in sorted(inputs & set(self.late))]
-        for side in (projection.pre, projection.post):
-            for index, segment in enumerate(bodies[side].segments):
-                if segment.assigns & states[side == projection.post]:
-                    nodes.append(("body", side, index))
-        return nodes
-
-    def _read_behind(self, expr: Expr) -> tuple[tuple[set[str], set[str]], set[str]]:
-        """States read on the pre side and on the post side, and inputs, through definitions."""
-        pre: set[str] = set()
-        post: set[str] = set()
-        inputs: set[str] = set()
-        for ref in refs(expr):
-            variable = self.context.variable(ref.path)
-            if variable.kind is Kind.DEF and variable.definition is not None:
-                (inner, _), more = self._read_behind(variable.definition)
-                (pre if ref.side == "pre" else post).update(inner)
-                inputs |= more
-            elif variable.kind is Kind.INPUT:
-                inputs.add(ref.path)
-            else:
-                (post if ref.side == "post" else pre).add(ref.path)
-        return (pre, post), inputs
-
-    def _cycle(self, nodes: list[Node]) -> LoweringError:
+    def _cycle(self, nodes: Sequence[Node]) -> LoweringError:
         path = [name for kind, name, _ in reversed(nodes) if kind != "input"]
         text = " -> ".join(dict.fromkeys(path))
         first = next((n for n in path if n in self.network.projections), None)

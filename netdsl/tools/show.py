@@ -301,28 +301,11 @@ def source_of(model: Model) -> str:
     return generated_source(model.program, choose(model.backend)[0], model.dtype)
 
 
-def _quoted(text: str) -> str:
-    """Text as DOT writes it between quotation marks: what the name of a file may hold."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def _graph(model: Model, name: str | None) -> str:
     """The network in the DOT language."""
-    network = model.network
-    lines = [f"digraph {_quoted(network.name)} {{", "  rankdir=LR;"]
-    for population in network.populations.values():
-        label = f"{population.name}\\n{population.size} {population.cell}"
-        lines.append(f'  "{population.name}" [label="{label}", shape=box];')
-    for projection in network.projections.values():
-        rule = f"\\n{projection.rule.name}" if projection.rule is not None else ""
-        delay = f"\\ndelay {projection.delay}" if projection.delay else ""
-        style = ", style=dashed" if projection.rule is None else ""
-        lines.append(
-            f'  "{projection.pre}" -> "{projection.post}"'
-            f' [label="{projection.name}{delay}{rule}"{style}];'
-        )
-    return "\n".join([*lines, "}"])
+    from netdsl.tools.dot import dot
+
+    return dot(model.network)
 
 
 def _kernel(model: Model, name: str | None) -> str:

@@ -1,0 +1,111 @@
+"""What waits for what within one step, and an order in which everything can run.
+
+Bodies are cut into pieces at the first read of an input that is fed within the step. A piece waits
+for the one before it and for the inputs that it reads, an input for the deliveries into it, a
+delivery for whatever assigns the values that it sends (reference, sections 1 and 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Protocol, TypeVar
+
+from netdsl.ir.expr import PREV, Expr, refs
+from netdsl.ir.network import Deliver, Kind, Network, Projection
+
+T = TypeVar("T")
+Feeds = Mapping[str, Sequence[tuple[Projection, Deliver]]]  # deliveries by the input they feed
+Node = tuple[str, str, int]  # ("body", population, piece) | ("send", projection, delivery)
+# | ("input", path, 0)
+
+
+class Piece(Protocol):
+    """Statements of a body that run together."""
+
+    @property
+    def inputs(self) -> AbstractSet[str]:
+        """Inputs that they read."""
+
+    @property
+    def assigns(self) -> AbstractSet[str]:
+        """Variables that they assign."""
+
+
+class Circle(Exception):
+    """Some things wait for each other; `nodes` are those on one way around."""
+
+    def __init__(self, nodes: Sequence[Any]) -> None:
+        super().__init__(nodes)
+        self.nodes = nodes
+
+
+def in_order(waits: Mapping[T, Iterable[T]]) -> tuple[T, ...]:
+    """Everything behind what it waits for. Raises Circle."""
+    try:
+        return tuple(TopologicalSorter(waits).static_order())
+    except CycleError as problem:
+        raise Circle(problem.args[1]) from None
+
+
+def waits_within_step(
+    network: Network, bodies: Mapping[str, Sequence[Piece]], late: Feeds, *, post: bool = True
+) -> dict[Node, list[Node]]:
+    """What each piece, each input of `late` and each delivery into one waits for.
+
+    `post`: whether deliveries also wait for what they read at their own target.
+    """
+    waits: dict[Node, list[Node]] = {}
+    for name, pieces in bodies.items():
+        for index, piece in enumerate(pieces):
+            before: list[Node] = [("body", name, index - 1)] if index else []
+            before += [("input", path, 0) for path in sorted(piece.inputs & late.keys())]
+            waits["body", name, index] = before
+    for path, feeds in late.items():
+        waits["input", path, 0] = []
+        for projection, deliver in feeds:
+            node = ("send", projection.name, projection.delivers.index(deliver))
+            waits["input", path, 0].append(node)
+            waits[node] = _before_send(network, projection, deliver, bodies, late, post)
+    return waits
+
+
+def _before_send(
+    network: Network,
+    projection: Projection,
+    deliver: Deliver,
+    bodies: Mapping[str, Sequence[Piece]],
+    late: Feeds,
+    post: bool,
+) -> list[Node]:
+    """What must have run before a delivery can read what it sends."""
+    sent, inputs = read_now(network, deliver.value)
+    nodes: list[Node] = [("input", path, 0) for path in sorted(inputs & late.keys())]
+    ends = ((projection.pre, sent[0]), (projection.post, sent[1] if post else set()))
+    for population, read in ends:
+        for index, piece in enumerate(bodies[population]):
+            if piece.assigns & read:
+                nodes.append(("body", population, index))
+    return nodes
+
+
+def read_now(network: Network, expr: Expr) -> tuple[tuple[set[str], set[str]], set[str]]:
+    """Variables read within the step at the pre (or own) end and at the post end, and inputs;
+    definitions are looked into."""
+    pre: set[str] = set()
+    post: set[str] = set()
+    inputs: set[str] = set()
+    for ref in refs(expr):
+        variable = network.table.get(ref.path)
+        if variable is None or ref.time == PREV or ref.phase is not None:
+            continue
+        if variable.kind is Kind.DEF and variable.definition is not None:
+            (inner, _), more = read_now(network, variable.definition)
+            (post if ref.side == "post" else pre).update(inner)
+            inputs |= more
+        elif variable.kind is Kind.INPUT:
+            inputs.add(ref.path)
+        else:
+            (post if ref.side == "post" else pre).add(ref.path)
+    return (pre, post), inputs

@@ -84,12 +84,18 @@ class Context:
         if not self.bag.poison(where, name):
             return
         inside = f" in {where}" if where else ""
-        help = None
-        if len(self.bag) < _HINTED:
-            help = did_you_mean(name, dict.fromkeys(candidates))
+        code, message, help = "E0101", f"unknown {what} `{name}`{inside}", None
         if elsewhere:
             help = "it is declared in a branch of `when` that is not taken here"
-        self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)
+        elif len(self.bag) < _HINTED:
+            from netdsl.sema.scopes.habits import hint
+
+            known = list(dict.fromkeys(candidates))
+            found = hint(what, name, known)
+            help = did_you_mean(name, known)
+            if found is not None and (found.sure or help is None):
+                code, message, help = found.code, found.message or message, found.help
+        self.bag.error(code, message, span, help=help)
 
     def hides(self, name: str, span: Span, meaning: str) -> None:
         """A body has its own `name`: report a value of the specification that it hides."""

@@ -36,7 +36,7 @@ class Checked:
     def require(self) -> Network:
         """The network, or DiagnosticError with everything that is wrong."""
         if self.network is None or not self.ok:
-            raise DiagnosticError(*self.diagnostics)
+            raise DiagnosticError(*self.diagnostics, sources=self.sources)
         return self.network
 
 

@@ -60,7 +60,7 @@ def parse_or_raise(text: str, source: str = "<text>") -> ast.Spec:
     """Parse a text; raises DiagnosticError when there is any error in it."""
     result = parse(text, source)
     if not result.ok:
-        raise DiagnosticError(*result.diagnostics)
+        raise DiagnosticError(*result.diagnostics, sources={source: text})
     return result.spec
 
 

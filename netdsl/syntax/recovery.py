@@ -34,7 +34,7 @@ class Driver:
 
     def run(self) -> Tree[Any] | None:
         """The tree of everything readable."""
-        index = 0
+        index, failed = 0, -1
         while index < len(self.tokens):
             token = self._resolve(index)
             if self._at_statement():
@@ -47,7 +47,9 @@ class Driver:
                 if self._ends_with_block(index):
                     self.machine.feed_token(Token.new_borrow_pos(SEPARATOR, "", token))
                     continue
-                index = self._recover(self._report(index, token))
+                after = self._recover(self._report(index, token))
+                stuck = after == index == failed  # twice at one place: it fits nowhere
+                failed, index = index, after + stuck
                 if len(self.diagnostics) >= _MAX_ERRORS:
                     return None
         return self._finish()

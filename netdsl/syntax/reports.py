@@ -158,18 +158,23 @@ class Mistake:
 
     def block_end(self) -> int | None:
         """The index where lines that are indented under this statement end; None without such."""
-        start = self.tokens[self.start]
-        ends = self.token.type == SEPARATOR or self.tokens[self._last()].type == "COLON"
-        if not ends:
+        start_column = self.tokens[self.start].column or 0
+        first = self._last() + 1
+        if first > len(self.tokens) or self.tokens[first - 1].type not in (SEPARATOR, "COLON"):
             return None
-        index = first = self._last() + 1
+        if any(token.type == "LBRACE" for token in self.tokens[self.start : first]):
+            return None
+        index, depth = first, 0
         while index < len(self.tokens):
             token = self.tokens[index]
-            if token.type != SEPARATOR and (token.column or 0) <= (start.column or 0):
+            if token.type != SEPARATOR and depth == 0 and (token.column or 0) <= start_column:
+                break
+            depth += (token.type == "LBRACE") - (token.type == "RBRACE")
+            if depth < 0:
                 break
             index += 1
         inside = [token for token in self.tokens[first:index] if token.type != SEPARATOR]
-        if not inside or inside[0].line == self.token.line:
+        if not inside or inside[0].line == self.tokens[first - 1].line:
             return None
         return index - 1 if self.tokens[index - 1].type == SEPARATOR else index
 
@@ -179,6 +184,8 @@ class Mistake:
     def _last(self) -> int:
         """The index of the last token on the line of the mistake."""
         last = self.index
+        if self.token.type == SEPARATOR:
+            return last
         while last + 1 < len(self.tokens) and (
             self.tokens[last + 1].line == self.token.line
             and self.tokens[last + 1].type != SEPARATOR

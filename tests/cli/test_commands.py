@@ -144,6 +144,13 @@ def test_explain(netdsl: Command) -> None:
     assert netdsl("explain", "E9999").code == 1
 
 
+def test_list_of_all_codes(netdsl: Command) -> None:
+    lines = netdsl("explain", "--list").out.splitlines()
+    assert lines == sorted(lines) and len(lines) > 150
+    assert "E0001  something stands where it cannot" in lines
+    assert netdsl("explain").code == 2
+
+
 def test_compile_writes_code(netdsl: Command) -> None:
     spec = netdsl.spec()
     for backend, kernel in (("numpy", "def "), ("native", "static "), ("cupy", "__global__")):

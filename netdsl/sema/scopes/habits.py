@@ -68,7 +68,7 @@ _FUNCTIONS = {
     "transpose": "a projection is `transpose of W`; metrics have `transpose(W.w)`",
     "norm": "write `sqrt(sum(x^2))`",
 }
-_NAMES = {
+_WORDS = {
     "True": "write `true`",
     "False": "write `false`",
     "TRUE": "write `true`",
@@ -76,11 +76,13 @@ _NAMES = {
     "None": "leave it out: every value is a number",
     "nan": "leave it out: a comparison with a bound says what is missing",
     "inf": "write a large number, as `1e30`",
+}
+_NAMES = {
     "PI": "write `pi`",
     "xi": "noise is drawn at each step, `noise ~ normal(0, 1)`, and read as `noise`",
     "i": "leave indices out: names are those of one neuron or synapse",
     "j": "leave indices out: names are those of one neuron or synapse",
-    "lastspike": "a cell has traces of its spikes, `trace z of s {{ tau = 20 ms }}`",
+    "lastspike": "a cell has traces of its spikes, `trace z of s { tau = 20 ms }`",
     "not_refractory": "leave it out: `refractory 2 ms` blocks spikes",
     "self": "leave it out: names of a cell are those of one neuron",
     "x_pre": "the source is `pre.x`, the target `post.x`",
@@ -132,8 +134,10 @@ def _value(name: str) -> Hint | None:
     first, _, rest = name.partition(".")
     if first in _PACKAGES and rest:
         return _foreign(name, rest)
+    if name in _WORDS:
+        return Hint("E0131", f"`{name}` means nothing here", _WORDS[name])
     if name in _NAMES:
-        return Hint("E0131", f"`{name}` means nothing here", _NAMES[name].format())
+        return Hint("E0101", None, _NAMES[name], sure=False)
     unit = name if parse_unit(name) is not None else unit_for(name)
     if unit is not None and len(unit) > 1:
         return Hint("E0130", f"`{name}` is a unit, not a value", f"write the unit right after its number, as in `20 {unit}`")
@@ -155,7 +159,7 @@ def _function(name: str, known: Collection[str]) -> Hint | None:
 
 
 def _foreign(name: str, last: str) -> Hint:
-    help = _FUNCTIONS.get(last) or _NAMES.get(last) or "functions such as `exp` and `sqrt` stand without a package"
+    help = _FUNCTIONS.get(last) or _WORDS.get(last) or "functions such as `exp` and `sqrt` stand without a package"
     if last == "pi":
         help = "write `pi`"
     return Hint("E0131", f"`{name}` belongs to a package of Python", help)

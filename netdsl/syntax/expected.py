@@ -19,6 +19,10 @@ from netdsl.paths import data_path
 END = "the end of the file"
 _LISTS, _ANY, _SKIP = "lists", "any", ".."
 _HEADER = re.compile(r"\[(\w+)\] *(.*)")
+_EXPRESSIONS = frozenset(
+    "conditional binary unary atom attribute at_phase index call list number name args arg over over_index over_per"
+    " over_by quantity".split()  # noqa: SIM905
+)
 _WIDTH = 34  # columns of a place
 
 
@@ -165,6 +169,10 @@ class Expected:
             if examples:
                 return examples[0] if len(examples) == 1 else None
         return None
+
+    def in_expression(self, state: int) -> bool:
+        """Whether a state stands for places in expressions only."""
+        return all(_name(place.rule) in _EXPRESSIONS for place in self.places.get(state, ()))
 
     def accepts(self, stack: list[int]) -> set[str]:
         """The terminals that the parser has room for."""

@@ -7,6 +7,7 @@ group, is what the message and the help quote.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from lark import Token
@@ -30,6 +31,7 @@ class _Pattern(NamedTuple):
 
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_FIRST = r"(?:^|[{;])\s*(?!deliver\b)"  # at the beginning of a statement
 _PATTERNS = (
     # Derivatives.
     _Pattern(
@@ -54,8 +56,14 @@ _PATTERNS = (
     _Pattern(
         "E0019", r"(?P<at>/\*.*)$", "a comment does not begin with `/*`", "write `# …` on each line"
     ),
+    _Pattern(
+        "E0019",
+        r'^\s*(?P<at>"".*)$',
+        "a comment does not stand in quotes",
+        "write `# …` on each line",
+    ),
     _Pattern("E0019", r"^\s*(?P<at>%.*)$", "a comment does not begin with `%`", "write `# …`"),
-    _Pattern("E0019", r"(?P<at>--.*)$", "a comment does not begin with `--`", "write `# …`"),
+    _Pattern("E0019", r"(?P<at>--(?!>).*)$", "a comment does not begin with `--`", "write `# …`"),
     # What changes and what is declared.
     _Pattern(
         "E0018",
@@ -90,19 +98,19 @@ _PATTERNS = (
     ),
     _Pattern(
         "E0018",
-        rf"(?P<x>{_NAME}(\.{_NAME})*)\s*(?P<at>\+=|\+\+)",
+        rf"{_FIRST}(?P<x>{_NAME}(\.{_NAME})*)\s*(?P<at>\+=|\+\+)",
         "a state is changed with `:=`, and only `deliver` adds with `+=`",
         "write `{x} := {x} + …`, or in a rule `dw = …` for what is added to a weight",
     ),
     _Pattern(
         "E0018",
-        rf"(?P<x>{_NAME}(\.{_NAME})*)\s*(?P<at>(?P<sign>[-*/^%])=)",
+        rf"{_FIRST}(?P<x>{_NAME}(\.{_NAME})*)\s*(?P<at>(?P<sign>[-*/^%])=)",
         "a state is changed with `:=`",
         "write `{x} := {x} {sign} …`",
     ),
     _Pattern(
         "E0018",
-        rf"(?P<x>{_NAME}(\.{_NAME})*)\s*(?P<at><-)",
+        rf"{_FIRST}(?P<x>{_NAME}(\.{_NAME})*)\s*(?P<at><-)",
         "a state is changed with `:=`",
         "write `{x} := …`",
     ),
@@ -114,13 +122,13 @@ _PATTERNS = (
     ),
     # Operators.
     _Pattern("E0022", r"(?P<at>\*\*)", "`**` is no operator here", "powers are spelled `x^2`"),
-    _Pattern("E0022", r"(?P<at>=>)", "`=>` is no operator here", "at least is spelled `>=`"),
+    _Pattern("E0022", r"(?P<at>=>)", "`=>` is no operator here", "an arrow is spelled `->`, at least `>=`"),
     _Pattern("E0022", r"(?P<at>=<)", "`=<` is no operator here", "at most is spelled `<=`"),
     _Pattern("E0022", r"(?P<at><>)", "`<>` is no operator here", "unequal is spelled `!=`"),
     _Pattern("E0022", r"(?P<at>===)", "`===` is no operator here", "equality is spelled `==`"),
     _Pattern(
         "E0022",
-        r"(?P<at>\b(is not|is|in)\b)(?=[^{]*)",
+        r"(?P<at>\b(is not|is)\b)",
         "`{at}` does not compare here",
         "equality is spelled `==`, unequal `!=`",
     ),
@@ -203,12 +211,15 @@ _FIRST_WORDS = {
 _HERE = {"def", "from", "run", "global"}  # words of the language, foreign where they stand
 
 
-def find_habit(line: str, column: int, first: Token) -> Habit | None:
+def find_habit(
+    line: str, column: int, first: Token, keywords: Collection[str]
+) -> Habit | None:
     """The habit that explains an error at a column (from 0) of a line, or None.
 
-    `first` is the first token of the statement.
+    `first` is the first token of the statement, which may begin with one of `keywords`.
     """
-    return _first_word(line, column, first) or _pattern(line, column)
+    found = None if str(first) in keywords else _first_word(line, column, first)
+    return found or _pattern(line, column)
 
 
 def _pattern(line: str, column: int) -> Habit | None:
@@ -232,7 +243,7 @@ def _first_word(line: str, column: int, first: Token) -> Habit | None:
     close = column <= start + len(word) + (after.end() if after else 0)
     if not close and word not in _HERE:
         return None
-    message = f"`{word}` is not a word that begins something here"
+    message = f"nothing begins with `{word}` here"
     text = help.format(x=after[1] if after else "x")
     return Habit("E0021", message, text, start, start + len(word))
 

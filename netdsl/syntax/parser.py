@@ -52,7 +52,9 @@ def parse(text: str, source: str = "<text>") -> ParseResult:
     bag.extend(driver.diagnostics)
     if driver.unbraced:
         bag = DiagnosticBag(d for d in bag if not _ends_unbraced(d, driver.unbraced))
-    spec = build_spec(tree, source, bag) if tree is not None else ast.Spec()
+    built = DiagnosticBag()
+    spec = build_spec(tree, source, built) if tree is not None else ast.Spec()
+    bag.extend(d for d in built if d.primary.line not in mute)
     return ParseResult(spec, bag.sorted(), tuple(lexed.comments))
 
 

@@ -5,6 +5,7 @@ Loaded when there is something to report.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lark import Token
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from netdsl.syntax.recovery import Driver
 
 _LAST = ("an operator", "the end of the line", END)  # what nearly always fits is named last
+_NO_NUMBER = re.compile(r"_|[eEjJ]\Z|[xXoObB][0-9a-fA-F]")  # 10_000, 1e, 2j, 0x10
 _MOST = 5  # alternatives; longer lists help nobody
 _LONGEST = 36  # characters of a statement that are quoted
 
@@ -37,6 +39,11 @@ class Mistake:
         self.index = index
         self.token = token
         self.start = min(driver.statement_start, len(driver.tokens) - 1)
+        before = self._before()
+        closes = token.type == "RBRACE" and before is not None and before.type != SEPARATOR
+        self.incomplete = token.type == SEPARATOR or (
+            closes and before is not None and (before.end_line or 0) < (token.line or 0)
+        )
 
     # ------------------------------------------------------------ findings
 
@@ -51,7 +58,8 @@ class Mistake:
         )
 
     def _habit(self) -> Diagnostic | None:
-        found = find_habit(self._line(), self._column(), self.tokens[self.start])
+        keywords = self._statement_keywords()
+        found = find_habit(self._line(), self._column(), self.tokens[self.start], keywords)
         return None if found is None else self._from(found)
 
     def _from(self, habit: Habit) -> Diagnostic:
@@ -61,7 +69,7 @@ class Mistake:
 
     def _block(self) -> Diagnostic | None:
         """A body that follows a colon, or is only indented."""
-        body = any(text.endswith("in `{ }`") for text in self.expected.after(self.stack))
+        body = self._needs_body()
         indented = self.block_end() is not None
         if self.token.type == "COLON" and (body or (indented and self._ends_line())):
             message = "a block does not begin with `:`, it stands in braces"
@@ -76,13 +84,16 @@ class Mistake:
     def _unit(self) -> Diagnostic | None:
         """A word right after a number that is no unit."""
         before = self._before()
-        if before is None or before.type != "NUMBER" or self._word() is None:
+        if before is None or before.type != "NUMBER" or self._word() is None or self._needs_body():
             return None
         word = str(self.token)
         unit = unit_for(word)
         if unit is not None:
             message, help = f"`{word}` is not a unit", f"write `{before} {unit}`"
             return Diagnostic("E0020", message, self._span(), (), help)
+        if before.end_column == self.token.column and _NO_NUMBER.match(word):
+            message, help = f"`{before}{word}` is not a number", "numbers are decimal, as `1e-3`"
+            return Diagnostic("E0001", message, self._span(), (), help)
         if "PRODUCT" in self.accepts and did_you_mean(word, self._words(self.accepts)) is None:
             message = f"there is no operator between `{before}` and `{word}`"
             help = f"multiplication is written `{before} * {word}`; `{word}` is not a unit"
@@ -95,15 +106,19 @@ class Mistake:
         if self.index - self.start > 1 or word.type != lexer.WORD or word in lexer.RESERVED:
             return None
         keywords = self._statement_keywords()
-        if word in keywords:
+        if word in keywords or not keywords:
             return None
         if self.index > self.start and self.token.type == "LPAR":
             return None
-        inner = "integrate" in keywords or "phase" in keywords
-        message = f"`{word}` does not begin {'a statement here' if inner else 'a declaration'}"
+        what = "a declaration" if "neuron" in keywords else "a statement here"
+        message = f"`{word}` does not begin {what}"
         help = did_you_mean(str(word), keywords)
+        if "split" in keywords and help is None:
+            help = f"a setting is written `{word} = …`"
         if self.tokens[min(self.start + 1, len(self.tokens) - 1)] == "=":
             help = f"declare it: `param {word} = …`, or `let {word} = …` for an expression"
+            if "phase" in keywords:
+                help = f"a global state is changed with `{word} := …`"
         return Diagnostic("E0004", message, span_of(word, self.source), (), help)
 
     def _unexpected(self) -> Diagnostic:
@@ -116,7 +131,7 @@ class Mistake:
     def _message(self) -> str:
         if self.token.type == "$END":
             what = "the file ends too early"
-        elif self.token.type == SEPARATOR:
+        elif self.incomplete:
             what = "this statement is not complete"
         else:
             what = f"`{self.token}` cannot stand here"
@@ -126,12 +141,16 @@ class Mistake:
         listed = choices[0] if len(choices) == 1 else ", ".join(choices[:-1]) + " or " + choices[-1]
         after = self._quoted()
         if after is None:
-            return f"{what}; expected is {listed}"
+            return f"{what}, where {listed} is expected"
         return f"{what}: after `{after}` comes {listed}"
 
     def _choices(self) -> list[str]:
         """What may come next in words."""
         found = self.expected.after(self.stack)
+        if "the end of the line" in found:
+            found = [text for text in found if text not in ("`}`", END)]
+        if any(text.startswith("`,` and") for text in found):
+            found = [text for text in found if text != "`,`"]
         found.sort(key=lambda text: _LAST.index(text) if text in _LAST else -1)
         return found[:_MOST]
 
@@ -150,6 +169,8 @@ class Mistake:
             if near is not None:
                 return near
         if any(text in _LAST[1:] for text in self.expected.after(self.stack)):
+            return None
+        if self.index == self.start or self.expected.in_expression(self.stack[-1]):
             return None
         example = self.expected.example(self.stack)
         return None if example is None else f"for example `{example}`"
@@ -177,6 +198,10 @@ class Mistake:
         if not inside or inside[0].line == self.tokens[first - 1].line:
             return None
         return index - 1 if self.tokens[index - 1].type == SEPARATOR else index
+
+    def _needs_body(self) -> bool:
+        """Whether a block in braces may follow here."""
+        return any(text.endswith("in `{ }`") for text in self.expected.after(self.stack))
 
     def _ends_line(self) -> bool:
         return self._last() == self.index
@@ -210,9 +235,10 @@ class Mistake:
         return (self.token.column or 1) - 1
 
     def _span(self) -> Span:
-        if self.token.type != "$END":
+        if self.token.type != "$END" and not self.incomplete:
             return span_of(self.token, self.source)
-        line, column = self.token.end_line or 1, self.token.end_column or 1
+        last = self.token if self.token.type == "$END" else self._before() or self.token
+        line, column = last.end_line or 1, last.end_column or 1
         return Span(self.source, line, column, line, column + 1)
 
     def _quoted(self) -> str | None:
@@ -223,7 +249,7 @@ class Mistake:
         if start.line == before.end_line:
             first, last = (start.column or 1) - 1, (before.end_column or 1) - 1
             text = self.lines[(start.line or 1) - 1][first:last]
-            if len(text) <= _LONGEST and not any(sign in text for sign in "([{"):
+            if len(text) <= _LONGEST and not any(sign in text for sign in "([{}"):
                 return text
         return str(before)
 

@@ -20,8 +20,8 @@ END = "the end of the file"
 _LISTS, _ANY, _SKIP = "lists", "any", ".."
 _HEADER = re.compile(r"\[(\w+)\] *(.*)")
 _EXPRESSIONS = frozenset(
-    "conditional binary unary atom attribute at_phase index call list number name args arg over over_index over_per"
-    " over_by quantity".split()  # noqa: SIM905
+    """conditional binary unary atom attribute at_phase index call list number name args arg over
+    over_index over_per over_by quantity""".split()  # noqa: SIM905 (a list of words)
 )
 _WIDTH = 34  # columns of a place
 
@@ -123,7 +123,8 @@ class Expected:
         """What may come next at a place; None where nothing is written."""
         symbols = place.rule.expansion
         if place.rule.origin.name.startswith("__"):
-            section, position = _LISTS, (self._shown(symbols[place.dot]),)
+            section = _LISTS
+            position: tuple[str, ...] = (self._shown(symbols[place.dot]),)
         else:
             section = _name(place.rule)
             position = tuple(self._shown(symbol) for symbol in symbols[: place.dot])
@@ -136,8 +137,10 @@ class Expected:
     def _shown(self, symbol: Any) -> str:
         if symbol.name == "_SEP":
             return ";"
-        return "*" if symbol.name.startswith("__") and not symbol.is_term else str(
-            self.spelling.get(symbol.name, symbol.name)
+        return (
+            "*"
+            if symbol.name.startswith("__") and not symbol.is_term
+            else str(self.spelling.get(symbol.name, symbol.name))
         )
 
     def after(self, stack: list[int]) -> list[str]:

@@ -122,7 +122,12 @@ _PATTERNS = (
     ),
     # Operators.
     _Pattern("E0022", r"(?P<at>\*\*)", "`**` is no operator here", "powers are spelled `x^2`"),
-    _Pattern("E0022", r"(?P<at>=>)", "`=>` is no operator here", "an arrow is spelled `->`, at least `>=`"),
+    _Pattern(
+        "E0022",
+        r"(?P<at>=>)",
+        "`=>` is no operator here",
+        "an arrow is spelled `->`, at least `>=`",
+    ),
     _Pattern("E0022", r"(?P<at>=<)", "`=<` is no operator here", "at most is spelled `<=`"),
     _Pattern("E0022", r"(?P<at><>)", "`<>` is no operator here", "unequal is spelled `!=`"),
     _Pattern("E0022", r"(?P<at>===)", "`===` is no operator here", "equality is spelled `==`"),
@@ -134,7 +139,7 @@ _PATTERNS = (
     ),
     _Pattern(
         "E0022",
-        rf"(?P<at>\.(?P<x>\*|@|\^|/))",
+        r"(?P<at>\.(?P<x>\*|@|\^|/))",
         "there are no operators on whole arrays: values are those of one neuron or synapse",
         "write `{x}` without the point",
     ),
@@ -211,9 +216,7 @@ _FIRST_WORDS = {
 _HERE = {"def", "from", "run", "global"}  # words of the language, foreign where they stand
 
 
-def find_habit(
-    line: str, column: int, first: Token, keywords: Collection[str]
-) -> Habit | None:
+def find_habit(line: str, column: int, first: Token, keywords: Collection[str]) -> Habit | None:
     """The habit that explains an error at a column (from 0) of a line, or None.
 
     `first` is the first token of the statement, which may begin with one of `keywords`.

@@ -50,11 +50,7 @@ class Mistake:
     def diagnostic(self) -> Diagnostic:
         """The one finding for this mistake."""
         return (
-            self._block()
-            or self._habit()
-            or self._unit()
-            or self._misspelt()
-            or self._unexpected()
+            self._block() or self._habit() or self._unit() or self._misspelt() or self._unexpected()
         )
 
     def _habit(self) -> Diagnostic | None:
@@ -221,7 +217,7 @@ class Mistake:
     # ------------------------------------------------------------ surroundings
 
     def _before(self) -> Token | None:
-        return self.tokens[self.index - 1] if 0 < self.index else None
+        return self.tokens[self.index - 1] if self.index > 0 else None
 
     def _word(self) -> Token | None:
         here = self.tokens[self.index] if self.index < len(self.tokens) else None

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from netdsl.diagnostics import DiagnosticBag, Label, Span
+from netdsl.diagnostics import DiagnosticBag, Label
 from netdsl.ir.expr import Const
 from netdsl.sema.scopes.scope import Bound, Scope
 from netdsl.sema.scopes.units import NONE, TIME, Dimension, parse_unit, resolve, undone
@@ -56,9 +56,10 @@ def _constants(node: ast.Node, scope: Scope) -> Iterator[tuple[str, Value]]:
             continue
         seen.add(part.id)
         value = scope.find((part.id,), None, part.span)
-        if value is not None and not value.bad and value.text is None and not value.is_zero:
-            if isinstance(value.expr, Const) and resolve(value.dim) == NONE:
-                yield part.id, value
+        if value is None or value.bad or value.constant is None or value.is_zero:
+            continue
+        if resolve(value.dim) == NONE:
+            yield part.id, value
 
 
 class _Trial(DiagnosticBag):
@@ -79,8 +80,8 @@ def _trial(scope: Scope) -> Iterator[None]:
 
 def _cause(name: str, value: Value, unit: str, dimension: Dimension) -> Cause:
     assert isinstance(value.expr, Const)
-    place: Span = value.expr.span
-    labels = (Label(place, "a number without a unit"),) if place.line else ()
+    place = value.expr.span
+    labels = (Label(place, "a number without a unit"),) if place and place.line else ()
     number = f"{value.expr.value:g}"
     needed = "a time" if dimension == TIME else str(dimension)
     message = f"`{name}` has no unit, here it must be {needed}"

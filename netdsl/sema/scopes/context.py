@@ -62,6 +62,7 @@ class Context:
     phases: dict[str, Span] = field(default_factory=dict)
     foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations
+    texts: dict[str, str] = field(default_factory=dict)  # by source
     dt: float | None = None
     dt_dim: Dim = None
 
@@ -88,11 +89,13 @@ class Context:
         if elsewhere:
             help = "it is declared in a branch of `when` that is not taken here"
         elif len(self.bag) < _HINTED:
-            from netdsl.sema.scopes.habits import hint
+            from netdsl.sema.scopes.habits import COMMENT, comment_at, hint
 
             known = list(dict.fromkeys(candidates))
-            found = hint(what, name, known)
             help = did_you_mean(name, known)
+            found = hint(what, name, known)
+            if help is None and (comment := comment_at(span, self.texts)) is not None:
+                span, found = comment, COMMENT
             if found is not None and (found.sure or help is None):
                 code, message, help = found.code, found.message or message, found.help
         self.bag.error(code, message, span, help=help)

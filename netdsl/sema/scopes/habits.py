@@ -5,9 +5,11 @@ Loaded when an unknown name is reported.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
+from netdsl.diagnostics import Span
 from netdsl.sema.scopes.units import parse_unit
 from netdsl.syntax.habits import unit_for
 
@@ -21,6 +23,7 @@ class Hint(NamedTuple):
     sure: bool = True
 
 
+COMMENT = Hint("E0019", "a comment does not begin with `//`, which divides", "write `# …`")
 _PACKAGES = (
     "np numpy torch nn F tf jnp jax math scipy brian2 b2 bm nest random cp snn keras plt".split()  # noqa: SIM905
 )
@@ -90,17 +93,19 @@ _NAMES = {
     "v_post": "the source is `pre.v`, the target `post.v`",
     "lr": "declare it: `param lr = 0.01`",
 }
-_DISTRIBUTIONS = {
-    **dict.fromkeys("gaussian gauss randn Gaussian norm normal_ truncated_normal".split(), "normal(mean, std)"),  # noqa: SIM905
-    **dict.fromkeys("rand random unif uniform_ Uniform".split(), "uniform(low, high)"),  # noqa: SIM905
-    **dict.fromkeys("binomial binary coin flip".split(), "bernoulli(p)"),  # noqa: SIM905
-    **dict.fromkeys("randint int discrete choice".split(), "integer(low, high)"),  # noqa: SIM905
-    "poisson": "bernoulli(rate * dt)",
-    "Poisson": "bernoulli(rate * dt)",
-    **dict.fromkeys("xavier xavier_uniform_ glorot glorot_uniform".split(), "xavier_uniform"),  # noqa: SIM905
-    **dict.fromkeys("kaiming kaiming_uniform_ he he_uniform".split(), "kaiming_uniform"),  # noqa: SIM905
+_MEANT = {
+    "normal(mean, std)": "gaussian gauss randn Gaussian norm normal_ truncated_normal",
+    "uniform(low, high)": "rand random unif uniform_ Uniform",
+    "bernoulli(p)": "binomial binary coin flip",
+    "integer(low, high)": "randint int discrete choice",
+    "bernoulli(rate * dt)": "poisson Poisson",
+    "xavier_uniform": "xavier xavier_uniform_ glorot glorot_uniform",
+    "kaiming_uniform": "kaiming kaiming_uniform_ he he_uniform",
 }
-_DRAWS = frozenset({"uniform", "normal", "bernoulli", "integer", "xavier_uniform", "kaiming_uniform"})
+_DISTRIBUTIONS = {word: meant for meant, words in _MEANT.items() for word in words.split()}
+_DRAWS = frozenset(
+    {"uniform", "normal", "bernoulli", "integer", "xavier_uniform", "kaiming_uniform"}
+)
 _PLAIN_TYPES = "float float32 float64 double Float number scalar".split()  # noqa: SIM905
 _FEW = 6  # candidates that are all named
 
@@ -111,18 +116,32 @@ def hint(what: str, name: str, known: Collection[str]) -> Hint | None:
         return _value(name)
     if what == "function":
         return _function(name, known)
-    if what == "distribution" and name.split(".")[-1] in _DISTRIBUTIONS:
-        return Hint("E0101", None, f"write `{_DISTRIBUTIONS[name.split('.')[-1]]}`")
+    if what == "distribution":
+        return _distribution(name, known)
     if what == "type":
         return _type(name)
     if what == "variable":
         parts = [candidate for candidate in known if candidate.startswith(f"{name}.")]
         if parts:
             listed = " or ".join(f"`{part}`" for part in parts[:_FEW])
-            return Hint("E0133", f"`{name}` is a population, not a variable", f"name one of its variables: {listed}")
+            return Hint(
+                "E0133",
+                f"`{name}` is a population, not a variable",
+                f"name one of its variables: {listed}",
+            )
     if what in ("axis", "phase", "integrator", "scope", "split", "data", "reduction", "evaluation"):
         return None if not known else Hint("E0101", None, _listed(known), sure=False)
     return None
+
+
+def comment_at(span: Span, texts: Mapping[str, str]) -> Span | None:
+    """Where ` // word` ends the line of an unknown word: most likely a comment."""
+    lines = texts.get(span.source, "").split("\n")
+    line = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
+    before = line[: span.column - 1].rstrip()
+    if not before.endswith(" //") or line[span.end_column - 1 :].strip():
+        return None
+    return replace(span, column=len(before) - 1)
 
 
 def _listed(known: Collection[str]) -> str:
@@ -140,7 +159,11 @@ def _value(name: str) -> Hint | None:
         return Hint("E0101", None, _NAMES[name], sure=False)
     unit = name if parse_unit(name) is not None else unit_for(name)
     if unit is not None and len(unit) > 1:
-        return Hint("E0130", f"`{name}` is a unit, not a value", f"write the unit right after its number, as in `20 {unit}`")
+        return Hint(
+            "E0130",
+            f"`{name}` is a unit, not a value",
+            f"write the unit right after its number, as in `20 {unit}`",
+        )
     return None
 
 
@@ -152,14 +175,26 @@ def _function(name: str, known: Collection[str]) -> Hint | None:
             return Hint("E0131", f"`{name}` is a function of Python", f"write `{last}`")
         return _foreign(name, last)
     if name in _DRAWS:
-        return Hint("E0132", f"`{name}` draws, and draws do not stand after `=`", f"write `~ {name}(…)`")
+        return Hint(
+            "E0132", f"`{name}` draws, and draws do not stand after `=`", f"write `~ {name}(…)`"
+        )
     if name in _FUNCTIONS:
         return Hint("E0131", f"there is no function `{name}`", _FUNCTIONS[name])
     return None
 
 
+def _distribution(name: str, known: Collection[str]) -> Hint | None:
+    last = name.rpartition(".")[2]
+    meant = _DISTRIBUTIONS.get(last) or (f"{last}(…)" if "." in name and last in known else None)
+    return None if meant is None else Hint("E0101", None, f"write `{meant}`")
+
+
 def _foreign(name: str, last: str) -> Hint:
-    help = _FUNCTIONS.get(last) or _WORDS.get(last) or "functions such as `exp` and `sqrt` stand without a package"
+    help = (
+        _FUNCTIONS.get(last)
+        or _WORDS.get(last)
+        or "functions such as `exp` and `sqrt` stand without a package"
+    )
     if last == "pi":
         help = "write `pi`"
     return Hint("E0131", f"`{name}` belongs to a package of Python", help)
@@ -167,7 +202,11 @@ def _foreign(name: str, last: str) -> Hint:
 
 def _type(name: str) -> Hint | None:
     if name in _PLAIN_TYPES:
-        return Hint("E0101", None, "leave it out: values are real numbers unless they say `: count` or `: bool`")
+        return Hint(
+            "E0101",
+            None,
+            "leave it out: values are real numbers unless they say `: count` or `: bool`",
+        )
     if name in ("int", "integer", "Int", "long", "int32", "int64"):
         return Hint("E0101", None, "write `count`")
     if name in ("boolean", "Bool", "logical"):

@@ -38,7 +38,7 @@ class Checked:
         alone do not count."""
         wrong = any(d.severity == "error" and d.code not in but for d in self.diagnostics)
         if self.network is None or wrong:
-            raise DiagnosticError(*self.diagnostics)
+            raise DiagnosticError(*self.diagnostics, sources=self.sources)
         return self.network
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -46,11 +46,21 @@ class Diagnostic:
 
 
 class DiagnosticError(Exception):
-    """Raised where work cannot go on; carries everything there is to report."""
+    """Raised where work cannot go on; carries everything there is to report.
 
-    def __init__(self, *diagnostics: Diagnostic) -> None:
-        super().__init__("; ".join(f"{d.primary}: {d.code}: {d.message}" for d in diagnostics))
+    As a text it is what `netdsl check` prints: lines with carets under the places, and help.
+    `sources` maps names of files to their texts, for what is not on disk.
+    """
+
+    def __init__(self, *diagnostics: Diagnostic, sources: Mapping[str, str] | None = None) -> None:
+        super().__init__(*diagnostics)
         self.diagnostics: tuple[Diagnostic, ...] = diagnostics
+        self.sources = dict(sources or {})
+
+    def __str__(self) -> str:
+        from netdsl.diagnostics.render import render_all
+
+        return render_all(self.diagnostics, self.sources)
 
 
 class DiagnosticBag:

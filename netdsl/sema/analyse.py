@@ -106,6 +106,7 @@ class _Run:
     ) -> None:
         self.text, self.source = text, source
         self.context = Context(DiagnosticBag(), Declarations(), Overrides(overrides), flip)
+        self.context.texts[source] = text
         self.context.scope = SpecificationScope(self.context)
         self.span = Span(source, 1, 1, 1, 1)
         collector = Collector(self.context, loader)

@@ -83,7 +83,7 @@ def _read_terminals(grammar: Lark) -> Terminals:
         *(f"(?P<{name}>{re.escape(symbols[name])})" for name in order if len(symbols[name]) > 1),
         *(f"(?P<{name}>{patterns[name]})" for name in ("COMPARE", "PRODUCT", "SIGN")),
         *(f"(?P<{name}>{re.escape(symbols[name])})" for name in order if len(symbols[name]) == 1),
-        r"(?P<BAD>.)",
+        r"(?P<BAD>&&|\|\||'[^'\n]*'|‘[^’\n]*’|“[^”\n]*”|.)",  # what is one mistake is one error
     ]
     return Terminals(re.compile("|".join(parts)), re.compile(patterns["UNIT"]), keywords, spelling)
 
@@ -151,12 +151,31 @@ def _bad_character(text: str, position: int, span: Span) -> Diagnostic:
     character = text[position]
     if character == '"':
         return Diagnostic("E0005", "this text has no closing quote on its line", span)
-    help_text = None
-    if character in "“”‘’'":
-        help_text = 'texts stand between straight double quotes: "…"'
-    elif character in "!&|":
-        help_text = "logic is spelled `not`, `and`, `or`, and unequal is `!=`"
-    elif character in "−–—":
-        help_text = "the minus sign of the language is the plain hyphen `-`"
+    length = span.end_column - span.column
     shown = character if character.isprintable() else f"U+{ord(character):04X}"
-    return Diagnostic("E0006", f"the character `{shown}` means nothing here", span, help=help_text)
+    if length > 1:
+        shown = text[position : position + length]
+    derived = character == "'" and re.match(r"'\s*=", text[position:])
+    help = _PRIME if derived else next((h for signs, h in _HELP if character in signs), None)
+    what = "the character " if length == 1 else ""
+    return Diagnostic("E0006", f"{what}`{shown}` means nothing here", span, help=help)
+
+
+_PRIME = "a derivative is written `d v/dt = …`"
+_HELP = (
+    ("“”‘’'", 'texts stand between straight double quotes: "…"'),
+    ("!&|", "logic is spelled `not`, `and`, `or`, and unequal is `!=`"),
+    ("−–—", "the minus sign of the language is the plain hyphen `-`"),
+    ("×·⋅∙", "multiplication is written with `*`"),
+    ("÷", "division is written with `/`"),
+    ("≤≥≠", "comparisons are spelled `<=`, `>=` and `!=`"),
+    ("²³", "powers are spelled `x^2`"),
+    ("←", "a state is changed with `:=`"),
+    ("→", "an arrow is spelled `->`"),
+    ("µμ", "micro is spelled `u`, as in `5 us`"),
+    ("Ω", "the unit is spelled `Ohm`"),
+    ("∑Σ", "a sum is `sum(x over axis)`"),
+    ("?", "a value by condition is `a if condition else b`"),
+    ("`$", "names stand as they are, without signs"),
+    ("αβγδεηθκλρστφω", "names consist of the letters A to Z, digits and `_`: `tau`, `eta`, …"),
+)

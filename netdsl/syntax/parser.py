@@ -47,10 +47,14 @@ def parse(text: str, source: str = "<text>") -> ParseResult:
     if any(d.code == "E0010" for d in bag):
         return ParseResult(ast.Spec(), bag.sorted(), tuple(lexed.comments))
     mute = {d.primary.line for d in bag}
-    driver = Driver(load_grammar(), separate(balanced.tokens), source, mute)
+    driver = Driver(load_grammar(), separate(balanced.tokens), text, source, mute)
     tree = driver.run()
     bag.extend(driver.diagnostics)
-    spec = build_spec(tree, source, bag) if tree is not None else ast.Spec()
+    if driver.unbraced:
+        bag = DiagnosticBag(d for d in bag if not _ends_unbraced(d, driver.unbraced))
+    built = DiagnosticBag()
+    spec = build_spec(tree, source, built) if tree is not None else ast.Spec()
+    bag.extend(d for d in built if d.primary.line not in mute)
     return ParseResult(spec, bag.sorted(), tuple(lexed.comments))
 
 
@@ -58,7 +62,7 @@ def parse_or_raise(text: str, source: str = "<text>") -> ast.Spec:
     """Parse a text; raises DiagnosticError when there is any error in it."""
     result = parse(text, source)
     if not result.ok:
-        raise DiagnosticError(*result.diagnostics)
+        raise DiagnosticError(*result.diagnostics, sources={source: text})
     return result.spec
 
 
@@ -79,6 +83,12 @@ def read_source(path: str | Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise DiagnosticError(_not_utf8(name, data, problem.start)) from None
+
+
+def _ends_unbraced(found: Diagnostic, blocks: list[tuple[int, int]]) -> bool:
+    """Whether a stray `}` is but the end of a block that was not opened by `{`."""
+    line = found.primary.line
+    return found.code == "E0003" and any(first < line <= last for first, last in blocks)
 
 
 def _too_long(token: Token, source: str) -> Diagnostic:

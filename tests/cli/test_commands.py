@@ -82,9 +82,20 @@ def test_show_one_kernel(netdsl: Command, name: str, backend: str) -> None:
     assert len(part.out) < len(whole.out)
 
 
-@pytest.mark.parametrize("kind", [
-    "tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kernel", "graph",
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "tokens",
+        "ast",
+        "network",
+        "ir",
+        "passes",
+        "schedule",
+        "memory",
+        "kernel",
+        "graph",
+    ],
+)
 def test_show(netdsl: Command, kind: str) -> None:
     result = netdsl("show", kind, netdsl.spec(), "--backend", "numpy")
     assert result.code == 0, result.err
@@ -142,6 +153,13 @@ def test_explain(netdsl: Command) -> None:
     page = netdsl("explain", "E0301")
     assert page.code == 0 and page.out.startswith("E0301: ")
     assert netdsl("explain", "E9999").code == 1
+
+
+def test_list_of_all_codes(netdsl: Command) -> None:
+    lines = netdsl("explain", "--list").out.splitlines()
+    assert lines == sorted(lines) and len(lines) > 150
+    assert "E0001  something stands where it cannot" in lines
+    assert netdsl("explain").code == 2
 
 
 def test_compile_writes_code(netdsl: Command) -> None:

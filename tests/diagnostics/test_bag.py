@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netdsl.diagnostics import DiagnosticBag, DiagnosticError, Span, did_you_mean, suggest
+from netdsl.syntax.parser import parse_or_raise
 
 HERE = Span("f", 2, 1, 2, 3)
 
@@ -25,6 +26,19 @@ def test_only_errors_raise() -> None:
     with pytest.raises(DiagnosticError) as caught:
         bag.raise_if_errors()
     assert len(caught.value.diagnostics) == 2
+
+
+def test_an_error_shows_the_line_the_carets_and_the_help() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        parse_or_raise("param tau = 20 msec\n", "my.net")
+    assert str(caught.value) == (
+        "error[E0020]: `msec` is not a unit\n"
+        " --> my.net:1:16\n"
+        "  |\n"
+        "1 | param tau = 20 msec\n"
+        "  |                ^^^^\n"
+        "  = help: write `20 ms`"
+    )
 
 
 def test_a_poisoned_name_is_reported_once() -> None:

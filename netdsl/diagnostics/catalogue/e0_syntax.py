@@ -114,4 +114,64 @@ ENTRIES: list[Entry] = [
         f"let {'long' * 60} = 1\n",
         "let long = 1\n",
     ),
+    Entry(
+        "E0016",
+        "a block without braces",
+        "What belongs to a declaration or a statement stands in braces, `{ … }`. Colons and"
+        " indentation mean nothing to the language; the lines that are indented under this one are"
+        " not looked at.",
+        "neuron cell:\n  input j\n  state v = 0\n  v := relu(j)\n",
+        "neuron cell {\n  input j\n  state v = 0\n  v := relu(j)\n}\n",
+    ),
+    Entry(
+        "E0017",
+        "a derivative in another spelling",
+        "An equation is written `d v/dt = …`, with a space after the first `d`. No unit follows it:"
+        " the unit of `v` is known from its start value or its declaration, and the units of both"
+        " sides are checked.",
+        "neuron cell {\n  state v = 0\n  dv/dt = -v : volt\n  integrate v with exact\n}\n",
+        "neuron cell {\n  state v = 0\n  d v/dt = -v\n  integrate v with exact\n}\n",
+    ),
+    Entry(
+        "E0018",
+        "the wrong sign between a name and its value",
+        "`=` declares a value or a setting, `:=` changes a state, `~` draws, `+=` adds to an input"
+        " in `deliver`, and a rule says the change of a weight with `dw = …`. There are no other"
+        " ways to assign.",
+        "neuron cell {\n  state v = 0\n  v += 1\n}\n",
+        "neuron cell {\n  state v = 0\n  v := v + 1\n}\n",
+    ),
+    Entry(
+        "E0019",
+        "a comment in another spelling",
+        "A comment begins with `#` and ends with its line. `//` divides and rounds down.",
+        "// a neuron\nneuron cell { state v = 0 }\n",
+        "# a neuron\nneuron cell { state v = 0 }\n",
+    ),
+    Entry(
+        "E0020",
+        "a unit in another spelling",
+        "Units are `s V A S Hz Ohm F C m M mol J W min h` and what is counted, as `step`. The"
+        " prefixes `m u n p k M` stand right before them, and large and small letters differ:"
+        " `mV`, `MOhm`, `kHz`.",
+        "param tau = 20 msec\n",
+        "param tau = 20 ms\n",
+    ),
+    Entry(
+        "E0021",
+        "a word of another language",
+        "A specification declares what there is. It has no loops over neurons, no calls that create"
+        " things and no imports of packages: statements hold for every neuron or synapse, and"
+        " `when` chooses between blocks.",
+        "neuron cell {\n  state v = 0\n  if v > 1 { v := 0 }\n}\n",
+        "neuron cell {\n  state v = 0\n  v := 0 if v > 1 else v\n}\n",
+    ),
+    Entry(
+        "E0022",
+        "an operator of another language",
+        "Operators are `+ - * / // % ^`, the comparisons `== != < <= > >=`, and `and`, `or`, `not`."
+        " All of them work on the values of one neuron or synapse.",
+        "let a = 2 ** 3\n",
+        "let a = 2^3\n",
+    ),
 ]

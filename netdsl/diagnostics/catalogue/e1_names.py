@@ -260,4 +260,37 @@ ENTRIES: list[Entry] = [
             "twice with the same arguments is read once."
         ),
     ),
+    Entry(
+        "E0130",
+        "a unit where none can stand, or in another spelling",
+        "A unit is part of a number and stands right after it: `20 ms`, `0.1 1/ms`. By itself it is"
+        " no value, so it is not multiplied with. In a type it is spelled as after a number:"
+        " `state v : mV = 0`.",
+        network(unit="param tau = 20*ms; input i; state s = 0; s := relu(i)"),
+        network(unit="param tau = 20 ms; input i; state s = 0; s := relu(i)"),
+    ),
+    Entry(
+        "E0131",
+        "a name of another language",
+        "Functions of Python and its packages cannot be called. What the language has itself stands"
+        " without a package, and what works on whole arrays elsewhere is written for one neuron or"
+        " synapse.",
+        network(rule="dw = 0.01 * np.exp(pre.s) * post.s"),
+        network(rule="dw = 0.01 * exp(pre.s) * post.s"),
+    ),
+    Entry(
+        "E0132",
+        "a draw where a value stands",
+        "What is random is drawn after `~`: `weight w ~ uniform(-1, 1)`, `param a per neuron ~"
+        " normal(0, 1)`. After `=` stands one value that all share.",
+        network(unit="param a = uniform(0, 1); input i; state s = 0; s := a * relu(i)"),
+        network(unit="param a per neuron ~ uniform(0, 1); input i; state s = 0; s := a * relu(i)"),
+    ),
+    Entry(
+        "E0133",
+        "a population where a variable is needed",
+        "`clamp`, `set` and `record` name one variable of a population, as `img.p`.",
+        network(steps="clamp a = sample.image; phase run 5 steps learning"),
+        network(steps="clamp a.s = sample.image; phase run 5 steps learning"),
+    ),
 ]

@@ -48,6 +48,7 @@ class Equations:
         method = method or "auto"
         if method not in METHODS:
             self.context.unknown("integrator", method, node.span, METHODS)
+            self.done.update(self.scope.paths.get(name.name, "") for name in names)
             return
         paths = self._paths(names, node)
         dt = self.context.scope.dt(node.span)
@@ -93,7 +94,7 @@ class Equations:
             return None
         expected = product(self.context.dims[path], dt.dim, -1)
         name = self.scope.variables[path].name
-        if not expressions.expect(value, expected, f"d {name}/dt is", self.scope):
+        if not expressions.expect(value, expected, f"d {name}/dt is", self.scope, node.value):
             return None
         return value.expr
 

@@ -65,7 +65,12 @@ def _consequence(inner: ast.Statement, spike_path: str, cell: CellStatements) ->
             cell.statements.append(Assign(found.target, value, found.span))
     elif not isinstance(inner, ast.Refractory | ast.Surrogate):
         cell.context.bag.error(
-            "E0104", "only assignments, `refractory` and `surrogate` follow a spike", inner.span
+            "E0104",
+            "only assignments, `refractory` and `surrogate` follow a spike",
+            inner.span,
+            help=f"a state is changed with `{inner.name} := …`"
+            if isinstance(inner, ast.Setting)
+            else None,
         )
 
 

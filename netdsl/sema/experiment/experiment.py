@@ -103,7 +103,8 @@ def _plain(node: ast.Expr, context: Context, words: tuple[str, ...] = ()) -> obj
         return node.id
     if isinstance(node, ast.ListExpr):
         return [_plain(item, context) for item in node.items]
-    return plain(expressions.constant(node, context.scope, "a setting"))
+    value = expressions.constant(node, context.scope, "a setting")
+    return None if value.bad else plain(value)
 
 
 def _split(node: ast.Split, context: Context) -> Split | None:

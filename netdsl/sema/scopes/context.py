@@ -62,6 +62,7 @@ class Context:
     phases: dict[str, Span] = field(default_factory=dict)
     foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations
+    texts: dict[str, str] = field(default_factory=dict)  # by source
     dt: float | None = None
     dt_dim: Dim = None
 
@@ -84,12 +85,20 @@ class Context:
         if not self.bag.poison(where, name):
             return
         inside = f" in {where}" if where else ""
-        help = None
-        if len(self.bag) < _HINTED:
-            help = did_you_mean(name, dict.fromkeys(candidates))
+        code, message, help = "E0101", f"unknown {what} `{name}`{inside}", None
         if elsewhere:
             help = "it is declared in a branch of `when` that is not taken here"
-        self.bag.error("E0101", f"unknown {what} `{name}`{inside}", span, help=help)
+        elif len(self.bag) < _HINTED:
+            from netdsl.sema.scopes.habits import COMMENT, comment_at, hint
+
+            known = list(dict.fromkeys(candidates))
+            help = did_you_mean(name, known)
+            found = hint(what, name, known)
+            if help is None and (comment := comment_at(span, self.texts)) is not None:
+                span, found = comment, COMMENT
+            if found is not None and (found.sure or help is None):
+                code, message, help = found.code, found.message or message, found.help
+        self.bag.error(code, message, span, help=help)
 
     def hides(self, name: str, span: Span, meaning: str) -> None:
         """A body has its own `name`: report a value of the specification that it hides."""

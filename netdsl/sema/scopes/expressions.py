@@ -63,8 +63,13 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
 def _refuse(node: ast.Expr, scope: Scope) -> Value:
     bag = scope.context.bag
     if isinstance(node, ast.Index):
+        if not scope.context.bag.poison("an index", scope.kind):
+            return bad(node.span)
         scope.context.unsupported(
-            "indexed values are", node.span, "write one state for each component"
+            "indexed values are",
+            node.span,
+            "leave the index out: names are those of one neuron or synapse, and each component of"
+            " a vector is a state of its own",
         )
     else:
         what = "a text" if isinstance(node, ast.String) else "a list"
@@ -243,6 +248,8 @@ def same(values: tuple[Value, ...], node: ast.Node, scope: Scope) -> Dim:
     first = measured[0]
     for other in measured[1:]:
         if not unify_dims(first.dim, other.dim):
+            if isinstance(node, ast.Expr) and _unitless(node, None, scope):
+                return None
             one, two = describe(first.dim), describe(other.dim)
             scope.context.bag.error(
                 "E0201",
@@ -258,10 +265,24 @@ def same(values: tuple[Value, ...], node: ast.Node, scope: Scope) -> Dim:
     return first.dim
 
 
-def expect(value: Value, dim: Dim, message: str, scope: Scope) -> bool:
-    """Report when a value has another dimension than is needed; False then."""
+def _unitless(node: ast.Expr, dim: Dim, scope: Scope) -> bool:
+    """Report the name without a unit that keeps an expression from having a dimension, if any."""
+    from netdsl.sema.scopes.causes import unitless
+
+    cause = unitless(node, scope, lambda inner: unify_dims(translate(node, inner).dim, dim))
+    if cause is not None:
+        scope.context.bag.error("E0201", cause.message, node.span, *cause.labels, help=cause.help)
+    return cause is not None
+
+
+def expect(
+    value: Value, dim: Dim, message: str, scope: Scope, node: ast.Expr | None = None
+) -> bool:
+    """Report when a value, that of `node`, has another dimension than is needed; False then."""
     if value.bad or value.is_zero or unify_dims(value.dim, dim):
         return True
+    if node is not None and _unitless(node, dim, scope):
+        return False
     scope.context.bag.error(
         "E0201", f"{message} {describe(dim)}, this is {describe(value.dim)}", value.span
     )

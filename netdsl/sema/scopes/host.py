@@ -140,7 +140,7 @@ class HostScope(NetworkScope):
             return self._over_phase(kind, body, node, axis.name)
         if axis.name == "pre" and body.place is Place.SYNAPSE:
             return reduced(kind, "pre", body, Place.NEURON, node)
-        known = ("population", "batch", "pre", *self.context.phases)
+        known = (*self.context.phases, "population", "batch", "pre")
         self.context.unknown("axis", axis.name, axis.span, known, self.kind)
         return bad(node.span)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -191,6 +193,29 @@ def resolve(dim: Dim) -> Dimension | Scaled | None:
     return dim
 
 
+_made: list[Unknown] | None = None  # what was inferred within `undone`
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Forget at the end what is inferred inside."""
+    global _made
+    outer, _made = _made, []
+    try:
+        yield
+    finally:
+        for unknown in _made:
+            unknown.link = None
+        _made = outer
+
+
+def _infer(unknown: Unknown, dim: Dim) -> bool:
+    unknown.link = dim
+    if _made is not None:
+        _made.append(unknown)
+    return True
+
+
 def unify(a: Dim, b: Dim) -> bool:
     """Make two dimensions equal; False when they differ."""
     one, two = resolve(a), resolve(b)
@@ -199,13 +224,11 @@ def unify(a: Dim, b: Dim) -> bool:
     if isinstance(one, Scaled) and isinstance(two, Scaled):
         if one.unknown is two.unknown:
             return one.factor == two.factor
-        one.unknown.link = Scaled(two.unknown, two.factor / one.factor)
-        return True
+        return _infer(one.unknown, Scaled(two.unknown, two.factor / one.factor))
     if isinstance(one, Scaled):
         one, two = two, one
     if isinstance(two, Scaled) and isinstance(one, Dimension):
-        two.unknown.link = one / two.factor
-        return True
+        return _infer(two.unknown, one / two.factor)
     return one == two
 
 

@@ -30,6 +30,7 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import AxisReduce, RowReduce, Statement
 from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.past import delayed
 
 DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
 STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step
@@ -257,21 +258,6 @@ def retime(expr: Expr, steps: int) -> Expr:
         return None
 
     return transform(expr, visit) if steps else expr
-
-
-def delayed(context: Context, variable: Variable, steps: int) -> str:
-    """The buffer of a value `steps` steps ago (start-of-step value for 1)."""
-    name = f"{variable.path}@prev" if steps == 1 else f"{variable.path}@d{steps}"
-    binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
-    return context.need(
-        name,
-        variable.place,
-        variable.owner,
-        "snapshot",
-        f"value {steps} step{'s' if steps > 1 else ''} ago",
-        type=Type.BOOL if binary else Type.REAL,
-        span=variable.span,
-    )
 
 
 def phase_buffer(context: Context, variable: Variable, phase: str) -> str:

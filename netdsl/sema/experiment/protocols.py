@@ -38,7 +38,7 @@ class Builder:
     def __init__(self, node: ast.ProtocolDecl, context: Context) -> None:
         self.node, self.context = node, context
         self.kind = f"protocol `{node.name}`"
-        self.scope = Bound(context, HostScope(context, self.kind, adds=False), {})
+        self.scope = Bound(context, HostScope(context, self.kind), {})
         self.scope.kind = self.kind
         self.data_parameters: set[str] = set()
         self.parameters: list[tuple[str, Expr | None]] = []

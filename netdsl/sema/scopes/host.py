@@ -108,14 +108,7 @@ class NetworkScope(Scope):
 
 
 class HostScope(NetworkScope):
-    """Readouts, metrics and protocol expressions: whole arrays, other readouts, phases as axes.
-
-    `adds`: whether values are added up over phases for this expression.
-    """
-
-    def __init__(self, context: Context, kind: str, *, adds: bool = True) -> None:
-        super().__init__(context, kind)
-        self.adds = adds
+    """Readouts, metrics and protocol expressions: whole arrays, other readouts, phases as axes."""
 
     @property
     def host(self) -> bool:
@@ -152,14 +145,6 @@ class HostScope(NetworkScope):
         return bad(node.span)
 
     def _over_phase(self, kind: str, body: Value, node: ast.Call, phase: str) -> Value:
-        if not self.adds:
-            self.context.bag.error(
-                "E0209",
-                f"nothing is added up over a phase in {self.kind}",
-                node.span,
-                help="name it, `readout n = …`, and read that",
-            )
-            return bad(node.span)
         if kind not in ("sum", "mean", "max", "count"):
             self.context.unsupported(
                 f"`{kind}` over a phase is", node.span, "use sum, mean, max or count"

@@ -15,7 +15,9 @@ dt = 1 ms
 neuron unit {{ input j; state v ~ normal(0, 1); v := 0.5 * v + tanh(j) + 0.1 }}
 population a : unit[5]
 population b : unit[3]
-projection W : a -> b dense delay {delay} steps {{ weight w ~ normal(0, 1); deliver j += w * pre.v }}
+projection W : a -> b dense delay {delay} steps {{
+  weight w ~ normal(0, 1); deliver j += w * pre.v
+}}
 protocol train {{ phase run 1 step }}
 """
 BACKENDS = ["numpy", "native", *(["shim"] if shim.compiler() is not None else [])]

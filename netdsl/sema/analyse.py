@@ -70,13 +70,13 @@ def analyse(
 
 
 def _other_branches(first: _Run, second: _Run) -> list[Diagnostic]:
-    """Unknown names in the branches that the first look left out."""
+    """Unknown names and wrong arguments in the branches that the first look left out."""
     second.network()
     seen = {(d.code, d.primary) for d in first.context.bag}
     return [
         d
         for d in second.context.bag
-        if d.code == "E0101"
+        if d.code in ("E0101", "E0110")
         and (d.code, d.primary) not in seen
         and any(_within(d.primary, branch) for branch in first.context.whens)
     ]

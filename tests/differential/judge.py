@@ -44,8 +44,10 @@ class Judge(Executor):
 
     def _present(self, buffer: str) -> Array:
         """A view of the rows that are present, or within `reaching` are to be reached."""
-        per_sample = self.program.buffers[buffer].place in PER_SAMPLE
-        return self.whole[buffer][: self.rows] if per_sample else self.whole[buffer]
+        held, whole = self.program.buffers[buffer], self.whole[buffer]
+        if held.place not in PER_SAMPLE:
+            return whole
+        return whole[:, : self.rows] if held.slots > 1 else whole[: self.rows]
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""

@@ -32,6 +32,7 @@ from netdsl.ir.program import (
     Copy,
     DrawStore,
     Elementwise,
+    Key,
     Op,
     Product,
     Propagate,
@@ -272,11 +273,12 @@ class _Tape:
 
     def _name(self, buffer: str) -> str:
         held = self.context.buffers[buffer]
-        base, _, suffix = buffer.partition("@")
-        name = f"{base}@adjoint"
-        if name in self.context.buffers or suffix.isdigit():
-            name = f"{buffer}@adjoint"
-        return self.context.need(name, held.place, held.owner, "scratch", "derivative of the loss")
+        why = "derivative of the loss"
+        if not held.of:
+            return self.context.need(f"{buffer}@adjoint", held.place, held.owner, "scratch", why)
+        taken = Key(held.of, "adjoint") in self.context.named
+        tag = f"{held.tag}@adjoint" if taken and held.tag else "adjoint"
+        return self.context.need(held.of, held.place, held.owner, "scratch", why, tag=tag)
 
     def _adjoint(self, buffer: str) -> str:
         if buffer not in self.adjoints:

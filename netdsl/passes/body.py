@@ -22,7 +22,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import AxisReduce, Bind, DrawStore, RowReduce, Statement, Store
+from netdsl.ir.program import AxisReduce, Bind, DrawStore, Key, RowReduce, Statement, Store
 from netdsl.ir.roles import expressions, mapped
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.resolve import Resolver, variable_buffer
@@ -77,7 +77,7 @@ def body_inputs(context: Context, population: Population) -> set[str]:
 
 def observed(context: Context, population: Population) -> list[Variable]:
     """Variables of a population that the caller wants stored at every step."""
-    return [v for path, v in population.variables.items() if path in context.observe]
+    return [v for path, v in population.variables.items() if Key(path) in context.observed]
 
 
 def _expressions(statement: CellStatement) -> tuple[Expr, ...]:
@@ -191,7 +191,12 @@ class BodyBuilder:
         segment.assigns.add(statement.target)
         if statement.target in self.context.feed:
             fed = self.context.need(
-                f"{statement.target}@feed", Place.UNIT, variable.owner, "sample", "fed from outside"
+                statement.target,
+                Place.UNIT,
+                variable.owner,
+                "sample",
+                "fed from outside",
+                tag="feed",
             )
             segment.statements.append(Store(buffer, Load(fed), statement.span))
             return
@@ -211,7 +216,12 @@ class BodyBuilder:
             else:
                 continue
             buffer = self.context.need(
-                variable.path, variable.place, variable.owner, "observed", "asked for by the caller"
+                variable.path,
+                variable.place,
+                variable.owner,
+                "observed",
+                "asked for by the caller",
+                tag="",
             )
             self.segments[-1].statements.append(Store(buffer, value, variable.span))
 
@@ -267,7 +277,7 @@ def _promoted_buffer(
     place = crossing[name]
     place = Place.UNIT if place is Place.NEURON else place
     owner = segment.population
-    return context.need(f"{name}@kept", place, owner, "scratch", "a `let` read after a cut")
+    return context.need(name, place, owner, "scratch", "a `let` read after a cut", tag="kept")
 
 
 def _replace_locals(

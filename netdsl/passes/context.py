@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
-from netdsl.ir.program import Buffer, Layout
+from netdsl.ir.program import Buffer, Key, Layout, key_of
+from netdsl.ir.protocol import RunPhase, steps_of
 
 _RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
 
@@ -30,6 +32,7 @@ class Context:
     feed: frozenset[str] = frozenset()
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     buffers: dict[str, Buffer] = field(default_factory=dict)
+    named: dict[Key, str] = field(default_factory=dict)  # buffers of variables by what they hold
     host_scalars: dict[str, Expr] = field(default_factory=dict)
     scratch_count: int = 0
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
@@ -58,11 +61,35 @@ class Context:
         type: Type = Type.REAL,
         init: Expr | Draw | None = None,
         span: Span | None = None,
+        tag: str | None = None,
     ) -> str:
-        """Make sure that a buffer exists; returns its name."""
+        """Make sure that a buffer exists; returns its name.
+
+        `tag`: which value of the variable `name` it is to hold; None for a passing result.
+        """
+        if tag is not None:
+            key = Key(name, tag)
+            name = self.named.setdefault(key, self._free(str(key)))
+        else:
+            key = Key("")
         if name not in self.buffers:
-            self.buffers[name] = Buffer(name, place, owner, role, type, init, why, span=span)
+            self.buffers[name] = Buffer(
+                name, place, owner, role, type, init, why, of=key.of, tag=key.tag, span=span
+            )
         return name
+
+    def _free(self, name: str) -> str:
+        """The name, or where another buffer has it one like it."""
+        while name in self.buffers:
+            name += "'"
+        return name
+
+    @cached_property
+    def observed(self) -> frozenset[Key]:
+        """What the caller wants to see."""
+        steps = (s for p in self.network.protocols.values() for s in steps_of(p.body))
+        phases = {step.name for step in steps if isinstance(step, RunPhase)}
+        return frozenset(key_of(text, phases) for text in self.observe)
 
     def scratch(self, hint: str, place: Place, owner: str, why: str) -> str:
         """A new scratch buffer, named after what it holds."""
@@ -89,7 +116,7 @@ class Context:
         variable = self.variable(path)
         scalar = variable.place is Place.ROW
         place, whose = (Place.ROW, "") if scalar else (Place.UNIT, owner)
-        held = self.buffers.get(path)
+        held = self.buffers.get(self.named.get(Key(path), ""))
         if held is not None and not scalar and self.size(held.owner) != self.size(owner):
             raise LoweringError(
                 "E0206",
@@ -98,7 +125,8 @@ class Context:
                 variable.span,
                 "a vector field has one width: give both populations the same size",
             )
-        return self.need(path, place, whose, "sample", "sample field", type=variable.type)
+        why = "sample field"
+        return self.need(path, place, whose, "sample", why, type=variable.type, tag="")
 
     def size(self, population: str) -> int:
         """Neurons of a population."""

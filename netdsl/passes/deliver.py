@@ -226,7 +226,7 @@ class Delivery:
         context = self.context
         population = projection.pre
         if pre is None:
-            ones = context.need(f"{population}@ones", Place.UNIT, population, "scratch", "ones")
+            ones = context.need(population, Place.UNIT, population, "scratch", "ones", tag="ones")
             return ones, [Fill(ones, 1.0)]
         ops, value = self.resolve_pre(projection, pre)
         if isinstance(value, Load) and context.buffers[value.buffer].place is Place.UNIT:

@@ -16,7 +16,7 @@ from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Reduce, Ref, span_of, transform
 from netdsl.ir.network import Kind, Optimiser, Place, Projection, Rule, Type
-from netdsl.ir.program import Bind, Elementwise, Op, Product, Store, Sum, SynapseUpdate
+from netdsl.ir.program import Bind, Elementwise, Key, Op, Product, Store, Sum, SynapseUpdate
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.deliver import classify
 from netdsl.passes.mask import mask_of
@@ -140,8 +140,8 @@ class UpdateBuilder:
             scalar, post = None, self._sum(terms)
         coefficient = times(times(self.projection.sign, scalar), synapse)  # of what is stored
         if self.rule.reduce == "mean":
-            self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
-            coefficient = simplify(Apply("div", (coefficient or Const(1.0), Load("batch.rows"))))
+            rows = Load(self._samples())
+            coefficient = simplify(Apply("div", (coefficient or Const(1.0), rows)))
         buffer = self._buffer(self.projection.post, post)
         return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
 
@@ -198,7 +198,7 @@ class UpdateBuilder:
             if node.path == self.projection.weight:
                 if node.time == PREV:
                     return Local(BEFORE)
-                return weight if weight is not None else Load(node.path, node.span)
+                return weight if weight is not None else self._shared(node)
             return self._shared(node)
 
         return simplify(transform(expr, visit))
@@ -231,11 +231,15 @@ class UpdateBuilder:
             return Load(variable_buffer(self.context, variable), node.span)
         if node.path not in self.means:
             _, value = self.read(self.projection.post, node, 0)
-            self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
-            share = Apply("div", (Const(1.0), Load("batch.rows")))
+            share = Apply("div", (Const(1.0), Load(self._samples())))
             product = Product(None, self._buffer(self.projection.post, value), share)
             self.means[node.path] = Sum(f"m{len(self.means)}", (product,))
         return Local(self.means[node.path].name)
+
+    def _samples(self) -> str:
+        return self.context.need(
+            "batch.rows", Place.GLOBAL, "", "counter", "samples present", tag=""
+        )
 
     def _gradient_path(self) -> str:
         optimiser = self.rule.optimiser
@@ -248,9 +252,10 @@ class UpdateBuilder:
         assert self.projection.weight is not None
         weight = variable_buffer(context, context.variable(self.projection.weight))
         statements: list[Bind | Store] = []
-        observed = f"{self.projection.name}.dw"
-        if observed in context.observe:
-            context.need(observed, Place.SYNAPSE, self.projection.name, "observed", "reduced dw")
+        path, owner = f"{self.projection.name}.dw", self.projection.name
+        if Key(path) in context.observed:
+            why = "reduced dw"
+            observed = context.need(path, Place.SYNAPSE, owner, "observed", why, tag="")
             change_of_w = times(self.projection.sign, Local(GRADIENT))
             assert change_of_w is not None
             statements.append(Store(observed, change_of_w, rule.span))

@@ -10,9 +10,11 @@ from netdsl.ir.expr import Apply, Const, Expr, Ref, refs
 from netdsl.ir.fit import misfits
 from netdsl.ir.network import Draw, Kind, Network, Place, Population, Variable
 from netdsl.ir.program import (
+    PHASE,
     Copy,
     DrawStore,
     Elementwise,
+    Key,
     Op,
     Program,
     Routine,
@@ -124,8 +126,8 @@ class _Lowering:
     # -- buffers ------------------------------------------------------------------------------
 
     def _declare(self) -> None:
-        for name, place in (("phase.step", "counter"), ("t", "counter"), ("batch.rows", "counter")):
-            self.context.need(name, Place.GLOBAL, "", place, "counter")
+        for name in ("phase.step", "t", "batch.rows"):
+            self.context.need(name, Place.GLOBAL, "", "counter", "counter", tag="")
         for variable in self.network.table.values():
             if variable.kind in _STORED:
                 variable_buffer(self.context, variable)
@@ -134,9 +136,9 @@ class _Lowering:
                 mask_of(self.context, projection)
         for projection in self.network.projections.values():
             if projection.connectivity.kind == "one_to_one" and projection.weight is not None:
-                held = self.context.buffers[projection.weight]
-                self.context.buffers[projection.weight] = replace(
-                    held, place=Place.NEURON, owner=projection.post
+                name = variable_buffer(self.context, self.context.variable(projection.weight))
+                self.context.buffers[name] = replace(
+                    self.context.buffers[name], place=Place.NEURON, owner=projection.post
                 )
 
     def _host_reads(self) -> None:
@@ -177,14 +179,13 @@ class _Lowering:
         """`x@phase` reads of rules, cells and the host: stored when a phase of that name ends."""
         names = {r.phase for r in self.routines.values() if r.kind == "phase"}
         light = read_phases(self.network) | self.cell_phases  # what does not serve rules only
-        wanted = set(light)
-        snapshots = [b.name for b in self.context.buffers.values() if b.role == "snapshot"]
-        for name in [*snapshots, *self.context.observe]:
-            path, _, phase = name.partition("@")
-            if phase in names:
-                wanted.add((path, phase))
-                if name in self.context.observe:
-                    light.add((path, phase))
+        wanted: set[tuple[str, str]] = set()
+        snapshots = [b.key for b in self.context.buffers.values() if b.role == "snapshot"]
+        for phase in names:
+            tag, observed = PHASE + phase, self.context.observed
+            wanted |= {(k.of, phase) for k in (*snapshots, *observed) if k and k.tag == tag}
+            light |= {(key.of, phase) for key in observed if key.tag == tag}
+        wanted |= light
         for site in sites(self.network):
             if isinstance(site.step, RunPhase):
                 here = wanted if learns(self.network, site.protocol) else wanted & light
@@ -262,15 +263,18 @@ class _Lowering:
         if isinstance(value, Apply) and value.function == "transpose":
             source = value.args[0]
             if isinstance(source, Ref):
-                return [Transpose(target, source.path, step.span)]
+                return [Transpose(target, self._held(source), step.span)]
         if isinstance(value, Ref):
-            return [Copy(target, value.path, step.span)]
+            return [Copy(target, self._held(value), step.span)]
         raise LoweringError(
             "E0831",
             f"`set {step.target}` takes another weight or its transpose",
             step.span,
             "write `set Wc.w := transpose(W.w)`",
         )
+
+    def _held(self, ref: Ref) -> str:
+        return variable_buffer(self.context, self.context.variable(ref.path))
 
     def _reset(self, population: Population) -> None:
         resolver = Resolver(self.context, population.name)
@@ -288,7 +292,9 @@ class _Lowering:
             elif not statements:
                 continue
             name = f"{kind}:{population.name}"
-            self.routines[name] = Routine(name, kind, tuple(ops), span=population.span)
+            self.routines[name] = Routine(
+                name, kind, tuple(ops), owner=population.name, span=population.span
+            )
 
     def _initial(self, resolver: Resolver, variable: Variable, buffer: str) -> Statement:
         init = variable.init
@@ -300,19 +306,20 @@ class _Lowering:
 
     # -- finishing ----------------------------------------------------------------------------
 
-    def _read_by_host(self) -> set[str]:
-        host = set(self.context.observe)
+    def _read_by_host(self) -> set[Key]:
+        host = set(self.context.observed)
         for value in host_values(self.network):
-            host.update(ref.path for ref in refs(value))
-        host.update(recorder.variable for recorder in self.network.recorders)
-        host.update(b.name for b in self.context.buffers.values() if b.role == "accumulator")
-        host.update(f"{ref.path}@settled" for ref in settled_reads(self.network))
+            host.update(Key(ref.path) for ref in refs(value))
+        host.update(Key(recorder.variable) for recorder in self.network.recorders)
+        host.update(Key(ref.path, "settled") for ref in settled_reads(self.network))
         return host
 
     def _program(self) -> Program:
         kept = self._read_by_host()
         buffers = {
-            name: replace(buffer, kept=True) if name in kept else buffer
+            name: replace(buffer, kept=True)
+            if buffer.key in kept or buffer.role == "accumulator"
+            else buffer
             for name, buffer in self.context.buffers.items()
         }
         routines = {name: self._noted(routine) for name, routine in self.routines.items()}

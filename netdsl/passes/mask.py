@@ -55,6 +55,7 @@ def _mask(context: Context, projection: Projection, init: Draw | Const) -> str:
         "mask",
         "which synapses exist",
         init=init,
+        tag="",
     )
 
 

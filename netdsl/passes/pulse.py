@@ -18,7 +18,7 @@ def pulse_buffer(context: Context, path: str) -> str:
     """The buffer that holds an input's pulse until the next step."""
     owner = context.variable(path).owner
     why = "what `set` adds to the next step's input"
-    return context.need(f"{path}@set:pulse", Place.UNIT, owner, "snapshot", why)
+    return context.need(path, Place.UNIT, owner, "snapshot", why, tag="set:pulse")
 
 
 def begin(context: Context, path: str) -> list[Op]:

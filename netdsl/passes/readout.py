@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Reduce, Ref, walk
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.program import Bind, Elementwise, Fill, Op, Store
+from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Store
 from netdsl.ir.protocol import RunPhase, decided_by, steps_of
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.resolve import Resolver
 from netdsl.passes.sites import Site, learns
 
-PHASE = "phase:"
 SETTLE = "settle"  # the routine that settles what the host reads bare
 
 
@@ -41,7 +40,7 @@ def host_values(network: Network) -> list[Expr]:
 def _over_phases(values: list[Expr]) -> tuple[Reduce, ...]:
     nodes = (node for value in values for node in walk(value))
     return tuple(
-        dict.fromkeys(n for n in nodes if isinstance(n, Reduce) and n.axis.startswith(PHASE))
+        dict.fromkeys(n for n in nodes if isinstance(n, Reduce) and n.over_phase is not None)
     )
 
 
@@ -50,13 +49,12 @@ def phase_reductions(network: Network) -> tuple[Reduce, ...]:
     return _over_phases(host_values(network))
 
 
-def accumulator_name(network: Network, reduce: Reduce) -> str:
-    """Name of the buffer that holds a reduction over a phase."""
-    phase = reduce.axis[len(PHASE) :]
+def accumulator_key(network: Network, reduce: Reduce) -> Key:
+    """What holds a reduction over a phase."""
+    tag = f"{reduce.kind}:{reduce.over_phase}"
     if isinstance(reduce.body, Ref):
-        return f"{reduce.body.path}@{reduce.kind}:{phase}"
-    number = phase_reductions(network).index(reduce)
-    return f"readout{number}@{reduce.kind}:{phase}"
+        return Key(reduce.body.path, tag)
+    return Key(f"readout{phase_reductions(network).index(reduce)}", tag)
 
 
 def population_of(context: Context, expr: Expr) -> str:
@@ -82,11 +80,11 @@ def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Red
     return [
         reduce
         for reduce in phase_reductions(network)
-        if reduce.axis == PHASE + phase.name
+        if reduce.over_phase == phase.name
         and (
             not training
             or reduce in deciding
-            or accumulator_name(network, reduce) in context.observe
+            or accumulator_key(network, reduce) in context.observed
         )
     ]
 
@@ -108,20 +106,21 @@ _START = {"max": float("-inf"), "min": float("inf")}
 
 def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
     population = population_of(context, reduce.body)
-    name = accumulator_name(context.network, reduce)
+    key = accumulator_key(context.network, reduce)
     resolver = Resolver(context, population)
     value = resolver.resolve(reduce.body)
     if reduce.kind == "count" and not _is_bool(context, reduce.body):
         value = Apply("ne", (value, Const(0.0)), reduce.span)
     place = context.place(value)
     row = place is Place.ROW
-    context.need(
-        name,
+    name = context.need(
+        key.of,
         Place.ROW if row else Place.UNIT,
         population,
         "accumulator",
         f"{reduce.kind} over phase",
         type=Type.REAL,
+        tag=key.tag,
     )
     operator = reduce.kind if reduce.kind in _START else "add"
     term = f"{name}@term"  # computed in the run's number type, and added up in float64
@@ -132,8 +131,9 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
         Elementwise(population, (*resolver.emit, bound, store), label=f"accumulate {name}")
     )
     if reduce.kind == "mean":
-        context.need("phase.step", Place.GLOBAL, "", "counter", "step within the phase")
-        steps = Apply("add", (Load("phase.step"), Const(1.0)))
+        why = "step within the phase"
+        step = context.need("phase.step", Place.GLOBAL, "", "counter", why, tag="")
+        steps = Apply("add", (Load(step), Const(1.0)))
         mean = Store(name, Apply("div", (Load(name), steps)), reduce.span)
         result.after.append(Elementwise(population, (mean,), label=f"mean {name}"))
 
@@ -143,10 +143,10 @@ def read_phases(network: Network) -> set[tuple[str, str]]:
     values = host_values(network)
     values += [loss.value for loss in network.losses.values()]
     return {
-        (node.path, node.time[1:])
+        (node.path, node.phase)
         for value in values
         for node in walk(value)
-        if isinstance(node, Ref) and node.time.startswith("@")
+        if isinstance(node, Ref) and node.phase is not None
     }
 
 
@@ -158,7 +158,7 @@ def settled_reads(network: Network) -> tuple[Ref, ...]:
         for value in host_values(network)
         for node in walk(value)
         if isinstance(node, Ref)
-        and not node.time.startswith("@")
+        and node.time == NOW
         and node.path in table
         and table[node.path].kind in (Kind.INPUT, Kind.DEF)
     )

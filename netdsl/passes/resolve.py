@@ -28,7 +28,7 @@ from netdsl.ir.expr import (
     walk,
 )
 from netdsl.ir.network import Kind, Place, Type, Variable
-from netdsl.ir.program import AxisReduce, RowReduce, Statement
+from netdsl.ir.program import PHASE, AxisReduce, Key, RowReduce, Statement
 from netdsl.passes.context import Context, LoweringError
 
 DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
@@ -67,6 +67,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
         type=Type.BOOL if binary else Type.REAL,
         init=None if per_sample else init,
         span=variable.span,
+        tag="",
     )
 
 
@@ -120,8 +121,9 @@ class Resolver:
 
     def _stored_let(self, variable: Variable, ref: Ref) -> Expr:
         """A `let` read outside its body (a modulator's): only where it is observed."""
-        if variable.path in self.context.buffers:
-            return Load(variable.path, ref.span)
+        held = self.context.named.get(Key(variable.path))
+        if held is not None:
+            return Load(held, ref.span)
         raise LoweringError(
             "E0105",
             f"`{variable.path}` is a `let`: it is private to the body that computes it",
@@ -261,16 +263,16 @@ def retime(expr: Expr, steps: int) -> Expr:
 
 def delayed(context: Context, variable: Variable, steps: int) -> str:
     """The buffer of a value `steps` steps ago (start-of-step value for 1)."""
-    name = f"{variable.path}@prev" if steps == 1 else f"{variable.path}@d{steps}"
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     return context.need(
-        name,
+        variable.path,
         variable.place,
         variable.owner,
         "snapshot",
         f"value {steps} step{'s' if steps > 1 else ''} ago",
         type=Type.BOOL if binary else Type.REAL,
         span=variable.span,
+        tag="prev" if steps == 1 else f"d{steps}",
     )
 
 
@@ -279,13 +281,14 @@ def phase_buffer(context: Context, variable: Variable, phase: str) -> str:
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = Place.UNIT if variable.kind in (Kind.DEF, Kind.INPUT) else variable.place
     return context.need(
-        f"{variable.path}@{phase}",
+        variable.path,
         place,
         variable.owner,
         "snapshot",
         f"value at the end of phase `{phase}`",
         type=Type.BOOL if binary else Type.REAL,
         span=variable.span,
+        tag=PHASE + phase,
     )
 
 

@@ -82,12 +82,13 @@ class Settle:
                 self.ops.append(Fill(buffer, 0.0))
         else:
             target = self.context.need(
-                f"{path}@settled",
+                path,
                 Place.UNIT,
                 variable.owner,
                 "scratch",
                 "input recomputed from the present states",
                 span=variable.span,
+                tag="settled",
             )
             buffer = self._compute(variable, feeds, target)
         self._done[path] = buffer

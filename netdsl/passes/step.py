@@ -108,8 +108,9 @@ class PhaseBuilder:
             if every and not moves(self.context, path):
                 self.fixed_inputs.add(path)
             else:
+                why = "loop-invariant part"
                 target = self.context.need(
-                    f"{path}@base", Place.UNIT, variable.owner, "hoisted", "loop-invariant part"
+                    path, Place.UNIT, variable.owner, "hoisted", why, tag="base"
                 )
                 self.base[path] = target
             if not feeds:

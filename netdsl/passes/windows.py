@@ -26,6 +26,7 @@ def ones_of(context: Context, projection: Projection) -> str:
         "mask",
         "every synapse of the window counts 1",
         init=Const(1.0),
+        tag="",
     )
 
 

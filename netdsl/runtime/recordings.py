@@ -62,7 +62,7 @@ def recording_bytes(
     itemsize = 8 if model.dtype == "float64" else 4
     found = {}
     for recorder in model.network.recorders:
-        if recorder.on not in (None, label) or recorder.variable not in model.program.buffers:
+        if recorder.on not in (None, label) or model.program.find(recorder.variable) is None:
             continue
         taken = rows if recorder.limit is None else min(rows, recorder.limit)
         width = math.prod(shape_of(recorder.variable, model.program, 1))

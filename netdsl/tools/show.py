@@ -276,8 +276,8 @@ def _memory(model: Model, name: str | None) -> str:
     ends = edge_bytes(model.program, edges)
     buffers = model.program.buffers
     if name is not None:
-        sizes = {key: size for key, size in sizes.items() if key.split("@")[0].startswith(name)}
-        ends = {key: size for key, size in ends.items() if key.startswith(name.split(".")[0])}
+        sizes = {k: size for k, size in sizes.items() if _about(buffers[k]).startswith(name)}
+        ends = {k: size for k, size in ends.items() if k in {buffers[b].owner for b in sizes}}
         if not sizes:
             raise _unknown("buffer", name, list(buffers))
     lines = [_memory_line(buffers[key], readable(size)) for key, size in sizes.items()]
@@ -286,6 +286,10 @@ def _memory(model: Model, name: str | None) -> str:
     total = readable(sum(sizes.values()) + sum(ends.values()))
     lines.append(f"{total:>10}  in all, for {model.rows} samples at a time in {model.dtype}")
     return "\n".join(lines)
+
+
+def _about(buffer: Buffer) -> str:
+    return buffer.of or buffer.name
 
 
 def _memory_line(buffer: Buffer, size: str) -> str:

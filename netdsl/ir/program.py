@@ -101,7 +101,7 @@ PHASE = "phase:"  # the tag of what a variable was when a phase of some name end
 def key_of(text: str, phases: Container[str]) -> Key:
     """The key that a user writes, where phases have these names."""
     of, _, tag = text.partition("@")
-    return Key(of, PHASE + tag if tag in phases else tag)
+    return Key(of, PHASE + tag if tag and tag in phases else tag)
 
 
 @dataclass(frozen=True)

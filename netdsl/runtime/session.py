@@ -19,7 +19,7 @@ from netdsl.ir.expr import NOW, Const, Expr, Load, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import PHASE, Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
-from netdsl.passes.readout import SETTLE, accumulator_key, settled_reads
+from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.streams.draws import PhiloxStream, row_key

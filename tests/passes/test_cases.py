@@ -14,10 +14,10 @@ import pytest
 from netdsl.ir.program import Program
 from netdsl.ir.text import parse_program, program_text
 from netdsl.ir.verify import verify
-from netdsl.passes.pipeline import PIPELINE
+from netdsl.passes.pipeline import PROGRAM_PASSES
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.ir"))
-PASSES = {step.name: step.run for step in PIPELINE}
+PASSES = {step.name: step.run for step in PROGRAM_PASSES}
 
 
 def read(path: Path) -> tuple[str, Program, Program]:

@@ -8,55 +8,35 @@ language fixes: optimise and add, subtract, after update, bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, Local, Reduce, Ref, span_of, transform
-from netdsl.ir.network import Kind, Optimiser, Place, Projection, Rule, Type
-from netdsl.ir.program import Bind, Elementwise, Key, Op, Product, Store, Sum, SynapseUpdate
-from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.deliver import classify
-from netdsl.passes.mask import mask_of
-from netdsl.passes.resolve import variable_buffer
-from netdsl.passes.settle import Settle
-
-Read = Callable[[str, Expr, int], tuple[list[Op], Expr]]  # population, expression, delay
-GRADIENT, DECREMENT, BEFORE = "g", "d", "w_before"
-
-
-@dataclass
-class Factors:
-    """Factor buffers of one routine: equal factors of equal populations are computed once."""
-
-    context: Context
-    ops: list[Op] = field(default_factory=list)
-    _known: dict[tuple[str, Expr], str] = field(default_factory=dict)
-
-    def buffer(self, population: str, value: Expr, label: str) -> str:
-        """A UNIT buffer of the population that holds `value`."""
-        held = self.context.buffers
-        if isinstance(value, Load) and held[value.buffer].place is Place.UNIT:
-            return value.buffer
-        key = (population, value)
-        if key not in self._known:
-            name = self.context.scratch(f"{population}.factor", Place.UNIT, population, label)
-            self._known[key] = name
-            self.ops.append(Elementwise(population, (Store(name, value),), label=name))
-        return self._known[key]
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref, span_of
+from netdsl.ir.network import Kind, Optimiser, Place, Projection, Type
+from netdsl.ir.program import Bind, Key, Op, Product, Store, Sum, SynapseUpdate
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.deliver import classify
+from netdsl.passes.lower.mask import mask_of
+from netdsl.passes.lower.resolve import variable_buffer
+from netdsl.passes.lower.settle import Settle
+from netdsl.passes.lower.synapse import (
+    BEFORE,
+    DECREMENT,
+    GRADIENT,
+    Factors,
+    Read,
+    SynapseReads,
+    complement,
+    inline_lets,
+)
 
 
 @dataclass
-class UpdateBuilder:
+class UpdateBuilder(SynapseReads):
     """Builds the pass of one rule; `read` resolves pre and post reads where the rule runs."""
-
-    context: Context
-    projection: Projection
-    rule: Rule
-    read: Read
-    factors: Factors
 
     def build(self, gradient: tuple[Product, ...] | None = None) -> list[Op]:
         """Factor computations and the pass itself; `gradient` replaces the rule's own dw."""
@@ -67,8 +47,7 @@ class UpdateBuilder:
                 self.rule.learn_span or self.rule.span,
                 "make it `dense no_self` between other populations, or scale it in the cell",
             )
-        self.ops: list[Op] = []
-        self.means: dict[str, Sum] = {}
+        self.ops, self.means = [], {}
         if gradient is None:
             assert self.rule.dw is not None
             gradient = self._products((self.rule.dw,))
@@ -167,14 +146,6 @@ class UpdateBuilder:
         self.ops += ops
         return self._buffer(self.projection.pre, value)
 
-    def _buffer(self, population: str, value: Expr | None) -> str | None:
-        if value is None:
-            return None
-        self.factors.ops = []
-        buffer = self.factors.buffer(population, value, f"factor of {self.rule.name}")
-        self.ops += self.factors.ops
-        return buffer
-
     def _scalar(self, expr: Expr | None) -> Expr | None:
         if expr is None:
             return None
@@ -184,66 +155,6 @@ class UpdateBuilder:
 
     def _synapse(self, expr: Expr | None) -> Expr | None:
         return None if expr is None else self._at_synapse(expr)
-
-    def _at_synapse(self, expr: Expr, weight: Expr | None = None) -> Expr:
-        """Reads at the synapse; `weight` is the value that the weight has by now."""
-
-        def visit(node: Expr) -> Expr | None:
-            if isinstance(node, Reduce):
-                return self._reduced(node)
-            if not isinstance(node, Ref):
-                return None
-            if node.path == self._gradient_path():
-                return Local(GRADIENT)
-            if node.path == self.projection.weight:
-                if node.time == PREV:
-                    return Local(BEFORE)
-                return weight if weight is not None else self._shared(node)
-            return self._shared(node)
-
-        return simplify(transform(expr, visit))
-
-    def _reduced(self, node: Reduce) -> Expr:
-        """A batch reduction of sample fields; no other synapse is seen here."""
-        if node.axis != "batch":
-            raise LoweringError(
-                "E0117",
-                f"a {node.kind} over other synapses or units has no value for one synapse",
-                node.span,
-                "a modulator can reduce over its population",
-            )
-        ops, value = self.read(self.projection.post, node, 0)
-        self.ops += ops
-        return value
-
-    def _shared(self, node: Ref) -> Expr:
-        """A number of the synapse, or one that all share; of a modulator the mean over the batch,
-        as a weight changes once for all samples."""
-        variable = self.context.variable(node.path)
-        if variable.kind is Kind.SAMPLE:
-            raise LoweringError(
-                "E0117",
-                f"`{node.path}` differs between samples, and a weight changes once for all",
-                node.span,
-                f"reduce it, as in `mean({node.path} over batch)`, or put the factor into `dw`",
-            )
-        if variable.place not in (Place.ROW, Place.UNIT):
-            return Load(variable_buffer(self.context, variable), node.span)
-        if node.path not in self.means:
-            _, value = self.read(self.projection.post, node, 0)
-            share = Apply("div", (Const(1.0), Load(self._samples())))
-            product = Product(None, self._buffer(self.projection.post, value), share)
-            self.means[node.path] = Sum(f"m{len(self.means)}", (product,))
-        return Local(self.means[node.path].name)
-
-    def _samples(self) -> str:
-        return self.context.need(
-            "batch.rows", Place.GLOBAL, "", "counter", "samples present", tag=""
-        )
-
-    def _gradient_path(self) -> str:
-        optimiser = self.rule.optimiser
-        return optimiser.gradient if optimiser is not None else ""
 
     # -- what follows the sum -----------------------------------------------------------------
 
@@ -324,35 +235,6 @@ class UpdateBuilder:
             else:
                 rest.append(statement)
         return before, rest
-
-
-def inline_lets(rule: Rule, expr: Expr) -> Expr:
-    """Replace a rule's `let`s by their values; refuse per-synapse state written by a rule."""
-    values: dict[str, Expr] = {}
-
-    def visit(node: Expr) -> Expr | None:
-        return values.get(node.path) if isinstance(node, Ref) else None
-
-    for statement in rule.statements:
-        target = getattr(statement, "target", "")
-        value = getattr(statement, "value", None)
-        known = rule.variables.get(target)
-        if known is None or known.kind is not Kind.LET or value is None:
-            raise LoweringError(
-                "E0831",
-                f"rule `{rule.name}` keeps a state per synapse and sample",
-                getattr(statement, "span", None) or rule.span,
-                "keep the trace in the pre or post cell: products of cell traces need no matrix",
-            )
-        values[target] = transform(value, visit)
-    return transform(expr, visit)
-
-
-def complement(expr: Expr | None) -> Expr | None:
-    """`s` when `expr` is `1 - s`."""
-    if isinstance(expr, Apply) and expr.function == "sub" and expr.args[0] == Const(1.0):
-        return expr.args[1]
-    return None
 
 
 def step_learning(

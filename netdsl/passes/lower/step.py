@@ -13,41 +13,27 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
-from netdsl.ir.expr import ARRIVAL, NOW, PREV, Expr, Ref, refs, transform
-from netdsl.ir.network import Deliver, Kind, Place, Population, Projection
-from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine, Store, SynapseUpdate
-from netdsl.ir.protocol import Clamp, RunPhase
-from netdsl.passes.body import Body, BodyBuilder, inputs_read
-from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.deliver import Delivery
-from netdsl.passes.explain import cut_notes, delivery_note, learning_notes
-from netdsl.passes.invariant import invariants, moves, remembers
-from netdsl.passes.learning import Factors, step_learning, together
-from netdsl.passes.pulse import begin, from_base, pulsed
-from netdsl.passes.readout import accumulators, wanted_reductions
-from netdsl.passes.resolve import Resolver, delayed, time_of, variable_buffer
-from netdsl.passes.settle import Settle
-from netdsl.passes.sites import Site
+from netdsl.ir.expr import Expr, refs
+from netdsl.ir.network import Deliver, Kind, Place, Projection
+from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine, SynapseUpdate
+from netdsl.ir.protocol import RunPhase
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.assignments import clamp_ops, entry_ops
+from netdsl.passes.lower.body import Body, BodyBuilder, inputs_read
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.deliver import Delivery
+from netdsl.passes.lower.explain import cut_notes, delivery_note, learning_notes
+from netdsl.passes.lower.invariant import invariants, moves, remembers
+from netdsl.passes.lower.learning import step_learning, together
+from netdsl.passes.lower.pulse import begin, from_base, pulsed
+from netdsl.passes.lower.readout import accumulators, wanted_reductions
+from netdsl.passes.lower.resolve import Resolver, delayed, variable_buffer
+from netdsl.passes.lower.sites import Site
+from netdsl.passes.lower.synapse import Factors
+from netdsl.passes.lower.times import at_arrival
 
 Node = tuple[str, str, int]  # ("body", population, segment) | ("send", projection, delivery)
 # | ("input", path, 0)
-
-
-def at_arrival(expr: Expr, delay: int, *, begun: bool = True) -> Expr:
-    """The expression with presynaptic reads placed `delay` steps back.
-
-    Unless the step has `begun`, present values are those of the step before.
-    """
-
-    def visit(node: Expr) -> Expr | None:
-        if not isinstance(node, Ref) or (node.time != ARRIVAL and node.side != "pre"):
-            return None
-        if node.time == ARRIVAL:
-            now = delay == 1 and not begun
-            return replace(node, time=NOW if now else time_of(delay))
-        return replace(node, time=time_of(1 + delay)) if node.time == PREV else None
-
-    return transform(expr, visit)
 
 
 @dataclass
@@ -68,7 +54,7 @@ class PhaseBuilder:
         self.facts = invariants(self.context, self.phase, self.clamps)
         summed = [r.body for r in wanted_reductions(self.context, self.site, self.phase)]
         self.needed = self.facts.needed_inputs(summed)
-        once = self._clamp_ops(each_step=False) + self._entry()
+        once = self._clamp_ops(each_step=False) + entry_ops(self.context, frozenset(self.clamps))
         hoisted = self._hoisted()
         self.moving_clamps = self._clamp_ops(each_step=True)
         start = self._first_deliveries()
@@ -322,25 +308,6 @@ class PhaseBuilder:
                 ops += clamp_ops(self.context, clamp, frozenset(self.clamps))
         return ops
 
-    def _entry(self) -> list[Op]:
-        """`on phase` actions."""
-        ops: list[Op] = []
-        for population in self.network.populations.values():
-            if population.on_phase:
-                ops += self._entry_of(population)
-        return ops
-
-    def _entry_of(self, population: Population) -> list[Op]:
-        settle = Settle(self.context, frozenset(self.clamps))
-        stores = []
-        for action in population.on_phase:
-            if action.target in self.clamps:
-                continue
-            value = settle.value(population.name, action.value)
-            target = variable_buffer(self.context, self.context.variable(action.target))
-            stores.append(Store(target, value, action.span))
-        return [*settle.ops, Elementwise(population.name, tuple(stores), label="on phase")]
-
     def _from_snapshots(self, ops: list[Op], learn: list[Op]) -> list[Op]:
         """Deliveries read the start-of-step copy where learning reads it too, so that a backend
         that lists its spikes does so once."""
@@ -367,13 +334,3 @@ class PhaseBuilder:
         """A rule's read at the end of the step: arrivals are `delay` steps old."""
         same = self.facts.steady(expr, delay)
         return self._resolved(population, at_arrival(expr, 0 if same else delay))
-
-
-def clamp_ops(context: Context, clamp: Clamp, clamped: frozenset[str]) -> list[Op]:
-    """Store a clamp's value."""
-    variable = context.variable(clamp.target)
-    settle = Settle(context, clamped)
-    value = settle.value(variable.owner, clamp.value)
-    target = variable_buffer(context, variable)
-    store = Store(target, value, clamp.span)
-    return [*settle.ops, Elementwise(variable.owner, (store,), label=f"clamp {clamp.target}")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.ir.expr import Const
 from netdsl.ir.network import Draw, Place, Projection
-from netdsl.passes.context import Context
+from netdsl.passes.lower.context import Context
 
 
 def mask_draw(projection: Projection) -> Draw | None:

@@ -8,7 +8,7 @@ from netdsl.ir.expr import Const
 from netdsl.ir.network import Network, Place, Projection
 from netdsl.ir.program import Op, Propagate, WindowSum
 from netdsl.ir.windows import Windows
-from netdsl.passes.context import Context
+from netdsl.passes.lower.context import Context
 
 
 def shared_kernels(network: Network) -> Mapping[str, Windows]:

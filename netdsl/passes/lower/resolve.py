@@ -9,12 +9,10 @@ become scalars that the host computes when a batch is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
-    NOW,
-    PREV,
     Apply,
     Const,
     Expr,
@@ -29,9 +27,10 @@ from netdsl.ir.expr import (
 )
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import PHASE, AxisReduce, Key, RowReduce, Statement
-from netdsl.passes.context import Context, LoweringError
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.times import retime, steps_ago
 
-DELAY = "delay:"  # time role of a value two or more steps old: "delay:3"
 STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step
 
 _ROLE = {
@@ -238,29 +237,6 @@ def axis_index(context: Context, population: str, index: Index) -> Expr:
     raise LoweringError("E0899", f"`{population}` has no axis `{index.axis}`", index.span)
 
 
-def steps_ago(time: str) -> int:
-    """How many steps back a read of that time role looks."""
-    if time == PREV:
-        return 1
-    return int(time.removeprefix(DELAY)) if time.startswith(DELAY) else 0
-
-
-def time_of(steps: int) -> str:
-    """The time role of a read so many steps back."""
-    return (NOW, PREV)[steps] if steps < 2 else f"{DELAY}{steps}"
-
-
-def retime(expr: Expr, steps: int) -> Expr:
-    """The value of an expression `steps` steps ago."""
-
-    def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and (node.time == NOW or steps_ago(node.time)):
-            return replace(node, time=time_of(steps_ago(node.time) + steps))
-        return None
-
-    return transform(expr, visit) if steps else expr
-
-
 def delayed(context: Context, variable: Variable, steps: int) -> str:
     """The buffer of a value `steps` steps ago (start-of-step value for 1)."""
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
@@ -297,7 +273,7 @@ def constant_source(context: Context, variable: Variable) -> bool:
 
     Then its value at the end of any phase of a block is its present value: no snapshot is needed.
     """
-    from netdsl.passes.sites import clamps_of, sets_of
+    from netdsl.passes.lower.sites import clamps_of, sets_of
 
     if variable.kind is not Kind.STATE or variable.owner not in context.network.populations:
         return False

@@ -42,11 +42,13 @@ from netdsl.ir.program import (
     Store,
 )
 from netdsl.ir.protocol import RunPhase, Update
-from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.learning import Factors, UpdateBuilder
-from netdsl.passes.readout import population_of
-from netdsl.passes.resolve import Resolver
-from netdsl.passes.sites import Site
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.learning import UpdateBuilder
+from netdsl.passes.lower.readout import population_of
+from netdsl.passes.lower.resolve import Resolver
+from netdsl.passes.lower.sites import Site
+from netdsl.passes.lower.synapse import Factors
 
 
 def reference_updates(

@@ -9,7 +9,7 @@ from netdsl.ir.expr import refs
 from netdsl.ir.network import Connectivity, Network, Projection
 from netdsl.ir.program import Edges
 from netdsl.ir.protocol import SetState, steps_of
-from netdsl.passes.mask import mask_draw
+from netdsl.passes.lower.mask import mask_draw
 
 AUTO, EDGES, MASKED = "auto", "edges", "masked"
 # Measured with 1000 to 4000 units and 64 rows: in NumPy a delivery and an update by synapse cost as

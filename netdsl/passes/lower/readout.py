@@ -8,9 +8,10 @@ from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Local, Reduce, Ref, wa
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Store
 from netdsl.ir.protocol import RunPhase, decided_by, steps_of
-from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.resolve import Resolver
-from netdsl.passes.sites import Site, learns
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.resolve import Resolver
+from netdsl.passes.lower.sites import Site, learns
 
 SETTLE = "settle"  # the routine that settles what the host reads bare
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from netdsl.ir.expr import ARRIVAL, NOW, SETTLED, Expr, Load, Reduce, Ref, refs, transform
 from netdsl.ir.network import Deliver, Kind, Place, Projection, Variable
 from netdsl.ir.program import Copy, Elementwise, Fill, Op, RowReduce, Store
-from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.deliver import Delivery
-from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.deliver import Delivery
+from netdsl.passes.lower.resolve import Resolver, phase_buffer, variable_buffer
 
 
 def contributions(context: Context, path: str) -> tuple[tuple[Projection, Deliver], ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from netdsl.ir.expr import Load
 from netdsl.ir.network import Kind, Place
 from netdsl.ir.program import Copy, Elementwise, Fill, Op, Store
-from netdsl.passes.context import Context, add
-from netdsl.passes.sites import sets_of
+from netdsl.passes.lower.context import Context, add
+from netdsl.passes.lower.sites import sets_of
 
 
 def pulsed(context: Context, path: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.algebra.integrate import Integrated, IntegrationError, integrate
 from netdsl.ir.expr import Expr, Load, Local, refs, transform, walk
 from netdsl.ir.network import (
     Assign,
@@ -24,8 +23,8 @@ from netdsl.ir.network import (
 from netdsl.ir.network import Statement as CellStatement
 from netdsl.ir.program import AxisReduce, Bind, DrawStore, Key, RowReduce, Statement, Store
 from netdsl.ir.roles import expressions, mapped
-from netdsl.passes.context import Context, LoweringError
-from netdsl.passes.resolve import Resolver, variable_buffer
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.resolve import Resolver, variable_buffer
 
 
 @dataclass
@@ -108,39 +107,21 @@ class BodyBuilder:
         self.resolver = Resolver(self.context, self.population.name)
         self.segments = [Segment(self.population.name)]
         self.opened: set[str] = set()
-        self.notes: list[str] = []
         for statement in self.population.body:
             self._statement(statement)
         self._observe()
         promote(self.context, self.segments)
         segments = [s for s in self.segments if s.statements]
-        return Body(segments, self.resolver.phases, self.notes)
+        return Body(segments, self.resolver.phases, list(self.population.notes))
 
     def _statement(self, statement: CellStatement) -> None:
-        if isinstance(statement, Integrate):
-            self._integrate(statement)
-        elif isinstance(statement, DrawAssign):
+        if isinstance(statement, DrawAssign):
             self._draw(statement)
         elif isinstance(statement, Spike):
             self._store(statement.target, statement.condition, statement.span)
         else:
+            assert isinstance(statement, Assign)  # equations are integrated by now
             self._assign(statement)
-
-    def _integrate(self, statement: Integrate) -> None:
-        try:
-            done: Integrated = integrate(statement)
-        except IntegrationError as problem:
-            term = problem.term
-            span = getattr(term, "span", None) or statement.span
-            raise LoweringError("E0405", problem.message, span, problem.help) from None
-        states = ", ".join(path for path, _ in statement.equations)
-        self.notes.append(f"{states}: integrated with {done.method} ({done.why})")
-        lets = set(done.lets)
-        for assign in done.statements:
-            if assign.target in lets:
-                self._bind(assign.target, assign.value, assign.span)
-            else:
-                self._store(assign.target, assign.value, assign.span)
 
     def _assign(self, statement: Assign) -> None:
         if self.context.kind(statement.target) is Kind.LET:

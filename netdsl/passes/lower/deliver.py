@@ -22,10 +22,11 @@ from netdsl.ir.expr import (
 )
 from netdsl.ir.network import Deliver, Place, Projection, Type
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
-from netdsl.passes.context import Context, LoweringError, add
-from netdsl.passes.mask import mask_of, presence_of
-from netdsl.passes.resolve import variable_buffer
-from netdsl.passes.windows import ones_of
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context, add
+from netdsl.passes.lower.mask import mask_of, presence_of
+from netdsl.passes.lower.resolve import variable_buffer
+from netdsl.passes.lower.windows import ones_of
 
 ResolvePre = Callable[[Projection, Expr], tuple[list[Op], Expr]]
 ResolvePost = Callable[[Projection, Expr], tuple[list[Op], Expr]]

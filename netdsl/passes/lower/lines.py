@@ -8,8 +8,8 @@ from collections.abc import Set as AbstractSet
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Place, Population
 from netdsl.ir.program import Copy, Fill, Op
-from netdsl.passes.context import Context
-from netdsl.passes.resolve import STEP_COUNTERS, delayed, variable_buffer
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.resolve import STEP_COUNTERS, delayed, variable_buffer
 
 # Per-sample values that are computed anew: inputs, modulators, snapshots, sums over phases.
 _COMPUTED = frozenset({"input", "modulator", "observed", "snapshot", "accumulator"})

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from netdsl.ir.expr import refs
 from netdsl.ir.network import Deliver, Projection
 from netdsl.ir.program import Op, SynapseUpdate
-from netdsl.passes.body import Body
-from netdsl.passes.invariant import Invariants
+from netdsl.passes.lower.body import Body
+from netdsl.passes.lower.invariant import Invariants
 
 
 def delivery_note(facts: Invariants, projection: Projection, deliver: Deliver) -> str:

@@ -11,16 +11,23 @@ from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Key, Layout, key_of
 from netdsl.ir.protocol import RunPhase, steps_of
+from netdsl.passes.errors import LoweringError
 
+STORED = {
+    Kind.PARAM,
+    Kind.INPUT,
+    Kind.STATE,
+    Kind.SPIKE,
+    Kind.TRACE,
+    Kind.DRAW,
+    Kind.MODULATOR,
+    Kind.WEIGHT,
+    Kind.OPTIMISER,
+    Kind.CONTROL,
+    Kind.GLOBAL,
+    Kind.COUNTER,
+}  # kinds of variables that have a buffer from the start
 _RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
-
-
-class LoweringError(Exception):
-    """The network asks for something that the step program cannot say."""
-
-    def __init__(self, code: str, message: str, span: Span | None, help: str | None = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.span, self.help = code, message, span, help
 
 
 @dataclass

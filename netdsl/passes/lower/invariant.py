@@ -10,11 +10,12 @@ from netdsl.dataflow.rules import sections
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Deliver, Kind, Projection, Variable
 from netdsl.ir.protocol import Clamp, RunPhase
-from netdsl.passes.body import body_inputs, inputs_read
-from netdsl.passes.context import Context
-from netdsl.passes.pulse import pulsed
-from netdsl.passes.resolve import assigned, steps_ago
-from netdsl.passes.settle import contributions
+from netdsl.passes.lower.body import body_inputs, inputs_read
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.pulse import pulsed
+from netdsl.passes.lower.resolve import assigned
+from netdsl.passes.lower.settle import contributions
+from netdsl.passes.lower.times import steps_ago
 
 Feed = tuple[Projection, Deliver]
 

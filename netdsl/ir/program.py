@@ -208,6 +208,10 @@ class Program:
         """The name of the buffer that holds a value of a variable."""
         return self._by_key.get(Key(of, tag))
 
+    def counter(self, of: str) -> str:
+        """The name of the buffer of what a backend counts: `t` or `phase.step`."""
+        return self.find(of) or of
+
     def key(self, text: str) -> Key:
         """The key that a user writes: `h1.v`, `h1.v@prev`, `h1.v@free` for the end of a phase."""
         return key_of(text, {routine.phase for routine in self.routines.values()})

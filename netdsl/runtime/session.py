@@ -22,6 +22,7 @@ from netdsl.ir.protocol import RunPhase
 from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
+from netdsl.runtime.refusals import not_kept, require_binary
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -198,26 +199,13 @@ class Session:
         if name is None and (tag in _STILL or tag.startswith(PHASE)):
             name = self.program.find(of)
         if name is None:
-            raise self._not_kept(key)
+            raise not_kept(self, key)
         return self.executor.read(name)
 
     def _field_of(self, path: str) -> str:
         """The field of the data that a variable stands for, "" for other variables."""
         variable = self.network.table.get(path)
         return variable.name if variable is not None and variable.kind is Kind.SAMPLE else ""
-
-    def _not_kept(self, key: Key) -> RunFault:
-        from netdsl.diagnostics import suggest
-
-        if key.of in self.network.table:
-            return RunFault(
-                "E0742",
-                f"`{key}` is not stored by this program: nothing reads it after it is computed",
-                f'ask for it with `observe=["{key}"]`',
-            )
-        near = suggest(str(key), [*self.program.buffers, *self.host])
-        hint = f"did you mean `{near}`?" if near else "`netdsl show memory SPEC` lists the names"
-        return RunFault("E0742", f"there is no variable `{key}`", hint)
 
     def write(self, key: str, value: Any) -> None:
         """Overwrite a variable; shapes as `read` gives them, numbers fill.
@@ -230,7 +218,7 @@ class Session:
             self.set_host(key, float(value))
             return
         if name is None:
-            raise self._not_kept(self.program.key(key))
+            raise not_kept(self, self.program.key(key))
         array = np.asarray(value, np.float64)
         shape = self.executor.read(name).shape
         if array.shape not in ((), shape):
@@ -253,14 +241,7 @@ class Session:
         key = key or str(buffer.key if buffer is not None and buffer.key else name)
         if held is None or held.type is not Type.BOOL:
             return
-        given = np.asarray(value)
-        odd = given[(given != 0) & (given != 1)]
-        if odd.size:
-            raise RunFault(
-                "E0441",
-                f"`{key}` is true or false, and was given {float(odd[0]):g}",
-                "compare it first, as in `x > 0.5`: it holds 0 or 1",
-            )
+        require_binary(key, value)
 
     # ------------------------------------------------------------- samples
 

@@ -25,9 +25,9 @@ def settle_routine(context: Context) -> Routine | None:
         if context.kind(path) is Kind.INPUT:
             held = settle.input(path)
             if held == path:  # nothing feeds it, or a clamp holds it
-                settle.snapshot(path, "settled")
+                settle.snapshot(path, None)
         else:
-            settle.snapshot(path, "settled")
+            settle.snapshot(path, None)
         ops += settle.ops
     return Routine(SETTLE, "set", tuple(ops))
 

@@ -252,8 +252,8 @@ def delayed(context: Context, variable: Variable, steps: int) -> str:
     )
 
 
-def phase_buffer(context: Context, variable: Variable, phase: str) -> str:
-    """The buffer of `x@phase`."""
+def phase_buffer(context: Context, variable: Variable, phase: str | None) -> str:
+    """The buffer of `x@phase`; without a phase that of the settled value."""
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = Place.UNIT if variable.kind in (Kind.DEF, Kind.INPUT) else variable.place
     return context.need(
@@ -261,10 +261,10 @@ def phase_buffer(context: Context, variable: Variable, phase: str) -> str:
         place,
         variable.owner,
         "snapshot",
-        f"value at the end of phase `{phase}`",
+        "settled value" if phase is None else f"value at the end of phase `{phase}`",
         type=Type.BOOL if binary else Type.REAL,
         span=variable.span,
-        tag=PHASE + phase,
+        tag="settled" if phase is None else PHASE + phase,
     )
 
 

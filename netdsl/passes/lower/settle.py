@@ -120,8 +120,8 @@ class Settle:
         self._open.pop()
         return target
 
-    def snapshot(self, path: str, phase: str) -> None:
-        """Store `x@phase` at the end of a phase."""
+    def snapshot(self, path: str, phase: str | None) -> None:
+        """Store `x@phase` at the end of a phase; without one what the host reads settled."""
         variable = self.context.variable(path)
         target = phase_buffer(self.context, variable, phase)
         if variable.kind is Kind.INPUT:

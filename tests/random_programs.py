@@ -181,7 +181,7 @@ def operations(draw: st.DrawFn) -> Op:
 @st.composite
 def phases(draw: st.DrawFn) -> Program:
     """A program with three routines, of which "run" is a phase; s0 to s2 and s3 are scratch."""
-    several = st.lists(operations(), max_size=5).map(tuple)
+    several = st.lists(operations(), max_size=3).map(tuple)
     remember = Elementwise("p", (Store("u2", fn("tanh", Load("ring", ago=2))),))
     buffers = [
         *(buffer(f"u{k}", Place.UNIT, "p") for k in range(3)),

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from netdsl.frontend import check
 from netdsl.ir.program import Program
-from netdsl.ir.text import parse_program, program_text
+from netdsl.ir.text import network_text, parse_program, program_text
 from netdsl.ir.verify import verify
-from netdsl.passes.pipeline import PROGRAM_PASSES
+from netdsl.passes import lower
+from netdsl.passes.pipeline import PIPELINE, PROGRAM_PASSES, Record
+from netdsl.paths import data_path
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.ir"))
 PASSES = {step.name: step.run for step in PROGRAM_PASSES}
@@ -48,3 +51,12 @@ def test_case(path: Path) -> None:
 def test_every_pass_has_cases() -> None:
     assert {path.stem.split("_")[0] for path in CASES} == set(PASSES)
     assert all(path.read_text().startswith("# ") for path in CASES)
+
+
+def test_behind_a_pass_over_networks_stands_a_network() -> None:
+    network = check(data_path("specs") / "examples" / "recurrent_rate.net", lower=False).require()
+    record = Record(keep=True)
+    lower(network, record=record)
+    assert "  integrate d " in network_text(network)
+    assert "  integrate d " not in network_text(record.networks["integrate"])
+    assert list(record.milliseconds) == [step.name for step in PIPELINE]

@@ -102,6 +102,7 @@ def cells(draw: st.DrawFn) -> tuple[Statement, ...]:
         else:
             how = draw(st.sampled_from(["sum", "mean", "max", "min", "any"]))
             statements.append(RowReduce(draw(st.sampled_from(["r0", "r1"])), how, value))
+            bound = []  # no name crosses a reduction
     return tuple(statements)
 
 

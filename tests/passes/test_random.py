@@ -22,7 +22,7 @@ def values(program: Program, given: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 @given(phases())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_means_the_same(program: Program) -> None:
     verify(program)
     start = initial_values(program)

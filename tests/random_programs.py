@@ -1,6 +1,11 @@
-"""Small random programs, for hypothesis: one Elementwise and one SynapseUpdate over few buffers."""
+"""Small random programs, for hypothesis, over few buffers.
+
+`programs`: one Elementwise and one SynapseUpdate. `phases`: several routines of every operation.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -8,9 +13,15 @@ from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Bind,
+    Copy,
     Elementwise,
+    Fill,
+    GroupReduce,
+    Op,
     Product,
     Program,
+    Propagate,
+    Push,
     Routine,
     RowReduce,
     Statement,
@@ -18,6 +29,7 @@ from netdsl.ir.program import (
     Sum,
     SynapseUpdate,
 )
+from netdsl.ir.roles import renamed
 from tests.programs import buffer, fn, program
 
 # Functions that keep values moderate whatever their arguments; the others are tested one by one.
@@ -90,6 +102,7 @@ def cells(draw: st.DrawFn) -> tuple[Statement, ...]:
         else:
             how = draw(st.sampled_from(["sum", "mean", "max", "min", "any"]))
             statements.append(RowReduce(draw(st.sampled_from(["r0", "r1"])), how, value))
+            bound = []  # no name crosses a reduction
     return tuple(statements)
 
 
@@ -132,3 +145,66 @@ def programs(draw: st.DrawFn) -> Program:
     return program(
         "random", {"q": 3, "p": 4}, {"W": (3, 4)}, buffers, [Routine("go", "update", once=once)]
     )
+
+
+@st.composite
+def operations(draw: st.DrawFn) -> Op:
+    """One operation over the buffers of `phases`."""
+    unit = st.sampled_from(["u0", "u1", "u2", "s0", "s1", "s2"])
+    kind = draw(st.sampled_from(["cells", "cells", "cells", "synapses", "send", "back", "copy",
+                                 "fill", "group", "push"]))  # fmt: skip
+    if kind == "cells":
+        statements = draw(cells())
+        spare = draw(st.dictionaries(st.sampled_from(["u0", "u1"]), st.sampled_from(["s0", "s1"])))
+        op = Elementwise("p", statements)
+        return renamed(op, lambda name: spare.get(name, name))
+    if kind == "synapses":
+        return draw(synapses())
+    if kind in ("send", "back"):
+        there, part = kind == "send", draw(st.sampled_from([None, (0, 2), (1, 4)]))
+        source, target = ("q0", draw(unit)) if there else (draw(unit), "q0")
+        scale = draw(st.sampled_from([None, Const(0.5), Load("g0")]))
+        weight = "w0" if part is None else f"part{part[0]}"
+        return Propagate("W" if part is None else f"P{part[0]}", weight, source, target, scale,
+                         accumulate=draw(st.booleans()), transposed=not there,
+                         post_slice=part)  # fmt: skip
+    if kind == "copy":
+        return Copy(draw(unit), draw(unit))
+    if kind == "fill":
+        return Fill(draw(unit), draw(st.sampled_from([0.0, 1.0, -2.0])))
+    if kind == "push":
+        return Push("ring", draw(unit), all=draw(st.booleans()))
+    source = draw(unit)
+    target = draw(unit.filter(lambda name: name != source))
+    return GroupReduce(target, source, draw(st.sampled_from(["sum", "max"])), 2, 2)
+
+
+@st.composite
+def phases(draw: st.DrawFn) -> Program:
+    """A program with three routines, of which "run" is a phase; s0 to s2 and s3 are scratch."""
+    several = st.lists(operations(), max_size=3).map(tuple)
+    remember = Elementwise("p", (Store("u2", fn("tanh", Load("ring", ago=2))),))
+    buffers = [
+        *(buffer(f"u{k}", Place.UNIT, "p") for k in range(3)),
+        *(buffer(f"s{k}", Place.UNIT, "p", "scratch", kept=k == 2, of="") for k in range(3)),
+        *(buffer(f"r{k}", Place.ROW, "p", ("state", "modulator")[k]) for k in range(2)),
+        buffer("n0", Place.NEURON, "p", "parameter"),
+        buffer("q0", Place.UNIT, "q"),
+        buffer("g0", Place.GLOBAL, role="control"),
+        buffer("ring", Place.UNIT, "p", "snapshot", slots=3),
+        *(buffer(f"w{k}", Place.SYNAPSE, "W", "weight") for k in range(2)),
+        *(buffer(f"part{k}", Place.SYNAPSE, f"P{k}", "weight") for k in range(2)),
+    ]
+    step = draw(several)
+    if draw(st.booleans()):
+        step = (*step, remember)
+    routines = [
+        Routine("start", "reset", once=draw(several), owner="p"),
+        Routine("run", "phase", draw(several), step, draw(several), phase="run"),
+        Routine("change", "update", once=draw(several)),
+    ]
+    shapes = {"W": (3, 4), "P0": (3, 2), "P1": (3, 3)}
+    whole = program("random", {"q": 3, "p": 4}, shapes, buffers, routines)
+    ends = dict.fromkeys(shapes, ("q", "p"))
+    slices = {"P0": (None, (0, 2)), "P1": (None, (1, 4))}
+    return replace(whole, ends=ends, slices=slices)

@@ -61,7 +61,7 @@ class _Widths:
             return self._ref(expr)
         if isinstance(expr, Reduce):
             inner = self.of(expr.body)
-            return inner if expr.axis == "batch" or expr.axis.startswith("phase:") else None
+            return inner if expr.axis == "batch" or expr.over_phase is not None else None
         widths = [width for width in map(self.of, children(expr)) if width is not None]
         if isinstance(expr, Apply) and expr.function in _WHOLE:
             return None

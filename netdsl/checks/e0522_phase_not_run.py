@@ -41,8 +41,8 @@ def _phases(expr: Expr) -> Iterator[tuple[str, Span | None]]:
             name = node.phase
             if name is not None:
                 yield name, node.span
-        elif isinstance(node, Reduce) and node.axis.startswith("phase:"):
-            yield node.axis.removeprefix("phase:"), span_of(node)
+        elif isinstance(node, Reduce) and node.over_phase is not None:
+            yield node.over_phase, span_of(node)
 
 
 def _walk(

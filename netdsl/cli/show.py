@@ -18,7 +18,7 @@ KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kern
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("spec", type=click.Path())
 @click.argument("name", required=False)
-@click.option("--after", metavar="PASS", help="ir: the program behind this pass.")
+@click.option("--after", metavar="PASS", help="ir: the network or program behind this pass.")
 @backend_option
 @set_option
 def command(

@@ -102,5 +102,5 @@ def reductions(expr: Expr) -> tuple[Reduce, ...]:
         for node in walk(expr)
         if isinstance(node, Reduce)
         and node.axis not in ("batch", "pre")
-        and not node.axis.startswith("phase:")
+        and node.over_phase is None
     )

@@ -120,6 +120,12 @@ class Reduce(Expr):
     body: Expr
     span: Span | None = field(default=None, compare=False)
 
+    @property
+    def over_phase(self) -> str | None:
+        """The phase whose steps are reduced over, None for other axes."""
+        head, _, phase = self.axis.partition(":")
+        return phase if head == "phase" else None
+
 
 def children(expr: Expr) -> tuple[Expr, ...]:
     """Direct operands of a node."""

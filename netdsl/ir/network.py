@@ -150,6 +150,7 @@ class Population:
     body: tuple[Statement, ...]
     on_phase: tuple[Assign, ...] = ()
     span: Span | None = field(default=None, compare=False)
+    notes: tuple[str, ...] = ()  # what passes made of it: `show schedule`
 
     @property
     def size(self) -> int:

@@ -20,9 +20,10 @@ subexpressions (`scalars` of an operation) are evaluated in float64, once, befor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
@@ -64,6 +65,7 @@ __all__ = [
     "Elementwise",
     "Fill",
     "GroupReduce",
+    "Key",
     "Layout",
     "Op",
     "Product",
@@ -79,6 +81,27 @@ __all__ = [
     "Transpose",
     "WindowSum",
 ]
+
+
+class Key(NamedTuple):
+    """Which value of a variable: its path, and "" for the present one, "prev", "settled",
+    "phase:free", "count:run", … for others."""
+
+    of: str
+    tag: str = ""
+
+    def __str__(self) -> str:
+        """As a user writes it: `h1.v`, `h1.v@prev`, `h1.v@free`."""
+        return f"{self.of}@{self.tag.removeprefix(PHASE)}" if self.tag else self.of
+
+
+PHASE = "phase:"  # the tag of what a variable was when a phase of some name ended
+
+
+def key_of(text: str, phases: Container[str]) -> Key:
+    """The key that a user writes, where phases have these names."""
+    of, _, tag = text.partition("@")
+    return Key(of, PHASE + tag if tag and tag in phases else tag)
 
 
 @dataclass(frozen=True)
@@ -101,10 +124,15 @@ class Buffer(Node):
     init: Expr | Draw | None = None
     why: str = ""  # one phrase for `show memory`
     kept: bool = False  # read by the host, whoever else reads it
-    of: str = ""  # the variable that this is an earlier, settled, … value of
-    tag: str = ""  # which value of it: "prev", "settled", "phase:free", …
+    of: str = ""  # the variable, or what else, that this is a value of; "" for passing results
+    tag: str = ""  # which value of it (`Key`): "" for the present one
     slots: int = 1  # more than one: a ring of that many earlier values, each of the buffer's shape
     span: Span | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> Key | None:
+        """Which value of a variable this is, if of any."""
+        return Key(self.of, self.tag) if self.of else None
 
     @property
     def double(self) -> bool:
@@ -130,6 +158,7 @@ class Routine(Node):
     phase: str = ""  # the phase's name in the text
     notes: tuple[str, ...] = ()  # what was fused, hoisted, factored, and why not: `show schedule`
     span: Span | None = field(default=None, compare=False)
+    owner: str = ""  # of a reset or start: whose states
 
 
 @dataclass(frozen=True)
@@ -152,8 +181,8 @@ Layout = Edges | Windows
 class Program:
     """Buffers and routines; sizes are fixed, the number of rows is not.
 
-    Routines of protocol steps are named by the step's `site`; `reset:OWNER` are the resets,
-    `start:OWNER` give their start values to states that no reset touches.
+    Routines of protocol steps are named by the step's `site`. Those of kind "reset" belong to an
+    owner, and so do those of kind "start", which give values to states that no reset touches.
 
     `slices`: where projections lead from or to a part of a population, which neurons.
 
@@ -174,6 +203,22 @@ class Program:
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     ends: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)  # file -> text
+
+    def find(self, of: str, tag: str = "") -> str | None:
+        """The name of the buffer that holds a value of a variable."""
+        return self._by_key.get(Key(of, tag))
+
+    def counter(self, of: str) -> str:
+        """The name of the buffer of what a backend counts: `t` or `phase.step`."""
+        return self.find(of) or of
+
+    def key(self, text: str) -> Key:
+        """The key that a user writes: `h1.v`, `h1.v@prev`, `h1.v@free` for the end of a phase."""
+        return key_of(text, {routine.phase for routine in self.routines.values()})
+
+    @cached_property
+    def _by_key(self) -> Mapping[Key, str]:
+        return {b.key: name for name, b in self.buffers.items() if b.key is not None}
 
     @cached_property
     def windows(self) -> Mapping[str, Windows]:

@@ -1,8 +1,8 @@
-"""Passes from the network graph to the step program; `lower` runs them in order."""
+"""Passes from the network graph to the step program; `pipeline.lower` runs them in order."""
 
 from __future__ import annotations
 
-from netdsl.passes.context import LoweringError
-from netdsl.passes.lower import lower
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.pipeline import lower
 
 __all__ = ["LoweringError", "lower"]

@@ -1,17 +1,23 @@
 """The pipeline: every pass by name, in order. This list is its own documentation.
 
-`netdsl show passes SPEC` prints it with times, `netdsl show ir SPEC --after PASS` a program behind
-a pass. Where `NETDSL_CHECK` is 1 each pass is followed by `netdsl.ir.verify`.
+Passes of the network come first, then lowering, then passes of the program. `netdsl show passes
+SPEC` prints the list with times, `netdsl show ir SPEC --after PASS` what is there behind a pass.
+Where `NETDSL_CHECK` is 1 each pass over programs is followed by `netdsl.ir.verify`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from netdsl.ir.network import Network
 from netdsl.ir.program import Program
+from netdsl.passes.lower.layout import AUTO
+from netdsl.passes.lower.network import lowered
+from netdsl.passes.network.integrate import integrated
 from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
 from netdsl.passes.program.live import live
@@ -20,13 +26,19 @@ from netdsl.passes.program.scalars import scalars
 from netdsl.passes.program.share import share
 from netdsl.passes.program.windows import windows
 
+NETWORK, LOWER, PROGRAM = "network", "lower", "program"
+
 
 @dataclass(frozen=True)
 class Pass:
-    """A step of the pipeline: its name, what it does, and the function that does it."""
+    """A step of the pipeline: its name, what it does, and the function that does it.
+
+    `over`: what it goes from, networks or programs; lowering goes from one to the other.
+    """
 
     name: str
-    run: Callable[[Program], Program]
+    run: Callable[..., Any]
+    over: str = PROGRAM
 
     @property
     def about(self) -> str:
@@ -34,9 +46,9 @@ class Pass:
         return (self.run.__doc__ or "").split("\n", 1)[0]
 
 
-LOWER = "lower"  # the network becomes a program; what follows goes from program to program
-
 PIPELINE = (
+    Pass("integrate", integrated, NETWORK),
+    Pass("lower", lowered, LOWER),
     Pass("join", fuse),
     Pass("live", live),
     Pass("fuse", fuse),
@@ -47,24 +59,27 @@ PIPELINE = (
     Pass("prune", prune),
 )
 
-ABOUT = {LOWER: "The network becomes a program: one routine for each step of a protocol."} | {
-    step.name: step.about for step in PIPELINE
-}
+ABOUT = {step.name: step.about for step in PIPELINE}
+PROGRAM_PASSES = tuple(step for step in PIPELINE if step.over == PROGRAM)
 
 
 @dataclass
 class Record:
-    """What a run of the pipeline leaves behind: milliseconds by pass, programs if `keep`."""
+    """What a run of the pipeline leaves behind: milliseconds by pass, and if `keep` what each
+    pass made, a network or a program."""
 
     keep: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
 
-    def note(self, name: str, program: Program, seconds: float) -> None:
+    def note(self, name: str, made: Network | Program, seconds: float) -> None:
         """Remember a pass."""
         self.milliseconds[name] = 1e3 * seconds
-        if self.keep:
-            self.programs[name] = program
+        if self.keep and isinstance(made, Program):
+            self.programs[name] = made
+        elif self.keep and isinstance(made, Network):
+            self.networks[name] = made
 
 
 def _verifier() -> Callable[[Program], None]:
@@ -76,14 +91,32 @@ def _verifier() -> Callable[[Program], None]:
     return verify
 
 
-def run_pipeline(program: Program, record: Record | None = None) -> Program:
-    """The program behind all passes. Raises BrokenProgram where checking finds one broken."""
+def lower(
+    network: Network,
+    *,
+    observe: Iterable[str] = (),
+    feed: Iterable[str] = (),
+    synapses: str = AUTO,
+    record: Record | None = None,
+) -> Program:
+    """The step program of a network, behind all passes.
+
+    `observe`: variables (lets, definitions, modulators), `VARIABLE@PHASE` and `PROJECTION.dw` to
+    keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
+    variables whose draws the host supplies in `NAME@feed`. `synapses`: how projections that are not
+    full are stored, "auto", "edges" or "masked". `record` takes what the passes take and make.
+    Raises LoweringError for what the step program cannot say, and BrokenProgram where checking
+    finds that a pass broke it.
+    """
+    made: Any = network
+    wishes = (frozenset(observe), frozenset(feed), synapses)
     check = _verifier()
-    check(program)
     for step in PIPELINE:
         started = time.perf_counter()
-        program = step.run(program)
+        made = step.run(made, *wishes) if step.over == LOWER else step.run(made)
         if record is not None:
-            record.note(step.name, program, time.perf_counter() - started)
-        check(program)
-    return program
+            record.note(step.name, made, time.perf_counter() - started)
+        if isinstance(made, Program):
+            check(made)
+    assert isinstance(made, Program)
+    return made

@@ -32,10 +32,10 @@ def check_fields(model: Model, refs: tuple[SplitRef, ...]) -> None:
 
 
 def _check_widths(model: Model, opened: Opened) -> None:
-    for name, buffer in model.program.buffers.items():
-        if buffer.role != "sample" or not name.startswith("sample."):
+    for buffer in model.program.buffers.values():
+        if buffer.role != "sample" or buffer.tag:
             continue
-        field = name.removeprefix("sample.").split("@", 1)[0]
+        field = model.network.table[buffer.of].name
         if field in _MADE:
             continue
         array = opened.split.fields.get(field)

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, span_of
 from netdsl.ir.network import Place
+from netdsl.ir.program import PHASE, Key
 from netdsl.runtime.primitives import primitive
 
 Matrix = NDArray[np.float64]
-Read = Callable[[str], Matrix]
+Read = Callable[[Key], Matrix]
 Closure = Callable[[Read], Matrix]
-PlaceOf = Callable[[str], Place]
-
-PHASE = "phase:"
+PlaceOf = Callable[[Key], Place]
 
 
 class HostError(DiagnosticError):
@@ -39,25 +38,27 @@ class Compiled:
     """A closure, the keys it reads, and the place of its value."""
 
     call: Closure
-    reads: tuple[str, ...]
+    reads: tuple[Key, ...]
     place: Place
 
 
-def plain_key(ref: Ref) -> str:
-    """Name of the buffer that holds a read: `h1.r`, or `h1.r@free` for a phase's end."""
-    return ref.path + ref.time if ref.time.startswith("@") else ref.path
+def plain_key(read: Ref | Load) -> Key:
+    """Which value a read means: `h1.r`, or `h1.r@free` for a phase's end."""
+    if isinstance(read, Load):
+        return Key(read.buffer)
+    return Key(read.path) if read.phase is None else Key(read.path, PHASE + read.phase)
 
 
-Accumulator = Callable[[Reduce], str]
-KeyOf = Callable[[Ref], str]
+Accumulator = Callable[[Reduce], Key]
+KeyOf = Callable[[Ref | Load], Key]
 
 
-def plain_accumulator(expr: Reduce) -> str:
-    """Name of the buffer that holds `count(out.s over run)` of a single variable."""
+def plain_accumulator(expr: Reduce) -> Key:
+    """What holds `count(out.s over run)` of a single variable."""
     body = expr.body
     if not isinstance(body, Ref):
         raise HostError("only a variable can be reduced over steps here", span_of(expr))
-    return f"{body.path}@{expr.kind}:{expr.axis.removeprefix(PHASE)}"
+    return Key(body.path, f"{expr.kind}:{expr.over_phase}")
 
 
 def as_matrix(value: Any, place: Place) -> Matrix:
@@ -88,7 +89,7 @@ class HostCompiler:
         self._place_of = place_of
         self._accumulator = accumulator
         self._key_of = key_of
-        self._reads: dict[str, None] = {}
+        self._reads: dict[Key, None] = {}
         self._witness: list[Closure] = []
 
     def compile(self, expr: Expr) -> Compiled:
@@ -117,7 +118,7 @@ class HostCompiler:
                 self._find_witness(arg)
         elif isinstance(expr, Reduce) and expr.axis == "batch":
             self._find_witness(expr.body)
-        elif isinstance(expr, Reduce) and expr.axis.startswith(PHASE):
+        elif isinstance(expr, Reduce) and expr.over_phase is not None:
             self._witness.append(self._phase(expr)[0])
 
     def _node(self, expr: Expr) -> tuple[Closure, Place]:
@@ -136,7 +137,7 @@ class HostCompiler:
         raise HostError(f"`{name}` has no value outside a step", span_of(expr))
 
     def _leaf(self, expr: Ref | Load) -> tuple[Closure, Place]:
-        key = self._key_of(expr) if isinstance(expr, Ref) else expr.buffer
+        key = self._key_of(expr)
         place = self._place_of(key)
         self._reads[key] = None
         return (lambda read: read(key)), place
@@ -168,7 +169,7 @@ class HostCompiler:
         return (lambda read: read(key)), self._place_of(key)
 
     def _reduce(self, expr: Reduce) -> tuple[Closure, Place]:
-        if expr.axis.startswith(PHASE):
+        if expr.over_phase is not None:
             return self._phase(expr)
         batch = expr.axis == "batch"
         body, place = self._node(expr.body) if batch else self._scope(expr.body)

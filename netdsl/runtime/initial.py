@@ -112,8 +112,9 @@ class _Initial:
             self._done[name] = self._make(buffer, shape_of(name, self._program, 0))
         else:
             self._done[name] = self._at_edges(buffer, edges)
-        if buffer.role == "weight" and f"{buffer.owner}.mask" in self._program.buffers:
-            self._done[name] = self._done[name] * self._value(f"{buffer.owner}.mask")
+        mask = self._program.find(f"{buffer.owner}.mask") if buffer.role == "weight" else None
+        if mask is not None:
+            self._done[name] = self._done[name] * self._value(mask)
         self._open.discard(name)
         return self._done[name]
 
@@ -176,7 +177,7 @@ class _Initial:
             return np.asarray(float(expr.value))
         if isinstance(expr, Load | Ref):
             side = expr.side if isinstance(expr, Ref) else "own"
-            name = expr.path if isinstance(expr, Ref) else expr.buffer
+            name = self._program.find(expr.path) or "" if isinstance(expr, Ref) else expr.buffer
             if where.edges is not None and self._edges_of(name) is where.edges:
                 return self._value(name)
             return where.value(self._whole(name), side)

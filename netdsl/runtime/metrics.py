@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from netdsl.ir.expr import Expr, Reduce, Ref, transform
+from netdsl.ir.expr import Expr, Reduce, Ref, transform, walk
 from netdsl.ir.network import Place
+from netdsl.ir.program import Key
 from netdsl.ir.protocol import Metric, Protocol, RunPhase, Step, steps_of
 from netdsl.runtime.datasets import fault_at
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import REDUCTIONS, Compiled, HostError, Matrix, Read
 from netdsl.runtime.session import Session
-
-_PART = "metric.part"
 
 
 class MetricSum:
@@ -28,6 +27,7 @@ class MetricSum:
     def __init__(self, metric: Metric, session: Session) -> None:
         self.metric, self._session = metric, session
         self._parts: list[tuple[Reduce, Compiled]] = []
+        self._numbers: dict[Key, int] = {}  # of the parts, as the rest of the metric reads them
         self._kept: list[list[Matrix]] = []
         self._whole: list[float] = []
         try:
@@ -47,20 +47,22 @@ class MetricSum:
                 return None
             self._parts.append((node, self._session.compiler(self._place_of).compile(node.body)))
             self._kept.append([])
-            return Ref(f"{_PART}{len(self._parts) - 1}")
+            part = f"metric.part{len(self._numbers)}"
+            self._numbers[Key(part)] = len(self._numbers)
+            return Ref(part)
 
         self._rest = compiler.compile(transform(expr, visit))
 
-    def _place_of(self, key: str) -> Place:
-        if key.startswith(_PART):
-            body = self._parts[int(key.removeprefix(_PART))][1].place
+    def _place_of(self, key: Key) -> Place:
+        if key in self._numbers:
+            body = self._parts[self._numbers[key]][1].place
             return Place.NEURON if body in (Place.UNIT, Place.NEURON) else Place.GLOBAL
         return self._session.place_of(key)
 
     @property
-    def reads(self) -> tuple[str, ...]:
+    def reads(self) -> tuple[Key, ...]:
         """Keys of all variables that the metric reads."""
-        own = [key for key in self._rest.reads if not key.startswith(_PART)]
+        own = [key for key in self._rest.reads if key not in self._numbers]
         return tuple(dict.fromkeys([*own, *(k for _, part in self._parts for k in part.reads)]))
 
     @property
@@ -88,12 +90,13 @@ class MetricSum:
         if not all(self._kept):
             return float("nan")
         reduced = {}
-        for index, ((node, _), kept) in enumerate(zip(self._parts, self._kept, strict=True)):
-            reduced[f"{_PART}{index}"] = REDUCTIONS[node.kind](np.concatenate(kept), 0)
+        parts = zip(self._numbers, self._parts, self._kept, strict=True)
+        for key, (node, _), kept in parts:
+            reduced[key] = REDUCTIONS[node.kind](np.concatenate(kept), 0)
 
         outside = self._session.reader()
 
-        def read(key: str) -> Matrix:
+        def read(key: Key) -> Matrix:
             return reduced[key] if key in reduced else outside(key)
 
         with np.errstate(all="ignore"):
@@ -108,9 +111,10 @@ def phases_of(steps: tuple[Step, ...]) -> frozenset[str]:
 def available(metric: MetricSum, protocol: Protocol) -> bool:
     """Can the metric be read in a protocol: does every phase that it names run there?"""
     phases = phases_of(protocol.body)
-    for key in metric.reads:
-        _, _, role = key.partition("@")
-        name = role.rpartition(":")[2]
-        if role and role not in ("prev", "settled") and name not in phases:
-            return False
-    return True
+    nodes = walk(metric.metric.value)
+    named = (
+        node.phase if isinstance(node, Ref) else node.over_phase
+        for node in nodes
+        if isinstance(node, Ref | Reduce)
+    )
+    return phases.issuperset(name for name in named if name is not None)

@@ -47,8 +47,8 @@ class State(MutableMapping[str, Array]):
 
     def __iter__(self) -> Iterator[str]:
         session = self._model.session
-        yield from (name for name in session.program.buffers if "@" not in name)
-        yield from (name for name in session.host if name not in session.program.buffers)
+        found = [b.of or b.name for b in session.program.buffers.values() if not b.tag]
+        yield from dict.fromkeys([*found, *session.host])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -57,9 +57,10 @@ def variable_of(session: Session, buffer: str) -> str | None:
     Accumulators of readouts are left out: they follow their variables, and may begin at infinity.
     So are delay lines: what they take in went bad before.
     """
-    path, held = buffer.split("@", 1)[0], session.program.buffers.get(buffer)
-    follows = held is not None and (held.role == "accumulator" or held.slots > 1)
-    return path if path in session.network.table and not follows else None
+    held = session.program.buffers.get(buffer)
+    if held is None or held.role == "accumulator" or held.slots > 1:
+        return None
+    return held.of if held.of in session.network.table else None
 
 
 def origin(session: Session, before: Arrays, after: Arrays, ops: tuple[Op, ...]) -> Origin | None:

@@ -70,7 +70,7 @@ class _Code:
                 compiled = self._session.compiler().compile(readout.value)
             except HostError:
                 continue
-            owners = {key.split("@", 1)[0].rpartition(".")[0] for key in compiled.reads}
+            owners = {key.of.rpartition(".")[0] for key in compiled.reads}
             if compiled.place is Place.UNIT and owners == {self.population}:
                 return compiled
         return None

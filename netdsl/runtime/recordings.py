@@ -62,10 +62,11 @@ def recording_bytes(
     itemsize = 8 if model.dtype == "float64" else 4
     found = {}
     for recorder in model.network.recorders:
-        if recorder.on not in (None, label) or recorder.variable not in model.program.buffers:
+        name = model.program.find(recorder.variable)
+        if recorder.on not in (None, label) or name is None:
             continue
         taken = rows if recorder.limit is None else min(rows, recorder.limit)
-        width = math.prod(shape_of(recorder.variable, model.program, 1))
+        width = math.prod(shape_of(name, model.program, 1))
         found[recorder.variable] = -(-steps // max(1, recorder.every)) * taken * width * itemsize
     return found
 

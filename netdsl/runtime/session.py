@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
-from netdsl.ir.expr import Const, Expr, Reduce, Ref
+from netdsl.ir.expr import NOW, Const, Expr, Load, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.places import of_rows
-from netdsl.ir.program import Buffer, Program
+from netdsl.ir.program import PHASE, Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
-from netdsl.passes.readout import accumulator_name, settled_reads
+from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
+from netdsl.runtime.refusals import not_kept, require_binary
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -35,6 +36,7 @@ PER_SAMPLE = (Place.ROW, Place.UNIT)
 _STATE = frozenset({"state", "input", "modulator", "snapshot", "accumulator", "hoisted"})
 _LASTING = _STATE | {"parameter", "weight", "optimiser"}
 BACKEND_COUNTERS = ("phase.step", "t")
+_STILL = ("prev", "settled")  # earlier values of what does not change have no buffers
 _STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 
 
@@ -82,9 +84,9 @@ class Session:
     def set_host(self, path: str, value: float) -> None:
         """Assign a control, global state or counter, and its buffer if the program has one."""
         self.host[path] = value
-        buffer = self.program.buffers.get(path)
-        if buffer is not None and buffer.place is Place.GLOBAL:
-            self.executor.write(path, value)
+        name = self.program.find(path)
+        if name is not None and self.program.buffers[name].place is Place.GLOBAL:
+            self.executor.write(name, value)
 
     @contextmanager
     def controls(self, step: RunPhase) -> Iterator[None]:
@@ -111,15 +113,14 @@ class Session:
 
     # ------------------------------------------------------------- expressions
 
-    def place_of(self, key: str) -> Place:
-        """Place of a variable or buffer; KeyError-free: an unknown one is an internal fault."""
-        base = key.split("@", 1)[0]
-        if base in self.host:
+    def place_of(self, key: Key) -> Place:
+        """Place of a value; KeyError-free: an unknown one is an internal fault."""
+        if key.of in self.host:
             return Place.GLOBAL
-        buffer = self.program.buffers.get(key) or self.program.buffers.get(base)
-        if buffer is not None:
-            return buffer.place
-        variable = self.network.table.get(base)
+        name = self.program.find(*key) or self.program.find(key.of)
+        if name is not None:
+            return self.program.buffers[name].place
+        variable = self.network.table.get(key.of)
         if variable is not None:
             return variable.place
         raise RunFault("E0899", f"internal error: `{key}` is not known at run time")
@@ -127,18 +128,20 @@ class Session:
     def compiler(self, place_of: PlaceOf | None = None) -> HostCompiler:
         """A compiler of expressions over this session's variables."""
 
-        def accumulator(node: Reduce) -> str:
-            return accumulator_name(self.network, node)
+        def accumulator(node: Reduce) -> Key:
+            return accumulator_key(self.network, node)
 
         return HostCompiler(place_of or self.place_of, accumulator, self._key_of)
 
-    def _key_of(self, ref: Ref) -> str:
+    def _key_of(self, read: Ref | Load) -> Key:
         """Inputs and definitions are settled where the host reads them."""
-        variable = self.network.table.get(ref.path)
-        bare = not ref.time.startswith("@")
+        if isinstance(read, Load):
+            return self.program.buffers[read.buffer].key or Key("")
+        variable = self.network.table.get(read.path)
+        bare = read.time == NOW
         if bare and variable is not None and variable.kind in (Kind.INPUT, Kind.DEF):
-            return f"{ref.path}@settled"
-        return plain_key(ref)
+            return Key(read.path, "settled")
+        return plain_key(read)
 
     def compile(self, expr: Expr) -> Closure:
         """The closure of an expression over this session's variables."""
@@ -158,15 +161,15 @@ class Session:
 
     def reader(self) -> Read:
         """A function from keys to matrices that fetches each key from the executor once."""
-        seen: dict[str, Matrix] = {}
-        settled: list[str] = []
+        seen: dict[Key, Matrix] = {}
+        settled: list[Key] = []
 
-        def read(key: str) -> Matrix:
-            if key.endswith("@settled") and not settled and "settle" in self.program.routines:
+        def read(key: Key) -> Matrix:
+            if key.tag == "settled" and not settled and SETTLE in self.program.routines:
                 settled.append(key)
-                self.executor.call("settle")
+                self.executor.call(SETTLE)
             if key not in seen:
-                seen[key] = as_matrix(self.read(key), self.place_of(key))
+                seen[key] = as_matrix(self.value(key), self.place_of(key))
             return seen[key]
 
         return read
@@ -174,71 +177,72 @@ class Session:
     # ------------------------------------------------------------- by path
 
     def read(self, key: str) -> Array:
-        """The present value of a variable or buffer, as the executor shapes it.
+        """The present value of a variable (`h1.v`, `h1.v@free`), or of a passing result by the
+        name that `netdsl show` prints, as the executor shapes it.
 
         Raises RunFault E0742 when the program does not keep it.
         """
-        if key in self.host and key not in BACKEND_COUNTERS:
-            return np.asarray(self.host[key])
-        if key.startswith("sample.") and key[7:] in self.fields:
-            return self.fields[key[7:]]
-        if key in self.program.buffers:
+        buffer = self.program.buffers.get(key)
+        if buffer is not None and buffer.key is None:
             return self.executor.read(key)
-        base, _, role = key.partition("@")
+        return self.value(self.program.key(key))
+
+    def value(self, key: Key) -> Array:
+        """As `read`, of a value of a variable."""
+        of, tag = key
+        if not tag and of in self.host and of not in BACKEND_COUNTERS:
+            return np.asarray(self.host[of])
+        field = self._field_of(of)
+        if not tag and field in self.fields:
+            return self.fields[field]
+        name = self.program.find(of, tag)
         # A value that cannot change between the phase's end and now has no snapshot of its own.
-        if role and ":" not in role and base in self.program.buffers:
-            return self.executor.read(base)
-        raise self._not_kept(key)
+        if name is None and (tag in _STILL or tag.startswith(PHASE)):
+            name = self.program.find(of)
+        if name is None:
+            raise not_kept(self, key)
+        return self.executor.read(name)
 
-    def _not_kept(self, key: str) -> RunFault:
-        from netdsl.diagnostics import suggest
-
-        if key.split("@", 1)[0] in self.network.table:
-            return RunFault(
-                "E0742",
-                f"`{key}` is not stored by this program: nothing reads it after it is computed",
-                f'ask for it with `observe=["{key}"]`',
-            )
-        near = suggest(key, [*self.program.buffers, *self.host])
-        hint = f"did you mean `{near}`?" if near else "`netdsl show memory SPEC` lists the names"
-        return RunFault("E0742", f"there is no variable `{key}`", hint)
+    def _field_of(self, path: str) -> str:
+        """The field of the data that a variable stands for, "" for other variables."""
+        variable = self.network.table.get(path)
+        return variable.name if variable is not None and variable.kind is Kind.SAMPLE else ""
 
     def write(self, key: str, value: Any) -> None:
         """Overwrite a variable; shapes as `read` gives them, numbers fill.
 
         Raises RunFault E0742, E0722, and E0441 for a bool given something else than 0 and 1.
         """
-        self.require_binary(key, value)
+        name = self.program.find(*self.program.key(key))
+        self.require_binary(name, value, key)
         if key in self.host:
             self.set_host(key, float(value))
             return
-        if key not in self.program.buffers:
-            raise self._not_kept(key)
+        if name is None:
+            raise not_kept(self, self.program.key(key))
         array = np.asarray(value, np.float64)
-        shape = self.executor.read(key).shape
+        shape = self.executor.read(name).shape
         if array.shape not in ((), shape):
             raise RunFault(
                 "E0722",
                 f"`{key}` has shape {shape}, and the array given has {array.shape}",
                 "rows lead, then neurons; synapses are (pre, post)",
             )
-        self.executor.write(key, array)
-        if self.program.buffers[key].place in (Place.ROW, Place.UNIT):
+        self.executor.write(name, array)
+        if self.program.buffers[name].place in (Place.ROW, Place.UNIT):
             self.started = max(self.started, self.rows)
 
-    def require_binary(self, key: str, value: Any) -> None:
-        """Raises RunFault E0441 where a bool or spike would hold something else than 0 and 1."""
-        held = self.program.buffers.get(key) or self.network.table.get(key.split("@", 1)[0])
+    def require_binary(self, name: str | None, value: Any, key: str = "") -> None:
+        """Raises RunFault E0441 where a bool or spike would hold something else than 0 and 1.
+
+        `name`: of the buffer, if there is one. `key`: what the user calls it.
+        """
+        buffer = self.program.buffers.get(name or "")
+        held = buffer or self.network.table.get(self.program.key(key).of)
+        key = key or str(buffer.key if buffer is not None and buffer.key else name)
         if held is None or held.type is not Type.BOOL:
             return
-        given = np.asarray(value)
-        odd = given[(given != 0) & (given != 1)]
-        if odd.size:
-            raise RunFault(
-                "E0441",
-                f"`{key}` is true or false, and was given {float(odd[0]):g}",
-                "compare it first, as in `x > 0.5`: it holds 0 or 1",
-            )
+        require_binary(key, value)
 
     # ------------------------------------------------------------- samples
 
@@ -252,7 +256,8 @@ class Session:
         if "label" in self.fields:
             self.fields.setdefault("shown_label", self.fields["label"])
         for field, value in self.fields.items():
-            self.require_binary(f"sample.{field}", value)
+            path = f"sample.{field}"
+            self.require_binary(self.program.find(path), value, path)
         self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
         self.set_host("batch.index", float(index))
@@ -261,8 +266,8 @@ class Session:
         self._start_rows(keys)
         self.keys = keys
         for name, buffer in self.program.buffers.items():
-            if buffer.role == "sample" and name.startswith("sample."):
-                self.executor.write(name, self._field(name, buffer, rows))
+            if buffer.role == "sample" and not buffer.tag:
+                self.executor.write(name, self._field(buffer, rows))
         self._write_scalars()
 
     def _write_counters(self) -> None:
@@ -272,10 +277,10 @@ class Session:
     def step_counters(self) -> list[str]:
         """Buffers of what counts steps, and of what it was some steps ago."""
         buffers = self.program.buffers
-        return [name for name in buffers if name.split("@", 1)[0] in BACKEND_COUNTERS]
+        return [name for name, buffer in buffers.items() if buffer.of in BACKEND_COUNTERS]
 
-    def _field(self, name: str, buffer: Buffer, rows: int) -> Array:
-        field = name.removeprefix("sample.").split("@", 1)[0]
+    def _field(self, buffer: Buffer, rows: int) -> Array:
+        field = self._field_of(buffer.of)
         if field not in self.fields:
             have = ", ".join(sorted(self.fields))
             raise RunFault("E0711", f"the data has no field `{field}`", f"its fields are: {have}")
@@ -327,7 +332,7 @@ class Session:
         for name, routine in self.program.routines.items():
             if routine.kind != "reset":
                 continue
-            owner = name.removeprefix("reset:")
+            owner = routine.owner
             if not targets or owner in targets or owner.split(".", 1)[0] in targets:
                 self.executor.call(name)
 
@@ -337,7 +342,7 @@ class Session:
         """Everything that samples share and learning may change, by path: weights, optimiser
         states, build-time parameters and global states."""
         found = {
-            name: self.executor.read(name)
+            buffer.of: self.executor.read(name)
             for name, buffer in self.program.buffers.items()
             if self._is_parameter(buffer)
         }
@@ -347,7 +352,7 @@ class Session:
         return found
 
     def _is_parameter(self, buffer: Buffer) -> bool:
-        if "@" in buffer.name or buffer.place not in _SHARED or buffer.name in self.host:
+        if buffer.tag or buffer.place not in _SHARED or buffer.of in self.host:
             return False
         return buffer.role in ("weight", "optimiser", "parameter", "state")
 

@@ -73,7 +73,8 @@ def check_synapses(
     state: Mapping[str, NDArray[Any]], program: Program, seed: int, where: str
 ) -> None:
     """Check that drawn projections have weights only at synapses. Raises RunDirError E0725."""
-    for name, buffer in program.buffers.items():
+    for buffer in program.buffers.values():
+        name = buffer.of
         if buffer.role != "weight" or name not in state:
             continue
         found = synapses_of(program, buffer.owner, seed)

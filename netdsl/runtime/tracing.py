@@ -54,7 +54,7 @@ class _Traced:
         if len(bad) and held.role in ("sample", "control"):
             kind = "NaN" if np.isnan(given[tuple(bad[0])]) else "infinity"
             row = int(bad[0][0]) if given.ndim else None
-            path = buffer.split("@", 1)[0]
+            path = held.of
             self._raise(Origin(path, kind, row, self._assigned(path)), "")
         self._executor.write(buffer, value)
 
@@ -78,8 +78,9 @@ class _Traced:
         before = self._values()
         self._executor.call(routine.name, steps, first, last)
         after = self._values()
-        if "phase.step" in before and routine.kind == "phase":
-            before["phase.step"] = np.asarray(float(first))
+        counter = self._session.program.find("phase.step")
+        if counter is not None and routine.kind == "phase":
+            before[counter] = np.asarray(float(first))
         found = origin(self._session, before, after, _ops(routine, steps, first, last))
         if found is not None:
             self._raise(found, self._where(routine, first))

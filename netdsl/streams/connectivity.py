@@ -99,7 +99,7 @@ def synapses_of(program: Program, projection: str, seed: int) -> Connections | N
     layout = program.layouts.get(projection)
     if isinstance(layout, Edges):
         return drawn(layout.mask, program.shapes[projection], seed)
-    mask = program.buffers.get(f"{projection}.mask")
+    mask = program.buffers.get(program.find(f"{projection}.mask") or "")
     init = mask.init if mask is not None else None
     if not isinstance(init, Draw) or init.distribution == f"{PREFIX}dense":
         return None

@@ -56,7 +56,7 @@ class _Pair(Hooks):
             for name, buffer in a.program.buffers.items()
             if name in b.program.buffers
             and buffer.role not in ("scratch", "hoisted")
-            and name not in a.host
+            and buffer.of not in a.host
         ]
         self.first: str | None = None
         self.largest: dict[str, float] = {}
@@ -100,7 +100,7 @@ class _Pair(Hooks):
                 raise Interrupted
 
     def _line(self, name: str) -> str:
-        variable = self._a.network.table.get(name.split("@", 1)[0])
+        variable = self._a.network.table.get(self._a.program.buffers[name].of)
         return f", line {variable.span.line}" if variable is not None and variable.span else ""
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:

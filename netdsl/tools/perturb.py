@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.network import Place, Projection, Rule, Type
-from netdsl.ir.program import Buffer, Program
+from netdsl.ir.program import Buffer
 from netdsl.ir.protocol import Each, RunPhase, Step, Update, steps_of
 from netdsl.locality.reach import reach
 
@@ -88,7 +88,7 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
             if default is not None:
                 session.host[name] = session.evaluate(default)
         generator = np.random.default_rng(seed)
-        session.load(_fields(model.program, generator), row_key(0, 0, np.arange(ROWS)), 0, 0)
+        session.load(_fields(model, generator), row_key(0, 0, np.arange(ROWS)), 0, 0)
         tester = _interpreter(model, generator, trials)
         tester.block(loop.body)
     return Report(tuple(trials))
@@ -110,12 +110,13 @@ def _learns(body: tuple[Step, ...]) -> bool:
     )
 
 
-def _fields(program: Program, generator: np.random.Generator) -> dict[str, Array]:
+def _fields(model: Model, generator: np.random.Generator) -> dict[str, Array]:
     """Random samples of every field that the program reads."""
+    program = model.program
     fields: dict[str, Array] = {}
-    for name, buffer in program.buffers.items():
-        if buffer.role == "sample" and name.startswith("sample."):
-            field = name.removeprefix("sample.").split("@", 1)[0]
+    for buffer in program.buffers.values():
+        if buffer.role == "sample" and not buffer.tag:
+            field = model.network.table[buffer.of].name
             if buffer.place is Place.UNIT:
                 fields[field] = generator.random((ROWS, program.sizes[buffer.owner]))
             else:
@@ -225,16 +226,18 @@ class _Bench:
 
     def _own(self, projection: Projection, rule: Rule) -> Iterator[str]:
         optimiser = rule.optimiser.variables if rule.optimiser is not None else {}
-        names = (projection.weight or "", *rule.variables, *optimiser)
-        yield from (name for name in names if name in self.model.program.buffers)
+        paths = (projection.weight or "", *rule.variables, *optimiser)
+        found = (self.model.program.find(path) for path in paths)
+        yield from (name for name in found if name is not None)
 
     def _unseen(self, projection: Projection, rule: Rule) -> Iterator[str]:
         buffers = self.model.program.buffers
-        seen = reach(self.graph, projection, rule, frozenset(buffers))
+        kept = frozenset(str(b.key) for b in buffers.values() if b.key is not None)
+        seen = reach(self.graph, projection, rule, kept)
         for name, buffer in buffers.items():
-            base = name.split("@", 1)[0]
-            known = base in self.model.network.table and buffer.role in ROLES
-            if known and buffer.place is not Place.GLOBAL and not {name, base} & seen:
+            known = buffer.of in self.model.network.table and buffer.role in ROLES
+            met = {str(buffer.key), buffer.of} & seen
+            if known and buffer.place is not Place.GLOBAL and not met:
                 yield name
 
     def _change(self, buffer: Buffer, value: Array) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir.network import Place as Where
+from netdsl.ir.program import PHASE, Key
 from netdsl.ir.protocol import Choose, Each, Repeat, RunPhase, SetGlobal, Step
 from netdsl.runtime.engine import Interpreter
 from netdsl.runtime.errors import RunFault
@@ -226,13 +227,13 @@ class _Body(Interpreter):
 
     def _feed(self, feeds: list[tuple[str, str, Array]], at: int) -> None:
         for key, path, array in feeds:
-            name = f"{path}@feed"
-            if name not in self.session.program.buffers:
+            name = self.session.program.find(path, "feed")
+            if name is None:
                 raise RunFault(
                     "E0741", f"trace key `{key}`: `{path}` is not drawn", "feed a `~` variable"
                 )
             if at < len(array):
-                self.session.require_binary(path, array[at])
+                self.session.require_binary(name, array[at], path)
                 self.session.executor.write(name, array[at])
 
     def _compare_start(
@@ -258,9 +259,10 @@ class _Body(Interpreter):
         for key, array in self._presentation.final.items():
             named, _, path = key.rpartition("/")
             if named == phase:
-                held = path if "@" in path else f"{path}@{phase}"
-                known = held in self.session.program.buffers
-                source = held if known else path
+                of, tag = self.session.program.key(path)
+                ended = Key(of, tag or PHASE + phase)
+                known = self.session.program.find(*ended) is not None
+                source = str(ended) if known else path
                 self._owner.compare(f"final {key}", "final", source, array, (self._index,))
 
     def end(self) -> None:

@@ -13,7 +13,9 @@ from netdsl.diagnostics import Span
 from netdsl.runtime.errors import RunFault
 
 if TYPE_CHECKING:
+    from netdsl.ir.network import Network
     from netdsl.ir.program import Buffer, Program, Routine
+    from netdsl.passes.pipeline import Record
     from netdsl.runtime.model import Model
 
 _WIDTH = 100
@@ -136,10 +138,14 @@ def _flat(value: Any) -> str:
 
 
 def _ir(model: Model, name: str | None, after: str | None) -> str:
-    """The step program, behind all passes or one of them; `name` picks a routine."""
+    """The step program, behind all passes or one of them, or the network behind one of its own
+    passes; `name` picks a part."""
     from netdsl.ir.text import node_lines, program_text
 
-    program = model.program if after is None else _recorded(model, after)
+    record = _recorded(model, after) if after is not None else None
+    if record is not None and after in record.networks:
+        return _network_text(record.networks[after], name)
+    program = model.program if record is None else record.programs[str(after)]
     if name is None:
         return program_text(program).rstrip("\n")
     if name in program.buffers:
@@ -150,15 +156,15 @@ def _ir(model: Model, name: str | None, after: str | None) -> str:
     return "\n\n".join("\n".join(node_lines(r, exact=True)) for r in routines)
 
 
-def _recorded(model: Model, after: str) -> Program:
+def _recorded(model: Model, after: str) -> Record:
     from netdsl.frontend import lower_network
     from netdsl.passes.pipeline import Record
 
     record = Record(keep=True)
     lower_network(model.network, record=record)
-    if after not in record.programs:
-        raise _unknown("pass", after, list(record.programs))
-    return record.programs[after]
+    if after not in record.milliseconds:
+        raise _unknown("pass", after, list(record.milliseconds))
+    return record
 
 
 def _passes(model: Model, name: str | None) -> str:
@@ -171,16 +177,19 @@ def _passes(model: Model, name: str | None) -> str:
     if name is not None and name not in ABOUT:
         raise _unknown("pass", name, list(ABOUT))
     return "\n".join(
-        f"{record.milliseconds[key]:9.2f} ms  {key:<8} {about}"
+        f"{record.milliseconds[key]:9.2f} ms  {key:<9} {about}"
         for key, about in ABOUT.items()
         if name in (None, key)
     )
 
 
 def _network(model: Model, name: str | None) -> str:
+    return _network_text(model.network, name)
+
+
+def _network_text(network: Network, name: str | None) -> str:
     from netdsl.ir.text import network_text
 
-    network = model.network
     if name is None:
         return network_text(network)
     parts: dict[str, Any] = {
@@ -212,7 +221,7 @@ def _schedule(model: Model, name: str | None) -> str:
 
 def _layouts(model: Model) -> list[str]:
     """How projections that are not full are stored."""
-    from netdsl.passes.layout import layout_notes
+    from netdsl.passes.lower.layout import layout_notes
 
     lines = list(layout_notes(model.network, model.program.layouts))
     return ["\n".join(lines)] if lines else []
@@ -276,8 +285,8 @@ def _memory(model: Model, name: str | None) -> str:
     ends = edge_bytes(model.program, edges)
     buffers = model.program.buffers
     if name is not None:
-        sizes = {key: size for key, size in sizes.items() if key.split("@")[0].startswith(name)}
-        ends = {key: size for key, size in ends.items() if key.startswith(name.split(".")[0])}
+        sizes = {k: size for k, size in sizes.items() if _about(buffers[k]).startswith(name)}
+        ends = {k: size for k, size in ends.items() if k in {buffers[b].owner for b in sizes}}
         if not sizes:
             raise _unknown("buffer", name, list(buffers))
     lines = [_memory_line(buffers[key], readable(size)) for key, size in sizes.items()]
@@ -286,6 +295,10 @@ def _memory(model: Model, name: str | None) -> str:
     total = readable(sum(sizes.values()) + sum(ends.values()))
     lines.append(f"{total:>10}  in all, for {model.rows} samples at a time in {model.dtype}")
     return "\n".join(lines)
+
+
+def _about(buffer: Buffer) -> str:
+    return buffer.of or buffer.name
 
 
 def _memory_line(buffer: Buffer, size: str) -> str:

@@ -21,9 +21,9 @@ from netdsl.ir.network import Network, Rule
 from netdsl.ir.protocol import RunPhase, steps_of
 from netdsl.locality import certify
 from netdsl.locality.reach import reach
-from netdsl.passes.body import body_inputs
-from netdsl.passes.context import Context
-from netdsl.passes.invariant import Invariants
+from netdsl.passes.lower.body import body_inputs
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.invariant import Invariants
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = [*sorted((ROOT / "specs").rglob("*.net")), *sorted((ROOT / "tests/valid").glob("*.net"))]

@@ -26,8 +26,8 @@ def fn(name: str, *args: Expr | float) -> Expr:
 
 
 def buffer(name: str, place: Place, owner: str = "", role: str = "state", **more: object) -> Buffer:
-    """A buffer, REAL unless said otherwise."""
-    return Buffer(name, place, owner, role, **more)  # type: ignore[arg-type]
+    """A buffer of a variable of its name, REAL unless said otherwise."""
+    return Buffer(name, place, owner, role, **{"of": name, **more})  # type: ignore[arg-type]
 
 
 def program(

@@ -7,26 +7,26 @@ import pytest
 
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref
 from netdsl.ir.network import Draw, Place
-from netdsl.ir.program import Buffer, Program
+from netdsl.ir.program import Buffer, Key, Program
 from netdsl.runtime.host import HostCompiler, HostError, as_matrix, plain_key
 from netdsl.runtime.initial import initial_values
 from netdsl.runtime.memory import buffer_bytes, readable, require_memory
 from netdsl.streams.draws import PhiloxStream, build_uniform
 
 PLACES = {
-    "p.x": Place.UNIT,
-    "p.x@free": Place.UNIT,
-    "p.s@count:run": Place.UNIT,
-    "p.b": Place.NEURON,
-    "sample.label": Place.ROW,
-    "c": Place.GLOBAL,
-    "W.w": Place.SYNAPSE,
-    "V.w": Place.SYNAPSE,
+    Key("p.x"): Place.UNIT,
+    Key("p.x", "phase:free"): Place.UNIT,
+    Key("p.s", "count:run"): Place.UNIT,
+    Key("p.b"): Place.NEURON,
+    Key("sample.label"): Place.ROW,
+    Key("c"): Place.GLOBAL,
+    Key("W.w"): Place.SYNAPSE,
+    Key("V.w"): Place.SYNAPSE,
 }
 
 
 def value(expr: Expr, **arrays: object) -> np.ndarray:
-    named = {key.replace("__", "."): held for key, held in arrays.items()}
+    named = {Key(key.replace("__", ".")): held for key, held in arrays.items()}
     compiled = HostCompiler(lambda key: PLACES[key]).compile(expr)
     return compiled.call(lambda key: as_matrix(named[key], PLACES[key]))
 
@@ -94,8 +94,8 @@ def test_a_weight_is_reduced_whole_and_over_afferents() -> None:
 def test_reductions_over_steps_read_their_accumulator() -> None:
     counts = Reduce("count", "phase:run", Ref("p.s"))
     compiled = HostCompiler(lambda key: PLACES[key]).compile(Apply("argmax", (counts,)))
-    assert compiled.reads == ("p.s@count:run",) and compiled.place is Place.ROW
-    assert plain_key(Ref("p.x", "own", "@free")) == "p.x@free"
+    assert compiled.reads == (Key("p.s", "count:run"),) and compiled.place is Place.ROW
+    assert plain_key(Ref("p.x", "own", "@free")) == Key("p.x", "phase:free")
 
 
 @pytest.mark.parametrize("expr", [Local("x"), Index(), Apply("spd", (Const(1),))])

@@ -210,7 +210,7 @@ class GpuExecutor(Executor):
             self._check()
             self._choose(actions)
             if moves:
-                self.write("phase.step", float(first))
+                self.write(self.program.counter("phase.step"), float(first))
             before = [*(actions.once if starts else ())]
             before += [unit.start, *actions.before_steps] if moves else []
             self._section((routine, "before", starts, moves), before, actions)

@@ -206,7 +206,8 @@ class _Writer:
             )
         )
 
-    def _counter(self, name: str) -> str:
+    def _counter(self, of: str) -> str:
+        name = self.program.counter(of)
         if name not in self.program.buffers:
             raise KeyError(f"the program has no counter `{name}`")
         return self.layout.names(name)

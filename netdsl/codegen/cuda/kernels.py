@@ -36,7 +36,7 @@ def cells(op: Elementwise, writer: KernelWriter) -> tuple[Action, ...]:
     prepare, code.head = writer.prepared(code.head, "\n".join(map(str, lines)))
     reduced = any(level.accumulators for level in code.levels)
     grid = rows_grid(code.size, spread=not reduced and not code.stored)
-    counter = writer.layout.names("t")
+    counter = writer.layout.names(writer.layout.program.counter("t"))
     launch = writer.kernel("elementwise", op, grid, code=code, step_counter=counter)
     if not prepare:
         return (Action(launch),)

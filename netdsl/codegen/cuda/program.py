@@ -134,7 +134,8 @@ class _Writer:
         made = tuple(self.kernels.kernels)
         return CudaUnit(source, self.layout, made, routines, start, advance, finish)
 
-    def _counter(self, name: str) -> str:
+    def _counter(self, of: str) -> str:
+        name = self.program.counter(of)
         if name not in self.program.buffers:
             raise KeyError(f"the program has no counter `{name}`")
         return f"net->{self.layout.names(name)}"

@@ -172,7 +172,7 @@ class CellsPrinter:
         self.views.append("row_keys")
         form = f"draw_{statement.distribution}({stream}, row_keys, step, {slots}, out={{out}})"
         if "step = int(t)" not in printer.prelude:
-            step = self.buffer("t")
+            step = self.buffer(self.program.counter("t"))
             printer.prelude.append(f"step = int({step})")
         printer.block.emit(form, target, *args, in_place=False)
         printer.stored(statement.buffer)

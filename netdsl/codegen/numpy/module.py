@@ -125,7 +125,7 @@ class ModuleWriter:
         """The module's text and tables."""
         held = [name for name in self.program.buffers if name not in self.views]
         identifiers = {name: self.names(name) for name in held}
-        for counter in ("t", "phase.step"):
+        for counter in map(self.program.counter, ("t", "phase.step")):
             identifiers.setdefault(counter, self.names(counter))
         routines = {name: self.names.fresh(name) for name in self.program.routines}
         for buffer in sparse_buffers(self.program):
@@ -199,8 +199,8 @@ class ModuleWriter:
             once=self._ops(routine.once),
             step=self._ops(routine.step),
             after=self._ops(routine.after),
-            counter=self.names("phase.step"),
-            clock=self.names("t"),
+            counter=self.names(self.program.counter("phase.step")),
+            clock=self.names(self.program.counter("t")),
         )
 
     def _ops(self, ops: tuple[Op, ...]) -> list[str]:

@@ -49,7 +49,7 @@ def _source(
             return value.buffer
     # One buffer for all reductions of a population: each is read at once.
     name = buffers.need(
-        f"{population}@reduced", Place.UNIT, population, "scratch", "reduced over an axis"
+        population, Place.UNIT, population, "scratch", "reduced over an axis", tag="reduced"
     )
     before.append(Store(name, value, statement.span))
     return name

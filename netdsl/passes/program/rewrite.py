@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Place
-from netdsl.ir.program import Buffer, Op, Program, Routine
+from netdsl.ir.program import Buffer, Key, Op, Program, Routine
 
 PARTS = ("once", "step", "after")
 
@@ -26,10 +26,24 @@ class Buffers:
         role: str,
         why: str,
         init: Expr | Draw | None = None,
+        *,
+        tag: str = "",
     ) -> str:
-        """Make sure that a buffer exists; returns its name."""
+        """Make sure that a buffer exists; returns its name.
+
+        With a tag it is that value of what `name` names.
+        """
+        of = name if tag else ""
+        if tag:
+            found = (b.name for b in self.known.values() if b.key == Key(of, tag))
+            name = next(found, None) or self._free(str(Key(of, tag)))
         if name not in self.known:
-            self.known[name] = Buffer(name, place, owner, role, init=init, why=why)
+            self.known[name] = Buffer(name, place, owner, role, init=init, why=why, of=of, tag=tag)
+        return name
+
+    def _free(self, name: str) -> str:
+        while name in self.known:
+            name += "'"
         return name
 
 

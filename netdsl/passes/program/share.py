@@ -85,7 +85,7 @@ def _fits(
     buffers: Mapping[str, Buffer],
 ) -> bool:
     mine, theirs = buffers[name], buffers[other]
-    alike = (mine.owner, mine.type) == (theirs.owner, theirs.type)
+    alike = (mine.owner, mine.type, mine.slots) == (theirs.owner, theirs.type, theirs.slots)
     return alike and not any(life.meets(held) for life in found for held in taken[other])
 
 

@@ -54,11 +54,12 @@ class _Sums:
         if (pre, post, *slots) not in self._known:
             number = len(self._known) + 1
             name = self.buffers.need(
-                f"{self.projection}.summed" + (str(number) if number > 1 else ""),
+                self.projection,
                 Place.SYNAPSE,
                 self.projection,
                 "scratch",
                 "sum over positions",
+                tag="summed" + (str(number) if number > 1 else ""),
             )
             self._known[pre, post, *slots] = name
             ends = (self.projection, pre, post, name, product.binary_pre)
@@ -66,7 +67,7 @@ class _Sums:
         return self._known[pre, post, *slots]
 
     def _ones(self, population: str) -> str:
-        name = self.buffers.need(f"{population}@ones", Place.UNIT, population, "scratch", "ones")
+        name = self.buffers.need(population, Place.UNIT, population, "scratch", "ones", tag="ones")
         if Fill(name, 1.0) not in self.ops:
             self.ops.append(Fill(name, 1.0))
         return name

@@ -1,0 +1,1 @@
+"""From the network to the step program: cell bodies, deliveries, learning, protocol statements."""

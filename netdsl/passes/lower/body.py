@@ -1,0 +1,272 @@
+"""A population's body as segments: runs of statements that need no further delivery.
+
+A body is cut before the first statement that reads an input which other cells feed in the same
+step. Lets become bound names; integrators become assignments; draws may be fed from outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.dataflow.walk import statement_parts
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import Expr, Load, Local, refs, transform, walk
+from netdsl.ir.network import (
+    Assign,
+    DrawAssign,
+    Kind,
+    Place,
+    Population,
+    Spike,
+    Variable,
+)
+from netdsl.ir.network import Statement as CellStatement
+from netdsl.ir.program import AxisReduce, Bind, DrawStore, Key, RowReduce, Statement, Store
+from netdsl.ir.roles import expressions, mapped
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.resolve import Resolver, variable_buffer
+
+
+@dataclass
+class Segment:
+    """Statements to run together, the inputs they read and the variables they assign."""
+
+    population: str
+    statements: list[Statement] = field(default_factory=list)
+    inputs: set[str] = field(default_factory=set)
+    assigns: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Body:
+    """All segments of one population, with what they read from elsewhere in time."""
+
+    segments: list[Segment]
+    phases: set[tuple[str, str]]
+    notes: list[str]
+
+
+def inputs_read(context: Context, expr: Expr) -> set[str]:
+    """Inputs that an expression reads, through definitions too."""
+    found: set[str] = set()
+    for ref in refs(expr):
+        if ref.time.startswith("@") or ref.path not in context.network.table:
+            continue  # kept from a phase, or a stage of an integrator
+        variable = context.variable(ref.path)
+        if variable.kind is Kind.INPUT:
+            found.add(ref.path)
+        elif variable.kind is Kind.DEF and variable.definition is not None:
+            found |= inputs_read(context, variable.definition)
+    return found
+
+
+def body_inputs(context: Context, population: Population) -> set[str]:
+    """All inputs that a population's step reads, observed variables included."""
+    found: set[str] = set()
+    for statement in population.body:
+        for _, _, expr, _ in statement_parts(statement):
+            found |= inputs_read(context, expr)
+    for variable in observed(context, population):
+        if variable.kind is Kind.INPUT:
+            found.add(variable.path)
+        elif variable.definition is not None:
+            found |= inputs_read(context, variable.definition)
+    return found
+
+
+def observed(context: Context, population: Population) -> list[Variable]:
+    """Variables of a population that the caller wants stored at every step."""
+    return [v for path, v in population.variables.items() if Key(path) in context.observed]
+
+
+@dataclass
+class BodyBuilder:
+    """Builds the segments of one population for one phase.
+
+    `clamped`: states that a clamp holds (their assignments are dropped). `late`: inputs fed
+    without delay by other cells, where the body is cut.
+    """
+
+    context: Context
+    population: Population
+    clamped: frozenset[str]
+    late: frozenset[str]
+
+    def build(self) -> Body:
+        """The segments, with empty ones dropped."""
+        self.resolver = Resolver(self.context, self.population.name)
+        self.segments = [Segment(self.population.name)]
+        self.opened: set[str] = set()
+        for statement in self.population.body:
+            self._statement(statement)
+        self._observe()
+        promote(self.context, self.segments)
+        segments = [s for s in self.segments if s.statements]
+        return Body(segments, self.resolver.phases, list(self.population.notes))
+
+    def _statement(self, statement: CellStatement) -> None:
+        if isinstance(statement, DrawAssign):
+            self._draw(statement)
+        elif isinstance(statement, Spike):
+            self._store(statement.target, statement.condition, statement.span)
+        else:
+            assert isinstance(statement, Assign)  # equations are integrated by now
+            self._assign(statement)
+
+    def _assign(self, statement: Assign) -> None:
+        if self.context.kind(statement.target) is Kind.LET:
+            self._bind(statement.target, statement.value, statement.span)
+        else:
+            self._store(statement.target, statement.value, statement.span)
+
+    def _reads(self, *exprs: Expr) -> Segment:
+        """The segment for a statement with these operands; cut where a late input comes in."""
+        inputs: set[str] = set()
+        for expr in exprs:
+            inputs |= inputs_read(self.context, expr)
+        fresh = (inputs & self.late) - self.opened
+        if fresh and self.segments[-1].statements:
+            self.segments.append(Segment(self.population.name))
+        self.opened |= fresh
+        segment = self.segments[-1]
+        segment.inputs |= inputs
+        return segment
+
+    def _resolved(self, segment: Segment, expr: Expr) -> Expr:
+        self.resolver.emit = []
+        value = self.resolver.resolve(expr)
+        segment.statements += self.resolver.emit
+        return value
+
+    def _bind(self, name: str, value: Expr, span: Span | None) -> None:
+        segment = self._reads(value)
+        segment.statements.append(Bind(name, self._resolved(segment, value), span))
+        self.resolver.lets.add(name)
+
+    def _store(self, target: str, value: Expr, span: Span | None) -> None:
+        if target in self.clamped:
+            return
+        segment = self._reads(value)
+        resolved = self._resolved(segment, value)
+        buffer = variable_buffer(self.context, self.context.variable(target))
+        if resolved != Load(buffer):  # `x := x` does nothing
+            segment.statements.append(Store(buffer, resolved, span))
+        segment.assigns.add(target)
+
+    def _draw(self, statement: DrawAssign) -> None:
+        if statement.target in self.clamped:
+            return
+        segment = self._reads(*statement.draw.args)
+        variable = self.context.variable(statement.target)
+        buffer = variable_buffer(self.context, variable)
+        segment.assigns.add(statement.target)
+        if statement.target in self.context.feed:
+            fed = self.context.need(
+                statement.target,
+                Place.UNIT,
+                variable.owner,
+                "sample",
+                "fed from outside",
+                tag="feed",
+            )
+            segment.statements.append(Store(buffer, Load(fed), statement.span))
+            return
+        args = tuple(self._resolved(segment, arg) for arg in statement.draw.args)
+        draw = statement.draw
+        segment.statements.append(
+            DrawStore(buffer, draw.distribution, args, draw.stream, statement.span)
+        )
+
+    def _observe(self) -> None:
+        for variable in observed(self.context, self.population):
+            if variable.kind is Kind.LET and variable.path in self.resolver.lets:
+                value: Expr = Local(variable.path)
+            elif variable.kind is Kind.DEF and variable.definition is not None:
+                segment = self._reads(variable.definition)
+                value = self._resolved(segment, variable.definition)
+            else:
+                continue
+            buffer = self.context.need(
+                variable.path,
+                variable.place,
+                variable.owner,
+                "observed",
+                "asked for by the caller",
+                tag="",
+            )
+            self.segments[-1].statements.append(Store(buffer, value, variable.span))
+
+
+def promote(context: Context, segments: list[Segment]) -> None:
+    """Give a buffer to every bound name that is read after a cut or a population reduction."""
+    home: dict[str, tuple[int, int]] = {}
+    crossing: dict[str, Place] = {}
+    places: dict[str, Place] = {}
+    for index, epoch, statement in _epochs(segments):
+        for name in _locals(statement):
+            if home.get(name) != (index, epoch):
+                crossing[name] = places[name]
+        if isinstance(statement, Bind):
+            home[statement.name] = (index, epoch)
+            places[statement.name] = context.place(statement.value, places)
+    for index, segment in enumerate(segments):
+        segment.statements = _promoted(context, segment, index, crossing, home)
+
+
+def _epochs(segments: list[Segment]) -> list[tuple[int, int, Statement]]:
+    listed: list[tuple[int, int, Statement]] = []
+    for index, segment in enumerate(segments):
+        epoch = 0
+        for statement in segment.statements:
+            listed.append((index, epoch, statement))
+            epoch += isinstance(statement, RowReduce | AxisReduce)
+    return listed
+
+
+def _promoted(
+    context: Context,
+    segment: Segment,
+    index: int,
+    crossing: dict[str, Place],
+    home: dict[str, tuple[int, int]],
+) -> list[Statement]:
+    epoch = 0
+    result: list[Statement] = []
+    for statement in segment.statements:
+        here = (index, epoch)
+        result.append(_replace_locals(context, segment, statement, crossing, home, here))
+        if isinstance(statement, Bind) and statement.name in crossing:
+            name = _promoted_buffer(context, segment, statement.name, crossing)
+            result.append(Store(name, Local(statement.name), statement.span))
+        epoch += isinstance(statement, RowReduce | AxisReduce)
+    return result
+
+
+def _promoted_buffer(
+    context: Context, segment: Segment, name: str, crossing: dict[str, Place]
+) -> str:
+    place = crossing[name]
+    place = Place.UNIT if place is Place.NEURON else place
+    owner = segment.population
+    return context.need(name, place, owner, "scratch", "a `let` read after a cut", tag="kept")
+
+
+def _replace_locals(
+    context: Context,
+    segment: Segment,
+    statement: Statement,
+    crossing: dict[str, Place],
+    home: dict[str, tuple[int, int]],
+    here: tuple[int, int],
+) -> Statement:
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Local) and node.name in crossing and home.get(node.name) != here:
+            return Load(_promoted_buffer(context, segment, node.name, crossing))
+        return None
+
+    return mapped(statement, lambda expr: transform(expr, visit))
+
+
+def _locals(statement: Statement) -> set[str]:
+    found = (node for expr in expressions(statement) for node in walk(expr))
+    return {node.name for node in found if isinstance(node, Local)}

@@ -1,0 +1,175 @@
+"""What the lowering passes share: the network, the growing table of buffers, and look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
+from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
+from netdsl.ir.program import Buffer, Key, Layout, key_of
+from netdsl.ir.protocol import RunPhase, steps_of
+from netdsl.ir.rings import View
+from netdsl.passes.errors import LoweringError
+
+STORED = {
+    Kind.PARAM,
+    Kind.INPUT,
+    Kind.STATE,
+    Kind.SPIKE,
+    Kind.TRACE,
+    Kind.DRAW,
+    Kind.MODULATOR,
+    Kind.WEIGHT,
+    Kind.OPTIMISER,
+    Kind.CONTROL,
+    Kind.GLOBAL,
+    Kind.COUNTER,
+}  # kinds of variables that have a buffer from the start
+_RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
+
+
+@dataclass
+class Context:
+    """Mutable state of one lowering: buffers by name, and what the caller wants to see or feed."""
+
+    network: Network
+    observe: frozenset[str] = frozenset()
+    feed: frozenset[str] = frozenset()
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    named: dict[Key, str] = field(default_factory=dict)  # buffers of variables by what they hold
+    host_scalars: dict[str, Expr] = field(default_factory=dict)
+    scratch_count: int = 0
+    effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
+    remembered: frozenset[str] | None = None  # inputs of which earlier values are read
+    lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
+    views: dict[str, View] = field(default_factory=dict)  # names of the slots of delay lines
+
+    def variable(self, path: str) -> Variable:
+        """The variable of a path; an internal error names the path."""
+        try:
+            return self.network.table[path]
+        except KeyError:
+            raise LoweringError("E0899", f"no variable `{path}` in the network", None) from None
+
+    def kind(self, path: str) -> Kind:
+        """Kind of a variable."""
+        return self.variable(path).kind
+
+    def need(
+        self,
+        name: str,
+        place: Place,
+        owner: str,
+        role: str,
+        why: str,
+        *,
+        type: Type = Type.REAL,
+        init: Expr | Draw | None = None,
+        span: Span | None = None,
+        tag: str | None = None,
+    ) -> str:
+        """Make sure that a buffer exists; returns its name.
+
+        `tag`: which value of the variable `name` it is to hold; None for a passing result.
+        """
+        if tag is not None:
+            key = Key(name, tag)
+            name = self.named.setdefault(key, self._free(str(key)))
+        else:
+            key = Key("")
+        if name not in self.buffers:
+            self.buffers[name] = Buffer(
+                name, place, owner, role, type, init, why, of=key.of, tag=key.tag, span=span
+            )
+        return name
+
+    def _free(self, name: str) -> str:
+        """The name, or where another buffer has it one like it."""
+        while name in self.buffers:
+            name += "'"
+        return name
+
+    @cached_property
+    def observed(self) -> frozenset[Key]:
+        """What the caller wants to see."""
+        steps = (s for p in self.network.protocols.values() for s in steps_of(p.body))
+        phases = {step.name for step in steps if isinstance(step, RunPhase)}
+        return frozenset(key_of(text, phases) for text in self.observe)
+
+    def scratch(self, hint: str, place: Place, owner: str, why: str) -> str:
+        """A new scratch buffer, named after what it holds."""
+        self.scratch_count += 1
+        return self.need(f"{hint}@{self.scratch_count}", place, owner, "scratch", why)
+
+    def effective_weight(self, projection: str, value: Expr) -> str:
+        """The buffer of a function of a projection's weight; equal functions share one."""
+        key = (projection, value)
+        if key not in self.effective:
+            number = sum(name == projection for name, _ in self.effective) + 1
+            suffix = "" if number == 1 else str(number)
+            self.effective[key] = self.need(
+                f"{projection}.effective{suffix}",
+                Place.SYNAPSE,
+                projection,
+                "scratch",
+                "function of the weight that is delivered",
+            )
+        return self.effective[key]
+
+    def sample(self, path: str, owner: str) -> str:
+        """The buffer of a sample field as population `owner` reads it ("" for one per sample)."""
+        variable = self.variable(path)
+        scalar = variable.place is Place.ROW
+        place, whose = (Place.ROW, "") if scalar else (Place.UNIT, owner)
+        held = self.buffers.get(self.named.get(Key(path), ""))
+        if held is not None and not scalar and self.size(held.owner) != self.size(owner):
+            raise LoweringError(
+                "E0206",
+                f"`{path}` is read by `{held.owner}` ({self.size(held.owner)} units) and by "
+                f"`{owner}` ({self.size(owner)} units)",
+                variable.span,
+                "a vector field has one width: give both populations the same size",
+            )
+        why = "sample field"
+        return self.need(path, place, whose, "sample", why, type=variable.type, tag="")
+
+    def size(self, population: str) -> int:
+        """Neurons of a population."""
+        return self.network.populations[population].size
+
+    def place(self, expr: Expr, local: dict[str, Place] | None = None) -> Place:
+        """How many numbers an expression over buffers is."""
+        found: dict[Place, None] = {}
+        for node in walk(expr):
+            if isinstance(node, Load):
+                found[self.buffers[node.buffer].place] = None
+            elif isinstance(node, Local):
+                found[(local or {}).get(node.name, Place.UNIT)] = None
+            elif isinstance(node, Index):
+                found[Place.NEURON if node.side == "own" else Place.SYNAPSE] = None
+        return join(list(found))
+
+
+def join(places: list[Place]) -> Place:
+    """The place of a value computed from values at these places."""
+    result = Place.GLOBAL
+    for place in places:
+        if {place, result} == {Place.ROW, Place.NEURON}:
+            result = Place.UNIT
+        elif _RANK[place] > _RANK[result]:
+            result = place
+    return result
+
+
+def zero() -> Expr:
+    """The literal 0."""
+    return Const(0.0)
+
+
+def add(a: Expr, b: Expr) -> Expr:
+    """a + b."""
+    return Apply("add", (a, b))

@@ -1,0 +1,270 @@
+"""Learning rules as one pass over the synapses of a projection.
+
+The change of a rule is a batch sum of products of a presynaptic and a postsynaptic factor, each
+weighted per synapse: it becomes `Product`s of two UNIT buffers. What follows (optimiser,
+`subtract`, `after update`, `bound`) are statements of the same pass, in the order that the
+language fixes: optimise and add, subtract, after update, bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netdsl.diagnostics.span import Span
+from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
+from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref, span_of
+from netdsl.ir.network import Kind, Optimiser, Place, Projection, Type
+from netdsl.ir.program import Bind, Key, Op, Product, Store, Sum, SynapseUpdate
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.deliver import classify
+from netdsl.passes.lower.mask import mask_of
+from netdsl.passes.lower.resolve import variable_buffer
+from netdsl.passes.lower.settle import Settle
+from netdsl.passes.lower.synapse import (
+    BEFORE,
+    DECREMENT,
+    GRADIENT,
+    Factors,
+    Read,
+    SynapseReads,
+    complement,
+    inline_lets,
+)
+
+
+@dataclass
+class UpdateBuilder(SynapseReads):
+    """Builds the pass of one rule; `read` resolves pre and post reads where the rule runs."""
+
+    def build(self, gradient: tuple[Product, ...] | None = None) -> list[Op]:
+        """Factor computations and the pass itself; `gradient` replaces the rule's own dw."""
+        if self.projection.connectivity.kind == "one_to_one":
+            raise LoweringError(
+                "E0804",
+                "a one_to_one projection cannot learn in this edition",
+                self.rule.learn_span or self.rule.span,
+                "make it `dense no_self` between other populations, or scale it in the cell",
+            )
+        self.ops, self.means = [], {}
+        if gradient is None:
+            assert self.rule.dw is not None
+            gradient = self._products((self.rule.dw,))
+        sums = [Sum(GRADIENT, gradient)]
+        if self.rule.subtract:
+            sums.append(Sum(DECREMENT, self._products(self.rule.subtract)))
+        statements = self._statements()
+        before, statements = self._optimiser_counts(statements)
+        update = SynapseUpdate(
+            self.projection.name,
+            (*sums, *self.means.values()),
+            tuple(statements),
+            before=tuple(before),
+            pre_slice=self.projection.pre_slice,
+            post_slice=self.projection.post_slice,
+            label=f"{self.projection.name} learns {self.rule.name}",
+            span=self.rule.learn_span or self.rule.span,
+        )
+        return [*self.ops, update]
+
+    # -- sums ---------------------------------------------------------------------------------
+
+    def _products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
+        """Products of all terms; terms of one presynaptic and synaptic factor become one."""
+        groups: dict[tuple[str | None, Expr | None], list[tuple[Expr | None, Expr | None]]] = {}
+        for expr in exprs:
+            for term in self._terms(inline_lets(self.rule, expr)):
+                for pre, sign in self._presynaptic(term):
+                    scalar = times(sign, self._scalar(term.scalar))
+                    key = (pre, self._synapse(term.synapse))
+                    groups.setdefault(key, []).append((scalar, self._post(term.post)))
+        return tuple(self._product(*key, group) for key, group in groups.items())
+
+    def _terms(self, expr: Expr) -> tuple[Term, ...]:
+        try:
+            return factor(expr, classify(self.context))
+        except NotFactorable as problem:
+            raise LoweringError(
+                "E0802",
+                f"the change of `{self.rule.name}` on `{self.projection.name}` does not factor "
+                "into presynaptic, postsynaptic and synaptic parts",
+                problem.span or self.rule.span,
+                "write it as a sum of products such as `f(pre.x) * g(post.y) * h(w)`",
+            ) from None
+
+    def _presynaptic(self, term: Term) -> list[tuple[str | None, Expr | None]]:
+        """Presynaptic buffers of a term with their signs; `1 - spike` is ones minus spikes."""
+        silent = complement(term.pre)
+        if silent is not None and self._binary(silent):
+            return [(None, None), (self._pre(silent), Const(-1.0))]
+        return [(self._pre(term.pre), None)]
+
+    def _post(self, expr: Expr | None) -> Expr | None:
+        if expr is None:
+            return None
+        ops, value = self.read(self.projection.post, expr, 0)
+        self.ops += ops
+        return value
+
+    def _product(
+        self,
+        pre: str | None,
+        synapse: Expr | None,
+        terms: list[tuple[Expr | None, Expr | None]],
+    ) -> Product:
+        if len(terms) == 1:
+            ((scalar, post),) = terms
+        else:
+            scalar, post = None, self._sum(terms)
+        coefficient = times(times(self.projection.sign, scalar), synapse)  # of what is stored
+        if self.rule.reduce == "mean":
+            rows = Load(self._samples())
+            coefficient = simplify(Apply("div", (coefficient or Const(1.0), rows)))
+        buffer = self._buffer(self.projection.post, post)
+        return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
+
+    def _sum(self, terms: list[tuple[Expr | None, Expr | None]]) -> Expr:
+        total: Expr = Const(0.0)
+        for scalar, post in terms:
+            total = simplify(Apply("add", (total, times(scalar, post) or Const(1.0))))
+        return total
+
+    def _binary(self, expr: Expr) -> bool:
+        if not isinstance(expr, Ref):
+            return False
+        variable = self.context.variable(expr.path)
+        return variable.kind is Kind.SPIKE or variable.type is Type.BOOL
+
+    def _is_binary(self, buffer: str | None) -> bool:
+        return buffer is not None and self.context.buffers[buffer].type is Type.BOOL
+
+    def _pre(self, expr: Expr | None) -> str | None:
+        if expr is None:
+            return None
+        ops, value = self.read(self.projection.pre, expr, self.projection.delay)
+        self.ops += ops
+        return self._buffer(self.projection.pre, value)
+
+    def _scalar(self, expr: Expr | None) -> Expr | None:
+        if expr is None:
+            return None
+        ops, value = self.read(self.projection.post, expr, 0)
+        self.ops += ops
+        return value
+
+    def _synapse(self, expr: Expr | None) -> Expr | None:
+        return None if expr is None else self._at_synapse(expr)
+
+    # -- what follows the sum -----------------------------------------------------------------
+
+    def _statements(self) -> list[Bind | Store]:
+        rule, context = self.rule, self.context
+        assert self.projection.weight is not None
+        weight = variable_buffer(context, context.variable(self.projection.weight))
+        statements: list[Bind | Store] = []
+        path, owner = f"{self.projection.name}.dw", self.projection.name
+        if Key(path) in context.observed:
+            why = "reduced dw"
+            observed = context.need(path, Place.SYNAPSE, owner, "observed", why, tag="")
+            change_of_w = times(self.projection.sign, Local(GRADIENT))
+            assert change_of_w is not None
+            statements.append(Store(observed, change_of_w, rule.span))
+        change, optimiser = self._change()
+        statements += optimiser
+        statements.append(Bind(BEFORE, Load(weight)))
+        if self.projection.sign is not None:  # an absent synapse does not learn
+            present = Apply("gt", (Local(BEFORE), Const(0.0)))
+            change = Apply("select", (present, change, Const(0.0)))
+        statements.append(Bind("w1", Apply("add", (Local(BEFORE), change)), rule.span))
+        value: Expr = Local("w1")
+        for number, (expr, span) in enumerate(self._tail(value), start=2):
+            name = f"w{number}"
+            statements.append(Bind(name, self._at_synapse(expr, Local(f"w{number - 1}")), span))
+            value = Local(name)
+        mask = mask_of(context, self.projection)
+        if mask is not None:
+            value = Apply("mul", (Load(mask), value))
+        statements.append(Store(weight, value, rule.span))
+        return statements
+
+    def _tail(self, value: Expr) -> list[tuple[Expr, Span | None]]:
+        """`subtract`, `after update` and `bound` as expressions over the weight so far."""
+        rule = self.rule
+        assert self.projection.weight is not None
+        w = Ref(self.projection.weight, "synapse")
+        tail: list[tuple[Expr, Span | None]] = []
+        if rule.subtract:
+            tail.append((Apply("sub", (w, Local(DECREMENT))), span_of(rule.subtract[0])))
+        for assign in rule.after:
+            tail.append((assign.value, assign.span))
+        if rule.bound is not None:
+            tail.append((Apply("clip", (w, *rule.bound)), rule.span))
+        return tail
+
+    def _change(self) -> tuple[Expr, list[Bind | Store]]:
+        optimiser = self.rule.optimiser
+        if optimiser is None:
+            return Local(GRADIENT), []
+        statements: list[Bind | Store] = []
+        for assign in optimiser.statements:
+            value = self._at_synapse(assign.value)
+            if self._is_let(optimiser, assign.target):
+                statements.append(Bind(assign.target, value, assign.span))
+            else:
+                target = variable_buffer(self.context, self.context.variable(assign.target))
+                statements.append(Store(target, value, assign.span))
+        return self._at_synapse(optimiser.change), statements
+
+    def _is_let(self, optimiser: Optimiser, path: str) -> bool:
+        return optimiser.variables[path].kind is Kind.LET
+
+    def _optimiser_counts(
+        self, statements: list[Bind | Store]
+    ) -> tuple[list[Store], list[Bind | Store]]:
+        """Separate the stores to per-projection numbers, which run once, ahead of the pass."""
+        before: list[Store] = []
+        rest: list[Bind | Store] = []
+        for statement in statements:
+            is_count = (
+                isinstance(statement, Store)
+                and self.context.buffers[statement.buffer].place is Place.GLOBAL
+            )
+            if is_count and isinstance(statement, Store):
+                before.append(statement)
+            else:
+                rest.append(statement)
+        return before, rest
+
+
+def step_learning(
+    context: Context, projection: Projection, read: Read, factors: Factors
+) -> list[Op]:
+    """The pass of a rule that runs at every step."""
+    rule = projection.rule
+    assert rule is not None
+    return UpdateBuilder(context, projection, rule, read, factors).build()
+
+
+def update_learning(
+    context: Context, projection: Projection, settle: Settle, factors: Factors
+) -> list[Op]:
+    """The pass of a rule that runs at `update`: bare reads are settled."""
+    rule = projection.rule
+    assert rule is not None
+
+    def read(population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:
+        settle.ops = []
+        value = settle.value(population, expr)
+        return settle.ops, value
+
+    return UpdateBuilder(context, projection, rule, read, factors).build()
+
+
+def together(ops: list[Op] | tuple[Op, ...]) -> tuple[Op, ...]:
+    """Everything that reads weights first, then all weight changes."""
+
+    def changes(op: Op) -> bool:
+        return isinstance(op, SynapseUpdate) and bool(op.sums)
+
+    return (*(op for op in ops if not changes(op)), *(op for op in ops if changes(op)))

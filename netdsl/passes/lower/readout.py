@@ -1,0 +1,168 @@
+"""Reductions over the steps of a phase: accumulators that a phase fills for readouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netdsl.dataflow.walk import DECISIONS, Flow, walk_host
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Local, Reduce, Ref, walk
+from netdsl.ir.network import Kind, Network, Place, Type
+from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Store
+from netdsl.ir.protocol import RunPhase, SetGlobal
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.resolve import Resolver
+from netdsl.passes.lower.sites import Site, learns
+
+SETTLE = "settle"  # the routine that settles what the host reads bare
+
+
+@dataclass
+class Accumulation:
+    """Operations for a phase: at its start, at every step, at its end."""
+
+    once: list[Op] = field(default_factory=list)
+    step: list[Op] = field(default_factory=list)
+    after: list[Op] = field(default_factory=list)
+
+
+def decisions(network: Network) -> list[Expr]:
+    """What the host evaluates of protocols: conditions, lengths, controls, global states."""
+    return [flow.expr for flow in walk_host(network) if _decides(flow)]
+
+
+def _decides(flow: Flow) -> bool:
+    return flow.kind in DECISIONS or isinstance(flow.node, SetGlobal)
+
+
+def host_values(network: Network) -> list[Expr]:
+    """Everything that the host computes from what the program keeps for it."""
+    flows = walk_host(network)
+    return [flow.expr for flow in flows if flow.kind in ("readout", "metric") or _decides(flow)]
+
+
+def _over_phases(values: list[Expr]) -> tuple[Reduce, ...]:
+    nodes = (node for value in values for node in walk(value))
+    return tuple(
+        dict.fromkeys(n for n in nodes if isinstance(n, Reduce) and n.over_phase is not None)
+    )
+
+
+def phase_reductions(network: Network) -> tuple[Reduce, ...]:
+    """Every reduction over a phase that the host reads, without repeats."""
+    return _over_phases(host_values(network))
+
+
+def accumulator_key(network: Network, reduce: Reduce) -> Key:
+    """What holds a reduction over a phase."""
+    tag = f"{reduce.kind}:{reduce.over_phase}"
+    if isinstance(reduce.body, Ref):
+        return Key(reduce.body.path, tag)
+    return Key(f"readout{phase_reductions(network).index(reduce)}", tag)
+
+
+def population_of(context: Context, expr: Expr) -> str:
+    """The population whose variables an expression reads."""
+    for node in walk(expr):
+        if isinstance(node, Ref):
+            owner = context.variable(node.path).owner
+            if owner in context.network.populations:
+                return owner
+    raise LoweringError(
+        "E0505",
+        "a reduction over a phase must read a variable of a population",
+        getattr(expr, "span", None),
+        "write for example `count(out.s over run)`",
+    )
+
+
+def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Reduce]:
+    """Reductions that a phase must add up; in protocols that learn, only what is observed or
+    decides how they go on."""
+    network = context.network
+    training, deciding = learns(network, site.protocol), _over_phases(decisions(network))
+    return [
+        reduce
+        for reduce in phase_reductions(network)
+        if reduce.over_phase == phase.name
+        and (
+            not training
+            or reduce in deciding
+            or accumulator_key(network, reduce) in context.observed
+        )
+    ]
+
+
+def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
+    """What a phase must add up for the readouts."""
+    result = Accumulation()
+    for reduce in wanted_reductions(context, site, phase):
+        _accumulate(context, reduce, result)
+    return result
+
+
+def _is_bool(context: Context, expr: Expr) -> bool:
+    return isinstance(expr, Ref) and context.variable(expr.path).type is Type.BOOL
+
+
+_START = {"max": float("-inf"), "min": float("inf")}
+
+
+def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
+    population = population_of(context, reduce.body)
+    key = accumulator_key(context.network, reduce)
+    resolver = Resolver(context, population)
+    value = resolver.resolve(reduce.body)
+    if reduce.kind == "count" and not _is_bool(context, reduce.body):
+        value = Apply("ne", (value, Const(0.0)), reduce.span)
+    place = context.place(value)
+    row = place is Place.ROW
+    name = context.need(
+        key.of,
+        Place.ROW if row else Place.UNIT,
+        population,
+        "accumulator",
+        f"{reduce.kind} over phase",
+        type=Type.REAL,
+        tag=key.tag,
+    )
+    operator = reduce.kind if reduce.kind in _START else "add"
+    term = f"{name}@term"  # computed in the run's number type, and added up in float64
+    bound = Bind(term, value, reduce.span)
+    store = Store(name, Apply(operator, (Load(name), Local(term))), reduce.span)
+    result.once.append(Fill(name, _START.get(reduce.kind, 0.0)))
+    result.step.append(
+        Elementwise(population, (*resolver.emit, bound, store), label=f"accumulate {name}")
+    )
+    if reduce.kind == "mean":
+        why = "step within the phase"
+        step = context.need("phase.step", Place.GLOBAL, "", "counter", why, tag="")
+        steps = Apply("add", (Load(step), Const(1.0)))
+        mean = Store(name, Apply("div", (Load(name), steps)), reduce.span)
+        result.after.append(Elementwise(population, (mean,), label=f"mean {name}"))
+
+
+def read_phases(network: Network) -> set[tuple[str, str]]:
+    """(variable, phase) reads of losses and of what the host computes."""
+    values = host_values(network)
+    values += [loss.value for loss in network.losses.values()]
+    return {
+        (node.path, node.phase)
+        for value in values
+        for node in walk(value)
+        if isinstance(node, Ref) and node.phase is not None
+    }
+
+
+def settled_reads(network: Network) -> tuple[Ref, ...]:
+    """Bare reads of inputs and definitions by the host."""
+    table = network.table
+    return tuple(
+        node
+        for value in host_values(network)
+        for node in walk(value)
+        if isinstance(node, Ref)
+        and node.time == NOW
+        and node.path in table
+        and table[node.path].kind in (Kind.INPUT, Kind.DEF)
+    )

@@ -22,7 +22,6 @@ from netdsl.ir.program import (
 )
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
 from netdsl.ir.roles import reads_of
-from netdsl.passes.adjoint import reference_updates
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.learning import Factors, together, update_learning
@@ -32,6 +31,7 @@ from netdsl.passes.pipeline import LOWER, Record, run_pipeline
 from netdsl.passes.pulse import pulse_buffer, pulsed
 from netdsl.passes.readout import SETTLE, host_values, read_phases, settled_reads
 from netdsl.passes.resolve import Resolver, phase_buffer, variable_buffer
+from netdsl.passes.reverse.rules import reference_rules
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site, learns, sites
 from netdsl.passes.step import PhaseBuilder, clamp_ops
@@ -116,7 +116,7 @@ class _Lowering:
         self._host_reads()
         self._phase_ends()
         self._lines()
-        self._reference_rules()
+        reference_rules(self.context, self.routines)
         for population in self.network.populations.values():
             self._reset(population)
         return self._program()
@@ -229,17 +229,6 @@ class _Lowering:
             if projection.rule.loss is None:
                 ops += update_learning(self.context, projection, settle, factors)
         self.routines[step.site] = Routine(step.site, "update", together(ops), span=step.span)
-
-    def _reference_rules(self) -> None:
-        for site in sites(self.network):
-            if not isinstance(site.step, Update):
-                continue
-            ops = reference_updates(self.context, site, site.step, self.routines)
-            if ops:
-                routine = self.routines[site.step.site]
-                self.routines[site.step.site] = replace(
-                    routine, once=together([*routine.once, *ops])
-                )
 
     def _set(self, site: Site, step: SetState) -> None:
         variable = self.context.variable(step.target)

@@ -18,6 +18,7 @@ from netdsl.passes.program.live import live
 from netdsl.passes.program.prune import prune
 from netdsl.passes.program.scalars import scalars
 from netdsl.passes.program.share import share
+from netdsl.passes.program.strip import strip
 from netdsl.passes.program.windows import windows
 
 
@@ -37,6 +38,7 @@ class Pass:
 LOWER = "lower"  # the network becomes a program; what follows goes from program to program
 
 PIPELINE = (
+    Pass("strip", strip),
     Pass("join", fuse),
     Pass("live", live),
     Pass("fuse", fuse),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref
+from netdsl.ir.expr import Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref
 from netdsl.ir.network import Draw
 from netdsl.ir.program import OPERATIONS, STATEMENTS, Edges
 from netdsl.ir.roles import Node, Role, fields, role_of
@@ -321,7 +321,7 @@ class Line:
                 self.expect(")")
                 return Reduce(word, axis, args[0])
         self.take()
-        return Apply(word, tuple(args))
+        return Custom(*args) if word == "custom" else Apply(word, tuple(args))
 
 
 def _number(word: str) -> float | int:

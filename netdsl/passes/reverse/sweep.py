@@ -1,0 +1,224 @@
+"""The sweep: a tape's operations in reverse, each handing on the adjoints of what it wrote.
+
+Where a phase has several steps the reverse of one is a loop. What it carries from step to step are
+the adjoints that are live at both ends of it; these start from 0 where nothing was added before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from netdsl.ir.algebra.factor import times
+from netdsl.ir.expr import Const, Expr, Load, Local
+from netdsl.ir.network import Place
+from netdsl.ir.program import (
+    Copy,
+    Elementwise,
+    Fill,
+    Op,
+    Product,
+    Propagate,
+    Store,
+    Sum,
+    SynapseUpdate,
+)
+from netdsl.ir.roles import renamed
+from netdsl.passes.context import add
+from netdsl.passes.reverse.cells import Adjoints, CellsReversal
+from netdsl.passes.reverse.tape import LOSS, Tape
+
+SUM = "g"
+
+
+@dataclass
+class Sweep:
+    """The reverse of a tape, from what computes the loss on.
+
+    `weights`: buffers that are delivered through and learn. `products`: of what runs once, by
+    weight; `totals`: where the sum over steps of the others lies. Both are of the *change*, which
+    is minus the gradient.
+    """
+
+    tape: Tape
+    adjoints: Adjoints
+    active: set[str]
+    weights: set[str]
+    products: dict[str, list[Product]] = field(default_factory=dict)
+    totals: dict[str, str] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
+    read: dict[str, str] = field(default_factory=dict)  # what is kept, as read in a step
+    once: list[Op] = field(default_factory=list)
+    step: list[Op] = field(default_factory=list)
+    after: list[Op] = field(default_factory=list)
+
+    def run(self, loss: tuple[Op, ...]) -> None:
+        """Fill `once`, `step` and `after` of the sweep; the adjoint of the loss is live."""
+        tape = self.tape
+        self.once += self._reversed(LOSS, loss)
+        self.once += self._reversed("after", tape.parts["after"])
+        if tape.loops:
+            self._loop()
+            self.after += self._reversed("once", tape.parts["once"])
+        else:
+            self.once += self._reversed("step", tape.parts["step"])
+            self.once += self._reversed("once", tape.parts["once"])
+        self.after = self._without_copies(self.after)
+        self.once = self._without_copies(self.once)
+
+    def _loop(self) -> None:
+        live = self.adjoints.live
+        begun, carried = set(live), set(live)
+        while True:
+            live.clear()
+            live |= carried
+            self.read.clear()
+            body = self._reversed("step", self.tape.parts["step"])
+            if live <= carried:
+                break
+            carried |= live
+        self.once += [Fill(self.adjoints.name(b), 0.0) for b in sorted(carried - begun)]
+        self.once += [Fill(total, 0.0) for total in self.totals.values()]
+        self.step += [*body, *(Fill(self.adjoints.name(b), 0.0) for b in sorted(carried - live))]
+        live |= carried
+
+    def _reversed(self, section: str, ops: tuple[Op, ...]) -> list[Op]:
+        found: list[Op] = []
+        for index in range(len(ops) - 1, -1, -1):
+            found += self._reverse(section, index, ops[index])
+        return found
+
+    def _reverse(self, section: str, index: int, op: Op) -> list[Op]:
+        if isinstance(op, Elementwise):
+            return CellsReversal(
+                self.adjoints,
+                self.active,
+                op,
+                lambda expr: self.tape.then(section, index, expr),
+                lambda expr: self.tape.then(section, index + 1, expr),
+            ).ops()
+        live = self.adjoints.live
+        if isinstance(op, Copy) and op.target in live:
+            live.discard(op.target)
+            return self._copied(op)
+        if isinstance(op, Propagate) and op.target in live:
+            return self._propagate(section, index, op)
+        if isinstance(op, Fill):
+            live.discard(op.target)
+        return []
+
+    def _copied(self, op: Copy) -> list[Op]:
+        value: Expr = Load(self.adjoints.name(op.target))
+        if op.source not in self.active:
+            return []
+        adjoint = self.adjoints.name(op.source)
+        if op.source in self.adjoints.live:
+            value = add(Load(adjoint), value)
+        self.adjoints.live.add(op.source)
+        owner = self.tape.context.buffers[op.source].owner
+        return [Elementwise(owner, (Store(adjoint, value),), label=adjoint)]
+
+    # -- deliveries ---------------------------------------------------------------------------
+
+    def _propagate(self, section: str, index: int, op: Propagate) -> list[Op]:
+        adjoint, ops = self.adjoints.name(op.target), []
+        if op.weight in self.weights:
+            ops += self._weight(section, index, op, adjoint)
+        if not op.accumulate:
+            self.adjoints.live.discard(op.target)
+        return ops + (self._sent(section, index, op, adjoint) if op.source in self.active else [])
+
+    def _sent(self, section: str, index: int, op: Propagate, adjoint: str) -> list[Op]:
+        """The adjoint of what was sent: the transposed delivery."""
+        live, target = self.adjoints.live, self.adjoints.name(op.source)
+        ops: list[Op] = []
+        part = op.post_slice if op.transposed else op.pre_slice
+        if part is not None and op.source not in live:  # the other units sent nothing
+            ops.append(Fill(target, 0.0))
+            live.add(op.source)
+        back = replace(
+            op,
+            source=adjoint,
+            target=target,
+            scale=self._scale(section, index, op),
+            accumulate=op.source in live,
+            transposed=not op.transposed,
+            binary=False,
+        )
+        live.add(op.source)
+        weight = Load(op.weight)
+        self.tape.then(section, index, weight)  # refuses weights that change meanwhile
+        return [*ops, back]
+
+    def _scale(self, section: str, index: int, op: Propagate) -> Expr | None:
+        return None if op.scale is None else self.tape.then(section, index, op.scale)
+
+    def _weight(self, section: str, index: int, op: Propagate, adjoint: str) -> list[Op]:
+        """The change of the weight: added up over steps, or left to the pass that learns."""
+        ops, source = self._source(section, index, op.source)
+        ends = (adjoint, source) if op.transposed else (source, adjoint)
+        product = Product(*ends, times(Const(-1.0), self._scale(section, index, op)))
+        if section != "step" or not self.tape.loops:
+            held = self._held(adjoint)
+            ends = (held.target, source) if op.transposed else (source, held.target)
+            product = replace(product, pre=ends[0], post=ends[1])
+            self.products.setdefault(op.weight, []).append(product)
+            return [*ops, held]
+        return [*ops, self._added(op, product)]
+
+    def _source(self, section: str, index: int, source: str) -> tuple[list[Op], str]:
+        """A buffer that holds what was sent then."""
+        then = self.tape.then(section, index, Load(source))
+        assert isinstance(then, Load)
+        if then.ago == 0:
+            return [], then.buffer
+        if then.buffer in self.read:
+            return [], self.read[then.buffer]
+        context = self.tape.context
+        held = context.buffers[source]
+        name = context.scratch(f"{source}@then", Place.UNIT, held.owner, "what was sent then")
+        context.buffers[name] = replace(context.buffers[name], type=held.type)
+        self.read[then.buffer] = name
+        return [Elementwise(held.owner, (Store(name, then),), label=name)], name
+
+    def _held(self, adjoint: str) -> Copy:
+        """The adjoint, for the pass that learns, which comes last."""
+        context = self.tape.context
+        owner = context.buffers[adjoint].owner
+        name = context.scratch(f"{adjoint}.held", Place.UNIT, owner, "derivative of the loss")
+        self.copies.append(Copy(name, adjoint))
+        return self.copies[-1]
+
+    def _without_copies(self, ops: list[Op]) -> list[Op]:
+        """Of adjoints that stay as they are no copy is needed."""
+        kept: list[Op] = []
+        changed: set[str] = set()
+        for op in reversed(ops):
+            if op in self.copies and isinstance(op, Copy) and op.source not in changed:
+                names = {op.target: op.source}
+                self.products = {
+                    weight: [renamed(p, lambda name: names.get(name, name)) for p in products]
+                    for weight, products in self.products.items()
+                }
+                continue
+            changed |= op.writes
+            kept.append(op)
+        return kept[::-1]
+
+    def _added(self, op: Propagate, product: Product) -> Op:
+        context = self.tape.context
+        owner = context.buffers[op.weight].owner
+        if op.weight not in self.totals:
+            self.totals[op.weight] = context.scratch(
+                f"{op.weight}@gradient", Place.SYNAPSE, owner, "change, summed over steps"
+            )
+        total = self.totals[op.weight]
+        store = Store(total, add(Load(total), Local(SUM)), op.span)
+        return SynapseUpdate(
+            owner,
+            (Sum(SUM, (product,)),),
+            (store,),
+            pre_slice=op.pre_slice,
+            post_slice=op.post_slice,
+            label=total,
+            span=op.span,
+        )

@@ -40,8 +40,10 @@ class Judge(Executor):
             self.keys[:rows] = keys
         self.meaning.keys = self.keys[:rows]
         for name, array in self.whole.items():
-            per_sample = self.program.buffers[name].place in (Place.ROW, Place.UNIT)
-            self.meaning.stored[name] = array[:rows] if per_sample else array
+            held = self.program.buffers[name]
+            if held.place in (Place.ROW, Place.UNIT):
+                array = array[:, :rows] if held.slots > 1 else array[:rows]
+            self.meaning.stored[name] = array
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""

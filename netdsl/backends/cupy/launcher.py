@@ -196,18 +196,22 @@ class GpuExecutor(Executor):
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""
         last = steps if last is None else last
-        actions = self.unit.routines[routine]
+        actions, back = self.unit.routines[routine], self.program.routines[routine].steps
+        if back:
+            first, last, steps = 0, back, back
         unit, starts, ends, moves = self.unit, first == 0, last == steps, first < last
         try:
             self._check()
             self._choose(actions)
             if moves:
-                self.write("phase.step", float(first))
+                self.write("phase.step", float(first) - bool(back))
             before = [*(actions.once if starts else ())]
-            before += [unit.start, *actions.before_steps] if moves else []
+            start = () if back else (unit.start,)
+            before += [*start, *actions.before_steps] if moves else []
             self._section((routine, "before", starts, moves), before, actions)
-            self._section((routine, "step"), [unit.advance, *actions.step], actions, last - first)
-            after = [unit.finish] if moves else []
+            advance = unit.back if back and unit.back else unit.advance
+            self._section((routine, "step"), [advance, *actions.step], actions, last - first)
+            after = [unit.finish] if moves and not back else []
             after += [*(actions.after if ends else ())]
             after += actions.count if moves and self.strategy == "auto" else ()
             self._section((routine, "after", ends, moves), after, actions)

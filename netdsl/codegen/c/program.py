@@ -194,6 +194,7 @@ class _Writer:
                 label=label,
                 phase_step=self._counter("phase.step"),
                 step_counter=self._counter("t"),
+                back=routine.steps,
                 lists=sorted(set(lists)),
                 gathering=gathering,
                 light=[self._derived(MakeList(window)) for window in plan.light],
@@ -242,6 +243,7 @@ class _Writer:
                 code=self._code(instruction),
                 label=f"{label}: {line}" if line else label,
                 step_counter=self._counter("t"),
+                back=routine.steps,
             )
         )
         return operation

@@ -63,7 +63,7 @@ class CudaUnit:
     """A compilation unit: source, memory, kernels by index and the actions of each routine.
 
     `start`, `advance` and `finish` keep the counters of a phase; `start` begins at the step that
-    `phase.step` holds.
+    `phase.step` holds. `back` counts the steps of an update that goes back through a phase.
     """
 
     source: str
@@ -73,6 +73,7 @@ class CudaUnit:
     start: Action
     advance: Action
     finish: Action
+    back: Action | None = None
 
 
 def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = None) -> CudaUnit:
@@ -116,6 +117,9 @@ class _Writer:
         start = self.kernels.globals("start phase", [f"{step} -= 1;", f"{t} -= 1;"])
         advance = self.kernels.globals("next step", [f"{step} += 1;", f"{t} += 1;"])
         finish = self.kernels.globals("end of phase", [f"{t} += 1;"])
+        back = None
+        if any(routine.steps for routine in self.program.routines.values()):
+            back = self.kernels.globals("next step back", [f"{step} += 1;"])
         plans = [self._plan(routine) for routine in self.program.routines.values()]
         # Which lists hold values is known when all operations have been written.
         for parts in plans:
@@ -129,7 +133,7 @@ class _Writer:
         net = render("c", "net.c", fields=list(self.layout.fields()))
         source = "\n".join([header, net, library, *self.kernels.texts])
         made = tuple(self.kernels.kernels)
-        return CudaUnit(source, self.layout, made, routines, start, advance, finish)
+        return CudaUnit(source, self.layout, made, routines, start, advance, finish, back)
 
     def _counter(self, name: str) -> str:
         if name not in self.program.buffers:

@@ -196,22 +196,23 @@ class GpuExecutor(Executor):
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""
         last = steps if last is None else last
-        actions, back = self.unit.routines[routine], self.program.routines[routine].steps
-        if back:
-            first, last, steps = 0, back, back
-        unit, starts, ends, moves = self.unit, first == 0, last == steps, first < last
+        actions, unit = self.unit.routines[routine], self.unit
+        steps_back = self.program.routines[routine].steps
+        start, advance = unit.start, unit.advance
+        if steps_back and unit.back is not None:
+            first, last, steps = 0, steps_back, steps_back
+            start, advance = unit.back
+        starts, ends, moves = first == 0, last == steps, first < last
         try:
             self._check()
             self._choose(actions)
-            if moves:
-                self.write("phase.step", float(first) - bool(back))
+            if moves and not steps_back:
+                self.write("phase.step", float(first))
             before = [*(actions.once if starts else ())]
-            start = () if back else (unit.start,)
-            before += [*start, *actions.before_steps] if moves else []
+            before += [start, *actions.before_steps] if moves else []
             self._section((routine, "before", starts, moves), before, actions)
-            advance = unit.back if back and unit.back else unit.advance
             self._section((routine, "step"), [advance, *actions.step], actions, last - first)
-            after = [unit.finish] if moves and not back else []
+            after = [unit.finish] if moves and not steps_back else []
             after += [*(actions.after if ends else ())]
             after += actions.count if moves and self.strategy == "auto" else ()
             self._section((routine, "after", ends, moves), after, actions)

@@ -63,7 +63,7 @@ class CudaUnit:
     """A compilation unit: source, memory, kernels by index and the actions of each routine.
 
     `start`, `advance` and `finish` keep the counters of a phase; `start` begins at the step that
-    `phase.step` holds. `back` counts the steps of an update that goes back through a phase.
+    `phase.step` holds. `back`: the same of an update that goes back through a phase, which is a call.
     """
 
     source: str
@@ -73,7 +73,7 @@ class CudaUnit:
     start: Action
     advance: Action
     finish: Action
-    back: Action | None = None
+    back: tuple[Action, Action] | None = None  # start, advance
 
 
 def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = None) -> CudaUnit:
@@ -119,7 +119,10 @@ class _Writer:
         finish = self.kernels.globals("end of phase", [f"{t} += 1;"])
         back = None
         if any(routine.steps for routine in self.program.routines.values()):
-            back = self.kernels.globals("next step back", [f"{step} += 1;"])
+            back = (
+                self.kernels.globals("start back", [f"{step} = -1;"]),
+                self.kernels.globals("next step back", [f"{step} += 1;"]),
+            )
         plans = [self._plan(routine) for routine in self.program.routines.values()]
         # Which lists hold values is known when all operations have been written.
         for parts in plans:

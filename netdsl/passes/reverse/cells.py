@@ -28,6 +28,7 @@ from netdsl.ir.roles import mapped
 from netdsl.passes.context import Context, LoweringError, add
 
 Leaf = Load | Local
+Slot = tuple[str, int]  # a buffer, and how many pushes ago
 
 
 @dataclass
@@ -56,12 +57,13 @@ class Adjoints:
 
     context: Context
     number: int = 0  # of the loss
-    live: set[str] = field(default_factory=set)
+    live: set[Slot] = field(default_factory=set)
 
-    def name(self, buffer: str) -> str:
-        """The buffer that holds the adjoint of another."""
+    def name(self, buffer: str, ago: int = 0) -> str:
+        """The buffer that holds the adjoint of another, or of one of its slots."""
         held = self.context.buffers[buffer]
-        name = f"{buffer}@adjoint{self.number or ''}"
+        slot = f":{ago}" if ago else ""
+        name = f"{buffer}@adjoint{self.number or ''}{slot}"
         return self.context.need(name, held.place, held.owner, "scratch", "derivative of the loss")
 
 
@@ -84,12 +86,13 @@ class CellsReversal:
         self.held: dict[str, Expr] = {}  # what buffers hold by now
         self.shares: dict[Leaf, Share] = {}
         self.drawn: dict[str, str] = {}
+        self.slots: dict[Load, Local] = {}
         self.reduced: RowReduce | AxisReduce | None = None
 
     def ops(self) -> list[Op]:
         """Operations that turn adjoints of what is stored into those of what is read."""
         live = self.adjoints.live
-        stored = {s.buffer for s in self.op.statements if not isinstance(s, Bind)}
+        stored = {(s.buffer, 0) for s in self.op.statements if not isinstance(s, Bind)}
         if not stored & live:
             return []
         self._again()
@@ -122,6 +125,8 @@ class CellsReversal:
         def visit(node: Expr) -> Expr | None:
             if isinstance(node, Local):
                 return names.get(node.name)
+            if isinstance(node, Load) and node.ago != 0:
+                return self._slot(node)
             return self.held.get(node.buffer) if isinstance(node, Load) else None
 
         for statement in self.op.statements:
@@ -144,6 +149,17 @@ class CellsReversal:
             else:
                 self._once(statement)
                 self.held[buffer] = Local(name)
+
+    def _slot(self, load: Load) -> Local:
+        """What is read of a ring has a name: slots of one ring are different values."""
+        if load not in self.slots:
+            name = self.slots[load] = Local(f"slot{len(self.slots)}")
+            self.places[name.name] = self.context.buffers[load.buffer].place
+            self.binds.append(Bind(name.name, load))
+            self.values.append((name.name, load, None))
+            if self._moves(load):
+                self.moving.add(name.name)
+        return self.slots[load]
 
     def _draw(self, statement: DrawStore, name: str) -> None:
         """What was drawn is a number like any other that is read."""
@@ -177,7 +193,7 @@ class CellsReversal:
     def _reductions(self) -> list[Op]:
         """The reduction that the run ends with, if it does: to each of the values it reduced."""
         statement, live = self.reduced, self.adjoints.live
-        if statement is None or statement.buffer not in live:
+        if statement is None or (statement.buffer, 0) not in live:
             return []
         adjoint, ops, count = self.adjoints.name(statement.buffer), [], 0
         if isinstance(statement, AxisReduce):
@@ -205,7 +221,7 @@ class CellsReversal:
         last: dict[str, str] = {b: name for name, _, b in self.values if b is not None}
         for name, value, buffer in reversed(self.values):
             share = self.shares.pop(Local(name), Share())
-            if buffer is not None and last[buffer] == name and buffer in self.adjoints.live:
+            if buffer is not None and last[buffer] == name and (buffer, 0) in self.adjoints.live:
                 outer = Load(self.adjoints.name(buffer))
                 row = self.places[name] is Place.ROW
                 share.add(outer if row else None, None if row else outer)
@@ -244,8 +260,9 @@ class CellsReversal:
         stores: list[Statement] = []
         late: list[Statement] = []
         for leaf, share in self.shares.items():
-            assert isinstance(leaf, Load)
-            adjoint, row = self.adjoints.name(leaf.buffer), share.row
+            assert isinstance(leaf, Load) and isinstance(leaf.ago, int)
+            slot = (leaf.buffer, leaf.ago)
+            adjoint, row = self.adjoints.name(*slot), share.row
             held = self.context.buffers[leaf.buffer]
             if held.place is not Place.ROW:
                 row = _plus(row, share.unit)
@@ -255,13 +272,13 @@ class CellsReversal:
                 total = self.context.scratch(hint, Place.ROW, self.op.population, "adjoint")
                 stores.append(Store(part, share.unit))
                 late.append(RowReduce(total, "sum", Load(part)))
-                known = leaf.buffer in self.adjoints.live or row is not None
+                known = slot in self.adjoints.live or row is not None
                 sum_ = add(Load(adjoint), Load(total)) if known else Load(total)
                 late.append(Store(adjoint, sum_))
             if row is not None:
-                known = leaf.buffer in self.adjoints.live
+                known = slot in self.adjoints.live
                 stores.append(Store(adjoint, add(Load(adjoint), row) if known else row))
-            self.adjoints.live.add(leaf.buffer)
+            self.adjoints.live.add(slot)
         return [*stores, *late]
 
 

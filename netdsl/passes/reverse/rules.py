@@ -127,7 +127,7 @@ class Gradient:
         name = adjoints.name(per_row)
         owner = self.context.buffers[per_row].owner
         self.result.once += [forward[-1], Elementwise(owner, (Store(name, seed),))]
-        adjoints.live.add(per_row)
+        adjoints.live.add((per_row, 0))
         self.result.run(tuple(runs(forward)))
         for projection in self.projections:
             if not self._products(projection) and self._total(projection) is None:

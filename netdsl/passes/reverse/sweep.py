@@ -18,13 +18,14 @@ from netdsl.ir.program import (
     Op,
     Product,
     Propagate,
+    Push,
     Store,
     Sum,
     SynapseUpdate,
 )
 from netdsl.ir.roles import renamed
 from netdsl.passes.context import add
-from netdsl.passes.reverse.cells import Adjoints, CellsReversal
+from netdsl.passes.reverse.cells import Adjoints, CellsReversal, Slot
 from netdsl.passes.reverse.tape import LOSS, Tape
 
 SUM = "g"
@@ -46,7 +47,7 @@ class Sweep:
     products: dict[str, list[Product]] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
-    read: dict[str, str] = field(default_factory=dict)  # what is kept, as read in a step
+    read: dict[Load, str] = field(default_factory=dict)  # what is kept, as read in a step
     once: list[Op] = field(default_factory=list)
     step: list[Op] = field(default_factory=list)
     after: list[Op] = field(default_factory=list)
@@ -76,9 +77,10 @@ class Sweep:
             if live <= carried:
                 break
             carried |= live
-        self.once += [Fill(self.adjoints.name(b), 0.0) for b in sorted(carried - begun)]
+        self.once += [Fill(self.adjoints.name(*s), 0.0) for s in sorted(carried - begun)]
         self.once += [Fill(total, 0.0) for total in self.totals.values()]
-        self.step += [*body, *(Fill(self.adjoints.name(b), 0.0) for b in sorted(carried - live))]
+        ended = sorted(carried - live)
+        self.step += [*body, *(Fill(self.adjoints.name(*s), 0.0) for s in ended)]
         live |= carried
 
     def _reversed(self, section: str, ops: tuple[Op, ...]) -> list[Op]:
@@ -97,24 +99,38 @@ class Sweep:
                 lambda expr: self.tape.then(section, index + 1, expr),
             ).ops()
         live = self.adjoints.live
-        if isinstance(op, Copy) and op.target in live:
-            live.discard(op.target)
-            return self._copied(op)
-        if isinstance(op, Propagate) and op.target in live:
+        if isinstance(op, Copy) and (op.target, 0) in live:
+            live.discard((op.target, 0))
+            return self._moved((op.source, 0), Load(self.adjoints.name(op.target)))
+        if isinstance(op, Push):
+            return self._pushed(op)
+        if isinstance(op, Propagate) and (op.target, 0) in live:
             return self._propagate(section, index, op)
         if isinstance(op, Fill):
-            live.discard(op.target)
+            live.discard((op.target, 0))
         return []
 
-    def _copied(self, op: Copy) -> list[Op]:
-        value: Expr = Load(self.adjoints.name(op.target))
-        if op.source not in self.active:
+    def _pushed(self, op: Push) -> list[Op]:
+        """What was pushed gets the adjoint of the newest slot, each slot that of the next older."""
+        ops: list[Op] = []
+        live = self.adjoints.live
+        for ago in range(self.tape.context.buffers[op.target].slots):
+            if (op.target, ago) in live:
+                live.discard((op.target, ago))
+                into = (op.target, ago - 1) if ago and not op.all else (op.source, 0)
+                ops += self._moved(into, Load(self.adjoints.name(op.target, ago)))
+        return ops
+
+    def _moved(self, slot: Slot, value: Expr) -> list[Op]:
+        """Add to the adjoint of a buffer."""
+        buffer = slot[0]
+        if buffer not in self.active:
             return []
-        adjoint = self.adjoints.name(op.source)
-        if op.source in self.adjoints.live:
+        adjoint = self.adjoints.name(*slot)
+        if slot in self.adjoints.live:
             value = add(Load(adjoint), value)
-        self.adjoints.live.add(op.source)
-        owner = self.tape.context.buffers[op.source].owner
+        self.adjoints.live.add(slot)
+        owner = self.tape.context.buffers[buffer].owner
         return [Elementwise(owner, (Store(adjoint, value),), label=adjoint)]
 
     # -- deliveries ---------------------------------------------------------------------------
@@ -124,27 +140,29 @@ class Sweep:
         if op.weight in self.weights:
             ops += self._weight(section, index, op, adjoint)
         if not op.accumulate:
-            self.adjoints.live.discard(op.target)
+            self.adjoints.live.discard((op.target, 0))
         return ops + (self._sent(section, index, op, adjoint) if op.source in self.active else [])
 
     def _sent(self, section: str, index: int, op: Propagate, adjoint: str) -> list[Op]:
         """The adjoint of what was sent: the transposed delivery."""
-        live, target = self.adjoints.live, self.adjoints.name(op.source)
+        live, slot = self.adjoints.live, (op.source, op.ago)
+        target = self.adjoints.name(*slot)
         ops: list[Op] = []
         part = op.post_slice if op.transposed else op.pre_slice
-        if part is not None and op.source not in live:  # the other units sent nothing
+        if part is not None and slot not in live:  # the other units sent nothing
             ops.append(Fill(target, 0.0))
-            live.add(op.source)
+            live.add(slot)
         back = replace(
             op,
             source=adjoint,
             target=target,
             scale=self._scale(section, index, op),
-            accumulate=op.source in live,
+            accumulate=slot in live,
             transposed=not op.transposed,
             binary=False,
+            ago=0,
         )
-        live.add(op.source)
+        live.add(slot)
         weight = Load(op.weight)
         self.tape.then(section, index, weight)  # refuses weights that change meanwhile
         return [*ops, back]
@@ -154,7 +172,7 @@ class Sweep:
 
     def _weight(self, section: str, index: int, op: Propagate, adjoint: str) -> list[Op]:
         """The change of the weight: added up over steps, or left to the pass that learns."""
-        ops, source = self._source(section, index, op.source)
+        ops, source = self._source(section, index, Load(op.source, ago=op.ago))
         ends = (adjoint, source) if op.transposed else (source, adjoint)
         product = Product(*ends, times(Const(-1.0), self._scale(section, index, op)))
         if section != "step" or not self.tape.loops:
@@ -165,19 +183,19 @@ class Sweep:
             return [*ops, held]
         return [*ops, self._added(op, product)]
 
-    def _source(self, section: str, index: int, source: str) -> tuple[list[Op], str]:
+    def _source(self, section: str, index: int, sent: Load) -> tuple[list[Op], str]:
         """A buffer that holds what was sent then."""
-        then = self.tape.then(section, index, Load(source))
+        then, source = self.tape.then(section, index, sent), sent.buffer
         assert isinstance(then, Load)
-        if then.ago == 0:
+        if self.tape.context.buffers[then.buffer].slots == 1:
             return [], then.buffer
-        if then.buffer in self.read:
-            return [], self.read[then.buffer]
+        if then in self.read:
+            return [], self.read[then]
         context = self.tape.context
         held = context.buffers[source]
         name = context.scratch(f"{source}@then", Place.UNIT, held.owner, "what was sent then")
         context.buffers[name] = replace(context.buffers[name], type=held.type)
-        self.read[then.buffer] = name
+        self.read[then] = name
         return [Elementwise(held.owner, (Store(name, then),), label=name)], name
 
     def _held(self, adjoint: str) -> Copy:

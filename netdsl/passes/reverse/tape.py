@@ -20,6 +20,7 @@ from netdsl.ir.program import (
     Routine,
     RowReduce,
     Statement,
+    Store,
     SynapseUpdate,
 )
 from netdsl.passes.context import Context, LoweringError
@@ -31,7 +32,7 @@ _STEP, _CLOCK = Load("phase.step"), Load("t")
 
 @dataclass
 class Tape:
-    """A phase of `steps` steps; `kept`: (section, position, buffer) to what keeps its value there.
+    """A phase of `steps` steps; `kept`: (section, position, what is read) to what keeps it there.
 
     A reversed step is the k-th from the end, and k is what `phase.step` holds while it runs.
     """
@@ -40,7 +41,7 @@ class Tape:
     routine: Routine
     steps: int
     parts: dict[str, tuple[Op, ...]] = field(init=False)
-    kept: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    kept: dict[tuple[str, int, Load], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.parts = {name: tuple(runs(getattr(self.routine, name))) for name in SECTIONS}
@@ -70,7 +71,14 @@ class Tape:
             return self._counted(load)
         if not self._changes(section, index, load.buffer):
             return load
-        key = (section, self._since(section, index, load.buffer), load.buffer)
+        if isinstance(load.ago, Expr):
+            raise LoweringError(
+                "E0806",
+                f"`bptt` cannot go back through `{load.buffer}`, read at a delay that changes",
+                load.span or self.routine.span,
+                "read it at a delay that stays the same",
+            )
+        key = (section, self._since(section, index, load.buffer), load)
         if key not in self.kept:
             self.kept[key] = self._keep(load, section)
         return Load(self.kept[key], load.span, load.side, _STEP if self._each(section) else 0)
@@ -123,11 +131,20 @@ class Tape:
     def _recorded(self, section: str) -> Iterator[Op]:
         ops = self.parts[section]
         for index in range(len(ops) + 1):
-            for (where, position, buffer), name in self.kept.items():
+            for (where, position, load), name in self.kept.items():
                 if (where, position) == (section, index):
-                    each = self._each(section)
-                    yield Push(name, buffer) if each else Copy(name, buffer)
+                    yield from self._record(load, name, self._each(section))
             yield from ops[index : index + 1]
+
+    def _record(self, load: Load, name: str, each: bool) -> Iterator[Op]:
+        held = self.context.buffers[load.buffer]
+        source = load.buffer
+        if held.slots > 1:  # one value of several
+            source = self.context.scratch(
+                f"{name}.now", held.place, held.owner, "what is kept of a ring"
+            )
+            yield Elementwise(held.owner, (Store(source, load),), label=source)
+        yield Push(name, source) if each else Copy(name, source)
 
 
 def runs(ops: Iterable[Op]) -> Iterator[Op]:

@@ -243,7 +243,6 @@ class _Writer:
                 code=self._code(instruction),
                 label=f"{label}: {line}" if line else label,
                 step_counter=self._counter("t"),
-                back=routine.steps,
             )
         )
         return operation

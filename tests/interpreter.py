@@ -142,9 +142,6 @@ class Interpreter:
         shape, edges = shape_of(name, self.program, self.rows), self._edges(name)
         if edges is not None and np.shape(value) != shape:
             return np.array(np.broadcast_to(value, edges[0].shape), np.float64)
-        slots = self.program.buffers[name].slots
-        if slots > 1:
-            shape = (slots, *shape)
         whole = np.array(np.broadcast_to(value, shape), np.float64)
         return whole if edges is None else whole[edges]
 
@@ -307,7 +304,7 @@ class Interpreter:
 
     def _windowsum(self, op: WindowSum) -> None:
         pre, post, taps, kernels = connections(self.program.windows[op.projection])
-        product = self.stored[op.pre].T @ self.stored[op.post]
+        product = self._slot(op.pre, op.pre_ago).T @ self._slot(op.post, op.post_ago)
         target = self.stored[op.target]
         target[...] = 0
         np.add.at(target, (taps, kernels), product[pre, post])

@@ -95,7 +95,8 @@ class Executor(ABC):
 
     @abstractmethod
     def read(self, buffer: str) -> Array:
-        """A copy of a buffer's present rows: (), (rows,), (n,), (rows, n) or (m, n)."""
+        """A copy of a buffer's present rows: (), (rows,), (n,), (rows, n) or (m, n); a ring's slots
+        come before that, what was pushed last first."""
 
     @abstractmethod
     def write(self, buffer: str, value: Array | float) -> None:
@@ -108,11 +109,19 @@ class Executor(ABC):
     def reaching(self, rows: int) -> Iterator[None]:
         """Within it `read` and `write` reach `rows` samples (at most the capacity), however many
         are present: what a larger batch left in the others is part of a run's state."""
+        self._straighten()
         present, self.rows = self.rows, rows
         try:
             yield
         finally:
             self.rows = present
+
+    def _straighten(self) -> None:
+        """Let slot 0 of every ring hold the newest value, before other rows are present: those that
+        no batch has keep what they held, and stay in this order."""
+        for name, buffer in self.program.buffers.items():
+            if buffer.slots > 1:
+                self.write(name, self.read(name))
 
     @abstractmethod
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:

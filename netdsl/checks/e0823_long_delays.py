@@ -1,4 +1,4 @@
-"""E0823: delays that are kept step by step, too many steps of them."""
+"""E0823: delays that keep more values than a machine could hold for one sample."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from collections.abc import Iterator
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir.network import Network
 
-MOST = 20_000  # kept steps of all delay lines together: each is a buffer and a copy at every step
+MOST = 2 << 30  # bytes of all delay lines for one sample in float32
+_BYTES = 4
 
 
 def check(network: Network) -> Iterator[Diagnostic]:
-    """A line of k steps keeps k values of each unit; lines of one population share the longest."""
+    """A line of k steps keeps k values of each unit; projections of a population share the longest.
+
+    What a machine has for a batch is reckoned before a run (E0820); here is said what no batch is
+    small enough for.
+    """
     left = MOST
     longest: dict[str, int] = {}
     for projection in sorted(network.projections.values(), key=lambda p: p.delay):
-        more = projection.delay - longest.get(projection.pre, 0)
+        size = network.populations[projection.pre].size
+        more = _BYTES * size * (projection.delay - longest.get(projection.pre, 0))
         if more > left:
-            size = network.populations[projection.pre].size
             yield Diagnostic(
                 "E0823",
                 f"the delay of `{projection.name}` keeps {projection.delay} values of each of "
-                f"{size} units: {_amount(4 * projection.delay * size)} for each sample, in as many "
-                f"buffers, and all delays together may have {MOST}",
+                f"{size} units, {_amount(_BYTES * projection.delay * size)} for each sample, and "
+                f"all delays together may keep {_amount(MOST)}",
                 projection.span or NO_SPAN,
-                help="use a larger `dt`, or a shorter delay",
+                help="use a larger `dt`, a shorter delay, or send it from a smaller population",
             )
         elif more > 0:
             left -= more

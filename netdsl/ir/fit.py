@@ -144,6 +144,8 @@ class _Fit:
         for node in walk(value):
             if isinstance(node, Load):
                 yield from self._within((node.buffer,), space, node.span or span)
+                if isinstance(node.ago, Expr):
+                    yield from self._reads(node.ago, _ONE, node.span or span)
 
     def _propagate(self, op: Propagate) -> Iterator[Misfit]:
         if op.scale is not None:

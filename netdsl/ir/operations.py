@@ -6,7 +6,9 @@ n postsynaptic and m presynaptic neurons, stands in its docstring.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
@@ -133,6 +135,7 @@ class Propagate(Node):
 
     form = "{target} {accumulate?+=|:=} {source} . {weight}"
     quiet = frozenset({"projection", "binary", "pre_slice", "post_slice"})
+    slot_fields: ClassVar[Mapping[str, str]] = {"source": "ago"}
 
     projection: str
     weight: Read
@@ -173,6 +176,7 @@ class Product(Node):
 
     form = "batch_sum({pre} x {post})"
     quiet = frozenset({"binary_pre"})
+    slot_fields: ClassVar[Mapping[str, str]] = {"pre": "pre_ago", "post": "post_ago"}
 
     pre: Read | None
     post: Read | None
@@ -231,18 +235,21 @@ class WindowSum(Node):
 
     `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
     SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
-    holds only 0 and 1. It forms the batch sums of a kernel that learns, so that the pass over the
-    kernel reads them like any other buffer.
+    holds only 0 and 1; `pre_ago`, `post_ago` as in `Product`. It forms the batch sums of a kernel
+    that learns, so that the pass over the kernel reads them like any other buffer.
     """
 
     form = "{target} := window_sum({pre} x {post}) over rows and positions"
     quiet = frozenset({"projection", "binary_pre"})
+    slot_fields: ClassVar[Mapping[str, str]] = {"pre": "pre_ago", "post": "post_ago"}
 
     projection: str
     pre: Read
     post: Read
     target: Written
     binary_pre: bool = False
+    pre_ago: int = 0
+    post_ago: int = 0
     span: Span | None = field(default=None, compare=False)
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from netdsl.ir.expr import Expr, Index, Load, Local, children
 from netdsl.ir.network import Place
-from netdsl.ir.program import Edges, Program
+from netdsl.ir.program import Buffer, Edges, Program
 
 _PER_CELL = frozenset({Place.ROW, Place.NEURON, Place.UNIT})
 
@@ -47,10 +47,18 @@ def place_of(expr: Expr, program: Program, locals: Mapping[str, Place]) -> Place
 
 
 def shape_of(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
-    """Array shape of a buffer with `rows` samples: (), (rows,), (n,), (rows, n) or (m, n).
+    """Array shape of a buffer with `rows` samples: (), (rows,), (n,), (rows, n) or (m, n); a ring
+    has its slots before that, the newest value first.
 
     This is what the host reads and writes; `stored_shape` is what a backend holds.
     """
+    slots = program.buffers[buffer].slots
+    one = slot_shape(buffer, program, rows)
+    return one if slots == 1 else (slots, *one)
+
+
+def slot_shape(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
+    """Array shape of a buffer without its slots."""
     entry = program.buffers[buffer]
     if entry.place is Place.GLOBAL:
         return ()
@@ -85,3 +93,8 @@ def stored_shape(
     if edges_of(buffer, program) is None:
         return shape_of(buffer, program, rows)
     return (edges[program.buffers[buffer].owner],)
+
+
+def of_rows(buffer: Buffer, rows: slice) -> tuple[slice, ...]:
+    """The index of some samples in a per-sample buffer as the host sees it."""
+    return (rows,) if buffer.slots == 1 else (slice(None), rows)

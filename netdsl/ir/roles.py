@@ -9,7 +9,7 @@ verification ask these roles, so that a new operation is declared in one place.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -40,11 +40,13 @@ class Node:
 
     `form` is the text of a node: words in braces are fields (`{flag?a|b}` is "a" where the flag is
     set), all else stands as it is. Fields that the form leaves out follow as `field=value` where
-    they differ from their default; a schedule shows those of `quiet` not at all.
+    they differ from their default; a schedule shows those of `quiet` not at all. `slot_fields`: those
+    that name what is read, which may be a ring, with the fields that say which slot of it.
     """
 
     form: ClassVar[str] = ""
     quiet: ClassVar[frozenset[str]] = frozenset()
+    slot_fields: ClassVar[Mapping[str, str]] = {}
 
     @property
     def needs_old(self) -> bool:

@@ -9,23 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from netdsl.ir.expr import Apply, Expr, Index, Load, Local, Reduce, Ref, walk
+from netdsl.ir.expr import Apply, Expr, Index, Load, Local, Reduce, Ref, loads, walk
 from netdsl.ir.fit import misfits
 from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Place
+from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
     AxisReduce,
     Buffer,
     Elementwise,
     GroupReduce,
     Op,
-    Product,
     Program,
-    Propagate,
+    Push,
     Routine,
     RowReduce,
     SynapseUpdate,
 )
+from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
 from netdsl.ir.text import node_lines
 
@@ -125,16 +126,32 @@ class _Operation:
             for node in walk(expr)
             if isinstance(node, Load) and isinstance(node.ago, int)
         ]
-        for part in parts(self.op):
-            if isinstance(part, Propagate):
-                back.append((part.source, part.ago))
-            elif isinstance(part, Product):
-                ends = ((part.pre, part.pre_ago), (part.post, part.post_ago))
-                back += [(name, ago) for name, ago in ends if name is not None]
+        back += [found for part in parts(self.op) for found in slots_read(part)]
         for name, ago in back:
             slots = self.program.buffers[name].slots
             if not 0 <= ago < slots:
                 yield f"`{name}` has {slots} slots, and one {ago} pushes ago is read"
+        yield from self._rings()
+
+    def _rings(self) -> Iterator[str]:
+        """Rings are written by `Push`, and what reads them says which slot."""
+        buffers = self.program.buffers
+        rings = {name for name in self.op.reads | self.op.writes if buffers[name].slots > 1}
+        if isinstance(self.op, Push):
+            if self.op.target not in rings:
+                yield f"`{self.op.target}` is pushed into and has no slots"
+            if self.op.source in rings:
+                yield f"`{self.op.source}` is pushed whole and has slots"
+            return
+        said = {name for part in parts(self.op) for name, _ in slots_read(part)}
+        said |= {name for expr in expressions(self.op) for name in loads(expr)}
+        for name in sorted(rings & self.op.writes):
+            yield f"`{name}` has slots and is not pushed into"
+        for name in sorted(rings - said - self.op.writes):
+            yield f"`{name}` has slots and is read whole"
+        for name in rings:
+            if edges_of(name, self.program) is not None:
+                yield f"`{name}` has slots, and a number for each synapse that exists"
 
     # -- indices ------------------------------------------------------------------------------
 

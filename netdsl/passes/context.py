@@ -9,6 +9,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Layout
+from netdsl.ir.rings import View
 
 _RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
 
@@ -35,6 +36,7 @@ class Context:
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
     remembered: frozenset[str] | None = None  # inputs of which earlier values are read
     lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
+    views: dict[str, View] = field(default_factory=dict)  # names of the slots of delay lines
 
     def variable(self, path: str) -> Variable:
         """The variable of a path; an internal error names the path."""

@@ -7,16 +7,16 @@ from collections.abc import Set as AbstractSet
 
 from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Place, Population
-from netdsl.ir.program import Copy, Fill, Op
+from netdsl.ir.program import Copy, Fill, Op, Push
 from netdsl.passes.context import Context
-from netdsl.passes.resolve import STEP_COUNTERS, delayed, variable_buffer
+from netdsl.passes.resolve import STEP_COUNTERS, line, start_of_step, variable_buffer
 
 # Per-sample values that are computed anew: inputs, modulators, snapshots, sums over phases.
 _COMPUTED = frozenset({"input", "modulator", "observed", "snapshot", "accumulator"})
 
 
 def advance(context: Context, read: AbstractSet[str], *, counters: bool = False) -> list[Op]:
-    """Delay lines, oldest slot first, then the start-of-step values among the buffers `read`.
+    """Delay lines take the value of the step before in; so do start-of-step values that are `read`.
 
     Those of `counters` move when a step ends: at the start of the next one they have counted on.
     """
@@ -24,42 +24,44 @@ def advance(context: Context, read: AbstractSet[str], *, counters: bool = False)
     lines = {p: n for p, n in context.lines.items() if (p in STEP_COUNTERS) == counters}
     for path, steps in sorted(lines.items()):
         variable = context.variable(path)
-        slots = [delayed(context, variable, k) for k in range(steps, 0, -1)]
-        if steps > 1 or slots[0] in read:
-            newer = (*slots[1:], variable_buffer(context, variable))
-            ops += [Copy(slot, held) for slot, held in zip(slots, newer, strict=True)]
+        present = variable_buffer(context, variable)
+        if steps > 1:
+            ops.append(Push(line(context, variable, steps), present))
+        if start_of_step(variable) in read:
+            ops.append(Copy(start_of_step(variable), present))
     return ops
 
 
 def forget(context: Context, population: Population) -> list[Op]:
     """Operations after a population's states have their start values: inputs and whatever else a
     presentation left behind are 0, and every slot of a delay line holds the present value."""
-    lines = dict(_lines(context, population))
+    lines = list(_lines(context, population))
+    known = {op.target for op in lines} | context.views.keys()
     left = [
         name
         for name, buffer in context.buffers.items()
         if buffer.owner == population.name
         and buffer.place in (Place.UNIT, Place.ROW)
         and buffer.role in _COMPUTED
-        and name not in lines
+        and name not in known
     ]
-    return [
-        *(Fill(name, 0.0) for name in left),
-        *(Copy(slot, path) for slot, path in lines.items()),
-    ]
+    return [*(Fill(name, 0.0) for name in left), *lines]
 
 
-def _lines(context: Context, population: Population) -> Iterator[tuple[str, str]]:
-    """Slots of the delay lines of a population's variables, and of shared numbers that its
-    definitions read, with what they remember."""
+def _lines(context: Context, population: Population) -> Iterator[Copy | Push]:
+    """What fills the delay lines of a population's variables, and of shared numbers that its
+    definitions read."""
     own = set(population.variables)
     for variable in population.variables.values():
         own |= _shared(context, variable.definition)
     for path, steps in context.lines.items():
         if path in own:
             variable = context.variable(path)
-            for k in range(1, steps + 1):
-                yield delayed(context, variable, k), variable_buffer(context, variable)
+            present = variable_buffer(context, variable)
+            if start_of_step(variable) in context.buffers:
+                yield Copy(start_of_step(variable), present)
+            if steps > 1:
+                yield Push(line(context, variable, steps), present, all=True)
 
 
 def _shared(context: Context, definition: Expr | None) -> set[str]:

@@ -21,6 +21,7 @@ from netdsl.ir.program import (
     Transpose,
 )
 from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.ir.rings import through
 from netdsl.ir.roles import reads_of
 from netdsl.passes.context import Context, LoweringError
 from netdsl.passes.layout import AUTO, edge_layouts, shape_of
@@ -304,11 +305,13 @@ class _Lowering:
             name: replace(buffer, kept=True) if name in kept else buffer
             for name, buffer in self.context.buffers.items()
         }
+        views = self.context.views
+        buffers = {name: buffer for name, buffer in buffers.items() if name not in views}
         routines = {name: self._noted(routine) for name, routine in self.routines.items()}
         shapes = {p.name: shape_of(self.network, p) for p in self.network.projections.values()}
         windows = shared_kernels(self.network)
         shapes |= {name: found.shape for name, found in windows.items()}
-        return Program(
+        made = Program(
             self.network.name,
             {name: p.size for name, p in self.network.populations.items()},
             shapes,
@@ -324,6 +327,7 @@ class _Lowering:
             ends={p.name: (p.pre, p.post) for p in self.network.projections.values()},
             sources={self.network.source: self.network.text},
         )
+        return through(made, views)
 
     def _noted(self, routine: Routine) -> Routine:
         ops = (*routine.once, *routine.step, *routine.after)

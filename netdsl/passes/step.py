@@ -25,7 +25,7 @@ from netdsl.passes.invariant import invariants, moves, remembers
 from netdsl.passes.learning import Factors, step_learning, together
 from netdsl.passes.pulse import begin, from_base, pulsed
 from netdsl.passes.readout import accumulators, wanted_reductions
-from netdsl.passes.resolve import Resolver, delayed, time_of, variable_buffer
+from netdsl.passes.resolve import Resolver, start_of_step, time_of, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
 
@@ -347,7 +347,7 @@ class PhaseBuilder:
 
         def moved(op: Op) -> Op:
             if isinstance(op, Propagate) and op.source in self.context.lines:
-                copy = delayed(self.context, self.context.variable(op.source), 1)
+                copy = start_of_step(self.context.variable(op.source))
                 return replace(op, source=copy) if copy in read else op
             return op
 

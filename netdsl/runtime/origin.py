@@ -55,10 +55,11 @@ def variable_of(session: Session, buffer: str) -> str | None:
     """The path of the variable that a buffer holds; None for what the user has no name for.
 
     Accumulators of readouts are left out: they follow their variables, and may begin at infinity.
+    So are delay lines: what they take in went bad before.
     """
     path, held = buffer.split("@", 1)[0], session.program.buffers.get(buffer)
-    accumulates = held is not None and held.role == "accumulator"
-    return path if path in session.network.table and not accumulates else None
+    follows = held is not None and (held.role == "accumulator" or held.slots > 1)
+    return path if path in session.network.table and not follows else None
 
 
 def origin(session: Session, before: Arrays, after: Arrays, ops: tuple[Op, ...]) -> Origin | None:

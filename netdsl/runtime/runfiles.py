@@ -182,10 +182,13 @@ def _require_network(run: RunDir, session: Session, arrays: Arrays) -> set[int]:
         held = arrays.get(name)
         if held is None:
             continue
-        skip = int(session.program.buffers[name].place in PER_SAMPLE)
-        rows.update(held.shape[:skip])
-        fitting = held.ndim == len(shape) and held.shape[skip:] == shape[skip:]
-        if not fitting or held.dtype.kind not in "biuf":
+        buffer = session.program.buffers[name]
+        axis = int(buffer.slots > 1)  # that of the samples, where there are some
+        fitting = held.ndim == len(shape)
+        if fitting and buffer.place in PER_SAMPLE:
+            rows.add(held.shape[axis])
+            shape = (*shape[:axis], held.shape[axis], *shape[axis + 1 :])
+        if held.shape != shape or held.dtype.kind not in "biuf":
             odd.append(name)
     if odd:
         raise RunDirError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from netdsl.backends.base import Executor
 from netdsl.ir.expr import Const, Expr, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place, Type
+from netdsl.ir.places import of_rows
 from netdsl.ir.program import Buffer, Program
 from netdsl.ir.protocol import RunPhase
 from netdsl.passes.readout import accumulator_name, settled_reads
@@ -305,7 +306,8 @@ class Session:
                     self.executor.call(name)
         for name, value in held.items():
             whole = np.array(self.executor.read(name))
-            whole[:first] = value[:first]
+            before = of_rows(self.program.buffers[name], slice(first))
+            whole[before] = value[before]
             self.executor.write(name, whole)
 
     def renew(self) -> None:
@@ -384,8 +386,9 @@ class Session:
             self.require_binary(name, value)
             if self.program.buffers[name].place in PER_SAMPLE:
                 # Rows for which there is no room here are never read either.
-                held = value[: self.executor.capacity]
-                with self.executor.reaching(len(held)):
+                buffer = self.program.buffers[name]
+                held = value[of_rows(buffer, slice(self.executor.capacity))]
+                with self.executor.reaching(held.shape[int(buffer.slots > 1)]):
                     self.executor.write(name, held)
             else:
                 self.executor.write(name, value)

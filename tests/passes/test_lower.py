@@ -14,6 +14,7 @@ from netdsl.ir.program import (
     Op,
     Program,
     Propagate,
+    Push,
     RowReduce,
     Store,
     SynapseUpdate,
@@ -81,12 +82,17 @@ def test_a_cycle_without_delay_is_named() -> None:
     assert "back" in caught.value.message
 
 
-def test_longer_delays_keep_a_line_of_values() -> None:
-    program = run(chain(3))
-    shifts = [(op.target, op.source) for op in steps(program, Copy)]  # type: ignore[union-attr]
-    assert shifts == [("a.r@d3", "a.r@d2"), ("a.r@d2", "a.r@prev"), ("a.r@prev", "a.r")]
-    reset = program.routines["reset:a"].once
-    assert {op.target for op in reset if isinstance(op, Copy)} == {"a.r@prev", "a.r@d2", "a.r@d3"}
+@pytest.mark.parametrize("delay", [2, 3, 1000])
+def test_longer_delays_push_into_one_ring(delay: int) -> None:
+    program = run(chain(delay))
+    (pushed,) = steps(program, Push)
+    ring = program.buffers[pushed.target]  # type: ignore[union-attr]
+    assert (pushed.source, ring.of, ring.slots) == ("a.r", "a.r", delay)  # type: ignore[union-attr]
+    assert not steps(program, Copy)
+    (sent,) = (op for op in steps(program, Propagate) if op.source == ring.name)  # type: ignore[union-attr]
+    assert sent.ago == delay - 1  # type: ignore[union-attr]
+    reset = [op for op in program.routines["reset:a"].once if isinstance(op, Copy | Push)]
+    assert reset == [replace(pushed, all=True)]  # type: ignore[type-var]
 
 
 def test_population_reductions_stand_before_their_readers() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from netdsl.ir.network import Type
 from netdsl.ir.places import shape_of
 from netdsl.ir.program import Program
+from tests.programs.delayed import delay_lines
 from tests.programs.learning import three_factor
 from tests.programs.parts import KEYS, ROWS, adam, buffer, fn, program
 from tests.programs.relaxing import relaxation
@@ -26,6 +27,7 @@ __all__ = [
     "ROWS",
     "adam",
     "buffer",
+    "delay_lines",
     "draws",
     "fn",
     "functions",
@@ -42,6 +44,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "functions": functions,
     "draws": draws,
     "shared_kernels": shared_kernels,
+    "delay_lines": delay_lines,
 }
 
 # (routine, steps, first, last) in order; routines without steps have 0.
@@ -63,6 +66,12 @@ CALLS: dict[str, tuple[tuple[str, int, int, int | None], ...]] = {
     "functions": (("all", 0, 0, None),),
     "draws": (("run.1", 3, 0, None),),
     "shared_kernels": (("all", 0, 0, None), ("again", 0, 0, None)),
+    "delay_lines": (
+        ("go", 9, 0, 4),
+        ("go", 9, 4, None),
+        ("forget", 0, 0, None),
+        ("go", 17, 0, None),
+    ),
 }
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.cupy.memory import MemoryPlan, plan_memory, require
+from netdsl.backends.cupy.rings import DeviceRings
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.cuda.layout import COUNT_BLOCKS, EDGE_PARTS
 from netdsl.codegen.cuda.plan import Action, Gemm, Kernel, Launch, RoutineActions
@@ -136,6 +137,8 @@ class GpuExecutor(Executor):
                 values = np.ascontiguousarray(getattr(self.connections[projection], part))
                 if values.size:
                     self.device.upload(self._address(f"{ident}.{part}"), values)
+        moves = (self.device.download, self.device.upload)
+        self._rings = DeviceRings(self.layout, self.plan, self._base, self.capacity, moves)
         for name, value in initial.items():
             self.write(name, value)
 
@@ -166,6 +169,7 @@ class GpuExecutor(Executor):
         if keys is not None and len(keys) != rows:
             raise ValueError(f"{len(keys)} keys for {rows} rows")
         if rows != self.rows:
+            self._straighten()
             self.rows = rows
             self._measured.clear()
             address = self._base + 8 * self.plan.words["rows"]
@@ -176,6 +180,8 @@ class GpuExecutor(Executor):
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""
+        if buffer in self.layout.rings:
+            return np.asarray(self._guard(self._rings.read, buffer, self.rows))
         out = np.empty(self._stored_shape(buffer, self.rows), self._type(buffer))
         if out.size:
             self._guard(self.device.download, self._place(buffer), out)
@@ -185,7 +191,9 @@ class GpuExecutor(Executor):
         """See `Executor`; ValueError when the shape does not fit."""
         given, shape = self._packed(buffer, value), self._stored_shape(buffer, self.rows)
         full = np.ascontiguousarray(np.broadcast_to(given, shape), self._type(buffer))
-        if full.size:
+        if buffer in self.layout.rings:
+            self._guard(self._rings.write, buffer, full)
+        elif full.size:
             self._guard(self.device.upload, self._place(buffer), full)
         self._written(buffer, value)
 
@@ -311,10 +319,10 @@ class GpuExecutor(Executor):
             if window < len(counted)
         }
 
-    def _guard(self, method: Any, *args: Any) -> None:
+    def _guard(self, method: Any, *args: Any) -> Any:
         try:
             self._check()
-            method(*args)
+            return method(*args)
         except DeviceFault as fault:
             raise self._report(fault) from None
 

@@ -15,6 +15,7 @@ from netdsl.backends.native.library import load
 from netdsl.backends.native.memory import Memory
 from netdsl.codegen.c.program import generate
 from netdsl.ir.network import Place
+from netdsl.ir.places import slot_shape
 from netdsl.ir.program import Program
 
 STRATEGIES = ("auto", "dense", "gather", "columns")
@@ -75,6 +76,8 @@ class NativeExecutor(Executor):
             self.connections,
             full_lists=strategy in ("gather", "columns"),
         )
+        for ring in self.unit.layout.rings:
+            self.memory.aim(ring)
         self.memory.word("seed", seed & _MASK64)
         self._strategy = strategy
         self._form_all_products(False)
@@ -95,6 +98,8 @@ class NativeExecutor(Executor):
         """Say how many samples are present; ValueError when there is no room for them."""
         if not 0 <= rows <= self.capacity:
             raise ValueError(f"{rows} rows do not fit into {self.capacity}")
+        if rows != self.rows:
+            self._straighten()
         self.rows = rows
         self.memory.word("rows", rows)
         if keys is not None:
@@ -102,12 +107,19 @@ class NativeExecutor(Executor):
 
     def read(self, buffer: str) -> Array:
         """A copy of a buffer's present rows."""
+        if self.program.buffers[buffer].slots > 1:
+            slots, head = self._slots(buffer)
+            return np.roll(slots, -head, axis=0)
         if self._is_global(buffer):
             return np.array(self.memory.doubles[self.memory.scalar(buffer)])
         return self._unpacked(buffer, np.array(self._view(buffer)))
 
     def write(self, buffer: str, value: Array | float) -> None:
         """Overwrite a buffer's present rows."""
+        if self.program.buffers[buffer].slots > 1:
+            self._slots(buffer)[0][...] = self._packed(buffer, value)
+            self.memory.aim(buffer)
+            return
         if self._is_global(buffer):
             self.memory.doubles[self.memory.scalar(buffer)] = value
             return
@@ -151,6 +163,13 @@ class NativeExecutor(Executor):
 
     def _is_global(self, buffer: str) -> bool:
         return self.program.buffers[buffer].place is Place.GLOBAL
+
+    def _slots(self, buffer: str) -> tuple[Array, int]:
+        """The present rows of a ring's slots, and which slot is the newest."""
+        slots, head = self.memory.ring(buffer)
+        shape = slot_shape(buffer, self.program, self.rows)
+        count = int(np.prod(shape, dtype=np.int64))
+        return slots[:, :count].reshape(len(slots), *shape), head
 
     def _view(self, buffer: str) -> Array:
         shape = self._stored_shape(buffer, self.rows)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from netdsl.codegen.plan.layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
 from netdsl.ir.network import Place
-from netdsl.ir.places import stored_shape
+from netdsl.ir.places import slot_shape, stored_shape
 from netdsl.streams.connectivity import Connections
 
 _ALIGNMENT = 64
@@ -98,7 +98,9 @@ class Memory:
         layout, rows = self.layout, self.rows
         edges = {name: found.count for name, found in self.connections.items()}
         for name, buffer in layout.program.buffers.items():
-            if buffer.place is not Place.GLOBAL:
+            if name in layout.rings:
+                self._ring(name)
+            elif buffer.place is not Place.GLOBAL and name not in layout.views:
                 count = math.prod(stored_shape(name, layout.program, rows, edges))
                 kind = np.dtype(np.float64) if buffer.double else self.real
                 self._new(self.slots[layout.names(name)], count, kind)
@@ -122,6 +124,33 @@ class Memory:
             self._new(self.slots[name], count, dtype)
         self.word("row_key", self.row_key.ctypes.data)
         self.word("stats", self.stats.ctypes.data)
+
+    def _ring(self, name: str) -> None:
+        layout, use = self.layout, self.layout.rings[name]
+        step = math.prod(slot_shape(name, layout.program, self.rows))
+        kind = self.real if layout.ctype(name) == "real" else np.dtype(np.float64)
+        slots = layout.program.buffers[name].slots
+        self._new(self.slots[layout.names(name)], slots * step, kind)
+        self.word(use.step, step)
+
+    def ring(self, name: str) -> tuple[Array, int]:
+        """The slots of a ring, (slots, elements), and which is the newest."""
+        use = self.layout.rings[name]
+        step, head = (int(self.net[self.slots[field]]) for field in (use.step, use.head))
+        return self[name][: self.layout.program.buffers[name].slots * step].reshape(-1, step), head
+
+    def aim(self, name: str) -> None:
+        """Let the first slot of a ring be the newest, and point its views accordingly."""
+        self.word(self.layout.rings[name].head, 0)
+        slots = self.ring(name)[0]
+        for view, seen in self.layout.views.items():
+            if seen.ring == name:
+                slot = slots[seen.ago if isinstance(seen.ago, int) else 0]
+                place = self.slots[self.layout.names(view)]
+                if self.layout.program.buffers[view].place is Place.GLOBAL:
+                    self.doubles[place] = slot[0]
+                else:
+                    self.net[place] = slot.ctypes.data
 
     def _edges(self, ident: str, connections: Connections) -> None:
         """Copies, since the library reads a vector of synapses beyond their end."""

@@ -50,6 +50,11 @@ class Active:
         self._ones: Floats = np.empty(0, array.dtype)
         self.changed()
 
+    def look(self, array: Floats) -> None:
+        """Look at another array of the same shape."""
+        self.array = array
+        self.changed()
+
     def changed(self) -> None:
         """Forget what was found."""
         self._count: int | None = None

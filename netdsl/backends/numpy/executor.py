@@ -13,6 +13,7 @@ import numpy.typing as npt
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.numpy.active import Active
 from netdsl.backends.numpy.edges import EdgeArrays
+from netdsl.backends.numpy.ring import Ring
 from netdsl.backends.numpy.support import Scratch
 from netdsl.backends.numpy.windows import WindowProducts
 from netdsl.codegen.numpy.module import ModuleWriter
@@ -45,6 +46,11 @@ class NumpyExecutor(Executor):
         self.module = ModuleWriter(program).module()
         self._scratch = Scratch(self.dtype)
         self._buffers = {name: self._allocate(name) for name in self.module.identifiers}
+        self._rings = {
+            name: Ring(array, per_row=program.buffers[name].place not in _NO_ROWS)
+            for name, array in self._buffers.items()
+            if name in program.buffers and program.buffers[name].slots > 1
+        }
         self._keys = np.zeros(rows, np.uint64)
         self._active = {buffer: Active() for buffer in self.module.active}
         self._edges = {
@@ -62,10 +68,8 @@ class NumpyExecutor(Executor):
             return np.zeros(())
         place, double = self.program.buffers[name].place, self.program.buffers[name].double
         shape = self._stored_shape(name, self.capacity)
-        if place is Place.GLOBAL:
-            return np.zeros(())
-        dtype = np.dtype(np.float64) if double else self.dtype
-        return np.zeros((self.capacity, 1) if place is Place.ROW else shape, dtype)
+        dtype = np.dtype(np.float64) if double or place is Place.GLOBAL else self.dtype
+        return np.zeros((*shape, 1) if place is Place.ROW else shape, dtype)
 
     def _load(self) -> dict[str, Any]:
         """Execute the module's text, with its lines known to tracebacks."""
@@ -96,19 +100,27 @@ class NumpyExecutor(Executor):
         return array[: self.rows]
 
     def _bind(self) -> None:
+        for ring in self._rings.values():
+            ring.bind(self.rows)
         for name, identifier in self.module.identifiers.items():
-            self._space[identifier] = self._present(name)
+            self._space[identifier] = self._rings.get(name, self._present(name))
         for name, active in self._active.items():
-            active.bind(self._present(name))
+            active.bind(self._shown(name) if name in self.module.views else self._present(name))
         self._space["rows"] = self.rows
         self._space["row_keys"] = self._keys[: self.rows]
         self._space["bind"](self.rows)
+
+    def _shown(self, view: str) -> npt.NDArray[Any]:
+        """The slot that a view shows; one that moves is looked up again before it is read."""
+        seen = self.module.views[view]
+        return self._rings[seen.ring].ago(seen.ago if isinstance(seen.ago, int) else 0)
 
     def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
         """See `Executor`; ValueError when `rows` exceeds the capacity or `keys` do not fit."""
         if not 0 <= rows <= self.capacity:
             raise ValueError(f"{rows} rows exceed the capacity of {self.capacity}")
         if rows != self.rows:
+            self._straighten()
             self.rows = rows
             self._bind()
         if keys is not None:
@@ -116,14 +128,18 @@ class NumpyExecutor(Executor):
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""
-        array = self._present(buffer).copy()
+        ring = self._rings.get(buffer)
+        array = self._present(buffer).copy() if ring is None else ring.read(self.rows)
         entry = self.program.buffers.get(buffer)
         if entry is not None and entry.place is Place.ROW:
-            return array[:, 0]
+            return array[..., 0]
         return self._unpacked(buffer, array)
 
     def write(self, buffer: str, value: Array | float) -> None:
         """See `Executor`; ValueError when the shape does not fit."""
+        if buffer in self._rings:
+            self._write_ring(buffer, value)
+            return
         target = self._present(buffer)
         entry = self.program.buffers.get(buffer)
         if entry is not None and entry.place is Place.ROW:
@@ -132,6 +148,16 @@ class NumpyExecutor(Executor):
         np.copyto(target, self._packed(buffer, value) if known else value, casting="unsafe")
         if buffer in self._active:
             self._active[buffer].changed()
+        self._written(buffer, value)
+
+    def _write_ring(self, buffer: str, value: Array | float) -> None:
+        given = self._packed(buffer, value)
+        if self.program.buffers[buffer].place is Place.ROW and given.ndim:
+            given = given[..., None]
+        self._rings[buffer].write(self.rows, given)
+        for name, active in self._active.items():
+            if name in self.module.views and self.module.views[name].ring == buffer:
+                active.look(self._shown(name))
         self._written(buffer, value)
 
     def _form_all_products(self, whole: bool) -> None:

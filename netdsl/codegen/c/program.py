@@ -10,17 +10,20 @@ from dataclasses import dataclass
 
 from netdsl.codegen.c.edges import edge_update
 from netdsl.codegen.c.elementwise import elementwise
+from netdsl.codegen.c.rings import aim, push, view_line
 from netdsl.codegen.c.synapses import gather, propagate, synapse_update
 from netdsl.codegen.c.windows import propagate_windows, window_sum
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.errors import BackendError
 from netdsl.codegen.plan.derived import (
+    Aim,
     Exchange,
     Gather,
     Instruction,
     ListedCells,
     MakeList,
     MakeSum,
+    Pushed,
     RoutinePlan,
     plan_routine,
 )
@@ -52,6 +55,8 @@ _TEMPLATES = {
     Fill: "fill",
     Transpose: "transpose",
     Exchange: "exchange",
+    Pushed: "push",
+    Aim: "aim",
     Gather: "gather",
     MakeList: "make_list",
     MakeSum: "make_sum",
@@ -85,7 +90,7 @@ def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
     reserved = "".join(_shared(part, profile, True, "float") for part in ("header", *PARTS))
     layout = Layout.of(program, dtype, reserved)
     try:
-        return _Writer(program, layout, profile).write()
+        return _Writer(layout, profile).write()
     except (KeyError, ValueError) as error:
         raise BackendError(
             "E0816",
@@ -112,8 +117,8 @@ def _shared(
 
 
 class _Writer:
-    def __init__(self, program: Program, layout: Layout, profile: bool) -> None:
-        self.program, self.layout, self.profile = program, layout, profile
+    def __init__(self, layout: Layout, profile: bool) -> None:
+        self.program, self.layout, self.profile = layout.program, layout, profile
         self.operations: dict[Instruction, Operation] = {}
         self.texts: list[str] = []
         self.routines: dict[str, str] = {}
@@ -270,6 +275,11 @@ class _Writer:
                 "source": names(copy.source),
                 "lists": layout.pairs(copy.target, copy.source) if instruction.lists else [],
             }
+        if isinstance(instruction, Pushed):
+            return push(instruction, layout, count_of(instruction.push.source, layout))
+        if isinstance(instruction, Aim):
+            head, slot = aim(instruction, layout)
+            return [*head, view_line(instruction.view, layout, slot)]
         if isinstance(instruction, MakeList | MakeSum):
             return self._derived(instruction)
         if isinstance(instruction, Fill):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 from netdsl.codegen.plan.layout import Field, Layout, Window
 from netdsl.ir.network import Place
+from netdsl.ir.program import Propagate
 
 # Fields that every program has, before the buffers.
 HEAD = (
@@ -125,9 +127,11 @@ class CudaLayout(Layout):
         yield Room("nonzeros", 8, COUNT_BLOCKS * len(self.counted), 0, "counts of nonzeros")
         yield Room("scalars", 8, self.scalars, 0, "scalars computed once")
         for name, buffer in self.program.buffers.items():
-            if buffer.place is not Place.GLOBAL:
-                fixed, per_row = self.extent(name)
-                size = 8 if buffer.double else self.real_bytes
+            if name in self.views and name not in self.staged:
+                continue
+            if name in self.rings or buffer.place is not Place.GLOBAL:
+                fixed, per_row = (buffer.slots * part for part in self.extent(name))
+                size = self.real_bytes if self.ctype(name) == "real" else 8
                 yield Room(self.names(name), size, fixed, per_row, name)
         for window, ident in self.sums.items():
             what = f"sums over rows of {window.buffer}"
@@ -156,8 +160,21 @@ class CudaLayout(Layout):
                 what = f"synapses of {projection}"
                 yield Room(f"{ident}.{part}", itemsize, size, 0, what)
 
+    @cached_property
+    def staged(self) -> frozenset[str]:
+        """Views whose slots are copied for products, which read from a fixed address."""
+        ops = (op for r in self.program.routines.values() for op in (*r.once, *r.step, *r.after))
+        dense = (
+            op
+            for op in ops
+            if isinstance(op, Propagate)
+            and not self.edges_of(op.weight)
+            and op.projection not in self.program.windows
+        )
+        return frozenset(op.source for op in dense) & self.views.keys()
+
     def extent(self, buffer: str) -> tuple[int, int]:
-        """Elements of a buffer that do not depend on the rows, and elements of one row."""
+        """Elements of a buffer, or of a slot of a ring, that do not depend on the rows, and elements of one row."""
         entry = self.program.buffers[buffer]
         if entry.place is Place.GLOBAL:
             return 1, 0

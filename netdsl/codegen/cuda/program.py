@@ -24,16 +24,19 @@ from netdsl.codegen.cuda.plan import (
     Listing,
     RoutineActions,
 )
+from netdsl.codegen.cuda.rings import aimed, pushed
 from netdsl.codegen.cuda.synapses import UpdateActions, deliver, learn
 from netdsl.codegen.cuda.windows import deliver_windows, sum_windows
 from netdsl.codegen.cuda.writer import KernelWriter
 from netdsl.codegen.errors import BackendError
 from netdsl.codegen.plan.derived import (
+    Aim,
     Exchange,
     Instruction,
     MakeList,
     MakeSum,
     MakeTurned,
+    Pushed,
     plan_routine,
 )
 from netdsl.codegen.templates import render
@@ -97,7 +100,7 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
     layout.edge_counts = expected_edges(program) if edges is None else edges
     try:
         title = f"{program.name} in {real}"
-        return _Writer(program, layout).write(header(title=title), library)
+        return _Writer(layout).write(header(title=title), library)
     except (KeyError, ValueError) as error:
         raise BackendError(
             "E0855",
@@ -107,8 +110,8 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
 
 
 class _Writer:
-    def __init__(self, program: Program, layout: CudaLayout) -> None:
-        self.program, self.layout = program, layout
+    def __init__(self, layout: CudaLayout) -> None:
+        self.program, self.layout = layout.program, layout
         self.kernels = KernelWriter(layout)
         self._made: dict[object, Any] = {}
 
@@ -248,6 +251,10 @@ class _Writer:
             return (row_sum(replace(op, listed=False), self.kernels),)
         if isinstance(op, MakeTurned):
             return (turn(op, self.kernels),)
+        if isinstance(op, Pushed):
+            return pushed(op, self.kernels)
+        if isinstance(op, Aim):
+            return aimed(op, self.kernels)
         if isinstance(op, GroupReduce):
             return (group_reduce(op, self.kernels),)
         assert isinstance(op, Copy | Fill | Transpose)

@@ -36,7 +36,8 @@ _REDUCE = {
 class CellsCode:
     """What the template of an elementwise operation is filled with.
 
-    `views` are the buffers cut into tiles of rows, `registers` the scratch arrays of a tile.
+    `views` are the buffers cut into tiles of rows, `registers` the scratch arrays of a tile;
+    `slots`: what is cut in the loop, since it moves, and the names of the whole arrays.
     """
 
     prelude: list[str]
@@ -45,6 +46,7 @@ class CellsCode:
     registers: tuple[Register, ...] = ()
     size: int = 0
     tiled: bool = True
+    slots: list[tuple[str, str]] = field(default_factory=list)
 
 
 def values_of(statement: Statement) -> tuple[Expr, ...]:
@@ -80,6 +82,7 @@ class CellsPrinter:
     def code(self) -> CellsCode:
         """The filled-in pieces."""
         self.views: list[str] = []
+        self.slots: list[tuple[str, str]] = []
         self.printer = Printer(
             self.program, self.names, self._spell, self.buffer, self._index, Place.UNIT
         )
@@ -99,12 +102,25 @@ class CellsPrinter:
             registers,
             self.program.sizes[self.op.population],
             tiled,
+            self.slots,
         )
 
     def _spell(self, buffer: str) -> str:
         name = self.buffer(buffer)
+        if not name.isidentifier():
+            return self._slot(buffer, name)
         if self.program.buffers[buffer].place in (Place.ROW, Place.UNIT):
             self.views.append(name)
+        return name
+
+    def _slot(self, buffer: str, text: str) -> str:
+        """The name of a slot of a ring, found before the loop and cut in it."""
+        whole = self.names.fresh(buffer)
+        self.printer.prelude.append(f"{whole} = {text}")
+        if self.program.buffers[buffer].place is Place.NEURON:
+            return whole
+        name = self.names.fresh(f"{buffer} tile")
+        self.slots.append((name, whole))
         return name
 
     def _index(self, node: Index) -> str:

@@ -17,6 +17,7 @@ from netdsl.codegen.numpy.synapses import SynapsesPrinter
 from netdsl.codegen.numpy.tiles import cells_context, columns, edges_context, synapses_context
 from netdsl.codegen.templates import render
 from netdsl.ir.algebra.fold import simplify
+from netdsl.ir.expr import Expr
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
@@ -29,11 +30,13 @@ from netdsl.ir.program import (
     Op,
     Program,
     Propagate,
+    Push,
     Routine,
     SynapseUpdate,
     Transpose,
     WindowSum,
 )
+from netdsl.ir.rings import View, with_views
 from netdsl.ir.windows import Windows
 
 _TEXT = (
@@ -74,6 +77,7 @@ class Module:
     active: dict[str, str] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
     windows: dict[Windows, str] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)  # of slots of rings
     functions: tuple[str, ...] = ()  # text of each operation's function
 
 
@@ -101,7 +105,7 @@ def stored_by(op: Op) -> list[str]:
 class ModuleWriter:
     """Writes the module of a program."""
 
-    program: Program
+    program: Program  # slots of rings are read through views
     names: Names = field(default_factory=lambda: Names(_WORDS | RESERVED | _TERMS))
     streams: dict[str, str] = field(default_factory=dict)
     indices: dict[int, str] = field(default_factory=dict)
@@ -114,9 +118,13 @@ class ModuleWriter:
     _written: dict[Op, str] = field(default_factory=dict)
     _kind: str = ""  # of the routine being written: how its elementwise functions are called
 
+    def __post_init__(self) -> None:
+        self.program, self.views = with_views(self.program)
+
     def module(self) -> Module:
         """The module's text and tables."""
-        identifiers = {name: self.names(name) for name in self.program.buffers}
+        held = [name for name in self.program.buffers if name not in self.views]
+        identifiers = {name: self.names(name) for name in held}
         for counter in ("t", "phase.step"):
             identifiers.setdefault(counter, self.names(counter))
         routines = {name: self.names.fresh(name) for name in self.program.routines}
@@ -146,6 +154,7 @@ class ModuleWriter:
             self.active,
             self.edges,
             self.windows,
+            self.views,
             tuple(self.functions),
         )
 
@@ -153,7 +162,7 @@ class ModuleWriter:
 
     def _table(self, identifiers: dict[str, str]) -> list[str]:
         rows = []
-        for buffer in self.program.buffers.values():
+        for buffer in map(self.program.buffers.__getitem__, identifiers):
             about = buffer.role + (f": {buffer.why}" if buffer.why else "")
             written = f" ({buffer.name})" if buffer.name != identifiers[buffer.name] else ""
             rows.append((identifiers[buffer.name], self._shape(buffer.name), about + written))
@@ -161,6 +170,10 @@ class ModuleWriter:
         return [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows]
 
     def _shape(self, name: str) -> str:
+        slots = self.program.buffers[name].slots
+        return self._slot_shape(name) if slots == 1 else f"{slots} x {self._slot_shape(name)}"
+
+    def _slot_shape(self, name: str) -> str:
         buffer = self.program.buffers[name]
         if edges_of(name, self.program) is not None:
             return "(edges,)"
@@ -203,18 +216,43 @@ class ModuleWriter:
             comment = spec_line(op.span, self.program.sources)
             lines = [python_comment(comment), *self._inline(op)] if comment else self._inline(op)
         changed = [self.active[name] for name in stored_by(op) if name in self.active]
-        return [*lines, *(f"{name}.changed()" for name in changed)]
+        return [*self._moved(op), *lines, *(f"{n}.changed()" for n in changed), *self._pushed(op)]
+
+    # -- rings ---------------------------------------------------------------------------------
+
+    def _spelt(self, buffer: str) -> str:
+        """The text of a buffer: its name, or the slot of a ring that a view shows."""
+        view = self.views.get(buffer)
+        if view is None:
+            return self.names(buffer)
+        if isinstance(view.ago, int):
+            return f"{self.names(view.ring)}.ago({view.ago})"
+        return f"{self.names(view.ring)}.ago({bare(scalar(view.ago, self._spelt, {}))})"
+
+    def _moved(self, op: Op) -> list[str]:
+        """What knows the ones of a slot is shown it, where the slot is found as the program runs."""
+        moving = [name for name in op.reads & self.active.keys() if name in self.views]
+        found = sorted(name for name in moving if isinstance(self.views[name].ago, Expr))
+        return [f"{self.active[name]}.look({self._spelt(name)})" for name in found]
+
+    def _pushed(self, op: Op) -> list[str]:
+        """The same after a push, which moves all slots."""
+        if not isinstance(op, Push):
+            return []
+        seen = (n for n, view in self.views.items() if view.ring == op.target and n in self.active)
+        still = (name for name in seen if isinstance(self.views[name].ago, int))
+        return [f"{self.active[name]}.look({self._spelt(name)})" for name in still]
 
     def _inline(self, op: Op) -> list[str]:
         if isinstance(op, Propagate):
             return self._propagate(op)
         if isinstance(op, WindowSum):
             names = {"target": op.target, "pre": op.pre, "post": op.post}
-            spelt = {key: self.names(name) for key, name in names.items()}
+            spelt = {key: self._spelt(name) for key, name in names.items()}
             windows = self._windows(op.projection)
             return render("numpy", "window_sum.py", windows=windows, **spelt).splitlines()
         kind = "group_reduce" if isinstance(op, GroupReduce) else type(op).__name__.lower()
-        assert isinstance(op, GroupReduce | Copy | Fill | Transpose)
+        assert isinstance(op, GroupReduce | Copy | Push | Fill | Transpose)
         context: dict[str, object] = {"target": self.names(op.target), "op": op}
         if isinstance(op, Fill):
             context["value"] = literal(op.value)
@@ -228,7 +266,7 @@ class ModuleWriter:
             into, out_of = out_of, into
         scale = "1.0"
         if op.scale is not None:
-            scale = bare(scalar(simplify(op.scale), self.names, {}))
+            scale = bare(scalar(simplify(op.scale), self._spelt, {}))
         keep = "1.0" if op.accumulate else "0.0"
         if op.projection in self.program.windows:
             text = render(
@@ -237,13 +275,13 @@ class ModuleWriter:
                 windows=self._windows(op.projection),
                 transposed=op.transposed,
                 target=self.names(op.target),
-                source=self.names(op.source),
+                source=self._spelt(op.source),
                 weight=self.names(op.weight),
                 scale=scale,
                 keep=keep,
             )
             return text.splitlines()
-        source = self.names(op.source) + columns(out_of)
+        source = self._spelt(op.source) + columns(out_of)
         edges = self.edges.get(self.program.buffers[op.weight].owner, "")
         if op.source in self.active and not (out_of or into or op.transposed):
             source = self.active[op.source]
@@ -271,7 +309,7 @@ class ModuleWriter:
                 self.program,
                 op,
                 scope,
-                self.names,
+                self._spelt,
                 self._stream,
                 lambda population: self._indices(self.program.sizes[population]),
             ).code()
@@ -281,7 +319,7 @@ class ModuleWriter:
         name = self.names.fresh(f"{op.projection}_update")
         scope = self.names.child()
         edges = self.edges.get(op.projection, "")
-        printer = SynapsesPrinter(self.program, op, scope, self.names, self._indices, bool(edges))
+        printer = SynapsesPrinter(self.program, op, scope, self._spelt, self._indices, bool(edges))
         code = printer.code()
         context = edges_context(code, edges) if edges else synapses_context(code, self.active)
         title = op.label or f"projection {op.projection}"

@@ -29,6 +29,7 @@ class Term:
     post: str = ""
     pre_buffer: str = ""
     binary: bool = False
+    moves: bool = False  # the presynaptic factor is a slot of a ring
 
 
 @dataclass
@@ -49,6 +50,7 @@ class SynapsesCode:
     pre_slice: tuple[int, int] | None = None
     post_slice: tuple[int, int] | None = None
     post_index: str = ""  # of a projection that stores only existing synapses
+    slots: list[tuple[str, str]] = field(default_factory=list)  # as in `CellsCode`
 
 
 @dataclass
@@ -68,6 +70,8 @@ class SynapsesPrinter:
     def code(self) -> SynapsesCode:
         """The filled-in pieces."""
         self.views: list[str] = []
+        self.slots: list[tuple[str, str]] = []
+        self.wholes: dict[str, str] = {}
         self.terms: dict[tuple[str | None, str | None], Term] = {}
         self.pre_index = self.post_index = ""
         self.shape = self.program.shapes[self.op.projection]
@@ -95,6 +99,7 @@ class SynapsesPrinter:
             self.op.pre_slice,
             self.op.post_slice,
             self.post_index,
+            self.slots,
         )
 
     def _before(self) -> None:
@@ -104,8 +109,22 @@ class SynapsesPrinter:
 
     def _spell(self, buffer: str) -> str:
         name = self.buffer(buffer)
-        self.views.append(name)
-        return name
+        if name.isidentifier():
+            self.views.append(name)
+            return name
+        tile = self.names.fresh(f"{buffer} tile")
+        self.slots.append((tile, self._whole(buffer)))
+        return tile
+
+    def _whole(self, buffer: str | None) -> str:
+        """The name of all of a buffer; a slot of a ring is found before the loops."""
+        text = self.buffer(buffer) if buffer else ""
+        if not text or text.isidentifier():
+            return text
+        if text not in self.wholes:
+            self.wholes[text] = self.names.fresh(buffer or "")
+            self.printer.prelude.append(f"{self.wholes[text]} = {text}")
+        return self.wholes[text]
 
     def _index(self, node: Index) -> str:
         if node.side == "post" and self.listed:
@@ -150,15 +169,15 @@ class SynapsesPrinter:
 
     def _term(self, product: Product) -> Term:
         number = len(self.terms)
-        pre = self.buffer(product.pre) if product.pre else ""
-        post = self.buffer(product.post) if product.post else ""
+        pre, post = self._whole(product.pre), self._whole(product.post)
+        moves = pre in self.wholes.values()
         kind = {
             (True, True): "outer",
             (False, True): "columns",
             (True, False): "rows",
             (False, False): "count",
         }[bool(pre), bool(post)]
-        return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre)
+        return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre, moves)
 
     def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
         if isinstance(statement, Bind) and statement.name not in live:

@@ -50,7 +50,7 @@ def items(views: list[View], indent: int) -> str:
 
 def edges_context(code: SynapsesCode, edges: str) -> dict[str, object]:
     """What the synapse update templates read for a projection with the synapses `edges`."""
-    views: list[View] = [("a", "a"), ("b", "b")] if code.terms else []
+    views: list[View] = [("a", "a"), ("b", "b")] if code.terms or code.slots else []
     views += [(name, f"{name}[a:b]") for name in code.views]
     for index in filter(None, (code.pre_index, code.post_index)):
         views.append((index, f"{edges}.{index}[a:b]"))
@@ -62,7 +62,7 @@ def edges_context(code: SynapsesCode, edges: str) -> dict[str, object]:
     totals = [f"{term.name} = float(rows)" for term in code.terms if term.kind == "count"]
     return {
         "prelude": code.prelude,
-        "body": [*products, *code.body] or ["pass"],
+        "body": [*products, *_cut(code), *code.body] or ["pass"],
         "totals": [*totals, *turned.values()],
         "products": [],
         "unpack": unpack(views, 4),
@@ -105,11 +105,12 @@ def _scratch(register: Register, size: int) -> View:
 
 def cells_context(code: CellsCode) -> dict[str, object]:
     """What the elementwise templates read."""
-    views: list[View] = [(name, f"{name}[a:b]") for name in code.views]
+    views: list[View] = [("a", "a"), ("b", "b")] if code.slots else []
+    views += [(name, f"{name}[a:b]") for name in code.views]
     views += [_scratch(register, code.size) for register in code.registers]
     return {
         "prelude": code.prelude,
-        "body": code.body or ["pass"],
+        "body": [*_cut(code), *code.body] or ["pass"],
         "unpack": unpack(views, 4),
         "items": items(views, 12),
         "spans": f"spans(0, rows, {code.size})" if code.tiled else "[(0, rows)]",
@@ -127,18 +128,20 @@ def synapses_context(code: SynapsesCode, active: dict[str, str]) -> dict[str, ob
     ]
     for term in outer:
         rows = f"{start} + i:{start} + j" if start else "i:j"
-        outer_views.append((f"pre{term.name[1:]}", f"{term.pre}[:, {rows}].T"))
+        if not term.moves:
+            outer_views.append((f"pre{term.name[1:]}", f"{term.pre}[:, {rows}].T"))
         outer_views.append((f"block{term.name[1:]}", f'scratch("{term.name}", j - i, {n})'))
-    views: list[View] = [(name, f"{name}[a:b]") for name in code.views]
+    views: list[View] = [("a", "a"), ("b", "b")] if code.slots else []
+    views += [(name, f"{name}[a:b]") for name in code.views]
     if code.pre_index:
         views.append((code.pre_index, "np.arange(a, b, dtype=scratch.dtype)[:, None]"))
     views += [view for term in code.terms for view in _term_view(term, m, n)]
     views += [_scratch(register, n) for register in code.registers]
     return {
         "prelude": code.prelude,
-        "body": code.body or ["pass"],
+        "body": [*_cut(code), *code.body] or ["pass"],
         "totals": [line for term in code.terms for line in _total(term, code)],
-        "products": [_product(term, code, active) for term in outer],
+        "products": [line for term in outer for line in _product(term, code, active)],
         "outer_unpack": unpack(outer_views, 4),
         "outer_items": items(outer_views, 16),
         "unpack": unpack(views, 8 if outer else 4),
@@ -170,10 +173,17 @@ def _total(term: Term, code: SynapsesCode) -> list[str]:
     return [f"{term.name} = float(rows)"] if term.kind == "count" else []
 
 
-def _product(term: Term, code: SynapsesCode, active: dict[str, str]) -> str:
+def _cut(code: CellsCode | SynapsesCode) -> list[str]:
+    """Slots of rings move from call to call, so their tiles are cut in the loop."""
+    return [f"{name} = {whole}[a:b]" for name, whole in code.slots]
+
+
+def _product(term: Term, code: SynapsesCode, active: dict[str, str]) -> list[str]:
     number = term.name[1:]
+    cut = [f"pre{number} = {term.pre}[:, i:j].T"] if term.moves else []
     post = term.post + columns(code.post_slice)
     if term.binary:
         spikes = active[term.pre_buffer]
-        return f"outer_active({spikes}, i, j, {post}, out=block{number}, part=pre{number})"
-    return f"outer(pre{number}, {post}, out=block{number})"
+        form = f"outer_active({spikes}, i, j, {post}, out=block{number}, part=pre{number})"
+        return [*cut, form]
+    return [*cut, f"outer(pre{number}, {post}, out=block{number})"]

@@ -13,9 +13,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from netdsl.codegen.plan.layout import Layout, Window
+from netdsl.ir.expr import Expr
 from netdsl.ir.network import Place
-from netdsl.ir.program import Copy, Elementwise, Op, Propagate, Routine, SynapseUpdate, WindowSum
-from netdsl.ir.roles import Node
+from netdsl.ir.program import (
+    Copy,
+    Elementwise,
+    Op,
+    Propagate,
+    Push,
+    Routine,
+    SynapseUpdate,
+    WindowSum,
+)
+from netdsl.ir.roles import Node, Read, Written
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,28 @@ class Exchange(Node):
 
 
 @dataclass(frozen=True)
+class Pushed(Node):
+    """`Push`, after which the views of the ring show other slots."""
+
+    push: Push
+    views: tuple[Written, ...]
+
+    @property
+    def title(self) -> str:
+        """The ring."""
+        return self.push.target
+
+
+@dataclass(frozen=True)
+class Aim(Node):
+    """Point a view of a ring to the slot that an expression names now."""
+
+    view: Written
+    ring: Read
+    ago: Expr
+
+
+@dataclass(frozen=True)
 class Gather(Node):
     """Deliveries of binary sources to one target, added up while the target is in registers."""
 
@@ -118,7 +150,7 @@ class ListedCells(Node):
         return self.cells.title
 
 
-Instruction = Op | Derived | Exchange | Gather | ListedCells
+Instruction = Op | Derived | Exchange | Pushed | Aim | Gather | ListedCells
 
 
 @dataclass(frozen=True)
@@ -142,12 +174,12 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
     `grouped`: deliveries of binary sources to one target become one `Gather`, and lists are handed
     from step to step, also through exchanges.
     """
-    written = {buffer for op in routine.step for buffer in op.writes}
-
     def group(ops: Sequence[Op]) -> tuple[Instruction, ...]:
-        return _grouped(ops, layout) if grouped else tuple(ops)
+        seen = _with_views(ops, layout)
+        return _grouped(seen, layout) if grouped else seen
 
     step = _exchange(group(routine.step), layout, lists=grouped)
+    written = {buffer for op in step for buffer in op.writes}
     wanted = dict.fromkeys(need for op in step for need in derived(op, layout))
     constant = {need for need in wanted if need.window.buffer not in written}
     # What is still valid at the end of a step is so at the beginning of the next one.
@@ -162,6 +194,23 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
         instructions,
         _Derivation(layout, ()).run(group(routine.after))[0],
     )
+
+
+def _with_views(ops: Sequence[Op], layout: Layout) -> tuple[Instruction, ...]:
+    """Operations on rings with what moves their views."""
+    moving = {n: v for n, v in layout.views.items() if isinstance(v.ago, Expr)}
+    out: list[Instruction] = []
+    for op in ops:
+        for name in sorted(op.reads & moving.keys()):
+            ago = moving[name].ago
+            assert isinstance(ago, Expr)
+            out.append(Aim(name, moving[name].ring, ago))
+        if isinstance(op, Push):
+            still = (n for n, v in layout.views.items() if n not in moving and v.ring == op.target)
+            out.append(Pushed(op, tuple(still)))
+        else:
+            out.append(op)
+    return tuple(out)
 
 
 def _order(need: Derived) -> tuple[int, str, int]:
@@ -293,7 +342,7 @@ def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:
     return True
 
 
-def _grouped(ops: Sequence[Op], layout: Layout) -> tuple[Instruction, ...]:
+def _grouped(ops: Sequence[Instruction], layout: Layout) -> tuple[Instruction, ...]:
     """Bring together the deliveries to one target within each run of independent deliveries."""
     out: list[Instruction] = []
     run: list[Propagate] = []

@@ -7,7 +7,7 @@ that the host fills one array of words. Buffers of place GLOBAL are doubles of t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from netdsl.codegen.names import Names
 from netdsl.ir.functions import c_names
 from netdsl.ir.network import Place
 from netdsl.ir.program import Edges, Program
+from netdsl.ir.rings import View, with_views
 
 # Fields that every library has, before the buffers.
 _HEAD = (
@@ -86,6 +87,14 @@ class ListUse:
 
 
 @dataclass(frozen=True)
+class RingUse:
+    """The fields that say which slot of a ring is the newest, and how many elements a slot has."""
+
+    head: str
+    step: str
+
+
+@dataclass(frozen=True)
 class Field:
     """One field of `struct net`: its declaration in C and a note."""
 
@@ -105,6 +114,8 @@ class Layout:
     lists: dict[Window, ListUse] = field(default_factory=dict)
     sums: dict[Window, str] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)  # fields of projections, by their names
+    rings: dict[str, RingUse] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)  # slots that are read, by their names
     splits: ClassVar[bool] = True  # does the compiler need long loops in parts
     turns: ClassVar[bool] = False  # are factors turned by an instruction, or where they are used
     tile_reals: int = 0
@@ -117,12 +128,19 @@ class Layout:
 
     @classmethod
     def of(cls, program: Program, dtype: str, reserved_text: str) -> Layout:
-        """A layout whose names avoid every identifier of `reserved_text` and of C's headers."""
+        """A layout whose names avoid every identifier of `reserved_text` and of C's headers. Slots
+        of rings become views in its program."""
+        program, views = with_views(program)
         taken = set(re.findall(r"[A-Za-z_]\w*", reserved_text)) | set(_HEADERS.split()) | c_names()
         taken |= {name for name, _, _ in _HEAD} | {"net"}
         layout = cls(program, FLOAT if dtype == "float32" else DOUBLE, Names(taken))
+        layout.views = views
         for buffer in program.buffers:
             layout.names(buffer)
+        for name, held in program.buffers.items():
+            if held.slots > 1:
+                fresh = layout.names.fresh
+                layout.rings[name] = RingUse(fresh(f"{name} head"), fresh(f"{name} step"))
         for projection, form in program.layouts.items():
             if isinstance(form, Edges):
                 layout.edges[projection] = layout.names.fresh(f"{projection} edges")
@@ -194,10 +212,19 @@ class Layout:
         """Fields of the program's buffers, in order."""
         for name, buffer in self.program.buffers.items():
             ident = self.names(name)
-            if buffer.place is Place.GLOBAL:
+            if name in self.rings:
+                yield from self._ring_fields(name)
+            elif buffer.place is Place.GLOBAL:
                 yield Field(ident, f"double {ident}", name)
             else:
                 yield Field(ident, f"{self.ctype(name)} *{ident}", f"{name} {self._shape(name)}")
+
+    def _ring_fields(self, name: str) -> Iterable[Field]:
+        ident, use = self.names(name), self.rings[name]
+        note = f"{name}: {self.program.buffers[name].slots} slots"
+        yield Field(ident, f"{self.ctype(name)} *{ident}", note)
+        yield Field(use.head, f"int64_t {use.head}", "the newest of them")
+        yield Field(use.step, f"int64_t {use.step}", "elements from one to the next")
 
     def ctype(self, buffer: str) -> str:
         """The type in C of a buffer's numbers: "real" or "double"."""

@@ -162,9 +162,10 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0823",
         "delays are too long",
-        "A delay line keeps one value of each unit for each of its steps, in a buffer of its own\n"
-        "that is copied on at every step. All delays of a specification together may have 20 000\n"
-        "steps; projections from one population share a line.",
+        "A delay line keeps one value of each unit for each of its steps, whatever a step then\n"
+        "costs. All delays of a specification together may keep 2 GiB for one sample in float32;\n"
+        "projections from one population share a line. What a batch needs is reckoned before a\n"
+        "run (E0820), and `netdsl show memory SPEC` prints it.",
         network(edge="dense delay 1000000000 step"),
         network(edge="dense delay 20 step"),
     ),

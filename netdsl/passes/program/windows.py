@@ -12,7 +12,7 @@ from netdsl.ir.algebra.factor import times
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load
 from netdsl.ir.network import Place
-from netdsl.ir.program import Bind, Fill, Op, Program, Sum, SynapseUpdate, WindowSum
+from netdsl.ir.program import Bind, Fill, Op, Product, Program, Sum, SynapseUpdate, WindowSum
 from netdsl.passes.program.rewrite import Buffers, by_op
 
 
@@ -36,7 +36,7 @@ class _Sums:
         self.buffers, self.ends = buffers, ends
         self.projection, self.span = op.projection, op.span
         self.ops: list[Op] = []
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str, int, int], str] = {}
 
     def value(self, total: Sum) -> Expr:
         """A sum over the buffers of its products."""
@@ -44,13 +44,14 @@ class _Sums:
         for product in total.products:
             pre = product.pre or self._ones(self.ends[0])
             post = product.post or self._ones(self.ends[1])
-            term = times(product.coefficient, Load(self._sum(pre, post, product.binary_pre)))
+            term = times(product.coefficient, Load(self._sum(product, pre, post)))
             assert term is not None
             value = Apply("add", (value, term))
         return simplify(value)
 
-    def _sum(self, pre: str, post: str, binary: bool) -> str:
-        if (pre, post) not in self._known:
+    def _sum(self, product: Product, pre: str, post: str) -> str:
+        slots = (product.pre_ago, product.post_ago)
+        if (pre, post, *slots) not in self._known:
             number = len(self._known) + 1
             name = self.buffers.need(
                 f"{self.projection}.summed" + (str(number) if number > 1 else ""),
@@ -59,9 +60,10 @@ class _Sums:
                 "scratch",
                 "sum over positions",
             )
-            self._known[pre, post] = name
-            self.ops.append(WindowSum(self.projection, pre, post, name, binary, self.span))
-        return self._known[pre, post]
+            self._known[pre, post, *slots] = name
+            ends = (self.projection, pre, post, name, product.binary_pre)
+            self.ops.append(WindowSum(*ends, *slots, self.span))
+        return self._known[pre, post, *slots]
 
     def _ones(self, population: str) -> str:
         name = self.buffers.need(f"{population}@ones", Place.UNIT, population, "scratch", "ones")

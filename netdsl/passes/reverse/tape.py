@@ -23,6 +23,7 @@ from netdsl.ir.program import (
     Store,
     SynapseUpdate,
 )
+from netdsl.ir.rings import seen_through
 from netdsl.passes.context import Context, LoweringError
 
 SECTIONS = ("once", "step", "after")
@@ -44,7 +45,11 @@ class Tape:
     kept: dict[tuple[str, int, Load], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.parts = {name: tuple(runs(getattr(self.routine, name))) for name in SECTIONS}
+        views = self.context.views
+        self.parts = {
+            name: tuple(seen_through(op, views) for op in runs(getattr(self.routine, name)))
+            for name in SECTIONS
+        }
         if self.steps == 0:
             self.parts["step"] = ()
 

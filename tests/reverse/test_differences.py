@@ -67,3 +67,11 @@ def compared(made: Sample, backend: str, seed: int, each: int = 2) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_interpreted(seed: int) -> None:
     compared(sample(seed), "judge", seed)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native", "shim"])
+@pytest.mark.parametrize("seed", [1, 20, 21])
+def test_generated(seed: int, backend: str) -> None:
+    if MISSING.get(backend):
+        pytest.skip(f"{backend} is not there")
+    compared(sample(seed), backend, seed, each=1)

@@ -153,7 +153,7 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
     if isinstance(expr, Apply):
         return Apply(expr.function, parts, expr.span)
     if isinstance(expr, Custom):
-        return Custom(*parts, expr.span)
+        return Custom(parts[0], parts[1], parts[2], expr.span)
     if isinstance(expr, Reduce):
         return Reduce(expr.kind, expr.axis, parts[0], expr.span)
     if isinstance(expr, Load) and parts:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 ROWS, IMAGE, CLASSES = 3, 4, 3
 
 
+FIXED = ("sin(phase.step)", "sample.label", "0.3")  # values that no weight moves
+
+
 @dataclass(frozen=True)
 class Sample:
     """A specification, the projections that learn in it and the steps of its phase."""
@@ -59,7 +62,7 @@ class _Writer:
             lines.append(f"  def r = {self.value(['v', 'a'], 1)}")
             reads.append("r")
         if self.rng.random() < 0.4:
-            body.append(f"  v := v + 0.1")
+            body.append(f"  v := v + 0.1 * detach({self.some(*FIXED)})")
         body.append(f"  a := {self.value(reads)}")
         if self.rng.random() < 0.5:
             body.append(f"  a := a + 0.3 * {self.value([*reads, 'a'])}")
@@ -96,7 +99,9 @@ class _Writer:
             wait = f"delay {delay} step" if delay else "delay 0"
             kind = "back" if delay else "to"
             shape = self.some("dense", "dense", "sparse(p = 0.7)") if delay else "dense"
-            parts.append(f"projection W{number} : {pre} -> {post} {shape} {wait} using {kind}_{post}")
+            parts.append(
+                f"projection W{number} : {pre} -> {post} {shape} {wait} using {kind}_{post}"
+            )
         learning = tuple(f"W{number}" for number in range(len(edges)))
         outer = self.some("mean", "sum")
         parts.append(f"loss E = {outer}(sum((out.a@run + out.v@run - onehot(sample.label))^2))")

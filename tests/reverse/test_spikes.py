@@ -36,7 +36,12 @@ loss E = mean(sum((out.y@run - onehot(sample.label))^2))
 allow non_local on bptt because "the gradient itself is tested"
 data d {{ source = "digits"; batch = 3; split train = train }}
 protocol train {{
-  each batch of d.train {{ reset; clamp x.v = sample.image; phase run {STEPS} steps; update Wi, Wr, Wo }}
+  each batch of d.train {{
+    reset
+    clamp x.v = sample.image
+    phase run {STEPS} steps
+    update Wi, Wr, Wo
+  }}
 }}
 """
 SIGN = np.array([1.0] * 4 + [-1.0] * 2)[:, None]

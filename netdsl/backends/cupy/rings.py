@@ -71,7 +71,9 @@ class DeviceRings:
         return fixed + per_row * self.rows
 
     def _held(self, name: str) -> npt.NDArray[Any]:
-        out = np.empty((self.layout.program.buffers[name].slots, self._step(name)), self._type(name))
+        out = np.empty(
+            (self.layout.program.buffers[name].slots, self._step(name)), self._type(name)
+        )
         self.download(self._address(name), out)
         return out
 

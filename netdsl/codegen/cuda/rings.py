@@ -21,7 +21,9 @@ def pushed(op: Pushed, writer: KernelWriter) -> tuple[Action, ...]:
     ring = f"net->{code.ring}"
     lines = []
     if not code.all:
-        lines.append(f"net->{code.head} = (net->{code.head} ? net->{code.head} : {code.slots}) - 1;")
+        lines.append(
+            f"net->{code.head} = (net->{code.head} ? net->{code.head} : {code.slots}) - 1;"
+        )
     is_global = layout.program.buffers[op.push.target].place is Place.GLOBAL
     if is_global and code.all:
         lines.append(f"for (int64_t k = 0; k < {code.slots}; ++k) {ring}[k] = *({code.source});")
@@ -45,7 +47,9 @@ def aimed(op: Aim, writer: KernelWriter) -> tuple[Action, ...]:
     return (writer.globals(f"aim {op.title}", [*head, view_line(op.view, layout, slot)]),)
 
 
-def _stage(op: Pushed | Aim, head: list[str], slot: str, writer: KernelWriter, view: str = "") -> Action:
+def _stage(
+    op: Pushed | Aim, head: list[str], slot: str, writer: KernelWriter, view: str = ""
+) -> Action:
     """Copy the slot of a view to the place that products read."""
     layout = writer.layout
     name = op.view if isinstance(op, Aim) else view

@@ -174,6 +174,7 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
     `grouped`: deliveries of binary sources to one target become one `Gather`, and lists are handed
     from step to step, also through exchanges.
     """
+
     def group(ops: Sequence[Op]) -> tuple[Instruction, ...]:
         seen = _with_views(ops, layout)
         return _grouped(seen, layout) if grouped else seen

@@ -321,7 +321,9 @@ class Line:
                 self.expect(")")
                 return Reduce(word, axis, args[0])
         self.take()
-        return Custom(*args) if word == "custom" else Apply(word, tuple(args))
+        if word == "custom" and len(args) == 3:
+            return Custom(args[0], args[1], args[2])
+        return Apply(word, tuple(args))
 
 
 def _number(word: str) -> float | int:

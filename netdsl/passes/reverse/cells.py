@@ -195,7 +195,7 @@ class CellsReversal:
         statement, live = self.reduced, self.adjoints.live
         if statement is None or (statement.buffer, 0) not in live:
             return []
-        adjoint, ops, count = self.adjoints.name(statement.buffer), [], 0
+        adjoint, ops = self.adjoints.name(statement.buffer), list[Op]()
         if isinstance(statement, AxisReduce):
             count, population = statement.length, self.op.population
             hint = f"{statement.buffer}.sum"

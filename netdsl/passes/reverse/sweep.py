@@ -24,7 +24,7 @@ from netdsl.ir.program import (
     SynapseUpdate,
 )
 from netdsl.ir.roles import renamed
-from netdsl.passes.context import add
+from netdsl.passes.context import LoweringError, add
 from netdsl.passes.reverse.cells import Adjoints, CellsReversal, Slot
 from netdsl.passes.reverse.tape import LOSS, Tape
 
@@ -168,7 +168,16 @@ class Sweep:
         return [*ops, back]
 
     def _scale(self, section: str, index: int, op: Propagate) -> Expr | None:
-        return None if op.scale is None else self.tape.then(section, index, op.scale)
+        """The scale as it was: one number for all samples."""
+        scale = None if op.scale is None else self.tape.then(section, index, op.scale)
+        if scale is not None and self.tape.context.place(scale) is not Place.GLOBAL:
+            raise LoweringError(
+                "E0806",
+                f"`bptt` cannot differentiate what `{op.projection}` delivers: its scale changes",
+                op.span,
+                "let the cell that sends multiply by what changes",
+            )
+        return scale
 
     def _weight(self, section: str, index: int, op: Propagate, adjoint: str) -> list[Op]:
         """The change of the weight: added up over steps, or left to the pass that learns."""

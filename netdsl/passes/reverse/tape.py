@@ -13,6 +13,7 @@ from netdsl.ir.expr import Apply, Const, Expr, Load, transform
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     AxisReduce,
+    Buffer,
     Copy,
     Elementwise,
     Op,
@@ -28,6 +29,7 @@ from netdsl.passes.context import Context, LoweringError
 
 SECTIONS = ("once", "step", "after")
 LOSS = "loss"  # what computes the loss from what the phase left; it runs after the phase
+_KEPT = (Place.UNIT, Place.ROW, Place.GLOBAL)
 _STEP, _CLOCK = Load("phase.step"), Load("t")
 
 
@@ -111,27 +113,32 @@ class Tape:
 
     def _keep(self, load: Load, section: str) -> str:
         held = self.context.buffers[load.buffer]
-        if held.place not in (Place.UNIT, Place.ROW):
-            what = "weights change" if held.place is Place.SYNAPSE else f"`{held.name}` changes"
+        if held.place not in _KEPT:
             raise LoweringError(
                 "E0806",
-                f"`bptt` cannot differentiate phase `{self.routine.phase}`: {what} in it",
+                f"`bptt` cannot differentiate phase `{self.routine.phase}`: weights or parameters "
+                "change in it",
                 self.routine.span,
-                "learn at `update`, and let the cells read numbers that stay as they are",
+                "learn at `update`, when the phase is over",
             )
         why = f"`{load.buffer}` at each step, for the reverse sweep"
-        name = self.context.scratch(f"{load.buffer}@then", held.place, held.owner, why)
+        name = self.context.scratch(f"{load.buffer}@then", *self._where(held), why)
         slots = self.steps if self._each(section) else 1
         kept = replace(self.context.buffers[name], slots=slots, type=held.type)
         self.context.buffers[name] = kept
         return name
 
+    def _where(self, held: Buffer) -> tuple[Place, str]:
+        """Place and owner of what keeps a buffer: one number is kept for each sample."""
+        owner = held.owner or next(iter(self.context.network.populations))
+        return (Place.ROW if held.place is Place.GLOBAL else held.place), owner
+
     def recorded(self) -> Routine:
         """The routine with operations that keep what the sweeps read."""
         if not self.kept:
             return self.routine
-        parts = {name: tuple(self._recorded(name)) for name in SECTIONS if self.parts[name]}
-        return replace(self.routine, **parts)
+        once, step, after = (tuple(self._recorded(name)) for name in SECTIONS)
+        return replace(self.routine, once=once, step=step or self.routine.step, after=after)
 
     def _recorded(self, section: str) -> Iterator[Op]:
         ops = self.parts[section]
@@ -144,11 +151,10 @@ class Tape:
     def _record(self, load: Load, name: str, each: bool) -> Iterator[Op]:
         held = self.context.buffers[load.buffer]
         source = load.buffer
-        if held.slots > 1:  # one value of several
-            source = self.context.scratch(
-                f"{name}.now", held.place, held.owner, "what is kept of a ring"
-            )
-            yield Elementwise(held.owner, (Store(source, load),), label=source)
+        if held.slots > 1 or held.place is Place.GLOBAL:
+            place, owner = self._where(held)
+            source = self.context.scratch(f"{name}.now", place, owner, "what is to be kept")
+            yield Elementwise(owner, (Store(source, load),), label=source)
         yield Push(name, source) if each else Copy(name, source)
 
 

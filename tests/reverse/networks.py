@@ -10,6 +10,8 @@ ROWS, IMAGE, CLASSES = 3, 4, 3
 
 FIXED = ("sin(phase.step)", "sample.label", "0.3")  # values that no weight moves
 
+OVER = ("mean(out.v over run)", "sum(out.v over run)")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -104,7 +106,8 @@ class _Writer:
             )
         learning = tuple(f"W{number}" for number in range(len(edges)))
         outer = self.some("mean", "sum")
-        parts.append(f"loss E = {outer}(sum((out.a@run + out.v@run - onehot(sample.label))^2))")
+        read = self.some("out.a@run + out.v@run", self.some(*OVER))
+        parts.append(f"loss E = {outer}(sum(({read} - onehot(sample.label))^2))")
         parts.append(TAIL.format(steps=steps, learning=", ".join(learning)))
         return Sample("\n".join(parts), learning, steps)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from netdsl.ir.algebra.factor import times
-from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs, transform
 from netdsl.ir.network import Loss, Place, Projection
 from netdsl.ir.program import Elementwise, Op, Product, Routine, Store
 from netdsl.ir.protocol import RunPhase, Update
 from netdsl.passes.context import Context, LoweringError, add
 from netdsl.passes.learning import Factors, UpdateBuilder
-from netdsl.passes.readout import population_of
+from netdsl.passes.readout import PHASE, accumulator_name, population_of
 from netdsl.passes.resolve import Resolver
 from netdsl.passes.reverse.activity import active, delivered
 from netdsl.passes.reverse.cells import Adjoints
@@ -145,7 +145,7 @@ class Gradient:
             value = value.body
         population = population_of(self.context, value)
         resolver = Resolver(self.context, population)
-        resolved = resolver.resolve(value)
+        resolved = resolver.resolve(transform(value, self._summed))
         hint = f"{population}.{loss.name}"
         per_row = self.context.scratch(hint, Place.ROW, population, "loss of a sample")
         forward: list[Op] = []
@@ -153,6 +153,12 @@ class Gradient:
             forward.append(Elementwise(population, tuple(resolver.emit), label=f"loss {loss.name}"))
         forward.append(Elementwise(population, (Store(per_row, resolved, loss.span),)))
         return per_row, share, forward
+
+    def _summed(self, node: Expr) -> Expr | None:
+        """What a phase added up over its steps."""
+        if isinstance(node, Reduce) and node.axis.startswith(PHASE):
+            return Load(accumulator_name(self.context.network, node), node.span)
+        return None
 
     def _products(self, projection: Projection) -> tuple[Product, ...]:
         """Products that make up the change, of what was delivered through and of the weight."""

@@ -221,15 +221,16 @@ class Sweep:
         changed: set[str] = set()
         for op in reversed(ops):
             if op in self.copies and isinstance(op, Copy) and op.source not in changed:
-                names = {op.target: op.source}
-                self.products = {
-                    weight: [renamed(p, lambda name: names.get(name, name)) for p in products]
-                    for weight, products in self.products.items()
-                }
+                self._rename(op.target, op.source)
                 continue
             changed |= op.writes
             kept.append(op)
         return kept[::-1]
+
+    def _rename(self, old: str, new: str) -> None:
+        """Let the products read another buffer."""
+        for products in self.products.values():
+            products[:] = [renamed(p, lambda n: new if n == old else n) for p in products]
 
     def _added(self, op: Propagate, product: Product) -> Op:
         context = self.tape.context

@@ -58,7 +58,7 @@ class _Writer:
             body.append(f"  let u = {self.value(reads)}")
             reads.append("u")
         if self.rng.random() < 0.4:
-            kind = self.some("mean", "sum")
+            kind = self.some("mean", "sum", "max")
             body.append(f"  v := v - 0.2 * tanh({kind}(a * v))")
         if self.rng.random() < 0.4:
             lines.append(f"  def r = {self.value(['v', 'a'], 1)}")

@@ -58,13 +58,25 @@ class Adjoints:
     context: Context
     number: int = 0  # of the loss
     live: set[Slot] = field(default_factory=set)
+    names: dict[Slot, str] = field(default_factory=dict)
 
     def name(self, buffer: str, ago: int = 0) -> str:
         """The buffer that holds the adjoint of another, or of one of its slots."""
-        held = self.context.buffers[buffer]
-        slot = f":{ago}" if ago else ""
+        if (buffer, ago) not in self.names:
+            self.names[buffer, ago] = self._new(buffer, f":{ago}" if ago else "")
+        return self.names[buffer, ago]
+
+    def _new(self, buffer: str, slot: str) -> str:
+        held, why = self.context.buffers[buffer], "derivative of the loss"
         name = f"{buffer}@adjoint{self.number or ''}{slot}"
-        return self.context.need(name, held.place, held.owner, "scratch", "derivative of the loss")
+        if name in self.names.values():
+            return self.context.scratch(name, held.place, held.owner, why)
+        return self.context.need(name, held.place, held.owner, "scratch", why)
+
+    def hand(self, buffer: str, to: str) -> None:
+        """Let another buffer have the adjoint of one that has none any more."""
+        self.names[to, 0] = self.names.pop((buffer, 0))
+        self.live.add((to, 0))
 
 
 @dataclass
@@ -95,6 +107,7 @@ class CellsReversal:
         stored = {(s.buffer, 0) for s in self.op.statements if not isinstance(s, Bind)}
         if not stored & live:
             return []
+        self.stored = [buffer for buffer, _ in stored]
         self._again()
         sums = self._reductions()
         self._back()
@@ -209,11 +222,14 @@ class CellsReversal:
         if statement.kind == "mean":
             back = Apply("div", (back, Const(float(count))))
         elif statement.kind in ("max", "min"):
-            chosen = self.after(Load(statement.buffer))
+            chosen = Local("chosen")
+            self.drawn["chosen"] = statement.buffer
             back = Apply("select", (Apply("eq", (statement.value, chosen)), back, Const(0.0)))
         if statement.kind != "any":
-            self.binds.append(Bind("back", back))
-            self._through(statement.value, None, Local("back"))
+            if self._read(statement.buffer):  # its adjoint is overwritten
+                self.binds.append(Bind("back", back))
+                back = Local("back")
+            self._through(statement.value, None, back)
         return ops
 
     def _back(self) -> None:
@@ -236,13 +252,25 @@ class CellsReversal:
         """Adjoints under names: they are read before any of their buffers is overwritten."""
         parts: list[Expr | None] = []
         for letter, part in (("r", share.row), ("d", share.unit)):
-            if part is not None:
+            if part is not None and not self._stays(part):
                 adjoint = f"{letter}{name}"
                 self.binds.append(Bind(adjoint, part))
                 self.places[adjoint] = Place.ROW if letter == "r" else Place.UNIT
                 part = Local(adjoint)
             parts.append(part)
         return parts[0], parts[1]
+
+    def _stays(self, part: Expr) -> bool:
+        """Is this an adjoint that is not overwritten before it was read by all?"""
+        return isinstance(part, Load) and not any(map(self._read, self.stored))
+
+    def _read(self, buffer: str) -> bool:
+        """Does the run read what a buffer held before?"""
+        return any(
+            isinstance(node, Load) and node.buffer == buffer
+            for _, value, _ in self.values
+            for node in walk(value)
+        )
 
     def _through(self, value: Expr, row: Expr | None, unit: Expr | None) -> None:
         """Add to the adjoints of what `value` reads."""

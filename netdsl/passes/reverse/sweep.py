@@ -101,6 +101,10 @@ class Sweep:
         live = self.adjoints.live
         if isinstance(op, Copy) and (op.target, 0) in live:
             live.discard((op.target, 0))
+            once = section != "step" or not self.tape.loops
+            if once and op.source in self.active and (op.source, 0) not in live:
+                self.adjoints.hand(op.target, op.source)
+                return []
             return self._moved((op.source, 0), Load(self.adjoints.name(op.target)))
         if isinstance(op, Push):
             return self._pushed(op)

@@ -15,8 +15,6 @@ from netdsl.ir.expr import Expr, Load, Local, transform
 from netdsl.ir.program import Bind, Buffer, Op, Program, Routine
 from netdsl.ir.roles import AnyNode, Node, Role, fields, mapped
 
-PARTS = ("once", "step", "after")
-
 
 @dataclass(frozen=True)
 class View:
@@ -35,8 +33,10 @@ def seen_through(op: Op, views: Mapping[str, View]) -> Op:
     """An operation with reads of views as reads of slots."""
 
     def load(expr: Expr) -> Expr | None:
-        view = views.get(expr.buffer) if isinstance(expr, Load) else None
-        return None if view is None else replace(expr, buffer=view.ring, ago=view.ago)
+        if not isinstance(expr, Load) or expr.buffer not in views:
+            return None
+        view = views[expr.buffer]
+        return replace(expr, buffer=view.ring, ago=view.ago)
 
     def slot(name: str, ago: int) -> tuple[str, Any]:
         view = views.get(name)
@@ -126,8 +126,9 @@ def _slots(node: AnyNode, visit: Callable[[str, int], tuple[str, Any]]) -> AnyNo
 
 def _by_op(program: Program, visit: Callable[[Op], Op]) -> Program:
     def rewritten(routine: Routine) -> Routine:
-        parts = {part: tuple(visit(op) for op in getattr(routine, part)) for part in PARTS}
-        return replace(routine, **parts)
+        parts = (routine.once, routine.step, routine.after)
+        once, step, after = (tuple(map(visit, part)) for part in parts)
+        return replace(routine, once=once, step=step, after=after)
 
     routines = {name: rewritten(routine) for name, routine in program.routines.items()}
     return replace(program, routines=routines)

@@ -40,8 +40,8 @@ class Node:
 
     `form` is the text of a node: words in braces are fields (`{flag?a|b}` is "a" where the flag is
     set), all else stands as it is. Fields that the form leaves out follow as `field=value` where
-    they differ from their default; a schedule shows those of `quiet` not at all. `slot_fields`: those
-    that name what is read, which may be a ring, with the fields that say which slot of it.
+    they differ from their default; a schedule shows those of `quiet` not at all. `slot_fields` maps
+    fields that name a buffer, which may be a ring, to the fields that say which slot of it.
     """
 
     form: ClassVar[str] = ""

@@ -9,7 +9,8 @@ from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Place, Population
 from netdsl.ir.program import Copy, Fill, Op, Push
 from netdsl.passes.context import Context
-from netdsl.passes.resolve import STEP_COUNTERS, line, start_of_step, variable_buffer
+from netdsl.passes.past import line, start_of_step
+from netdsl.passes.resolve import STEP_COUNTERS, variable_buffer
 
 # Per-sample values that are computed anew: inputs, modulators, snapshots, sums over phases.
 _COMPUTED = frozenset({"input", "modulator", "observed", "snapshot", "accumulator"})

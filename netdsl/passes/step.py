@@ -23,9 +23,10 @@ from netdsl.passes.deliver import Delivery
 from netdsl.passes.explain import cut_notes, delivery_note, learning_notes
 from netdsl.passes.invariant import invariants, moves, remembers
 from netdsl.passes.learning import Factors, step_learning, together
+from netdsl.passes.past import start_of_step
 from netdsl.passes.pulse import begin, from_base, pulsed
 from netdsl.passes.readout import accumulators, wanted_reductions
-from netdsl.passes.resolve import Resolver, start_of_step, time_of, variable_buffer
+from netdsl.passes.resolve import Resolver, time_of, variable_buffer
 from netdsl.passes.settle import Settle
 from netdsl.passes.sites import Site
 

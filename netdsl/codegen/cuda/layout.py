@@ -174,7 +174,8 @@ class CudaLayout(Layout):
         return frozenset(op.source for op in dense) & self.views.keys()
 
     def extent(self, buffer: str) -> tuple[int, int]:
-        """Elements of a buffer, or of a slot of a ring, that do not depend on the rows, and elements of one row."""
+        """Elements of a buffer that do not depend on the rows, and elements of one row; of a ring
+        those of one slot."""
         entry = self.program.buffers[buffer]
         if entry.place is Place.GLOBAL:
             return 1, 0

@@ -230,7 +230,7 @@ class ModuleWriter:
         return f"{self.names(view.ring)}.ago({bare(scalar(view.ago, self._spelt, {}))})"
 
     def _moved(self, op: Op) -> list[str]:
-        """What knows the ones of a slot is shown it, where the slot is found as the program runs."""
+        """What knows the ones of a slot is shown it where it is found as the program runs."""
         moving = [name for name in op.reads & self.active.keys() if name in self.views]
         found = sorted(name for name in moving if isinstance(self.views[name].ago, Expr))
         return [f"{self.active[name]}.look({self._spelt(name)})" for name in found]

@@ -296,10 +296,13 @@ class CellsReversal:
                 row = _plus(row, share.unit)
             elif share.unit is not None:
                 hint = f"{leaf.buffer}.part"
-                part = self.context.scratch(hint, Place.UNIT, self.op.population, "adjoint")
                 total = self.context.scratch(hint, Place.ROW, self.op.population, "adjoint")
-                stores.append(Store(part, share.unit))
-                late.append(RowReduce(total, "sum", Load(part)))
+                part = share.unit
+                if late:  # behind a reduction no name is known
+                    kept = self.context.scratch(hint, Place.UNIT, self.op.population, "adjoint")
+                    stores.append(Store(kept, part))
+                    part = Load(kept)
+                late.append(RowReduce(total, "sum", part))
                 known = slot in self.adjoints.live or row is not None
                 sum_ = add(Load(adjoint), Load(total)) if known else Load(total)
                 late.append(Store(adjoint, sum_))

@@ -121,7 +121,8 @@ class Tape:
                 self.routine.span,
                 "learn at `update`, when the phase is over",
             )
-        why = f"`{load.buffer}` at each step, for the reverse sweep"
+        when = "at each step" if self._each(section) else "as it was"
+        why = f"`{held.of or held.name}` {when}, for the reverse sweep"
         name = self.context.scratch(f"{load.buffer}@then", *self._where(held), why)
         slots = self.steps if self._each(section) else 1
         kept = replace(self.context.buffers[name], slots=slots, type=held.type)

@@ -7,7 +7,7 @@ the derivative of the loss by its value (its adjoint) on to what it read, times 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.factor import times
@@ -25,58 +25,10 @@ from netdsl.ir.program import (
     Store,
 )
 from netdsl.ir.roles import mapped
-from netdsl.passes.context import Context, LoweringError, add
+from netdsl.passes.context import LoweringError, add
+from netdsl.passes.reverse.adjoints import Adjoints, Share, plus
 
 Leaf = Load | Local
-Slot = tuple[str, int]  # a buffer, and how many pushes ago
-
-
-@dataclass
-class Share:
-    """The adjoint of a value: a number per sample, and one per neuron yet to be summed if the
-    value is one per sample."""
-
-    row: Expr | None = None
-    unit: Expr | None = None
-
-    def add(self, row: Expr | None, unit: Expr | None) -> None:
-        """Add to both parts."""
-        self.row = _plus(self.row, row)
-        self.unit = _plus(self.unit, unit)
-
-
-def _plus(a: Expr | None, b: Expr | None) -> Expr | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return add(a, b)
-
-
-@dataclass
-class Adjoints:
-    """The buffers of adjoints. One that is not `live` stands for zeros, whatever it holds."""
-
-    context: Context
-    number: int = 0  # of the loss
-    live: set[Slot] = field(default_factory=set)
-    names: dict[Slot, str] = field(default_factory=dict)
-
-    def name(self, buffer: str, ago: int = 0) -> str:
-        """The buffer that holds the adjoint of another, or of one of its slots."""
-        if (buffer, ago) not in self.names:
-            self.names[buffer, ago] = self._new(buffer, f":{ago}" if ago else "")
-        return self.names[buffer, ago]
-
-    def _new(self, buffer: str, slot: str) -> str:
-        held, why = self.context.buffers[buffer], "derivative of the loss"
-        name = f"{buffer}@adjoint{self.number or ''}{slot}"
-        if name in self.names.values():
-            return self.context.scratch(name, held.place, held.owner, why)
-        return self.context.need(name, held.place, held.owner, "scratch", why)
-
-    def hand(self, buffer: str, to: str) -> None:
-        """Let another buffer have the adjoint of one that has none any more."""
-        self.names[to, 0] = self.names.pop((buffer, 0))
-        self.live.add((to, 0))
 
 
 @dataclass
@@ -244,7 +196,7 @@ class CellsReversal:
             if name not in self.moving or share == Share():
                 continue
             if self.places[name] is not Place.ROW:
-                share = Share(None, _plus(share.row, share.unit))
+                share = Share(None, plus(share.row, share.unit))
             row_part, unit_part = self._named(name, share)
             self._through(value, row_part, unit_part)
 
@@ -293,7 +245,7 @@ class CellsReversal:
             adjoint, row = self.adjoints.name(*slot), share.row
             held = self.context.buffers[leaf.buffer]
             if held.place is not Place.ROW:
-                row = _plus(row, share.unit)
+                row = plus(row, share.unit)
             elif share.unit is not None:
                 hint = f"{leaf.buffer}.part"
                 total = self.context.scratch(hint, Place.ROW, self.op.population, "adjoint")

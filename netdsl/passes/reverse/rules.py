@@ -6,7 +6,7 @@ ordinary pass over its synapses applies it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from netdsl.ir.algebra.factor import times
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs, transform
@@ -18,7 +18,7 @@ from netdsl.passes.learning import Factors, UpdateBuilder
 from netdsl.passes.readout import PHASE, accumulator_name, population_of
 from netdsl.passes.resolve import Resolver
 from netdsl.passes.reverse.activity import active, delivered
-from netdsl.passes.reverse.cells import Adjoints
+from netdsl.passes.reverse.adjoints import Adjoints
 from netdsl.passes.reverse.sweep import Sweep
 from netdsl.passes.reverse.tape import Tape, changes_weights, runs
 from netdsl.passes.sites import Site, sites
@@ -113,7 +113,6 @@ class Gradient:
     projections: list[Projection]
     number: int
     phase: RunPhase
-    emitted: list[Op] = field(default_factory=list)
 
     def sweep(self, loss: Loss) -> Sweep:
         """The sweep from a loss. Raises LoweringError E0807 where it reaches no weight."""

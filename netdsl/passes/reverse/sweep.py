@@ -25,7 +25,8 @@ from netdsl.ir.program import (
 )
 from netdsl.ir.roles import renamed
 from netdsl.passes.context import LoweringError, add
-from netdsl.passes.reverse.cells import Adjoints, CellsReversal, Slot
+from netdsl.passes.reverse.adjoints import Adjoints, Slot
+from netdsl.passes.reverse.cells import CellsReversal
 from netdsl.passes.reverse.tape import LOSS, Tape
 
 SUM = "g"

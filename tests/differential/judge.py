@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.ir.network import Place
+from netdsl.ir.places import of_rows
 from netdsl.ir.program import Program
 from tests.interpreter import Interpreter
 
@@ -40,10 +41,10 @@ class Judge(Executor):
             self.keys[:rows] = keys
         self.meaning.keys = self.keys[:rows]
         for name, array in self.whole.items():
-            held = self.program.buffers[name]
-            if held.place in (Place.ROW, Place.UNIT):
-                array = array[:, :rows] if held.slots > 1 else array[:rows]
-            self.meaning.stored[name] = array
+            buffer = self.program.buffers[name]
+            per_sample = buffer.place in (Place.ROW, Place.UNIT)
+            present = of_rows(buffer, slice(rows))
+            self.meaning.stored[name] = array[present] if per_sample else array
 
     def read(self, buffer: str) -> Array:
         """See `Executor`."""

@@ -151,7 +151,8 @@ class Runner:
             session.load(rows, row_key(7, 0, index), 0, 0)
             _play(model, body)
             parts.append(session.per_sample())
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        axes = {name: int(session.program.buffers[name].slots > 1) for name in parts[0]}
+        return {n: np.concatenate([p[n] for p in parts], axis) for n, axis in axes.items()}
 
     def metrics_by_batch(self) -> None:
         """An evaluation gives the same figures whatever its batch."""

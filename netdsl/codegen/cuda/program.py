@@ -66,7 +66,7 @@ class CudaUnit:
     """A compilation unit: source, memory, kernels by index and the actions of each routine.
 
     `start`, `advance` and `finish` keep the counters of a phase; `start` begins at the step that
-    `phase.step` holds. `back`: the same of an update that goes back through a phase, which is a call.
+    `phase.step` holds. `back`: the same of an update, which goes back through a phase in one call.
     """
 
     source: str

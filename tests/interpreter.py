@@ -26,6 +26,7 @@ from netdsl.ir.program import (
     Program,
     Propagate,
     Push,
+    Routine,
     RowReduce,
     Store,
     SynapseUpdate,
@@ -165,6 +166,9 @@ class Interpreter:
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine as `Executor.call` says."""
         code, last = self.program.routines[routine], steps if last is None else last
+        if code.steps:
+            self._back(code)
+            return
         with np.errstate(all="ignore"):
             if first == 0:
                 self._run(code.once)
@@ -174,6 +178,15 @@ class Interpreter:
                 self.stored["t"] += 1
             if last == steps:
                 self._run(code.after)
+
+    def _back(self, code: Routine) -> None:
+        """An update that goes back through the steps of a phase."""
+        with np.errstate(all="ignore"):
+            self._run(code.once)
+            for step in range(code.steps):
+                self.stored["phase.step"][()] = step
+                self._run(code.step)
+            self._run(code.after)
 
     def _run(self, ops: tuple[Op, ...]) -> None:
         for op in ops:

@@ -127,10 +127,26 @@ class Reduce(Expr):
         return phase if head == "phase" else None
 
 
+@dataclass(frozen=True)
+class Custom(Expr):
+    """`value`, with a derivative of its own: `slope` times that of `argument`.
+
+    A spike is the condition, with its surrogate as slope along the margin; what is detached has
+    slope 0. Passes that differentiate read all three; `strip` leaves the value.
+    """
+
+    value: Expr
+    argument: Expr
+    slope: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
 def children(expr: Expr) -> tuple[Expr, ...]:
     """Direct operands of a node."""
     if isinstance(expr, Apply):
         return expr.args
+    if isinstance(expr, Custom):
+        return (expr.value, expr.argument, expr.slope)
     if isinstance(expr, Reduce):
         return (expr.body,)
     if isinstance(expr, Load) and isinstance(expr.ago, Expr):
@@ -142,6 +158,8 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
     """The same node with other operands."""
     if isinstance(expr, Apply):
         return Apply(expr.function, parts, expr.span)
+    if isinstance(expr, Custom):
+        return Custom(parts[0], parts[1], parts[2], expr.span)
     if isinstance(expr, Reduce):
         return Reduce(expr.kind, expr.axis, parts[0], expr.span)
     if isinstance(expr, Load) and parts:
@@ -168,6 +186,15 @@ def transform(expr: Expr, visit: Callable[[Expr], Expr | None]) -> Expr:
         return expr
     new = tuple(transform(part, visit) for part in parts)
     return expr if new == parts else rebuild(expr, new)
+
+
+def stripped(expr: Expr) -> Expr:
+    """The expression without slopes of its own: the values of `Custom`s in their place."""
+
+    def visit(node: Expr) -> Expr | None:
+        return stripped(node.value) if isinstance(node, Custom) else None
+
+    return transform(expr, visit)
 
 
 def refs(expr: Expr) -> tuple[Ref, ...]:

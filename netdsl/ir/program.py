@@ -142,10 +142,11 @@ class Buffer(Node):
 
 @dataclass(frozen=True)
 class Routine(Node):
-    """`once`, then `step` for every step, then `after`. Updates, sets and resets use only `once`.
+    """`once`, then `step` for every step, then `after`. Sets and resets use only `once`.
 
     Within `step` the GLOBAL buffers `phase.step` (0-based) and `t` (steps since the presentation
-    began) are maintained by the backend.
+    began) are maintained by the backend. An update with `steps` goes back through those of a phase:
+    `step` runs so many times, `phase.step` counts them and `t` stays as it is.
     """
 
     form = "routine {name} {kind}"
@@ -157,6 +158,7 @@ class Routine(Node):
     after: tuple[Op, ...] = ()
     phase: str = ""  # the phase's name in the text
     notes: tuple[str, ...] = ()  # what was fused, hoisted, factored, and why not: `show schedule`
+    steps: int = 0  # of an update: how often `step` runs
     span: Span | None = field(default=None, compare=False)
     owner: str = ""  # of a reset or start: whose states
 

@@ -26,6 +26,11 @@ class View:
 
 def through(program: Program, views: Mapping[str, View]) -> Program:
     """The program with reads of views as reads of slots."""
+    return _by_op(program, lambda op: seen_through(op, views)) if views else program
+
+
+def seen_through(op: Op, views: Mapping[str, View]) -> Op:
+    """An operation with reads of views as reads of slots."""
 
     def load(expr: Expr) -> Expr | None:
         if not isinstance(expr, Load) or expr.buffer not in views:
@@ -37,10 +42,7 @@ def through(program: Program, views: Mapping[str, View]) -> Program:
         view = views.get(name)
         return (name, ago) if view is None else (view.ring, view.ago)
 
-    def visit(op: Op) -> Op:
-        return _slots(mapped(op, lambda expr: transform(expr, load)), slot)
-
-    return _by_op(program, visit) if views else program
+    return _slots(mapped(op, lambda expr: transform(expr, load)), slot)
 
 
 def with_views(program: Program) -> tuple[Program, dict[str, View]]:

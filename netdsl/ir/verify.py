@@ -66,8 +66,9 @@ def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
 
 
 def _steps(routine: Routine) -> Iterator[str]:
-    if routine.kind != "phase" and (routine.step or routine.after):
-        yield f"{routine.name}: only phases have steps"
+    steps = routine.kind == "phase" or (routine.kind == "update" and routine.steps > 0)
+    if not steps and (routine.step or routine.after):
+        yield f"{routine.name}: only phases have steps, and updates that go back through one"
 
 
 class _Operation:

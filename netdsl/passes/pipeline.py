@@ -24,6 +24,7 @@ from netdsl.passes.program.live import live
 from netdsl.passes.program.prune import prune
 from netdsl.passes.program.scalars import scalars
 from netdsl.passes.program.share import share
+from netdsl.passes.program.strip import strip
 from netdsl.passes.program.windows import windows
 
 NETWORK, LOWER, PROGRAM = "network", "lower", "program"
@@ -49,6 +50,7 @@ class Pass:
 PIPELINE = (
     Pass("integrate", integrated, NETWORK),
     Pass("lower", lowered, LOWER),
+    Pass("strip", strip),
     Pass("join", fuse),
     Pass("live", live),
     Pass("fuse", fuse),

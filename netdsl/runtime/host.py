@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, span_of
+from netdsl.ir.expr import Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref, span_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import PHASE, Key
 from netdsl.runtime.primitives import primitive
@@ -133,6 +133,8 @@ class HostCompiler:
             return self._apply(expr)
         if isinstance(expr, Reduce):
             return self._reduce(expr)
+        if isinstance(expr, Custom):
+            return self._node(expr.value)
         name = expr.name if isinstance(expr, Local) else type(expr).__name__
         raise HostError(f"`{name}` has no value outside a step", span_of(expr))
 

@@ -150,8 +150,11 @@ class Runner:
             rows = {name: value[index] for name, value in fields.items()}
             session.load(rows, row_key(7, 0, index), 0, 0)
             _play(model, body)
-            parts.append({n: v[: len(index)] for n, v in session.per_sample().items()})
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+            held = session.per_sample()
+            axes = {name: int(session.program.buffers[name].slots > 1) for name in held}
+            cut = (slice(len(index)), (slice(None), slice(len(index))))
+            parts.append({n: v[cut[axes[n]]] for n, v in held.items()})
+        return {n: np.concatenate([p[n] for p in parts], axis) for n, axis in axes.items()}
 
     def metrics_by_batch(self) -> None:
         """An evaluation gives the same figures whatever its batch."""

@@ -89,7 +89,6 @@ REFUSED = [
     ("E0831", {"after": "metric q = mean(mean(min(b.v over run)))"}),
     ("E0831", {"after": "metric q = mean(mean(sum(b.v^2 over run)))"}),
     ("E0831", {"tail": "expect w == w within 1e-9"}),
-    ("E0831", {"cell": "def q = detach(v);"}),
     ("E0831", {"steps": "set W.w := 2 * W.w;"}),
     ("E0831", {"steps": "each trial { reset };"}),
 ]

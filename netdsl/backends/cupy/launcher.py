@@ -204,18 +204,23 @@ class GpuExecutor(Executor):
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """See `Executor`."""
         last = steps if last is None else last
-        actions = self.unit.routines[routine]
-        unit, starts, ends, moves = self.unit, first == 0, last == steps, first < last
+        actions, unit = self.unit.routines[routine], self.unit
+        steps_back = self.program.routines[routine].steps
+        start, advance = unit.start, unit.advance
+        if steps_back and unit.back is not None:
+            first, last, steps = 0, steps_back, steps_back
+            start, advance = unit.back
+        starts, ends, moves = first == 0, last == steps, first < last
         try:
             self._check()
             self._choose(actions)
-            if moves:
+            if moves and not steps_back:
                 self.write(self.program.counter("phase.step"), float(first))
             before = [*(actions.once if starts else ())]
-            before += [unit.start, *actions.before_steps] if moves else []
+            before += [start, *actions.before_steps] if moves else []
             self._section((routine, "before", starts, moves), before, actions)
-            self._section((routine, "step"), [unit.advance, *actions.step], actions, last - first)
-            after = [unit.finish] if moves else []
+            self._section((routine, "step"), [advance, *actions.step], actions, last - first)
+            after = [unit.finish] if moves and not steps_back else []
             after += [*(actions.after if ends else ())]
             after += actions.count if moves and self.strategy == "auto" else ()
             self._section((routine, "after", ends, moves), after, actions)

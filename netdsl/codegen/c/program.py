@@ -199,6 +199,7 @@ class _Writer:
                 label=label,
                 phase_step=self._counter("phase.step"),
                 step_counter=self._counter("t"),
+                back=routine.steps,
                 lists=sorted(set(lists)),
                 gathering=gathering,
                 light=[self._derived(MakeList(window)) for window in plan.light],

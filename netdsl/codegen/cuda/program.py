@@ -66,7 +66,7 @@ class CudaUnit:
     """A compilation unit: source, memory, kernels by index and the actions of each routine.
 
     `start`, `advance` and `finish` keep the counters of a phase; `start` begins at the step that
-    `phase.step` holds.
+    `phase.step` holds. `back`: the same of an update, which goes back through a phase in one call.
     """
 
     source: str
@@ -76,6 +76,7 @@ class CudaUnit:
     start: Action
     advance: Action
     finish: Action
+    back: tuple[Action, Action] | None = None  # start, advance
 
 
 def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = None) -> CudaUnit:
@@ -119,6 +120,12 @@ class _Writer:
         start = self.kernels.globals("start phase", [f"{step} -= 1;", f"{t} -= 1;"])
         advance = self.kernels.globals("next step", [f"{step} += 1;", f"{t} += 1;"])
         finish = self.kernels.globals("end of phase", [f"{t} += 1;"])
+        back = None
+        if any(routine.steps for routine in self.program.routines.values()):
+            back = (
+                self.kernels.globals("start back", [f"{step} = -1;"]),
+                self.kernels.globals("next step back", [f"{step} += 1;"]),
+            )
         plans = [self._plan(routine) for routine in self.program.routines.values()]
         # Which lists hold values is known when all operations have been written.
         for parts in plans:
@@ -132,7 +139,7 @@ class _Writer:
         net = render("c", "net.c", fields=list(self.layout.fields()))
         source = "\n".join([header, net, library, *self.kernels.texts])
         made = tuple(self.kernels.kernels)
-        return CudaUnit(source, self.layout, made, routines, start, advance, finish)
+        return CudaUnit(source, self.layout, made, routines, start, advance, finish, back)
 
     def _counter(self, of: str) -> str:
         name = self.program.counter(of)

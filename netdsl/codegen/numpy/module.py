@@ -196,6 +196,7 @@ class ModuleWriter:
             title=f"phase {routine.phase}" if routine.phase else routine.name,
             notes=[note for note in (origin, *routine.notes) if note],
             phase=routine.kind == "phase",
+            back=routine.steps,
             once=self._ops(routine.once),
             step=self._ops(routine.step),
             after=self._ops(routine.after),

@@ -48,17 +48,17 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0806",
         "`bptt` cannot differentiate this phase",
-        "The backward sweep is derived for phases of at most one step whose states are assigned "
-        "once: a feed-forward pass along zero-delay edges.",
-        _reference("dense delay 0", "phase run 5 steps"),
-        _reference("dense delay 0", "phase run 1 step"),
+        "The backward sweep goes through a number of steps that is known before, and through "
+        "weights that stay as they are in the phase: what changes at each step is kept for it.",
+        _reference("dense delay 0", "phase run epoch steps"),
+        _reference("dense delay 1 step", "phase run 5 steps"),
     ),
     Entry(
         "E0807",
         "the loss does not depend on this weight",
         "The backward sweep of `bptt` starts at what the loss reads of the phase before the\n"
         "`update`, and found no way back to this projection: its change would be 0. A value\n"
-        "of the phase is read as `x@phase`; a way back leads along edges of delay 0.",
+        "of the phase is read as `x@phase`; a way back leads along edges and earlier steps.",
         _reference("dense delay 0", "phase run 0 steps")
         .replace("state s = 0; s := relu(i)", "def s = relu(i)")
         .replace("b.s@run", "b.s"),

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from netdsl.ir.algebra.build import ONE, ZERO
-from netdsl.ir.expr import NOW, SETTLED, Apply, Expr, Load, Local, Reduce, Ref, children, walk
+from netdsl.ir.algebra.build import ONE, ZERO, times
+from netdsl.ir.expr import (
+    NOW,
+    SETTLED,
+    Apply,
+    Custom,
+    Expr,
+    Load,
+    Local,
+    Reduce,
+    Ref,
+    children,
+    walk,
+)
 from netdsl.ir.functions import FUNCTIONS
 
 
@@ -26,6 +38,8 @@ def derivative(expr: Expr, path: str) -> Expr:
         return ONE
     if not depends(expr, path):
         return ZERO
+    if isinstance(expr, Custom):
+        return times(expr.slope, derivative(expr.argument, path))
     if isinstance(expr, Reduce):
         raise DerivativeError(
             f"a {expr.kind} over {expr.axis} has no derivative along one unit", expr

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from netdsl.ir.expr import Apply, Const, Expr, Reduce, children, rebuild
+from netdsl.ir.expr import Apply, Const, Expr, children, rebuild
 from netdsl.ir.functions import fold
 
 Rule = Callable[[Apply], Expr]
@@ -25,9 +25,8 @@ def simplify(expr: Expr, more: Mapping[str, Rule] | None = None) -> Expr:
     `more`: further rules by function, applied to what the exact ones leave.
     """
     parts = tuple(simplify(child, more) for child in children(expr))
-    if isinstance(expr, Reduce) or not parts:
+    if not isinstance(expr, Apply):
         return rebuild(expr, parts) if parts else expr
-    assert isinstance(expr, Apply)
     values = [number(part) for part in parts]
     known = [value for value in values if value is not None]
     if len(known) == len(values):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Apply, Const, Expr, Ref, refs, transform
+from netdsl.ir.expr import Apply, Const, Custom, Expr, Ref, refs, transform, walk
 from netdsl.ir.network import Assign, Integrate
 
 
@@ -39,6 +39,7 @@ class Integrated:
 
 def integrate(statement: Integrate) -> Integrated:
     """Assignments for one `integrate` statement. Raises IntegrationError."""
+    _whole(statement)
     method, why = statement.method, "as written"
     if method == "auto":
         method, why = choose(statement)
@@ -65,6 +66,19 @@ def nonlinear_term(statement: Integrate) -> Expr | None:
         if not _linear(rhs, states, coupled):
             return _smallest(rhs, states, coupled)
     return None
+
+
+def _whole(statement: Integrate) -> None:
+    """What is detached of a state is a constant to derivatives, which methods are made of."""
+    states = {path for path, _ in statement.equations}
+    for _, rhs in statement.equations:
+        for node in walk(rhs):
+            if isinstance(node, Custom) and _reads(node, states):
+                raise IntegrationError(
+                    "an equation cannot detach a state that it advances",
+                    node,
+                    "detach the value outside of the equations: `let held = detach(…)`",
+                )
 
 
 def _linear(expr: Expr, states: set[str], coupled: bool) -> bool:

@@ -32,6 +32,11 @@ def _pow(node: Apply, a: Args, d: Args) -> Expr:
     return times(node, slope)
 
 
+def _select(_: Apply, a: Args, d: Args) -> Expr:
+    """As `c * a + (1 - c) * b`: a spike that decides between two values carries its surrogate."""
+    return plus(choose(a[0], d[1], d[2]), times(d[0], minus(a[1], a[2])))
+
+
 def _power(a: Number, b: Number) -> Number:
     if b == 0.5:
         return math.sqrt(a)  # as it is computed
@@ -100,7 +105,7 @@ ROWS = (
     # Printers write the arms of a select as they suit the language.
     Function("select", 3, "same", "second if first else third", "alike",
              lambda c, a, b: a if c else b, ("np.where({0}, {1}, {2})",), helped("select", 3),
-             lambda n, a, d: choose(a[0], d[1], d[2]), user=False),
+             _select, user=False),
     Function("square", 1, "real", "a * a", "power", lambda a: a * a, ufunc("np.square"),
              helped("square", 1), lambda n, a, d: times(times(Const(2.0), a[0]), d[0]),
              "{a} * {a}", user=False),

@@ -6,7 +6,7 @@ import json
 import math
 import re
 
-from netdsl.ir.expr import NOW, Apply, Const, Expr, Index, Load, Local, Reduce, Ref
+from netdsl.ir.expr import NOW, Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref
 from netdsl.ir.functions import FUNCTIONS
 
 INFIX = {row.name: (row.symbol, row.level) for row in FUNCTIONS.values() if row.symbol}
@@ -51,8 +51,17 @@ class _Printer:
             return f"index({expr.axis or expr.side})"
         if isinstance(expr, Reduce):
             return f"{expr.kind}({self.text(expr.body)} over {expr.axis})"
+        if isinstance(expr, Custom):
+            return self._custom(expr, level)
         assert isinstance(expr, Apply)
         return self._apply(expr, level)
+
+    def _custom(self, expr: Custom, level: int) -> str:
+        """A reader of a schedule sees the value."""
+        if not self.exact:
+            return self.text(expr.value, level)
+        parts = (expr.value, expr.argument, expr.slope)
+        return f"custom({', '.join(self.text(part) for part in parts)})"
 
     def _load(self, expr: Load) -> str:
         name = bare(expr.buffer) if self.exact else expr.buffer

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref
+from netdsl.ir.expr import Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref
 from netdsl.ir.network import Draw
 from netdsl.ir.program import OPERATIONS, STATEMENTS, Edges
 from netdsl.ir.roles import Node, Role, fields, role_of
@@ -321,6 +321,8 @@ class Line:
                 self.expect(")")
                 return Reduce(word, axis, args[0])
         self.take()
+        if word == "custom" and len(args) == 3:
+            return Custom(args[0], args[1], args[2])
         return Apply(word, tuple(args))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr, Load, Local, refs, transform, walk
+from netdsl.ir.expr import Custom, Expr, Load, Local, refs, transform, walk
 from netdsl.ir.network import (
     Assign,
     DrawAssign,
@@ -108,7 +108,7 @@ class BodyBuilder:
         if isinstance(statement, DrawAssign):
             self._draw(statement)
         elif isinstance(statement, Spike):
-            self._store(statement.target, statement.condition, statement.span)
+            self._store(statement.target, _fired(statement), statement.span)
         else:
             assert isinstance(statement, Assign)  # equations are integrated by now
             self._assign(statement)
@@ -195,6 +195,13 @@ class BodyBuilder:
                 tag="",
             )
             self.segments[-1].statements.append(Store(buffer, value, variable.span))
+
+
+def _fired(spike: Spike) -> Expr:
+    """The condition, with the slope that its surrogate gives it along the margin."""
+    if spike.surrogate is None:
+        return spike.condition
+    return Custom(spike.condition, spike.margin, spike.surrogate, spike.span)
 
 
 def promote(context: Context, segments: list[Segment]) -> None:

@@ -26,6 +26,7 @@ from netdsl.passes.lower.synapse import (
     BEFORE,
     DECREMENT,
     GRADIENT,
+    PART,
     Factors,
     Read,
     SynapseReads,
@@ -38,8 +39,11 @@ from netdsl.passes.lower.synapse import (
 class UpdateBuilder(SynapseReads):
     """Builds the pass of one rule; `read` resolves pre and post reads where the rule runs."""
 
-    def build(self, gradient: tuple[Product, ...] | None = None) -> list[Op]:
-        """Factor computations and the pass itself; `gradient` replaces the rule's own dw."""
+    def build(
+        self, gradient: tuple[Product, ...] | None = None, more: Expr | None = None
+    ) -> list[Op]:
+        """Factor computations and the pass itself; `gradient` replaces the rule's own dw, and
+        `more`, a number of the synapse, is added to it."""
         if self.projection.connectivity.kind == "one_to_one":
             raise LoweringError(
                 "E0804",
@@ -51,10 +55,15 @@ class UpdateBuilder(SynapseReads):
         if gradient is None:
             assert self.rule.dw is not None
             gradient = self._products((self.rule.dw,))
-        sums = [Sum(GRADIENT, gradient)]
+        sums = [Sum(GRADIENT, gradient)] if more is None else []
         if self.rule.subtract:
             sums.append(Sum(DECREMENT, self._products(self.rule.subtract)))
         statements = self._statements()
+        if more is not None:
+            if gradient:
+                sums.insert(0, Sum(PART, gradient))
+                more = Apply("add", (Local(PART), more))
+            statements.insert(0, Bind(GRADIENT, more))
         before, statements = self._optimiser_counts(statements)
         update = SynapseUpdate(
             self.projection.name,

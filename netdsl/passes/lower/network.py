@@ -28,8 +28,9 @@ from netdsl.passes.lower.resolve import phase_buffer, variable_buffer
 from netdsl.passes.lower.settle import Settle
 from netdsl.passes.lower.sites import Site, learns, sites
 from netdsl.passes.lower.step import PhaseBuilder
-from netdsl.passes.lower.updates import reference_rules, update_routine
+from netdsl.passes.lower.updates import update_routine
 from netdsl.passes.lower.windows import shared_kernels, window_notes
+from netdsl.passes.reverse.rules import reference_rules
 
 
 def lowered(

@@ -48,9 +48,13 @@ def _over_phases(values: list[Expr]) -> tuple[Reduce, ...]:
     )
 
 
+def _losses(network: Network) -> list[Expr]:
+    return [loss.value for loss in network.losses.values()]
+
+
 def phase_reductions(network: Network) -> tuple[Reduce, ...]:
-    """Every reduction over a phase that the host reads, without repeats."""
-    return _over_phases(host_values(network))
+    """Every reduction over a phase that the host or a loss reads, without repeats."""
+    return _over_phases([*host_values(network), *_losses(network)])
 
 
 def accumulator_key(network: Network, reduce: Reduce) -> Key:
@@ -77,19 +81,19 @@ def population_of(context: Context, expr: Expr) -> str:
 
 
 def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Reduce]:
-    """Reductions that a phase must add up; in protocols that learn, only what is observed or
-    decides how they go on."""
+    """Reductions that a phase must add up; in protocols that learn, only what is observed, is part
+    of a loss or decides how they go on."""
     network = context.network
-    training, deciding = learns(network, site.protocol), _over_phases(decisions(network))
+    needed = set(_over_phases(decisions(network)))
+    if learns(network, site.protocol):
+        needed.update(_over_phases(_losses(network)))
+    else:
+        needed.update(_over_phases(host_values(network)))
     return [
         reduce
         for reduce in phase_reductions(network)
         if reduce.over_phase == phase.name
-        and (
-            not training
-            or reduce in deciding
-            or accumulator_key(network, reduce) in context.observed
-        )
+        and (reduce in needed or accumulator_key(network, reduce) in context.observed)
     ]
 
 
@@ -145,7 +149,7 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
 def read_phases(network: Network) -> set[tuple[str, str]]:
     """(variable, phase) reads of losses and of what the host computes."""
     values = host_values(network)
-    values += [loss.value for loss in network.losses.values()]
+    values += _losses(network)
     return {
         (node.path, node.phase)
         for value in values

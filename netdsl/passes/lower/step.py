@@ -69,7 +69,7 @@ class PhaseBuilder:
             tuple(sums.after),
             self.phase.name,
             tuple(dict.fromkeys(self.notes)),
-            self.phase.span,
+            span=self.phase.span,
         )
 
     # -- deliveries that are equal at every step ---------------------------------------------

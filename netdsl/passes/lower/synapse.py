@@ -14,7 +14,7 @@ from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import variable_buffer
 
 Read = Callable[[str, Expr, int], tuple[list[Op], Expr]]  # population, expression, delay
-GRADIENT, DECREMENT, BEFORE = "g", "d", "w_before"
+GRADIENT, DECREMENT, BEFORE, PART = "g", "d", "w_before", "g_once"
 
 
 @dataclass

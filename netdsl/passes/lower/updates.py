@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from netdsl.ir.program import Op, Routine
 from netdsl.ir.protocol import Update
 from netdsl.passes.errors import LoweringError
-from netdsl.passes.lower.adjoint import reference_updates
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.learning import together, update_learning
 from netdsl.passes.lower.settle import Settle
-from netdsl.passes.lower.sites import Site, sites
+from netdsl.passes.lower.sites import Site
 from netdsl.passes.lower.synapse import Factors
 
 
@@ -33,14 +30,3 @@ def update_routine(context: Context, site: Site, step: Update) -> Routine:
         if projection.rule.loss is None:
             ops += update_learning(context, projection, settle, factors)
     return Routine(step.site, "update", together(ops), span=step.span)
-
-
-def reference_rules(context: Context, routines: dict[str, Routine]) -> None:
-    """Rules that follow the gradient of a loss join the updates that name them."""
-    for site in sites(context.network):
-        if not isinstance(site.step, Update):
-            continue
-        ops = reference_updates(context, site, site.step, routines)
-        if ops:
-            routine = routines[site.step.site]
-            routines[site.step.site] = replace(routine, once=together([*routine.once, *ops]))

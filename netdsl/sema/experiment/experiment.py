@@ -6,7 +6,7 @@ from netdsl.ir.network import Claim, Loss, Place, Waiver
 from netdsl.ir.protocol import Data, Metric, Pairs, Readout, Recorder
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
-from netdsl.sema.scopes.host import HostScope, NetworkScope
+from netdsl.sema.scopes.host import HostScope, LossScope, NetworkScope
 from netdsl.sema.scopes.overrides import read_value
 from netdsl.sema.scopes.params import plain
 from netdsl.sema.scopes.scope import dotted
@@ -199,7 +199,7 @@ def _label(ref: ast.Ref) -> str:
 
 def elaborate_loss(node: ast.Loss, context: Context) -> None:
     """`loss E = mean(cross_entropy(out.p@trial, sample.label))`."""
-    value = expressions.translate(node.value, NetworkScope(context, f"loss `{node.name}`"))
+    value = expressions.translate(node.value, LossScope(context, f"loss `{node.name}`"))
     if not value.bad and value.place is not Place.GLOBAL:
         context.bag.error(
             "E0208",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply
+from netdsl.ir.expr import Apply, Const, Custom, Expr, Reduce, Ref, apply
 from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
 from netdsl.sema.cells import gradients
@@ -316,10 +317,12 @@ def _grad(node: ast.Call, scope: Scope) -> Value:
 
 
 def _detach(node: ast.Call, scope: Scope) -> Value:
-    scope.context.unsupported(
-        "`detach` is", node.span, "read the value with `@prev`, which carries no gradient"
-    )
-    return bad(node.span)
+    """`detach(e)` is `e` with derivative 0."""
+    args = _positional(node, scope, 1)
+    if args is None or args[0].bad or args[0].constant is not None:
+        return bad(node.span) if args is None else args[0]
+    expr = Custom(args[0].expr, Const(0.0), Const(0.0), node.span)
+    return replace(args[0], expr=expr, span=node.span)
 
 
 def _int(node: ast.Call, scope: Scope) -> Value:

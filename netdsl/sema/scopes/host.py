@@ -137,24 +137,38 @@ class HostScope(NetworkScope):
         assert node.over is not None
         axis = node.over.axes[0]
         if axis.name in self.context.phases:
-            return self._over_phase(kind, body, node, axis.name)
+            return over_phase(self.context, kind, body, node)
         if axis.name == "pre" and body.place is Place.SYNAPSE:
             return reduced(kind, "pre", body, Place.NEURON, node)
         known = (*self.context.phases, "population", "batch", "pre")
         self.context.unknown("axis", axis.name, axis.span, known, self.kind)
         return bad(node.span)
 
-    def _over_phase(self, kind: str, body: Value, node: ast.Call, phase: str) -> Value:
-        if kind not in ("sum", "mean", "max", "count"):
-            self.context.unsupported(
-                f"`{kind}` over a phase is", node.span, "use sum, mean, max or count"
-            )
-            return bad(node.span)
-        if not isinstance(body.expr, Ref) or body.expr.time != NOW:
-            self.context.unsupported(
-                "reductions of expressions over a phase are",
-                node.span,
-                "name the value in the cell (`def x = …`) and reduce that",
-            )
-            return bad(node.span)
-        return reduced(kind, f"phase:{phase}", body, body.place, node)
+
+class LossScope(NetworkScope):
+    """Losses: the network's variables, and what phases add up of them."""
+
+    def over(self, kind: str, body: Value, node: ast.Call) -> Value:
+        assert node.over is not None
+        axis = node.over.axes[0]
+        if axis.name in self.context.phases:
+            return over_phase(self.context, kind, body, node)
+        known = ("population", "batch", *self.context.phases)
+        self.context.unknown("axis", axis.name, axis.span, known, self.kind)
+        return bad(node.span)
+
+
+def over_phase(context: Context, kind: str, body: Value, node: ast.Call) -> Value:
+    """A reduction of a variable over the steps of a phase."""
+    assert node.over is not None
+    if kind not in ("sum", "mean", "max", "count"):
+        context.unsupported(f"`{kind}` over a phase is", node.span, "use sum, mean, max or count")
+        return bad(node.span)
+    if not isinstance(body.expr, Ref) or body.expr.time != NOW:
+        context.unsupported(
+            "reductions of expressions over a phase are",
+            node.span,
+            "name the value in the cell (`def x = …`) and reduce that",
+        )
+        return bad(node.span)
+    return reduced(kind, f"phase:{node.over.axes[0].name}", body, body.place, node)

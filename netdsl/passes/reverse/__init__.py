@@ -1,0 +1,1 @@
+"""The reference rule `bptt(loss = E)`: reverse differentiation of a phase's operations."""

@@ -1,0 +1,71 @@
+"""Which buffers depend on the weights that a loss is differentiated by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netdsl.ir.algebra.derivative import derivative
+from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.expr import Const, Expr, Load, Local, loads, walk
+from netdsl.ir.program import (
+    Bind,
+    DrawStore,
+    Elementwise,
+    Op,
+    Propagate,
+    Statement,
+    Store,
+    SynapseUpdate,
+)
+
+
+def delivered(ops: Iterable[Op], weights: Iterable[str]) -> dict[str, tuple[str, Expr | None]]:
+    """Buffers that are delivered through, with the weight behind each and their slope along it."""
+    found: dict[str, tuple[str, Expr | None]] = {weight: (weight, None) for weight in weights}
+    for op in ops:
+        if not isinstance(op, SynapseUpdate) or op.sums:
+            continue
+        for statement in op.statements:
+            for weight in loads(statement.value):
+                if isinstance(statement, Store) and found.get(weight) == (weight, None):
+                    slope = simplify(derivative(statement.value, weight))
+                    if slope != Const(0.0):
+                        found[statement.buffer] = (weight, slope)
+    return found
+
+
+def active(ops: Iterable[Op], weights: Iterable[str]) -> set[str]:
+    """Buffers whose value depends on one of `weights`, at whatever step."""
+    ops, through = tuple(ops), set(weights)
+    found: set[str] = set()
+    while True:
+        before = len(found)
+        for op in ops:
+            if isinstance(op, Elementwise):
+                _cells(op, found)
+            elif isinstance(op, Propagate):
+                if op.weight in through or op.source in found:
+                    found.add(op.target)
+            elif not isinstance(op, SynapseUpdate) and op.reads & found:
+                found |= op.writes
+        if len(found) == before:
+            return found
+
+
+def _cells(op: Elementwise, found: set[str]) -> None:
+    names: set[str] = set()
+    for statement in op.statements:
+        if isinstance(statement, DrawStore):
+            continue
+        reads = any(
+            node.buffer in found if isinstance(node, Load) else node.name in names
+            for node in walk(statement.value)
+            if isinstance(node, Load | Local)
+        )
+        if reads:
+            (names if isinstance(statement, Bind) else found).add(target(statement))
+
+
+def target(statement: Statement) -> str:
+    """The bound name, or the buffer that is stored to."""
+    return statement.name if isinstance(statement, Bind) else statement.buffer

@@ -1,0 +1,285 @@
+"""The reverse of one run of statements over cells.
+
+The run is computed again from what it read, under names; then each statement, last first, hands
+the derivative of the loss by its value (its adjoint) on to what it read, times the slope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from netdsl.ir.algebra.derivative import derivative
+from netdsl.ir.algebra.factor import times
+from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, transform, walk
+from netdsl.ir.network import Place
+from netdsl.ir.program import (
+    AxisReduce,
+    Bind,
+    DrawStore,
+    Elementwise,
+    Op,
+    RowReduce,
+    Statement,
+    Store,
+)
+from netdsl.ir.roles import mapped
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import add
+from netdsl.passes.reverse.adjoints import Adjoints, Share, plus
+
+Leaf = Load | Local
+
+
+@dataclass
+class CellsReversal:
+    """Reverses `op`. `then` says what a value read by it was, `after` what is stored by it."""
+
+    adjoints: Adjoints
+    active: set[str]
+    op: Elementwise
+    then: Callable[[Expr], Expr]
+    after: Callable[[Expr], Expr]
+
+    def __post_init__(self) -> None:
+        self.context = self.adjoints.context
+        self.binds: list[Statement] = []
+        self.values: list[tuple[str, Expr, str | None]] = []  # name, value, buffer stored to
+        self.places: dict[str, Place] = {}
+        self.moving: set[str] = set()  # names of values that depend on a weight
+        self.held: dict[str, Expr] = {}  # what buffers hold by now
+        self.shares: dict[Leaf, Share] = {}
+        self.drawn: dict[str, str] = {}
+        self.slots: dict[Load, Local] = {}
+        self.reduced: RowReduce | AxisReduce | None = None
+
+    def ops(self) -> list[Op]:
+        """Operations that turn adjoints of what is stored into those of what is read."""
+        live = self.adjoints.live
+        stored = {(s.buffer, 0) for s in self.op.statements if not isinstance(s, Bind)}
+        if not stored & live:
+            return []
+        self.stored = [buffer for buffer, _ in stored]
+        self._again()
+        sums = self._reductions()
+        self._back()
+        live -= stored
+        stores = self._stores()
+        if not stores:
+            return []
+        statements = tuple(_used([*self.binds, *stores]))
+        op = Elementwise(self.op.population, statements, label=f"back: {self.op.title}")
+        return [*sums, self._placed(op)]
+
+    def _placed(self, op: Elementwise) -> Elementwise:
+        """The operation with reads of what was there then."""
+
+        def drawn(node: Expr) -> Expr | None:
+            if isinstance(node, Local) and node.name in self.drawn:
+                return self.after(Load(self.drawn[node.name]))
+            return None
+
+        return mapped(op, lambda expr: transform(self.then(expr), drawn))
+
+    # -- forward ------------------------------------------------------------------------------
+
+    def _again(self) -> None:
+        """Name every value of the run."""
+        names: dict[str, Expr] = {}
+
+        def visit(node: Expr) -> Expr | None:
+            if isinstance(node, Local):
+                return names.get(node.name)
+            if isinstance(node, Load) and node.ago != 0:
+                return self._slot(node)
+            return self.held.get(node.buffer) if isinstance(node, Load) else None
+
+        for statement in self.op.statements:
+            if isinstance(statement, RowReduce | AxisReduce):
+                self.reduced = replace(statement, value=transform(statement.value, visit))
+                continue
+            name = f"was{len(self.values)}"
+            if isinstance(statement, DrawStore):
+                self._draw(statement, name)
+                continue
+            value = transform(statement.value, visit)
+            buffer = statement.buffer if isinstance(statement, Store) else None
+            self.places[name] = self._place(value, buffer)
+            if any(self._moves(leaf) for leaf in _leaves(value)):
+                self.moving.add(name)
+            self.values.append((name, value, buffer))
+            self.binds.append(Bind(name, value, statement.span))
+            if buffer is None:
+                names[statement.name] = Local(name)  # type: ignore[union-attr]
+            else:
+                self._once(statement)
+                self.held[buffer] = Local(name)
+
+    def _slot(self, load: Load) -> Local:
+        """What is read of a ring has a name: slots of one ring are different values."""
+        if load not in self.slots:
+            name = self.slots[load] = Local(f"slot{len(self.slots)}")
+            self.places[name.name] = self.context.buffers[load.buffer].place
+            self.binds.append(Bind(name.name, load))
+            self.values.append((name.name, load, None))
+            if self._moves(load):
+                self.moving.add(name.name)
+        return self.slots[load]
+
+    def _draw(self, statement: DrawStore, name: str) -> None:
+        """What was drawn is a number like any other that is read."""
+        self.held[statement.buffer] = Local(name)
+        self.places[name] = self.context.buffers[statement.buffer].place
+        self.drawn[name] = statement.buffer
+        self.values.append((name, Const(0.0), statement.buffer))
+
+    def _once(self, statement: Statement) -> None:
+        """What was drawn is known by the buffer that it was drawn into."""
+        if isinstance(statement, Store) and statement.buffer in self.drawn.values():
+            raise LoweringError(
+                "E0806",
+                f"`bptt` cannot differentiate `{statement.buffer}`, drawn and then overwritten",
+                statement.span,
+                "keep the draw and what is made of it in states of their own",
+            )
+
+    def _place(self, value: Expr, buffer: str | None) -> Place:
+        if buffer is not None:
+            return self.context.buffers[buffer].place
+        return self.context.place(value, self.places)
+
+    def _moves(self, leaf: Leaf) -> bool:
+        if isinstance(leaf, Local):
+            return leaf.name in self.moving
+        return leaf.buffer in self.active
+
+    # -- backward -----------------------------------------------------------------------------
+
+    def _reductions(self) -> list[Op]:
+        """The reduction that the run ends with, if it does: to each of the values it reduced."""
+        statement, live = self.reduced, self.adjoints.live
+        if statement is None or (statement.buffer, 0) not in live:
+            return []
+        adjoint, ops = self.adjoints.name(statement.buffer), list[Op]()
+        if isinstance(statement, AxisReduce):
+            count, population = statement.length, self.op.population
+            hint = f"{statement.buffer}.sum"
+            total = self.context.scratch(hint, Place.UNIT, population, "adjoint of a group")
+            summed = replace(statement, buffer=total, kind="sum", value=Load(adjoint))
+            ops.append(Elementwise(population, (summed,), label=total))
+            adjoint = total
+        else:
+            count = self.context.size(self.op.population)
+        back: Expr = Load(adjoint)
+        if statement.kind == "mean":
+            back = Apply("div", (back, Const(float(count))))
+        elif statement.kind in ("max", "min"):
+            chosen = Local("chosen")
+            self.drawn["chosen"] = statement.buffer
+            back = Apply("select", (Apply("eq", (statement.value, chosen)), back, Const(0.0)))
+        if statement.kind != "any":
+            if self._read(statement.buffer):  # its adjoint is overwritten
+                self.binds.append(Bind("back", back))
+                back = Local("back")
+            self._through(statement.value, None, back)
+        return ops
+
+    def _back(self) -> None:
+        """Hand adjoints on, the last statement's first."""
+        last: dict[str, str] = {b: name for name, _, b in self.values if b is not None}
+        for name, value, buffer in reversed(self.values):
+            share = self.shares.pop(Local(name), Share())
+            if buffer is not None and last[buffer] == name and (buffer, 0) in self.adjoints.live:
+                outer = Load(self.adjoints.name(buffer))
+                row = self.places[name] is Place.ROW
+                share.add(outer if row else None, None if row else outer)
+            if name not in self.moving or share == Share():
+                continue
+            if self.places[name] is not Place.ROW:
+                share = Share(None, plus(share.row, share.unit))
+            row_part, unit_part = self._named(name, share)
+            self._through(value, row_part, unit_part)
+
+    def _named(self, name: str, share: Share) -> tuple[Expr | None, Expr | None]:
+        """Adjoints under names: they are read before any of their buffers is overwritten."""
+        parts: list[Expr | None] = []
+        for letter, part in (("r", share.row), ("d", share.unit)):
+            if part is not None and not self._stays(part):
+                adjoint = f"{letter}{name}"
+                self.binds.append(Bind(adjoint, part))
+                self.places[adjoint] = Place.ROW if letter == "r" else Place.UNIT
+                part = Local(adjoint)
+            parts.append(part)
+        return parts[0], parts[1]
+
+    def _stays(self, part: Expr) -> bool:
+        """Is this an adjoint that is not overwritten before it was read by all?"""
+        return isinstance(part, Load) and not any(map(self._read, self.stored))
+
+    def _read(self, buffer: str) -> bool:
+        """Does the run read what a buffer held before?"""
+        return any(
+            isinstance(node, Load) and node.buffer == buffer
+            for _, value, _ in self.values
+            for node in walk(value)
+        )
+
+    def _through(self, value: Expr, row: Expr | None, unit: Expr | None) -> None:
+        """Add to the adjoints of what `value` reads."""
+        for leaf in _leaves(value):
+            if not self._moves(leaf):
+                continue
+            path = leaf.buffer if isinstance(leaf, Load) else leaf.name
+            slope = simplify(derivative(value, path))
+            if slope != Const(0.0):
+                share = self.shares.setdefault(leaf, Share())
+                share.add(row and times(row, slope), unit and times(unit, slope))
+
+    def _stores(self) -> list[Statement]:
+        """Store the adjoints of what the run read; those of one number per sample are summed."""
+        stores: list[Statement] = []
+        late: list[Statement] = []
+        for leaf, share in self.shares.items():
+            assert isinstance(leaf, Load) and isinstance(leaf.ago, int)
+            slot = (leaf.buffer, leaf.ago)
+            adjoint, row = self.adjoints.name(*slot), share.row
+            held = self.context.buffers[leaf.buffer]
+            if held.place is not Place.ROW:
+                row = plus(row, share.unit)
+            elif share.unit is not None:
+                hint = f"{leaf.buffer}.part"
+                total = self.context.scratch(hint, Place.ROW, self.op.population, "adjoint")
+                part = share.unit
+                if late:  # behind a reduction no name is known
+                    kept = self.context.scratch(hint, Place.UNIT, self.op.population, "adjoint")
+                    stores.append(Store(kept, part))
+                    part = Load(kept)
+                late.append(RowReduce(total, "sum", part))
+                known = slot in self.adjoints.live or row is not None
+                sum_ = add(Load(adjoint), Load(total)) if known else Load(total)
+                late.append(Store(adjoint, sum_))
+            if row is not None:
+                known = slot in self.adjoints.live
+                stores.append(Store(adjoint, add(Load(adjoint), row) if known else row))
+            self.adjoints.live.add(slot)
+        return [*stores, *late]
+
+
+def _leaves(value: Expr) -> list[Leaf]:
+    """What an expression reads, without repeats."""
+    found = (node for node in walk(value) if isinstance(node, Load | Local))
+    return list(dict.fromkeys(found))
+
+
+def _used(statements: list[Statement]) -> Iterator[Statement]:
+    """The statements without names that nothing reads."""
+    read: set[str] = set()
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if isinstance(statement, Bind) and statement.name not in read:
+            continue
+        kept.append(statement)
+        exprs = statement.args if isinstance(statement, DrawStore) else (statement.value,)
+        read |= {leaf.name for e in exprs for leaf in _leaves(e) if isinstance(leaf, Local)}
+    return iter(kept[::-1])

@@ -1,0 +1,213 @@
+"""`learn bptt(loss = E)`: from an `update` to sweeps through the phase before it.
+
+The phase before the `update` is the tape. The sweep forms the change of each weight, and the
+ordinary pass over its synapses applies it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from netdsl.ir.algebra.factor import times
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs, transform
+from netdsl.ir.network import Loss, Place, Projection
+from netdsl.ir.program import Elementwise, Op, Product, Routine, Store
+from netdsl.ir.protocol import RunPhase, Update
+from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.context import Context, add
+from netdsl.passes.lower.learning import UpdateBuilder
+from netdsl.passes.lower.readout import accumulator_key, population_of
+from netdsl.passes.lower.resolve import Resolver
+from netdsl.passes.lower.sites import Site, sites
+from netdsl.passes.lower.synapse import Factors
+from netdsl.passes.reverse.activity import active, delivered
+from netdsl.passes.reverse.adjoints import Adjoints
+from netdsl.passes.reverse.sweep import Sweep
+from netdsl.passes.reverse.tape import Tape, changes_weights, runs
+
+
+def reference_rules(context: Context, routines: dict[str, Routine]) -> None:
+    """Give the `update`s of a program the sweeps of their `bptt` rules, and the phases before them
+    what keeps the past for these."""
+    tapes: dict[str, Tape] = {}
+    for site in sites(context.network):
+        if isinstance(site.step, Update):
+            rules = _by_loss(context, site.step)
+            if rules:
+                routine = routines[site.step.site]
+                routines[site.step.site] = _swept(context, site, rules, routine, tapes, routines)
+    for name, tape in tapes.items():
+        routines[name] = tape.recorded()
+
+
+def _by_loss(context: Context, step: Update) -> dict[str, list[Projection]]:
+    found: dict[str, list[Projection]] = {}
+    for name in step.projections:
+        projection = context.network.projections[name]
+        if projection.rule is not None and projection.rule.loss is not None:
+            found.setdefault(projection.rule.loss, []).append(projection)
+    return found
+
+
+def _swept(
+    context: Context,
+    site: Site,
+    rules: dict[str, list[Projection]],
+    update: Routine,
+    tapes: dict[str, Tape],
+    routines: dict[str, Routine],
+) -> Routine:
+    """The routine of an `update` with its sweeps: what runs once, the reversed steps, the rest."""
+    first = next(iter(rules.values()))[0]
+    phase, steps = _phase(site, first)
+    if phase.site not in tapes:
+        tapes[phase.site] = Tape(context, routines[phase.site], steps)
+    tape = tapes[phase.site]
+    once = [op for op in update.once if not changes_weights(op)]
+    learn = [op for op in update.once if changes_weights(op)]
+    step: list[Op] = []
+    after: list[Op] = []
+    reads: list[Op] = []
+    for number, (name, projections) in enumerate(rules.items()):
+        gradient = Gradient(context, tape, projections, number, phase)
+        sweep = gradient.sweep(context.network.losses[name])
+        once += sweep.once
+        step += sweep.step
+        after += sweep.after
+        for projection in projections:
+            *factors, learning = gradient.update(projection)
+            reads += factors
+            learn.append(learning)
+    last = (*after, *reads, *learn)
+    if not step:
+        return replace(update, once=(*once, *last))
+    return replace(update, once=tuple(once), step=tuple(step), after=last, steps=steps)
+
+
+def _phase(site: Site, projection: Projection) -> tuple[RunPhase, int]:
+    """The phase to differentiate, and how many steps it runs."""
+    phase = site.previous
+    span = projection.rule.learn_span if projection.rule else site.step.span
+    if phase is None:
+        raise LoweringError(
+            "E0508",
+            "`bptt` has no phase to differentiate before this `update`",
+            site.step.span,
+            "run the phase that computes the loss in the same block",
+        )
+    if not isinstance(phase.steps, Const):
+        raise LoweringError(
+            "E0806",
+            f"`bptt` cannot differentiate phase `{phase.name}`: how long it runs is known only "
+            "when it runs",
+            span,
+            "give the phase a number of steps that does not change",
+        )
+    return phase, int(phase.steps.value)
+
+
+@dataclass
+class Gradient:
+    """The change of the weights that learn by one loss."""
+
+    context: Context
+    tape: Tape
+    projections: list[Projection]
+    number: int
+    phase: RunPhase
+
+    def sweep(self, loss: Loss) -> Sweep:
+        """The sweep from a loss. Raises LoweringError E0807 where it reaches no weight."""
+        names = [p.weight for p in self.projections if p.weight is not None]
+        self.through = delivered(self.tape.ops, names)
+        adjoints = Adjoints(self.context, self.number)
+        per_row, seed, forward = self._loss(loss)
+        moving = active((*self.tape.ops, *forward), self.through)
+        self.result = Sweep(self.tape, adjoints, moving, set(self.through))
+        self.result.once += forward[:-1]
+        name = adjoints.name(per_row)
+        owner = self.context.buffers[per_row].owner
+        self.result.once += [forward[-1], Elementwise(owner, (Store(name, seed),))]
+        adjoints.live.add((per_row, 0))
+        self.result.run(tuple(runs(forward)))
+        for projection in self.projections:
+            if not self._products(projection) and self._total(projection) is None:
+                raise _unreached(loss, projection, self.phase)
+        return self.result
+
+    def _loss(self, loss: Loss) -> tuple[str, Expr, list[Op]]:
+        """Where the loss of a sample is stored, its share of the loss, and what computes it."""
+        value, seed = loss.value, Const(1.0)
+        share: Expr = seed
+        if isinstance(value, Reduce) and value.axis == "batch":
+            if value.kind == "mean":
+                self.context.need("batch.rows", Place.GLOBAL, "", "counter", "samples present")
+                share = Apply("div", (seed, Load("batch.rows")))
+            value = value.body
+        population = population_of(self.context, value)
+        resolver = Resolver(self.context, population)
+        resolved = resolver.resolve(transform(value, self._summed))
+        hint = f"{population}.{loss.name}"
+        per_row = self.context.scratch(hint, Place.ROW, population, "loss of a sample")
+        forward: list[Op] = []
+        if resolver.emit:
+            forward.append(Elementwise(population, tuple(resolver.emit), label=f"loss {loss.name}"))
+        forward.append(Elementwise(population, (Store(per_row, resolved, loss.span),)))
+        return per_row, share, forward
+
+    def _summed(self, node: Expr) -> Expr | None:
+        """What a phase added up over its steps."""
+        if isinstance(node, Reduce) and node.over_phase is not None:
+            key = accumulator_key(self.context.network, node)
+            return Load(self.context.named[key], node.span)
+        return None
+
+    def _products(self, projection: Projection) -> tuple[Product, ...]:
+        """Products that make up the change, of what was delivered through and of the weight."""
+        found: list[Product] = []
+        for buffer, (weight, slope) in self.through.items():
+            if weight == projection.weight:
+                found += [
+                    replace(p, coefficient=times(p.coefficient, slope))
+                    for p in self.result.products.get(buffer, ())
+                ]
+        return tuple(found)
+
+    def _total(self, projection: Projection) -> Expr | None:
+        """The change that was added up over steps."""
+        sum_: Expr | None = None
+        for buffer, (weight, slope) in self.through.items():
+            if weight == projection.weight and buffer in self.result.totals:
+                part = times(Load(self.result.totals[buffer]), slope)
+                assert part is not None
+                sum_ = part if sum_ is None else add(sum_, part)
+        return sum_
+
+    def update(self, projection: Projection) -> list[Op]:
+        """The learning pass of one projection, with the derived gradient."""
+        assert projection.rule is not None
+
+        def read(population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:
+            return [], Resolver(self.context, population).resolve(expr)
+
+        builder = UpdateBuilder(
+            self.context, projection, projection.rule, read, Factors(self.context)
+        )
+        return builder.build(self._products(projection), self._total(projection))
+
+
+def _unreached(loss: Loss, projection: Projection, phase: RunPhase) -> LoweringError:
+    rule = projection.rule
+    present = [ref.path for ref in refs(loss.value) if ref.time == NOW]
+    now = [path for path in present if not path.startswith("sample.")]
+    way_out = (
+        f"read `{now[0]}@{phase.name}` in the loss: what that phase ends with"
+        if now
+        else "let the loss read what the projection drives, or run the phase for longer"
+    )
+    return LoweringError(
+        "E0807",
+        f"loss `{loss.name}` does not depend on `{projection.name}` in phase `{phase.name}`",
+        rule.learn_span if rule else projection.span,
+        way_out,
+    )

@@ -1,0 +1,1 @@
+"""Gradients that `bptt` derives, against central differences and an independent sweep."""

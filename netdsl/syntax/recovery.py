@@ -152,6 +152,6 @@ class Driver:
         end = mistake.block_end()
         if end is None:
             return index
-        after = [token.line or 0 for token in self.tokens[end : end + 2]]
+        after = [token.line or 0 for token in self.tokens[end : end + 3]]
         self.unbraced.append((self.tokens[end - 1].line or 0, max(after, default=len(self.text))))
         return end

@@ -83,7 +83,7 @@ class Mistake:
         if before is None or before.type != "NUMBER" or self._word() is None:
             return None
         word = str(self.token)
-        unit = unit_for(word)
+        unit = None if self._needs_body() and len(word) == 1 else unit_for(word)
         if unit is not None:
             message, help = f"`{word}` is not a unit", f"write `{before} {unit}`"
             return Diagnostic("E0020", message, self._span(), (), help)

@@ -58,7 +58,7 @@ class Driver:
         """A closing brace ends its statement: `each batch … { … } evaluate …` on one line."""
         before = self.tokens[index - 1] if index else None
         closed = before is not None and before.type == "RBRACE"
-        return closed and SEPARATOR in self._accepted()
+        return closed and SEPARATOR in self.machine.accepts()
 
     def _finish(self) -> Tree[Any] | None:
         last = self.tokens[-1] if self.tokens else Token("$END", "", 0, 1, 1, 1, 1, 0)
@@ -123,7 +123,7 @@ class Driver:
         """Put `ERROR` for the statement at hand; the index where reading goes on."""
         state = self.machine.parser_state
         depth = 0
-        while not self._at_statement() and len(state.state_stack) > 1:
+        while (depth < 0 or not self._at_statement()) and len(state.state_stack) > 1:
             state.state_stack.pop()
             dropped = state.value_stack.pop()
             if isinstance(dropped, Token):
@@ -152,6 +152,6 @@ class Driver:
         end = mistake.block_end()
         if end is None:
             return index
-        after = [token.line or 0 for token in self.tokens[end : end + 2]]
+        after = [token.line or 0 for token in self.tokens[end : end + 3]]
         self.unbraced.append((self.tokens[end - 1].line or 0, max(after, default=len(self.text))))
         return end

@@ -80,16 +80,18 @@ class Mistake:
     def _unit(self) -> Diagnostic | None:
         """A word right after a number that is no unit."""
         before = self._before()
-        if before is None or before.type != "NUMBER" or self._word() is None or self._needs_body():
+        if before is None or before.type != "NUMBER" or self._word() is None:
             return None
         word = str(self.token)
-        unit = unit_for(word)
+        unit = None if self._needs_body() and len(word) == 1 else unit_for(word)
         if unit is not None:
             message, help = f"`{word}` is not a unit", f"write `{before} {unit}`"
             return Diagnostic("E0020", message, self._span(), (), help)
         if before.end_column == self.token.column and _NO_NUMBER.match(word):
             message, help = f"`{before}{word}` is not a number", "numbers are decimal, as `1e-3`"
             return Diagnostic("E0001", message, self._span(), (), help)
+        if self._needs_body():
+            return None
         if "PRODUCT" in self.accepts and did_you_mean(word, self._words(self.accepts)) is None:
             message = f"there is no operator between `{before}` and `{word}`"
             help = f"multiplication is written `{before} * {word}`; `{word}` is not a unit"
@@ -154,6 +156,9 @@ class Mistake:
         token, before = self.token, self._before()
         if token in lexer.RESERVED and "NAME" in self.accepts:
             return f"`{token}` is a word of the language and cannot be a name"
+        protocol = "phase" in self._statement_keywords()
+        if token.type == "EQUAL" and protocol and "`:= value`" in self._choices():
+            return f"write `clamp {self._quoted()} = …`, or `:=` for a global state"
         if token.type == "EQUAL" and "COMPARE" in self.accepts:
             return "equality is `==`; a state is changed with `:=`"
         if token in ("at", "every") and self.tokens[self.start] == "learn":

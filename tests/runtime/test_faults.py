@@ -364,6 +364,6 @@ population p : cell[4]
 protocol train { reset; phase run 10 steps }
 """
     with pytest.raises(
-        DiagnosticError, match="NaN first seen in `p.v`, sample 0, step 2 of `run`, from line 2$"
+        DiagnosticError, match="NaN first seen in `p.v`, sample 0, step 2 of `run`, from line 2\n"
     ):
         netdsl.compile(text, backend).run()

@@ -103,6 +103,13 @@ def test_the_number_without_unit_is_named(units: str, message: str, help: str) -
     assert found.labels[0].text == "a number without a unit"
 
 
+def test_a_time_step_without_unit_among_times() -> None:
+    whole = framed("top", "")[0].replace("dt = 1 ms", "dt = 1")
+    (found,) = [d for d in check(whole, lower=False).diagnostics if d.severity == "error"]
+    assert (found.code, found.primary.line, found.primary.column) == ("E0201", 2, 6)
+    assert found.help == "write `dt = 1 ms`"
+
+
 @pytest.mark.parametrize("wrong", CASES, ids=lambda wrong: f"{wrong.frame}: {wrong.text}")
 def test_wrong_name(wrong: Wrong) -> None:
     assert tuple(errors(wrong.frame, wrong.text)) == wrong.marks

@@ -98,6 +98,10 @@ def test_long_chains_and_deep_nesting_are_refused_not_crashed() -> None:
         assert not result.ok
 
 
+def test_a_word_after_a_block_that_wants_more() -> None:
+    assert found("protocol p {\n  repeat { reset } max\n}\n") == [("E0001", 2, 20)]
+
+
 def test_empty_and_odd_files() -> None:
     for text in ("", "\n\n", "# only\n", ";;;", "\\\n", "\x00", "}", "{", '"'):
         parse(text)

@@ -59,8 +59,10 @@ ENTRIES: list[Entry] = [
         "no such unit",
         (
             "Units are made of s, V, A, S, Hz, Ohm, F, C, m, M, mol, J, W, min, h and step, with "
-            "prefixes m, u, n, p, k, M."
+            "prefixes m, u, n, p, k, M. Powers go up to 9."
         ),
+        network(unit="param a = 20 ms^12; input i; state s = 0; s := relu(i)"),
+        network(unit="param a = 20 ms^2; input i; state s = 0; s := relu(i)"),
     ),
     Entry(
         "E0206",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from netdsl.diagnostics import Span
@@ -18,6 +19,7 @@ from netdsl.syntax import ast
 COUNTERS = ("epoch", "t", "batch.index", "batch.rows", "phase.step")
 _MOST_STEPS = 2**53  # a step has a number of its own
 _LEAST_DT = 1e-30  # s; so that any time is a number of steps
+_TIMES = re.compile(r"\d[ \t]*[munp]?s\b")
 _CONSTANTS = {"pi": 3.141592653589793}
 
 
@@ -144,10 +146,23 @@ class SpecificationScope(Scope):
                     "E0201", f"`dt` is a time, this is {describe(dim)}", node.value.span
                 )
                 value = bad(span)
+            elif not value.bad and dim == NONE and self._has_times(node.span.source):
+                self.context.bag.error(
+                    "E0201",
+                    "`dt` has no unit, but times in this specification have one",
+                    node.value.span,
+                    help=f"write `dt = {known:g} ms`",
+                )
+                value = bad(span)
             known = value.constant is not None and not value.bad
             self.context.dt = float(value.constant or 1.0) if known else 1.0
             self.context.dt_dim = value.dim
         return number(self.context.dt, span, self.context.dt_dim)
+
+    def _has_times(self, source: str) -> bool:
+        """Whether a number with a unit of time stands in the text."""
+        text = self.context.texts.get(source, "")
+        return any(_TIMES.search(line.partition("#")[0]) for line in text.split("\n"))
 
     def steps(self, value: Value, what: str) -> int | None:
         """A duration as a whole number of steps; None after a report."""

@@ -157,6 +157,11 @@ class Propagate(Node):
         """What is accumulated adds to the target."""
         return self.accumulate
 
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """The source."""
+        return (self.source,) if self.binary else ()
+
     def covers(self, buffer: str, owner: str) -> bool:
         """A slice leaves the rest of the target."""
         return (self.pre_slice if self.transposed else self.post_slice) is None
@@ -180,6 +185,11 @@ class Product(Node):
     binary_pre: bool = False
     pre_ago: int = 0
     post_ago: int = 0
+
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """The presynaptic factor."""
+        return (self.pre,) if self.binary_pre and self.pre is not None else ()
 
 
 @dataclass(frozen=True)

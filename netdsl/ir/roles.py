@@ -85,6 +85,11 @@ class Node:
         inner = (part.writes for part in _values(self, Role.NESTED))
         return frozenset(_values(self, Role.WRITTEN)).union(*inner)
 
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """Buffers of 0 and 1, mostly 0, that products read: a backend may list where they are 1."""
+        return tuple(name for part in _values(self, Role.NESTED) for name in part.sparse)
+
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -132,6 +137,12 @@ def parts(node: Node) -> Iterator[Node]:
     yield node
     for child in _values(node, Role.NESTED):
         yield from parts(child)
+
+
+def written_by(node: Node) -> tuple[str, ...]:
+    """Buffers that a node changes, in the order of its parts."""
+    found = (name for part in parts(node) for name in _values(part, Role.WRITTEN))
+    return tuple(dict.fromkeys(found))
 
 
 def expressions(node: Node) -> tuple[Expr, ...]:

@@ -24,7 +24,7 @@ class _EdgeRegisterWriter(EdgeWriter):
     element = ""
 
 
-def turn(need: MakeTurned, writer: KernelWriter) -> Action:
+def turn(need: MakeTurned, writer: KernelWriter) -> tuple[Action, ...]:
     """A window's rows by neuron."""
     window, layout = need.window, writer.layout
     code = {
@@ -35,7 +35,7 @@ def turn(need: MakeTurned, writer: KernelWriter) -> Action:
         "turned": layout.turned_of(window),
     }
     grid = {"threads": THREADS, "x": Extent(window.width, 0, SIDE), "y": Extent(0, 1, SIDE)}
-    return Action(writer.kernel("turn", need, grid, code=code))
+    return (Action(writer.kernel("turn", need, grid, code=code)),)
 
 
 def deliver_edges(op: Propagate, writer: KernelWriter) -> tuple[Action, ...]:

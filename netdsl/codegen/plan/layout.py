@@ -160,6 +160,10 @@ class Layout:
             self.sums[window] = self.names.fresh(f"sum {window.buffer}")
         return self.sums[window]
 
+    def is_global(self, buffer: str) -> bool:
+        """Is it one number, a field of the struct itself?"""
+        return self.program.buffers[buffer].place is Place.GLOBAL
+
     def width(self, buffer: str) -> int:
         """Columns of a UNIT or NEURON buffer."""
         return self.program.sizes[self.program.buffers[buffer].owner]

@@ -40,6 +40,7 @@ class RowReduce(Node):
     """`buffer[r] := kind over the population's neurons of value[r, :]`; `buffer` is ROW."""
 
     form = "{buffer} := {kind}({value} over population)"
+    ends_loop = True
 
     buffer: Written
     kind: str  # sum | mean | max | min | any
@@ -56,6 +57,7 @@ class AxisReduce(Node):
     """
 
     form = "{buffer} := {kind}({value} over {length} neurons {inner} apart)"
+    ends_loop = True
 
     buffer: Written
     kind: str  # sum | mean | max | min | any
@@ -114,7 +116,7 @@ class Elementwise(Node):
         for statement in self.statements:
             if buffer in statement.reads:
                 return "reads"
-            if buffer in statement.writes and not isinstance(statement, RowReduce):
+            if buffer in statement.writes and not statement.ends_loop:
                 return "overwrites" if owner == self.population else "reads"
         return None
 
@@ -162,6 +164,11 @@ class Propagate(Node):
         """The source."""
         return (self.source,) if self.binary else ()
 
+    @property
+    def earlier(self) -> tuple[tuple[str, int], ...]:
+        """The source."""
+        return ((self.source, self.ago),)
+
     def covers(self, buffer: str, owner: str) -> bool:
         """A slice leaves the rest of the target."""
         return (self.pre_slice if self.transposed else self.post_slice) is None
@@ -190,6 +197,12 @@ class Product(Node):
     def sparse(self) -> tuple[str, ...]:
         """The presynaptic factor."""
         return (self.pre,) if self.binary_pre and self.pre is not None else ()
+
+    @property
+    def earlier(self) -> tuple[tuple[str, int], ...]:
+        """The factors."""
+        ends = ((self.pre, self.pre_ago), (self.post, self.post_ago))
+        return tuple((name, ago) for name, ago in ends if name is not None)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Node:
     """
 
     form: ClassVar[str] = ""
+    ends_loop: ClassVar[bool] = False  # later statements see it of whole rows: none shares its loop
     quiet: ClassVar[frozenset[str]] = frozenset()
 
     @property
@@ -84,6 +85,26 @@ class Node:
         """Buffers that the node changes."""
         inner = (part.writes for part in _values(self, Role.NESTED))
         return frozenset(_values(self, Role.WRITTEN)).union(*inner)
+
+    @property
+    def binds(self) -> str:
+        """The name that a statement binds, or ""."""
+        return str(next(_values(self, Role.BOUND), ""))
+
+    @property
+    def stores(self) -> str:
+        """The buffer that a statement stores, or ""."""
+        return str(next(_values(self, Role.WRITTEN), ""))
+
+    @property
+    def values(self) -> tuple[Expr, ...]:
+        """Its own expressions, those of its parts left out."""
+        return tuple(_values(self, Role.EXPRESSION))
+
+    @property
+    def earlier(self) -> tuple[tuple[str, int], ...]:
+        """Buffers that it reads beside its expressions, and how many pushes ago."""
+        return tuple(pair for part in _values(self, Role.NESTED) for pair in part.earlier)
 
     @property
     def sparse(self) -> tuple[str, ...]:

@@ -14,19 +14,15 @@ from netdsl.ir.fit import misfits
 from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
-    AxisReduce,
     Buffer,
     Elementwise,
     GroupReduce,
     Op,
-    Product,
     Program,
-    Propagate,
     Routine,
-    RowReduce,
     SynapseUpdate,
 )
-from netdsl.ir.roles import Node, Role, expressions, fields, parts
+from netdsl.ir.roles import Node, Role, expressions, fields
 from netdsl.ir.text import node_lines
 
 
@@ -107,7 +103,7 @@ class _Operation:
                     yield f"%{name} is read before it is bound"
             for name in _bound(node):
                 (late if node in getattr(self.op, "scalars", ()) else known).add(name)
-            if isinstance(node, RowReduce | AxisReduce):
+            if node.ends_loop:
                 known = set()
 
     def _in_order(self) -> Iterator[Node]:
@@ -124,13 +120,7 @@ class _Operation:
             for node in walk(expr)
             if isinstance(node, Load) and isinstance(node.ago, int)
         ]
-        for part in parts(self.op):
-            if isinstance(part, Propagate):
-                back.append((part.source, part.ago))
-            elif isinstance(part, Product):
-                ends = ((part.pre, part.pre_ago), (part.post, part.post_ago))
-                back += [(name, ago) for name, ago in ends if name is not None]
-        for name, ago in back:
+        for name, ago in (*back, *self.op.earlier):
             slots = self.program.buffers[name].slots
             if not 0 <= ago < slots:
                 yield f"`{name}` has {slots} slots, and one {ago} pushes ago is read"

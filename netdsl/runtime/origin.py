@@ -132,7 +132,7 @@ class _Search:
         """The first statement of an operation whose result is bad, and what is bad in it."""
         if not isinstance(op, Cells):
             return None
-        ends = [k for k, statement in enumerate(op.statements) if not isinstance(statement, Bind)]
+        ends = [k for k, statement in enumerate(op.statements) if not statement.binds]
         parts = tuple(_with(op, op.statements[: end + 1]) for end in ends)
         executor = self._executor(self.session.program, parts)
         for routine, end in enumerate(ends):
@@ -266,7 +266,7 @@ def _binds_behind(op: Cells, number: int) -> Iterator[tuple[int, Bind]]:
     found: list[tuple[int, Bind]] = []
     for place in range(number, -1, -1):
         statement = op.statements[place]
-        if place != number and not (isinstance(statement, Bind) and statement.name in wanted):
+        if place != number and statement.binds not in wanted:
             continue
         for expr in expressions(statement):
             wanted |= {node.name for node in walk(expr) if isinstance(node, Local)}
@@ -277,14 +277,14 @@ def _binds_behind(op: Cells, number: int) -> Iterator[tuple[int, Bind]]:
 
 def _in_order(op: Op) -> list[str]:
     """Buffers that an operation writes, in the order of its statements."""
-    listed = [s.buffer for s in _statements(op) if not isinstance(s, Bind)]
+    listed = [s.stores for s in _statements(op) if s.stores]
     return list(dict.fromkeys([*listed, *sorted(op.writes)]))
 
 
 def _span(op: Op, name: str) -> Span | None:
     """Where the line stands that wrote a buffer."""
     for statement in _statements(op):
-        if not isinstance(statement, Bind) and statement.buffer == name and statement.span:
+        if statement.stores == name and statement.span:
             return statement.span
     found = getattr(op, "span", None)
     return found if isinstance(found, Span) else None

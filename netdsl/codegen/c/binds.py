@@ -19,7 +19,7 @@ def settle_binds(op: SynapseUpdate, program: Program) -> SynapseUpdate:
     statements: list[Bind | Store] = []
     for statement in op.statements:
         value = _renamed(statement.value, current)
-        if isinstance(statement, Store):
+        if not isinstance(statement, Bind):
             statements.append(replace(statement, value=value))
             continue
         name, place = statement.name, place_of(value, program, places)

@@ -8,8 +8,9 @@ of a buffer is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from netdsl.ir.expr import Expr, Load, Local, loads, transform, walk
 from netdsl.ir.network import Place
@@ -107,16 +108,17 @@ class _Renamer:
 
     def item(self, statement: Statement) -> _Item | None:
         """The statement with versions for ROW buffers; None when it is a scalar."""
-        if isinstance(statement, DrawStore):
-            return self._draw(statement)
+        return _ITEMS[type(statement)](self, statement)
+
+    def reduce(self, statement: RowReduce) -> _Item:
+        """A reduction makes the next version of its buffer."""
+        value, name = self._rename(statement.value), self._next(statement.buffer)
+        reduce = replace(statement, value=value, buffer=name)
+        return _Item(reduce, False, _reads(value), frozenset({f"%{name}"}))
+
+    def store(self, statement: Store) -> _Item:
+        """A store to a ROW buffer makes its next version."""
         value = self._rename(statement.value)
-        place = place_of(value, self.program, self.places)
-        if isinstance(statement, Bind):
-            return self._bind(Bind(statement.name, value, statement.span), place)
-        if isinstance(statement, RowReduce):
-            name = self._next(statement.buffer)
-            reduce = replace(statement, value=value, buffer=name)
-            return _Item(reduce, False, _reads(value), frozenset({f"%{name}"}))
         if self.program.buffers[statement.buffer].place is Place.ROW:
             name = self._next(statement.buffer)
             bind = Bind(name, value, statement.span)
@@ -125,7 +127,10 @@ class _Renamer:
         reads = _reads(value)
         return _Item(replace(statement, value=value), False, reads, frozenset({statement.buffer}))
 
-    def _bind(self, bind: Bind, place: Place) -> _Item | None:
+    def bind(self, bind: Bind) -> _Item | None:
+        """A name; a scalar is none of the items."""
+        bind = Bind(bind.name, self._rename(bind.value), bind.span)
+        place = place_of(bind.value, self.program, self.places)
         if bind.name in self.places:
             self._count[bind.name] = self._count.get(bind.name, 0) + 1
             again = f"{bind.name}#again{self._count[bind.name]}"
@@ -138,7 +143,8 @@ class _Renamer:
         row = place is Place.ROW
         return _Item(bind, row, _reads(bind.value), frozenset({f"%{bind.name}"}))
 
-    def _draw(self, draw: DrawStore) -> _Item:
+    def draw(self, draw: DrawStore) -> _Item:
+        """A draw to a ROW buffer makes its next version."""
         args = tuple(self._rename(arg) for arg in draw.args)
         reads = frozenset().union(*(_reads(arg) for arg in args)) if args else frozenset()
         if self.program.buffers[draw.buffer].place is not Place.ROW:
@@ -172,6 +178,14 @@ class _Renamer:
         return transform(value, visit)
 
 
+_ITEMS: dict[type, Callable[[_Renamer, Any], _Item | None]] = {
+    Bind: _Renamer.bind,
+    Store: _Renamer.store,
+    RowReduce: _Renamer.reduce,
+    DrawStore: _Renamer.draw,
+}
+
+
 def _reads(value: Expr) -> frozenset[str]:
     names = {f"%{node.name}" for node in walk(value) if isinstance(node, Local)}
     return frozenset(names) | frozenset(loads(value))
@@ -185,7 +199,7 @@ def _settle(items: list[_Item]) -> bool:
             for earlier in items[:position]:
                 item.level = max(item.level, _least(earlier, item))
         for item in items:
-            if isinstance(item.statement, Bind) and not item.row:
+            if item.statement.binds and not item.row:
                 users = [other.level for other in items if item.writes & other.reads]
                 item.level = max([item.level, *users])
         if before == [item.level for item in items]:
@@ -196,7 +210,7 @@ def _settle(items: list[_Item]) -> bool:
 def _least(earlier: _Item, later: _Item) -> int:
     """The lowest level that `later` may have because of `earlier`."""
     if earlier.writes & later.reads:
-        reduced = isinstance(earlier.statement, RowReduce)
+        reduced = earlier.statement.ends_loop
         return earlier.level + 1 if reduced or _drawn_row(earlier) else earlier.level
     if earlier.writes & later.writes or earlier.reads & later.writes:
         return earlier.level
@@ -212,5 +226,5 @@ def _in_sequence(items: list[_Item]) -> None:
     level = 0
     for item in items:
         item.level = level
-        if isinstance(item.statement, RowReduce) or _drawn_row(item):
+        if item.statement.ends_loop or _drawn_row(item):
             level += 1

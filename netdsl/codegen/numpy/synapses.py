@@ -131,9 +131,7 @@ class SynapsesPrinter:
         if common is not None:
             value = Apply("mul", (Const(common), value))
         bind = Bind(total.name, simplify(value))
-        changed = {
-            statement.buffer for statement in self.op.statements if isinstance(statement, Store)
-        }
+        changed = {statement.stores for statement in self.op.statements}
         self.printer.places[total.name] = Place.SYNAPSE
         if changed & set(loads(value)):
             self.printer.bind(bind)
@@ -161,7 +159,7 @@ class SynapsesPrinter:
         return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre)
 
     def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
-        if isinstance(statement, Bind) and statement.name not in live:
+        if statement.binds and statement.binds not in live:
             return
         span = statement.span or span_of(statement.value)
         self.printer.block.comment(spec_line(span, self.program.sources))

@@ -8,9 +8,10 @@ becomes an exchange of pointers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from netdsl.codegen.plan.layout import Layout, Window
 from netdsl.ir.network import Place
@@ -171,23 +172,32 @@ def _order(need: Derived) -> tuple[int, str, int]:
 
 def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
     """The lists and sums that an operation uses, in the order in which to make them."""
-    if isinstance(op, Propagate) and layout.turns and layout.edges_of(op.weight):
+    needs = _NEEDS.get(type(op))
+    return () if needs is None else needs(op, layout)
+
+
+def _of_delivery(op: Propagate, layout: Layout) -> tuple[Derived, ...]:
+    if layout.turns and layout.edges_of(op.weight):
         return (MakeTurned(layout.window(op.source, out_of(op))),)
-    if isinstance(op, Propagate) and op.binary and not op.transposed:
-        window = layout.window(op.source, op.pre_slice)
-        layout.list_of(window)
-        return (MakeList(window),)
-    if isinstance(op, WindowSum) and op.binary_pre:
-        window = layout.window(op.pre, None)
-        layout.list_of(window)
-        return (MakeList(window),)
-    if isinstance(op, Gather):
-        windows = [layout.window(member.source, member.pre_slice) for member in op.members]
-        for window in windows:
-            layout.list_of(window)
-        return tuple(dict.fromkeys(MakeList(window) for window in windows))
-    if not isinstance(op, SynapseUpdate):
-        return ()
+    listed = op.binary and not op.transposed
+    return (_listed(op.source, op.pre_slice, layout),) if listed else ()
+
+
+def _of_windows(op: WindowSum, layout: Layout) -> tuple[Derived, ...]:
+    return (_listed(op.pre, None, layout),) if op.binary_pre else ()
+
+
+def _of_gather(op: Gather, layout: Layout) -> tuple[Derived, ...]:
+    return tuple(dict.fromkeys(_listed(m.source, m.pre_slice, layout) for m in op.members))
+
+
+def _listed(buffer: str, part: tuple[int, int] | None, layout: Layout) -> MakeList:
+    window = layout.window(buffer, part)
+    layout.list_of(window)
+    return MakeList(window)
+
+
+def _of_update(op: SynapseUpdate, layout: Layout) -> tuple[Derived, ...]:
     needs: list[Derived] = []
     for product in (product for total in op.sums for product in total.products):
         pre = None if product.pre is None else layout.window(product.pre, op.pre_slice)
@@ -206,6 +216,14 @@ def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
     # Sums last: they are taken from lists where there are any.
     needs.sort(key=lambda need: isinstance(need, MakeSum))
     return tuple(dict.fromkeys(needs))
+
+
+_NEEDS: dict[type, Callable[[Any, Layout], tuple[Derived, ...]]] = {
+    Propagate: _of_delivery,
+    WindowSum: _of_windows,
+    Gather: _of_gather,
+    SynapseUpdate: _of_update,
+}
 
 
 def out_of(op: Propagate) -> tuple[int, int] | None:

@@ -15,14 +15,15 @@ from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Buffer,
-    Elementwise,
     GroupReduce,
+    Reduction,
     Op,
     Program,
     Routine,
     SynapseUpdate,
 )
 from netdsl.ir.roles import Node, Role, expressions, fields
+from netdsl.ir.space import EDGE, NEURON, join
 from netdsl.ir.text import node_lines
 
 
@@ -61,6 +62,7 @@ def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
         Place.NEURON: frozenset(program.sizes),
         Place.UNIT: frozenset(program.sizes),
         Place.SYNAPSE: frozenset(program.shapes),
+        Place.ROW_SYNAPSE: frozenset(program.shapes),
     }
     if buffer.place in owners and buffer.owner not in owners[buffer.place]:
         yield f"buffer {buffer.name}: `{buffer.owner}` owns no {buffer.place.value} values"
@@ -129,11 +131,21 @@ class _Operation:
 
     def _indices(self) -> Iterator[str]:
         """Cells have one index, synapses two."""
-        known = {Elementwise: ("own",), SynapseUpdate: ("pre", "post")}.get(type(self.op), ())
+        known = self._sides()
         for expr in expressions(self.op):
             for node in walk(expr):
                 if isinstance(node, Index) and node.side not in known:
                     yield f"there is no {node.side} index here"
+
+    def _sides(self) -> tuple[str, ...]:
+        """Whose indices there are: those of the axes of its loops."""
+        space = getattr(self.op, "space", ())
+        if isinstance(self.op, Reduction):
+            space = join(self.program.buffers[self.op.target].space, self.op.over)
+        kinds = {axis.kind for axis in space}
+        if EDGE in kinds or isinstance(self.op, SynapseUpdate):
+            return ("pre", "post")
+        return ("own",) if NEURON in kinds else ()
 
     def _groups(self) -> Iterator[str]:
         if isinstance(self.op, GroupReduce):

@@ -9,8 +9,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Layout
-
-_RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
+from netdsl.ir.space import held
 
 
 class LoweringError(Exception):
@@ -114,18 +113,7 @@ class Context:
                 found[(local or {}).get(node.name, Place.UNIT)] = None
             elif isinstance(node, Index):
                 found[Place.NEURON if node.side == "own" else Place.SYNAPSE] = None
-        return join(list(found))
-
-
-def join(places: list[Place]) -> Place:
-    """The place of a value computed from values at these places."""
-    result = Place.GLOBAL
-    for place in places:
-        if {place, result} == {Place.ROW, Place.NEURON}:
-            result = Place.UNIT
-        elif _RANK[place] > _RANK[result]:
-            result = place
-    return result
+        return held(found)
 
 
 def zero() -> Expr:

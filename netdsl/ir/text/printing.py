@@ -16,6 +16,7 @@ from typing import Any
 from netdsl.ir.expr import Expr
 from netdsl.ir.program import Program
 from netdsl.ir.roles import Node, Role, fields
+from netdsl.ir.space import Axis
 from netdsl.ir.text.expressions import bare, expression
 
 FIELD = re.compile(r"\{(\w+)(?:\?([^|}]*)\|([^|}]*))?\}")  # {name} or {flag?if set|if not}
@@ -128,8 +129,8 @@ def plain(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Enum):
         return plain(value.value)
-    if isinstance(value, str):
-        return bare(value)
+    if isinstance(value, str | Axis):
+        return bare(str(value))
     if isinstance(value, Expr):
         return expression(value, exact=True)
     if isinstance(value, tuple):

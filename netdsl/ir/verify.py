@@ -16,9 +16,9 @@ from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Buffer,
     GroupReduce,
-    Reduction,
     Op,
     Program,
+    Reduction,
     Routine,
     SynapseUpdate,
 )

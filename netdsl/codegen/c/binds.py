@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from netdsl.ir.expr import Expr, Local, transform
 from netdsl.ir.network import Place
 from netdsl.ir.places import place_of
-from netdsl.ir.program import Bind, Program, Store, SynapseUpdate
+from netdsl.ir.program import Bind, Each, Guarded, Program, Store, SynapseUpdate
+
+Looped = TypeVar("Looped", SynapseUpdate, Each, Guarded, Each | Guarded)
 
 
-def settle_binds(op: SynapseUpdate, program: Program) -> SynapseUpdate:
-    """The same update with every name bound once, and values of scalars among its `scalars`."""
+def settle_binds(op: Looped, program: Program) -> Looped:
+    """The same operation with every name bound once, and values of scalars among its `scalars`."""
     places = {bind.name: Place.GLOBAL for bind in op.scalars}
-    places |= {total.name: Place.SYNAPSE for total in op.sums}
+    places |= {total.name: Place.SYNAPSE for total in getattr(op, "sums", ())}
     current: dict[str, str] = {}
     scalars: list[Bind] = list(op.scalars)
     statements: list[Bind | Store] = []

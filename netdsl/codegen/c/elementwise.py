@@ -24,7 +24,7 @@ from netdsl.streams.draws import stream_hash
 
 # kind: (identity, combination in the loop, OpenMP's operator; `least` and `greatest` are those of
 # templates/c/elementwise.c.j2 and keep NaN)
-_REDUCTIONS = {
+REDUCTIONS = {
     "sum": ("0", "{a} += (double){v};", "+"),
     "mean": ("0", "{a} += (double){v};", "+"),
     "max": ("-INFINITY", "{a} = max_d({a}, (double){v});", "greatest"),
@@ -226,7 +226,7 @@ class _Writer:
 
     def reduce(self, statement: RowReduce, code: LevelCode) -> None:
         """A total that the loop adds up, and what becomes of it behind."""
-        start, combine, sign = _REDUCTIONS[statement.kind]
+        start, combine, sign = REDUCTIONS[statement.kind]
         version = self._version(statement)
         sum_name, value = self.scope.fresh("total"), self.scope.fresh("term")
         code.accumulators.append(f"double {sum_name} = {start};")

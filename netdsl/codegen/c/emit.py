@@ -11,6 +11,7 @@ from typing import Any
 
 from netdsl.codegen.c.edges import edge_update
 from netdsl.codegen.c.elementwise import elementwise
+from netdsl.codegen.c.loops import each, reduction
 from netdsl.codegen.c.synapses import gather, propagate, synapse_update
 from netdsl.codegen.c.windows import propagate_windows, window_sum
 from netdsl.codegen.plan.derived import (
@@ -22,13 +23,15 @@ from netdsl.codegen.plan.derived import (
     MakeSum,
 )
 from netdsl.codegen.plan.layout import Layout
-from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Copy,
+    Each,
     Elementwise,
     Fill,
     GroupReduce,
+    Guarded,
     Propagate,
+    Reduction,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -56,19 +59,7 @@ def emit(instruction: Instruction, layout: Layout, number: int) -> Emitted:
 
 def count_of(buffer: str, layout: Layout) -> str:
     """C text of the number of elements of a buffer's present rows."""
-    program = layout.program
-    entry = program.buffers[buffer]
-    if entry.place is Place.GLOBAL:
-        return "1"
-    if entry.place is Place.ROW:
-        return "net->rows"
-    if entry.place is Place.SYNAPSE:
-        m, n = program.shapes[entry.owner]
-        if entry.owner in layout.edges:
-            return f"net->{layout.edges[entry.owner]}.start[{m}]"
-        return f"INT64_C({m * n})"
-    size = program.sizes[entry.owner]
-    return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)
+    return " * ".join(layout.lengths(layout.program.buffers[buffer].space)) or "1"
 
 
 def group_code(op: GroupReduce, layout: Layout) -> dict[str, object]:
@@ -127,6 +118,14 @@ def _groups(op: GroupReduce, layout: Layout, number: int) -> Emitted:
     return Emitted("group_reduce", group_code(op, layout))
 
 
+def _each(op: Each | Guarded, layout: Layout, number: int) -> Emitted:
+    return Emitted("each", each(op, layout))
+
+
+def _reduction(op: Reduction, layout: Layout, number: int) -> Emitted:
+    return Emitted("reduction", reduction(op, layout))
+
+
 def _fill(op: Fill, layout: Layout, number: int) -> Emitted:
     code = {
         "ctype": layout.ctype(op.target),
@@ -181,6 +180,9 @@ EMITTERS: dict[type, Emitter] = {
     SynapseUpdate: _synapses,
     WindowSum: _windows,
     GroupReduce: _groups,
+    Each: _each,
+    Guarded: _each,
+    Reduction: _reduction,
     Copy: _copy,
     Fill: _fill,
     Transpose: _transpose,

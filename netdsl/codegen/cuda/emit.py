@@ -10,6 +10,7 @@ from typing import Any
 
 from netdsl.codegen.cuda.edges import deliver_edges, learn_edges, turn
 from netdsl.codegen.cuda.kernels import cells, copy, fill, group_reduce, row_sum, transpose
+from netdsl.codegen.cuda.loops import everywhere, reduce
 from netdsl.codegen.cuda.plan import Action
 from netdsl.codegen.cuda.synapses import UpdateActions, deliver, learn
 from netdsl.codegen.cuda.windows import deliver_windows, sum_windows
@@ -17,10 +18,13 @@ from netdsl.codegen.cuda.writer import KernelWriter
 from netdsl.codegen.plan.derived import Instruction, MakeSum, MakeTurned
 from netdsl.ir.program import (
     Copy,
+    Each,
     Elementwise,
     Fill,
     GroupReduce,
+    Guarded,
     Propagate,
+    Reduction,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -57,6 +61,9 @@ EMITTERS: dict[type, Emitter] = {
     Copy: copy,
     Fill: fill,
     Transpose: transpose,
+    Each: everywhere,
+    Guarded: everywhere,
+    Reduction: reduce,
     MakeSum: row_sum,
     MakeTurned: turn,
 }

@@ -12,6 +12,7 @@ from netdsl.codegen.c.elementwise import elementwise
 from netdsl.codegen.c.emit import count_of, group_code
 from netdsl.codegen.cuda.layout import COUNT_BLOCKS, CudaLayout
 from netdsl.codegen.cuda.plan import (
+    ALL,
     THREADS,
     Action,
     Extent,
@@ -25,6 +26,7 @@ from netdsl.codegen.cuda.writer import KernelWriter, written
 from netdsl.codegen.plan.derived import MakeList, MakeSum
 from netdsl.codegen.plan.layout import Window
 from netdsl.ir.program import Copy, Elementwise, Fill, GroupReduce, Transpose
+from netdsl.ir.space import OTHER
 
 TRANSPOSE_SIDE = 32  # as in templates/cuda/transpose.cu.j2
 
@@ -72,7 +74,8 @@ def _flat(
     """An operation on all elements of a buffer, or on the one number that it is."""
     if writer.layout.is_global(op.target):
         return writer.globals(f"set {op.title}", [f"net->{code['target']} = {value};"], op.span)
-    grid = flat_grid(*writer.layout.extent(op.target))
+    pairs = OTHER in writer.program.buffers[op.target].space
+    grid = flat_grid(*writer.layout.extent(op.target)) if not pairs else flat_grid(ALL, 0)
     return Action(writer.kernel(kind, op, grid, code=_counted(code, op, writer)))
 
 

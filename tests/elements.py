@@ -57,7 +57,7 @@ class Spaces:
             if axis.kind == EDGE:
                 found += [at[EDGE]] if axis.owner in self.edges else [at["pre"], at["post"]]
             elif axis.kind == NEURON:
-                found.append(at[NEURON if side == "own" else side])
+                found.append(at[side if side in ("pre", "post") else NEURON])
             else:
                 found.append(at["row'" if side == "other" else axis.kind])
         return tuple(found)
@@ -110,11 +110,13 @@ class Spaces:
         at = self.elements(join(self.program.buffers[op.target].space, op.over))
         value = np.broadcast_to(self.at(op.value, {}, at), next(iter(at.values())).shape)
         combine, start = _REDUCE[op.kind]
-        found, count = np.full(target.shape, start), np.zeros(target.shape)
-        place = self.place(op.target, op.side, at)
+        place = self.place(op.target, op.side, at) or (np.zeros(value.shape, int),)
+        shape = target.shape or (1,)
+        found, count = np.full(shape, start), np.zeros(shape)
         combine.at(found, place, 1.0 * (value != 0) if op.kind == "any" else value)
         np.add.at(count, place, 1.0)
-        target[...] = found / np.maximum(count, 1) if op.kind == "mean" else found
+        found = found / np.maximum(count, 1) if op.kind == "mean" else found
+        target[...] = found.reshape(target.shape)
 
     def row_sum(self, term: RowSum, projection: str) -> np.ndarray:
         """The sum over rows, in the shape in which the projection's synapses are stored."""

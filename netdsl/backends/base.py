@@ -50,9 +50,7 @@ class Executor(ABC):
     def _connections(self, buffer: str) -> Connections | None:
         """The synapses that a buffer holds a number for, if it holds only existing ones."""
         entry = self.program.buffers.get(buffer)
-        if entry is None or entry.place is not Place.SYNAPSE:
-            return None
-        return self.connections.get(entry.owner)
+        return None if entry is None else self.connections.get(entry.owner)
 
     def _stored_shape(self, buffer: str, rows: int) -> tuple[int, ...]:
         return stored_shape(buffer, self.program, rows, self.edges)
@@ -66,7 +64,7 @@ class Executor(ABC):
         """What is to be stored of a value that the host gives. ValueError where it does not fit."""
         given = np.asarray(value)
         edges = self._connections(buffer)
-        if edges is not None and given.shape == edges.shape:
+        if edges is not None and given.shape == shape_of(buffer, self.program, self.rows):
             given = edges.values(given)
         stored = self._stored_shape(buffer, self.rows)
         if given.shape not in ((), stored):

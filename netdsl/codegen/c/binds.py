@@ -21,7 +21,7 @@ def settle_binds(op: Looped, program: Program) -> Looped:
     scalars: list[Bind] = list(op.scalars)
     statements: list[Bind | Store] = []
     for statement in op.statements:
-        value = _renamed(statement.value, current)
+        value = renamed(statement.value, current)
         if not isinstance(statement, Bind):
             statements.append(replace(statement, value=value))
             continue
@@ -34,7 +34,9 @@ def settle_binds(op: Looped, program: Program) -> Looped:
     return replace(op, scalars=tuple(scalars), statements=tuple(statements))
 
 
-def _renamed(value: Expr, current: dict[str, str]) -> Expr:
+def renamed(value: Expr, current: dict[str, str]) -> Expr:
+    """The expression with the present names of what it reads."""
+
     def visit(node: Expr) -> Expr | None:
         if isinstance(node, Local) and node.name in current:
             return Local(current[node.name], node.span)

@@ -1,7 +1,7 @@
 """`Each`, `Guarded` and `Reduction` as C: plain loops over any space, for C and CUDA alike.
 
-An element's indices are r and q (rows), k (a neuron), e (a synapse), i and j (its ends). Which loops
-there are, or how a thread finds its indices, is said here; the templates put them together.
+An element's indices are r and q (rows), k (a neuron), e (a synapse), i and j (its ends). Which
+loops there are, or how a thread finds its indices, is said here; templates put them together.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netdsl.codegen.c.binds import settle_binds
+from netdsl.codegen.c.binds import renamed, settle_binds
 from netdsl.codegen.c.elementwise import REDUCTIONS
 from netdsl.codegen.c.printer import DOUBLE, Printer
 from netdsl.codegen.c.scope import Scope, operations
@@ -18,7 +18,7 @@ from netdsl.codegen.plan.layout import Layout
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Expr, Index, Load, Local, walk
 from netdsl.ir.network import Place
-from netdsl.ir.program import Each, Guarded, Reduction
+from netdsl.ir.program import Bind, Each, Guarded, Reduction, Store
 from netdsl.ir.space import EDGE, NEURON, ROW, Axis, Space, join
 
 _NEURONS = {"own": "k", "pre": "i", "post": "j"}
@@ -29,8 +29,8 @@ class LoopCode:
     """What `each.c.j2` and `reduction.c.j2` need.
 
     `outer`: heads of the loops over a target or all elements, `inner` those over what is reduced,
-    or over rows that go in order. `result`: the type of what is stored. `find`: how a thread gets its indices from its number, of
-    `total` ones. `guard`: the condition of a synapse, tested where its neuron is known.
+    or over rows that go in order. `result`: the type of what is stored. `find`: how a thread gets
+    its indices from its number, of `total` ones. `guard`: when a synapse is left out.
     """
 
     head: list[str]
@@ -71,9 +71,12 @@ class _Writer:
 
     def each(self, op: Each | Guarded) -> LoopCode:
         """Statements in order at every element."""
-        op = settle_binds(op, self.program)
+        op = settle_binds(op, self.program) if op.space else op
         self.scope.declare(op.scalars)
         code = LoopCode(self.scope.lines)
+        if not self.space:
+            self._sequence(op.statements)
+            return code
         for statement in op.statements:
             line = spec_line(statement.span, self.program.sources)
             code.body += [c_comment(line)] if line else []
@@ -81,9 +84,6 @@ class _Writer:
                 self.scope.places[statement.binds] = Place.UNIT
                 name, text = self.scope.local(statement.binds), self._number(statement.value)
                 code.body.append(f"const real {name} = {text};")
-            elif not self.space:
-                value = self.scope.double(statement.value)
-                self.scope.lines.append(f"{self._element(statement.stores)} = {value};")
             else:
                 text = self._number(statement.value, statement.stores)
                 code.body.append(f"{self._element(statement.stores)} = {text};")
@@ -100,6 +100,17 @@ class _Writer:
             code.guarded = len(code.outer) - (2 if side == "pre" else 1)
         code.flops = operations(self.exprs)
         return code
+
+    def _sequence(self, statements: Sequence[Bind | Store]) -> None:
+        """Statements about single numbers, in double; a name bound again is another name."""
+        current: dict[str, str] = {}
+        for statement in statements:
+            value = self.scope.double(renamed(statement.value, current))
+            if statement.stores:
+                self.scope.lines.append(f"{self._element(statement.stores)} = {value};")
+            else:
+                name = current[statement.binds] = f"{statement.binds}#{len(self.scope.lines)}"
+                self.scope.lines.append(f"const double {self.scope.local(name)} = {value};")
 
     def reduction(self, op: Reduction, in_lists: bool) -> LoopCode:
         """A total for each element of the target."""

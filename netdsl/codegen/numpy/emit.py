@@ -10,6 +10,7 @@ from typing import Any
 
 from netdsl.codegen.comments import python_comment, spec_line
 from netdsl.codegen.numpy.cells import CellsPrinter
+from netdsl.codegen.numpy.loops import LoopCode, each, reduction
 from netdsl.codegen.numpy.parts import Parts
 from netdsl.codegen.numpy.scalars import bare, literal, scalar
 from netdsl.codegen.numpy.synapses import SynapsesPrinter
@@ -18,11 +19,14 @@ from netdsl.codegen.templates import render
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.program import (
     Copy,
+    Each,
     Elementwise,
     Fill,
     GroupReduce,
+    Guarded,
     Op,
     Propagate,
+    Reduction,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -137,6 +141,21 @@ def _synapses(op: SynapseUpdate, parts: Parts) -> str:
     return name
 
 
+def _each(op: Each | Guarded, parts: Parts) -> str:
+    return _function("each", op, each(op, parts), parts)
+
+
+def _reduction(op: Reduction, parts: Parts) -> str:
+    return _function("reduction", op, reduction(op, parts), parts)
+
+
+def _function(kind: str, op: Each | Guarded | Reduction, code: LoopCode, parts: Parts) -> str:
+    """A function that makes its views itself."""
+    name = parts.names.fresh(f"{op.title}_{kind}")
+    parts.functions.append(render("numpy", f"{kind}.py", name=name, title=op.title, code=code))
+    return name
+
+
 EMITTERS: dict[type, Emitter] = {
     Elementwise: _called(_cells),
     SynapseUpdate: _called(_synapses),
@@ -146,4 +165,7 @@ EMITTERS: dict[type, Emitter] = {
     Copy: _whole("copy"),
     Fill: _inline(_fill),
     Transpose: _whole("transpose"),
+    Each: _called(_each),
+    Guarded: _called(_each),
+    Reduction: _called(_reduction),
 }

@@ -12,18 +12,9 @@ from netdsl.codegen.comments import spec_line
 from netdsl.codegen.numpy.emit import emit
 from netdsl.codegen.numpy.parts import Parts
 from netdsl.codegen.templates import render
-from netdsl.ir.network import Place
-from netdsl.ir.places import edges_of
 from netdsl.ir.program import Edges, Op, Program, Routine
+from netdsl.ir.space import EDGE
 from netdsl.ir.windows import Windows
-
-_SHAPES = {
-    Place.GLOBAL: "one number",
-    Place.ROW: "(rows, 1)",
-    Place.NEURON: "({n},)",
-    Place.UNIT: "(rows, {n})",
-    Place.SYNAPSE: "({m}, {n})",
-}
 
 
 @dataclass(frozen=True)
@@ -108,15 +99,18 @@ class ModuleWriter(Parts):
         return [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows]
 
     def _shape(self, name: str) -> str:
-        buffer = self.program.buffers[name]
-        if edges_of(name, self.program) is not None:
-            return "(edges,)"
-        m, n = 0, 0
-        if buffer.place is Place.SYNAPSE:
-            m, n = self.program.shapes[buffer.owner]
-        elif buffer.place in (Place.NEURON, Place.UNIT):
-            n = self.program.sizes[buffer.owner]
-        return _SHAPES[buffer.place].format(m=m, n=n)
+        lengths: list[str] = []
+        for axis in self.program.buffers[name].space:
+            if axis.kind == EDGE and axis.owner in self.edges:
+                lengths.append("edges")
+            elif axis.kind == EDGE:
+                lengths += map(str, self.program.shapes[axis.owner])
+            else:
+                lengths.append(str(self.program.sizes[axis.owner]) if axis.owner else "rows")
+        if not lengths:
+            return "one number"
+        lengths += ["1"] if lengths == ["rows"] else []
+        return f"({lengths[0]},)" if len(lengths) == 1 else f"({', '.join(lengths)})"
 
     # -- routines ------------------------------------------------------------------------------
 

@@ -1,0 +1,94 @@
+"""Operations over every space: every backend means what the interpreter says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from netdsl.backends.base import Executor
+from netdsl.backends.cupy import shim
+from netdsl.backends.cupy.shim import ShimExecutor
+from netdsl.backends.native import NativeExecutor, available
+from netdsl.backends.numpy.executor import NumpyExecutor
+from netdsl.ir.program import Program
+from netdsl.ir.text import parse_program, program_text
+from netdsl.ir.verify import verify
+from tests.interpreter import Interpreter
+from tests.programs import KEYS, initial_values
+from tests.programs.spaces import SPACE_CALLS, spaces
+from tests.random_spaces import programs
+
+no_compiler = pytest.mark.skipif(not available()[0], reason="no C compiler")
+no_shim = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
+BACKENDS = [
+    pytest.param(NumpyExecutor, id="numpy"),
+    pytest.param(NativeExecutor, id="native", marks=no_compiler),
+    pytest.param(ShimExecutor, id="cuda", marks=no_shim),
+]
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+
+
+def agree(
+    backend: type[Executor],
+    program: Program,
+    calls: tuple[tuple[str, int, int, int | None], ...] = SPACE_CALLS,
+    dtype: str = "float64",
+    rows: int = 4,
+    capacity: int = 6,
+) -> None:
+    """Every buffer agrees after every call, relative to one plus its largest magnitude."""
+    values = initial_values(program, rows)
+    executor = backend(program, {}, rows=capacity, dtype=dtype, seed=5)
+    executor.set_rows(rows, KEYS[:rows])
+    for name, value in values.items():
+        executor.write(name, value)
+    wanted = Interpreter(program, values, rows, KEYS[:rows], 5)
+    for call in calls:
+        executor.call(*call)
+        wanted.call(*call)
+        for name, expected in wanted.state.items():
+            found = executor.read(name)
+            assert found.shape == expected.shape, name
+            room = 1 + np.max(np.abs(expected[np.isfinite(expected)]), initial=0.0)
+            np.testing.assert_allclose(
+                found, expected, rtol=0, atol=TOLERANCE[dtype] * room, err_msg=f"{name} {call}"
+            )
+    executor.close()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("density", [None, 0.4], ids=["matrix", "list"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_space(backend: type[Executor], density: float | None, dtype: str) -> None:
+    program = spaces(density=density)
+    verify(program)
+    agree(backend, program, dtype=dtype)
+
+
+@pytest.mark.parametrize("density", [None, 0.4], ids=["matrix", "list"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_row_and_full_capacity(backend: type[Executor], density: float | None) -> None:
+    agree(backend, spaces(1, 9, density), rows=1)
+    agree(backend, spaces(6, 1, density), rows=6)
+
+
+@pytest.mark.parametrize("density", [None, 0.4])
+def test_text(density: float | None) -> None:
+    program = spaces(density=density)
+    assert parse_program(program_text(program)) == program
+
+
+@given(programs())
+@settings(max_examples=60, deadline=None)
+def test_random_programs(program: Program) -> None:
+    verify(program)
+    assert parse_program(program_text(program)) == program
+    agree(NumpyExecutor, program, (("run", 0, 0, None),))
+
+
+@no_compiler
+@given(programs())
+@settings(max_examples=6, deadline=None)
+def test_random_programs_compiled(program: Program) -> None:
+    agree(NativeExecutor, program, (("run", 0, 0, None),))

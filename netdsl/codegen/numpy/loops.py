@@ -119,7 +119,8 @@ class _Block:
         code = self._code()
         if isinstance(op, Guarded):
             code.listed, code.side = self.listed, op.side
-            code.guard = self.parts.names(op.buffer) + ("[r]" if self.by_row else "")
+            rows = ROW in self.program.buffers[op.buffer].space
+            code.guard = self.parts.names(op.buffer) + ("[r]" if rows else "")
             code.kept = [f"{self.views[n][1]} = {n}" for n in dict.fromkeys(stored)]
         return code
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,12 +14,17 @@ from netdsl.backends.cupy import shim
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.backends.native import NativeExecutor, available
 from netdsl.backends.numpy.executor import NumpyExecutor
-from netdsl.ir.program import Program
+from netdsl.ir.expr import Const, Load
+from netdsl.ir.fit import misfits
+from netdsl.ir.program import Each, Guarded, Op, Program, Reduction, Routine, Store
+from netdsl.ir.space import ROW
 from netdsl.ir.text import parse_program, program_text
 from netdsl.ir.verify import verify
+from netdsl.passes.pipeline import PIPELINE
+from netdsl.passes.program.row_sums import row_sums
 from tests.interpreter import Interpreter
 from tests.programs import KEYS, initial_values
-from tests.programs.spaces import SPACE_CALLS, spaces
+from tests.programs.spaces import SPACE_CALLS, W, post, spaces, summed
 from tests.random_spaces import programs
 
 no_compiler = pytest.mark.skipif(not available()[0], reason="no C compiler")
@@ -36,10 +44,14 @@ def agree(
     dtype: str = "float64",
     rows: int = 4,
     capacity: int = 6,
+    passed: Callable[[Program], Program] = lambda program: program,
 ) -> None:
-    """Every buffer agrees after every call, relative to one plus its largest magnitude."""
+    """Every buffer agrees after every call, relative to one plus its largest magnitude.
+
+    `passed`: what the backend is given.
+    """
     values = initial_values(program, rows)
-    executor = backend(program, {}, rows=capacity, dtype=dtype, seed=5)
+    executor = backend(passed(program), {}, rows=capacity, dtype=dtype, seed=5)
     executor.set_rows(rows, KEYS[:rows])
     for name, value in values.items():
         executor.write(name, value)
@@ -71,6 +83,59 @@ def test_every_space(backend: type[Executor], density: float | None, dtype: str)
 def test_one_row_and_full_capacity(backend: type[Executor], density: float | None) -> None:
     agree(backend, spaces(1, 9, density), rows=1)
     agree(backend, spaces(6, 1, density), rows=6)
+
+
+@pytest.mark.parametrize("density", [None, 0.4], ids=["matrix", "list"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sums_over_rows(backend: type[Executor], density: float | None) -> None:
+    program = summed(density)
+    verify(program)
+    assert parse_program(program_text(program)) == program
+    agree(backend, program, passed=row_sums)
+
+
+@pytest.mark.parametrize("density", [None, 0.4], ids=["matrix", "list"])
+def test_after_all_passes(density: float | None) -> None:
+    def passed(program: Program) -> Program:
+        for step in PIPELINE:
+            if step.name != "prune":
+                program = step.run(program)
+                verify(program)
+        return program
+
+    agree(NumpyExecutor, summed(density), passed=passed)
+
+
+def test_nan_passes() -> None:
+    program = spaces()
+    for backend in (NumpyExecutor, NativeExecutor, ShimExecutor):
+        if backend is not NumpyExecutor and not (available()[0] and shim.compiler()):
+            continue
+        executor = backend(program, initial_values(program, 3), rows=3, dtype="float64")
+        executor.set_rows(3, KEYS[:3])
+        executor.write("a.x", np.full((3, 7), np.nan))
+        executor.call("run", 1)
+        assert np.isnan(executor.read("b.most")).all(), backend.name
+
+
+def test_what_does_not_embed_is_refused() -> None:
+    program = spaces()
+
+    def misfit(*ops: Op) -> set[str]:
+        routines = {"run": Routine("run", "update", once=ops)}
+        return {found.buffer for found in misfits(replace(program, routines=routines))}
+
+    zero = Const(0.0)
+    assert misfit(Each((W,), (Store("W.w", Load("a.late")),))) == {"a.late"}  # at which end?
+    assert misfit(Each((W,), (Store("W.w", post("a.late")),))) == {"a.late"}
+    assert misfit(Each((W,), (Store("W.w", Load("W.e")),))) == {"W.e"}
+    assert misfit(Each((W,), (Store("b.theta", zero),))) == {"b.theta"}
+    assert misfit(Each((ROW,), (Store("K", zero),))) == {"K"}
+    assert misfit(Each((ROW,), (Store("gain", zero),))) == {"gain"}
+    assert misfit(Guarded((W,), "pre", "a.s", (Store("W.w", zero),))) == {"a.s"}
+    assert misfit(Reduction("b.in", "sum", Load("W.w"), (W,), "pre")) == {"b.in"}
+    assert misfit(Reduction("b.in", "sum", Load("W.w"), (W,))) == {"b.in"}
+    assert misfit(Reduction("loss", "sum", Load("K"), (ROW,))) == {"K", "loss"}
 
 
 @pytest.mark.parametrize("density", [None, 0.4])

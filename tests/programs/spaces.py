@@ -15,10 +15,14 @@ from netdsl.ir.program import (
     Fill,
     Guarded,
     Op,
+    Product,
     Program,
     Reduction,
     Routine,
+    RowSum,
     Store,
+    Sum,
+    SynapseUpdate,
 )
 from netdsl.ir.space import OTHER, ROW, edge, neuron
 from tests.programs.parts import buffer, fn, program
@@ -168,3 +172,23 @@ def spaces(m: int = 7, n: int = 5, density: float | None = None) -> Program:
         return made
     mask = Draw("connect:sparse:bernoulli", (Const(density), Const(True)), "W.mask")
     return replace(made, layouts={"W": Edges(mask, density)})
+
+
+def summed(density: float | None = None) -> Program:
+    """A learning pass with sums over rows of values at synapses beside its products."""
+    base = spaces(density=density)
+    total = Sum(
+        "g",
+        (Product("a.x", "b.y"),),
+        (RowSum(fn("mul", Load("W.e"), Load("reward"))), RowSum(fn("gt", pre("a.x"), post("b.y")))),
+    )
+    only = Sum("h", (), (RowSum(fn("mul", Load("gain"), Load("W.e"))),))
+    change = fn("mul", 0.01, fn("sub", Local("g"), Local("h")))
+    update = SynapseUpdate(
+        "W",
+        (total, only),
+        (Store("W.w", fn("add", Load("W.w"), change)),),
+        before=(Store("gain", fn("add", Load("gain"), 0.25)),),
+    )
+    learn = Routine("learn", "update", once=(*_learning(), update))
+    return replace(base, routines={**base.routines, "learn": learn})

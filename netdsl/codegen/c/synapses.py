@@ -223,6 +223,8 @@ class UpdateWriter:
         return f"{self.layout.names(statement.buffer)}[{self.synapse}] = {text};"
 
     def _sum(self, total: Sum) -> str:
+        if total.rows:
+            raise ValueError("a sum over rows must be a reduction by now")
         terms = [self._term(product) for product in total.products]
         self.scope.places[total.name] = Place.SYNAPSE
         text = " + ".join(terms) if terms else literal(0, self.layout.real)

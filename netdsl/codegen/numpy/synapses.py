@@ -118,6 +118,8 @@ class SynapsesPrinter:
 
     def _sum(self, total: Sum) -> None:
         """Make a sum readable: at its first use, or now if it reads what the pass changes."""
+        if total.rows:
+            raise ValueError("a sum over rows must be a reduction by now")
         factors = [simplify(product.coefficient or Const(1.0)) for product in total.products]
         common = _common(factors)
         value: Expr = Const(0.0)

@@ -159,7 +159,10 @@ class Line:
         return word[1:]
 
     def _joined(self, kind: type[Node]) -> tuple[Node, ...]:
-        """Nodes within a line, between plus signs."""
+        """Nodes within a line, between plus signs; 0 for none."""
+        if self.peek() == "0":
+            self.take()
+            return ()
         found = [self._inner(kind)]
         while self.peek() == "+":
             self.take()

@@ -115,7 +115,7 @@ def text_of(value: Any, role: Role, exact: bool) -> str:
     if role is Role.BOUND:
         return f"%{value}"
     if role is Role.NESTED:
-        return " + ".join(_head(part, exact, _in_form(type(part))) for part in value)
+        return " + ".join(_head(part, exact, _in_form(type(part))) for part in value) or "0"
     if role is Role.EXPRESSION and isinstance(value, tuple):
         return f"({', '.join(text_of(part, role, exact) for part in value)})"
     return plain(value)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.roles import Bound, Node, Read, Written
-from netdsl.ir.space import ROW, Space, neuron
+from netdsl.ir.space import ROW, Space, edge, neuron
 from netdsl.ir.statements import Bind, Statement, Store
 
 
@@ -255,6 +255,11 @@ class SynapseUpdate(Node):
     post_slice: tuple[int, int] | None = None
     label: str = ""
     span: Span | None = field(default=None, compare=False)
+
+    @property
+    def space(self) -> Space:
+        """Its loops."""
+        return (edge(self.projection),)
 
     @property
     def title(self) -> str:

@@ -20,7 +20,6 @@ from netdsl.ir.program import (
     Program,
     Reduction,
     Routine,
-    SynapseUpdate,
 )
 from netdsl.ir.roles import Node, Role, expressions, fields
 from netdsl.ir.space import EDGE, NEURON, join
@@ -143,7 +142,7 @@ class _Operation:
         if isinstance(self.op, Reduction):
             space = join(self.program.buffers[self.op.target].space, self.op.over)
         kinds = {axis.kind for axis in space}
-        if EDGE in kinds or isinstance(self.op, SynapseUpdate):
+        if EDGE in kinds:
             return ("pre", "post")
         return ("own",) if NEURON in kinds else ()
 

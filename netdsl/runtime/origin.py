@@ -29,6 +29,7 @@ from netdsl.ir.program import (
     SynapseUpdate,
 )
 from netdsl.ir.roles import expressions
+from netdsl.ir.space import place_of_space
 from netdsl.runtime.backend import executor_class
 from netdsl.runtime.session import Arrays, Session
 
@@ -158,9 +159,7 @@ class _Search:
             for node in walk(expr)
             if isinstance(node, Apply | Local | Load)
         ]
-        where, owner = Place.SYNAPSE, getattr(op, "projection", "")
-        if isinstance(op, Elementwise):
-            where, owner = Place.UNIT, op.population
+        where, owner = place_of_space(op.space), op.space[-1].owner
         names = [f"nan.{k}" for k in range(len(parts))]
         extra = {name: Buffer(name, where, owner, "scratch") for name in names}
         shown = [Store(name, node) for name, (_, node) in zip(names, parts, strict=True)]

@@ -22,12 +22,12 @@ def settle_binds(op: Looped, program: Program) -> Looped:
     statements: list[Bind | Store] = []
     for statement in op.statements:
         value = renamed(statement.value, current)
-        if not isinstance(statement, Bind):
+        if statement.stores:
             statements.append(replace(statement, value=value))
             continue
-        name, place = statement.name, place_of(value, program, places)
+        name, place = statement.binds, place_of(value, program, places)
         if name in places:
-            name = current[statement.name] = f"{statement.name}#{len(places)}"
+            name = current[statement.binds] = f"{statement.binds}#{len(places)}"
         places[name] = place
         bind = Bind(name, value, statement.span)
         (scalars if place is Place.GLOBAL else statements).append(bind)

@@ -16,7 +16,6 @@ from netdsl.ir.expr import Expr, Load, Local, loads, transform, walk
 from netdsl.ir.network import Place
 from netdsl.ir.places import place_of
 from netdsl.ir.program import (
-    AxisReduce,
     Bind,
     DrawStore,
     Elementwise,
@@ -62,12 +61,13 @@ class RowPlan:
 
 @dataclass
 class _Item:
-    statement: Statement
+    statement: LoopStatement
     row: bool  # executed once per row
     reads: frozenset[str]
     writes: frozenset[str]
     level: int = 0
     double: bool = False
+    ends_loop: bool = False  # what it makes is known behind the loop
 
 
 def version(buffer: str, number: int) -> str:
@@ -88,10 +88,8 @@ def plan_rows(op: Elementwise, program: Program) -> RowPlan:
     for item in kept:
         level, statement = levels[item.level], item.statement
         if item.row:
-            assert isinstance(statement, Bind)
-            level.values.append(RowValue(statement.name, statement.value, item.double))
+            level.values.append(RowValue(statement.binds, statement.values[0], item.double))
         else:
-            assert not isinstance(statement, AxisReduce)  # an operation of its own by now
             level.statements.append(statement)
     return RowPlan(levels, scalars, renamer.loaded, renamer.current, renamer.places)
 
@@ -114,7 +112,7 @@ class _Renamer:
         """A reduction makes the next version of its buffer."""
         value, name = self._rename(statement.value), self._next(statement.buffer)
         reduce = replace(statement, value=value, buffer=name)
-        return _Item(reduce, False, _reads(value), frozenset({f"%{name}"}))
+        return _Item(reduce, False, _reads(value), frozenset({f"%{name}"}), ends_loop=True)
 
     def store(self, statement: Store) -> _Item:
         """A store to a ROW buffer makes its next version."""
@@ -151,7 +149,7 @@ class _Renamer:
             return _Item(replace(draw, args=args), False, reads, frozenset({draw.buffer}))
         name = self._next(draw.buffer)
         drawn = replace(draw, args=args, buffer=name)
-        return _Item(drawn, False, reads, frozenset({f"%{name}"}))
+        return _Item(drawn, False, reads, frozenset({f"%{name}"}), ends_loop=True)
 
     def _next(self, buffer: str) -> str:
         number = self._count.get(buffer, 0) + 1
@@ -210,15 +208,10 @@ def _settle(items: list[_Item]) -> bool:
 def _least(earlier: _Item, later: _Item) -> int:
     """The lowest level that `later` may have because of `earlier`."""
     if earlier.writes & later.reads:
-        reduced = earlier.statement.ends_loop
-        return earlier.level + 1 if reduced or _drawn_row(earlier) else earlier.level
+        return earlier.level + earlier.ends_loop
     if earlier.writes & later.writes or earlier.reads & later.writes:
         return earlier.level
     return 0
-
-
-def _drawn_row(item: _Item) -> bool:
-    return isinstance(item.statement, DrawStore) and any(w.startswith("%") for w in item.writes)
 
 
 def _in_sequence(items: list[_Item]) -> None:
@@ -226,5 +219,4 @@ def _in_sequence(items: list[_Item]) -> None:
     level = 0
     for item in items:
         item.level = level
-        if item.statement.ends_loop or _drawn_row(item):
-            level += 1
+        level += item.ends_loop

@@ -216,11 +216,11 @@ class UpdateWriter:
 
     def _statement(self, statement: Bind | Store) -> str:
         text = self._number(statement.value)
-        if isinstance(statement, Bind):
-            self.scope.places[statement.name] = self.scope.place(statement.value)
-            return f"const real {self.scope.local(statement.name)} = {text};"
-        self.buffers[statement.buffer] = True
-        return f"{self.layout.names(statement.buffer)}[{self.synapse}] = {text};"
+        if name := statement.binds:
+            self.scope.places[name] = self.scope.place(statement.value)
+            return f"const real {self.scope.local(name)} = {text};"
+        self.buffers[statement.stores] = True
+        return f"{self.layout.names(statement.stores)}[{self.synapse}] = {text};"
 
     def _sum(self, total: Sum) -> str:
         if total.rows:

@@ -111,11 +111,11 @@ class _Block:
                 self._single(statement)
                 continue
             self.printer.block.comment(spec_line(statement.span, self.program.sources))
-            if isinstance(statement, Bind):
-                self.printer.bind(statement)
+            if statement.binds:
+                self.printer.bind(Bind(statement.binds, statement.value))
             else:
-                self.printer.store(statement.buffer, statement.value, live)
-                stored.append(self.printer.home(statement.buffer).text)
+                self.printer.store(statement.stores, statement.value, live)
+                stored.append(self.printer.home(statement.stores).text)
         code = self._code()
         if isinstance(op, Guarded):
             code.listed, code.side = self.listed, op.side
@@ -225,11 +225,11 @@ class _Block:
 
     def _single(self, statement: Bind | Store) -> None:
         """A statement about single numbers, in Python's floats."""
-        if isinstance(statement, Bind):
-            self.printer.bind_scalar(statement)
+        if statement.binds:
+            self.printer.bind_scalar(Bind(statement.binds, statement.value))
             return
         text = bare(self.printer.scalar_text(simplify(statement.value)))
-        self.printer.prelude.append(f"{self.parts.names(statement.buffer)}[()] = {text}")
+        self.printer.prelude.append(f"{self.parts.names(statement.stores)}[()] = {text}")
 
     def _view(self, buffer: str, side: str = "own") -> str:
         """The name in the loop of a buffer's values at one side of the block's elements."""

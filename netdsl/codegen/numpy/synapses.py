@@ -165,10 +165,10 @@ class SynapsesPrinter:
             return
         span = statement.span or span_of(statement.value)
         self.printer.block.comment(spec_line(span, self.program.sources))
-        if isinstance(statement, Bind):
-            self.printer.bind(statement)
+        if statement.binds:
+            self.printer.bind(Bind(statement.binds, statement.value))
         else:
-            self.printer.store(statement.buffer, statement.value, live)
+            self.printer.store(statement.stores, statement.value, live)
 
 
 def _common(factors: list[Expr]) -> float | None:

@@ -285,11 +285,10 @@ def _exchange(
     }
     for position, op in enumerate(ops):
         # Arrays only: a number has no memory of its own to exchange.
-        array = isinstance(op, Copy) and layout.program.buffers[op.target].place is not Place.GLOBAL
-        if isinstance(op, Copy) and array and _dead_after(op.source, ops[position + 1 :], layout):
-            out.append(Exchange(op, lists and _alike(op, listed, layout)))
-        else:
-            out.append(op)
+        array = isinstance(op, Copy) and not layout.is_global(op.target)
+        if array and _dead_after(op.source, ops[position + 1 :], layout):
+            op = Exchange(op, lists and _alike(op, listed, layout))
+        out.append(op)
     return tuple(out)
 
 
@@ -316,13 +315,14 @@ def _grouped(ops: Sequence[Op], layout: Layout) -> tuple[Instruction, ...]:
     out: list[Instruction] = []
     run: list[Propagate] = []
     for op in ops:
-        if isinstance(op, Propagate) and not _touches(op, run):
-            run.append(op)
-            continue
-        out += _by_target(run, layout)
-        run = [op] if isinstance(op, Propagate) else []
         if not isinstance(op, Propagate):
-            out.append(op)
+            out += [*_by_target(run, layout), op]
+            run = []
+            continue
+        if _touches(op, run):
+            out += _by_target(run, layout)
+            run = []
+        run.append(op)
     return (*out, *_by_target(run, layout))
 
 

@@ -282,11 +282,11 @@ class UpdateWriter:
     def _read(self, expr: Expr) -> str:
         if isinstance(expr, Local):
             return self.scope.local(expr.name)
-        if isinstance(expr, Load):
+        if isinstance(expr, Load) and self.program.buffers[expr.buffer].place is Place.SYNAPSE:
             return f"{self.layout.names(expr.buffer)}[{self.synapse}]"
         if isinstance(expr, Index) and expr.axis is None:
             return f"(real){self.pre if expr.side == 'pre' else self.post}"
-        raise ValueError("an index along an axis must be lowered to the flat index")
+        raise ValueError("a learning pass reads values of synapses, and flat indices of neurons")
 
     def _pointer(self, buffer: str, stored: bool) -> str:
         name = self.layout.names(buffer)

@@ -103,6 +103,8 @@ class SynapsesPrinter:
             self.printer.prelude.append(f"{self.buffer(store.buffer)}[()] = {text}")
 
     def _spell(self, buffer: str) -> str:
+        if self.program.buffers[buffer].place is not Place.SYNAPSE:
+            raise ValueError(f"a learning pass reads values of synapses, not `{buffer}`")
         name = self.buffer(buffer)
         self.views.append(name)
         return name

@@ -284,12 +284,16 @@ def _exchange(
         need.window for op in ops for need in derived(op, layout) if isinstance(need, MakeList)
     }
     for position, op in enumerate(ops):
-        # Arrays only: a number has no memory of its own to exchange.
-        array = isinstance(op, Copy) and not layout.is_global(op.target)
-        if array and _dead_after(op.source, ops[position + 1 :], layout):
+        rest = ops[position + 1 :]
+        if isinstance(op, Copy) and _exchangeable(op, rest, layout):
             op = Exchange(op, lists and _alike(op, listed, layout))
         out.append(op)
     return tuple(out)
+
+
+def _exchangeable(copy: Copy, rest: Sequence[Instruction], layout: Layout) -> bool:
+    """An array, of which nobody wants the source; a number has no memory of its own."""
+    return not layout.is_global(copy.target) and _dead_after(copy.source, rest, layout)
 
 
 def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
-from netdsl.ir.places import shape_of
+from netdsl.ir.places import edges_of, shape_of
 from netdsl.ir.program import (
     Bind,
     Copy,
@@ -152,7 +152,8 @@ class Interpreter(Spaces):
 
     def _edges(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         entry = self.program.buffers[name]
-        return self.edges.get(entry.owner)
+        listed = edges_of(name, self.program) is not None
+        return self.edges.get(entry.owner) if listed else None
 
     @property
     def state(self) -> dict[str, np.ndarray]:

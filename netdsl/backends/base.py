@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.ir.network import Place
-from netdsl.ir.places import shape_of, stored_shape
+from netdsl.ir.places import edges_of, shape_of, stored_shape
 from netdsl.ir.program import Program
 from netdsl.streams.connectivity import Connections, connections_of
 
@@ -50,7 +50,9 @@ class Executor(ABC):
     def _connections(self, buffer: str) -> Connections | None:
         """The synapses that a buffer holds a number for, if it holds only existing ones."""
         entry = self.program.buffers.get(buffer)
-        return None if entry is None else self.connections.get(entry.owner)
+        if entry is None or edges_of(buffer, self.program) is None:
+            return None
+        return self.connections.get(entry.owner)
 
     def _stored_shape(self, buffer: str, rows: int) -> tuple[int, ...]:
         return stored_shape(buffer, self.program, rows, self.edges)

@@ -145,7 +145,8 @@ class _Block:
         axes = self._axes()
         over = tuple(k for k, axis in enumerate(axes) if self._reduced(axis, k, op, target))
         if over:
-            reduced = f"{ufunc}.reduce(value, axis={over})"
+            start = _START.get(op.kind, "0.0")  # synapses there may be none
+            reduced = f"{ufunc}.reduce(value, axis={over}, initial={start})"
         else:
             reduced = "value"
         code.combine = f"{into} = {ufunc}({into}, {reduced})"

@@ -14,7 +14,7 @@ import numpy as np
 
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
-from netdsl.ir.places import shape_of
+from netdsl.ir.places import edges_of, shape_of
 from netdsl.ir.program import (
     Bind,
     Copy,
@@ -36,6 +36,7 @@ from netdsl.ir.program import (
 from netdsl.ir.windows import Windows
 from netdsl.streams.connectivity import connections_of
 from netdsl.streams.draws import PhiloxStream
+from tests.elements import Spaces
 
 PRIMITIVES: dict[str, Callable[..., object]] = {
     "add": lambda a, b: a + b,
@@ -119,7 +120,7 @@ def full(windows: Windows, kernel: np.ndarray) -> np.ndarray:
     return matrix
 
 
-class Interpreter:
+class Interpreter(Spaces):
     """State of a program and the meaning of its operations."""
 
     def __init__(
@@ -131,6 +132,7 @@ class Interpreter:
         seed: int = 0,
     ) -> None:
         self.program, self.rows, self.keys, self.seed = program, rows, keys, seed
+        self.primitives = PRIMITIVES
         self.edges = {
             name: np.nonzero(found.matrix())
             for name, found in connections_of(program, seed).items()
@@ -141,13 +143,15 @@ class Interpreter:
         """(edges,) where only existing synapses are stored."""
         shape, edges = shape_of(name, self.program, self.rows), self._edges(name)
         if edges is not None and np.shape(value) != shape:
-            return np.array(np.broadcast_to(value, edges[0].shape), np.float64)
+            listed = (*shape[:-2], *edges[0].shape)
+            return np.array(np.broadcast_to(value, listed), np.float64)
         whole = np.array(np.broadcast_to(value, shape), np.float64)
-        return whole if edges is None else whole[edges]
+        return whole if edges is None else whole[(..., *edges)]
 
     def _edges(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         entry = self.program.buffers[name]
-        return self.edges.get(entry.owner) if entry.place is Place.SYNAPSE else None
+        listed = edges_of(name, self.program) is not None
+        return self.edges.get(entry.owner) if listed else None
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -160,7 +164,7 @@ class Interpreter:
         if edges is None:
             return self.stored[name]
         whole = np.zeros(shape_of(name, self.program, self.rows))
-        whole[edges] = self.stored[name]
+        whole[(..., *edges)] = self.stored[name]
         return whole
 
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
@@ -299,6 +303,8 @@ class Interpreter:
                 factor = term.coefficient
                 summed = pre.T @ post if edges is None else (pre.T @ post)[edges]
                 value += (1.0 if factor is None else self.value(factor, env, op)) * summed
+            for row_sum in total.rows:
+                value += self.row_sum(row_sum, op.projection)
             env[total.name] = value
         self._statements(op, env)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.ir.network import Place
-from netdsl.ir.places import shape_of, stored_shape
+from netdsl.ir.places import edges_of, shape_of, stored_shape
 from netdsl.ir.program import Program
 from netdsl.streams.connectivity import Connections, connections_of
 
@@ -50,7 +50,7 @@ class Executor(ABC):
     def _connections(self, buffer: str) -> Connections | None:
         """The synapses that a buffer holds a number for, if it holds only existing ones."""
         entry = self.program.buffers.get(buffer)
-        if entry is None or entry.place is not Place.SYNAPSE:
+        if entry is None or edges_of(buffer, self.program) is None:
             return None
         return self.connections.get(entry.owner)
 
@@ -66,7 +66,7 @@ class Executor(ABC):
         """What is to be stored of a value that the host gives. ValueError where it does not fit."""
         given = np.asarray(value)
         edges = self._connections(buffer)
-        if edges is not None and given.shape == edges.shape:
+        if edges is not None and given.shape == shape_of(buffer, self.program, self.rows):
             given = edges.values(given)
         stored = self._stored_shape(buffer, self.rows)
         if given.shape not in ((), stored):

@@ -1,41 +1,42 @@
 """Whether every operation of a program stays within the buffers that it reads and writes.
 
-Generated code indexes without asking: an operation over the neurons of one population may read a
-number per neuron only of a population of that size, one over synapses only of synapses of that
-shape. Lowering refuses a program that does not fit.
+Generated code indexes without asking. An operation's space is what its loops run over, and the
+space of what it reads or stores must embed in it: axis by axis, neurons of equally large
+populations and synapses of equal shape (or of one list) being as good as each other. Lowering
+refuses a program that does not fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr, Load, walk
-from netdsl.ir.network import Place
 from netdsl.ir.program import (
     AxisReduce,
-    Bind,
     Buffer,
     Copy,
-    DrawStore,
+    Each,
     Elementwise,
     GroupReduce,
+    Guarded,
     Op,
     Product,
     Program,
     Propagate,
     Push,
-    RowReduce,
+    Reduction,
+    RowSum,
     Statement,
     SynapseUpdate,
     Transpose,
     WindowSum,
 )
+from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Axis, Space, edge, join, neuron
 
-Space = tuple[str, object]  # what is indexed, and how far: ("neurons", 10), ("synapses", …)
-_ONE: frozenset[Space] = frozenset()
-_ROW: Space = ("rows", None)
+Extents = frozenset[object]  # what is indexed, and how far
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def misfits(program: Program) -> Iterator[Misfit]:
     """Every buffer that does not fit the operation that reads or writes it."""
     for routine in program.routines.values():
         for op in (*routine.once, *routine.step, *routine.after):
-            yield from _Fit(program, op).misfits()
+            check = _CHECKS.get(type(op))
+            if check is not None:
+                yield from check(_Fit(program, op), op)
 
 
 class _Fit:
@@ -60,59 +63,41 @@ class _Fit:
     def __init__(self, program: Program, op: Op) -> None:
         self.program, self.op = program, op
 
-    def misfits(self) -> Iterator[Misfit]:
-        op = self.op
-        if isinstance(op, Elementwise):
-            yield from self._cells(op)
-        elif isinstance(op, Propagate):
-            yield from self._propagate(op)
-        elif isinstance(op, SynapseUpdate):
-            yield from self._synapses(op)
-        elif isinstance(op, WindowSum):
-            yield from self._windows(op)
-        elif isinstance(op, GroupReduce):
-            size = self.program.sizes[self._buffer(op.source).owner]
-            for name in (op.target, op.source):
-                yield from self._equal(name, {_ROW, ("neurons", size)}, op.span)
-        elif isinstance(op, Copy | Push):
-            yield from self._equal(op.source, self._space(op.target), op.span)
-        elif isinstance(op, Transpose):
-            yield from self._turned(op)
-
     # -- spaces -------------------------------------------------------------------------------
 
     def _buffer(self, name: str) -> Buffer:
         return self.program.buffers[name]
 
-    def _space(self, name: str) -> frozenset[Space]:
-        """What a buffer has one number for each of."""
-        held, program = self._buffer(name), self.program
-        if held.place is Place.GLOBAL:
-            return _ONE
-        if held.place is Place.ROW:
-            return frozenset({_ROW})
-        if held.place is Place.SYNAPSE:
-            return frozenset({self._synaptic(held.owner)})
-        neurons: Space = ("neurons", program.sizes[held.owner])
-        return frozenset({neurons} if held.place is Place.NEURON else {_ROW, neurons})
+    def _extent(self, axis: Axis) -> object:
+        if axis.kind == NEURON:
+            return NEURON, self.program.sizes[axis.owner]
+        if axis.kind != EDGE:
+            return axis
+        shape = self.program.shapes[axis.owner]
+        listed = axis.owner in self.program.layouts
+        return EDGE, (axis.owner, shape) if listed else shape
 
-    def _synaptic(self, projection: str) -> Space:
-        """Synapses: a matrix of this shape, or a list of those of one projection."""
-        layout = self.program.layouts.get(projection)
-        shape = self.program.shapes[projection]
-        return "synapses", shape if layout is None else (projection, shape)
+    def _extents(self, space: Space) -> Extents:
+        return frozenset(self._extent(axis) for axis in space)
 
-    def _within(
-        self, names: Iterable[str], space: Iterable[Space], span: Span | None
-    ) -> Iterator[Misfit]:
-        """Reads of at most these spaces."""
-        allowed = frozenset(space)
-        for name in names:
-            if not self._space(name) <= allowed:
-                yield self._misfit(name, span)
+    def _seen(self, space: Space, side: str) -> Extents:
+        """What a buffer may be indexed by that is read at one side of the loops' element."""
+        if side == "own":
+            return self._extents(space)
+        if side == "other":
+            return self._extents(space) if OTHER in space else frozenset()
+        ends = [axis.owner for axis in space if axis.kind == EDGE]
+        if not ends:
+            return frozenset()
+        size = self._ends(ends[0])[side == "post"]
+        return self._extents(tuple(a for a in space if a.kind != EDGE)) | {(NEURON, size)}
 
-    def _equal(self, name: str, space: Iterable[Space], span: Span | None) -> Iterator[Misfit]:
-        if self._space(name) != frozenset(space):
+    def _within(self, name: str, allowed: Extents, span: Span | None) -> Iterator[Misfit]:
+        if not self._extents(self._buffer(name).space) <= allowed:
+            yield self._misfit(name, span)
+
+    def _equal(self, name: str, space: Space, span: Span | None) -> Iterator[Misfit]:
+        if self._extents(self._buffer(name).space) != self._extents(space):
             yield self._misfit(name, span)
 
     def _misfit(self, name: str, span: Span | None) -> Misfit:
@@ -121,39 +106,61 @@ class _Fit:
 
     # -- operations ---------------------------------------------------------------------------
 
-    def _cells(self, op: Elementwise) -> Iterator[Misfit]:
-        neurons: Space = ("neurons", self.program.sizes[op.population])
-        yield from self._statements(op.scalars, _ONE)
-        yield from self._statements(op.statements, {_ROW, neurons})
+    def cells(self, op: Elementwise) -> Iterator[Misfit]:
+        """Statements over a population, reductions to rows among them."""
+        yield from self._reading(op.scalars, ())
+        yield from self._reading(op.statements, op.space)
+        for statement in op.statements:
+            if statement.stores and statement.ends_loop:
+                whole = op.space if isinstance(statement, AxisReduce) else (ROW,)
+                yield from self._equal(statement.stores, whole, statement.span)
+            elif statement.stores:
+                yield from self._within(statement.stores, self._extents(op.space), statement.span)
 
-    def _statements(
-        self, statements: Iterable[Statement], space: Iterable[Space]
-    ) -> Iterator[Misfit]:
+    def each(self, op: Each | Guarded) -> Iterator[Misfit]:
+        """Statements over any space; stores may lack the row axis, nothing else."""
+        yield from self._reading(op.scalars, ())
+        yield from self._reading(op.statements, op.space)
+        whole = self._extents(op.space)
+        for name in (s.stores for s in op.statements if s.stores):
+            held = self._extents(self._buffer(name).space)
+            if held != whole and (not held or held != whole - {ROW}):
+                yield self._misfit(name, op.span)
+
+    def guarded(self, op: Guarded) -> Iterator[Misfit]:
+        """The guard is read at its side."""
+        yield from self.each(op)
+        yield from self._within(op.buffer, self._seen(op.space, op.side), op.span)
+
+    def reduction(self, op: Reduction) -> Iterator[Misfit]:
+        """The target at its side of the loops, the value within them."""
+        target = self._buffer(op.target).space
+        loops = join(target, op.over)
+        yield from self._reads(op.value, loops, op.span)
+        if set(op.over) & set(target) or not self._extents(target) <= self._seen(loops, op.side):
+            yield self._misfit(op.target, op.span)
+
+    def _reading(self, statements: Iterable[Statement], space: Space) -> Iterator[Misfit]:
         for statement in statements:
-            values = statement.args if isinstance(statement, DrawStore) else (statement.value,)
-            for value in values:
+            for value in statement.values:
                 yield from self._reads(value, space, statement.span)
-            if isinstance(statement, RowReduce):
-                yield from self._equal(statement.buffer, {_ROW}, statement.span)
-            elif isinstance(statement, AxisReduce):
-                yield from self._equal(statement.buffer, space, statement.span)
-            elif not isinstance(statement, Bind):
-                yield from self._within((statement.buffer,), space, statement.span)
 
-    def _reads(self, value: Expr, space: Iterable[Space], span: Span | None) -> Iterator[Misfit]:
+    def _reads(self, value: Expr, space: Space, span: Span | None) -> Iterator[Misfit]:
         for node in walk(value):
             if isinstance(node, Load):
-                yield from self._within((node.buffer,), space, node.span or span)
+                allowed = self._seen(space, node.side)
+                yield from self._within(node.buffer, allowed, node.span or span)
                 if isinstance(node.ago, Expr):
-                    yield from self._reads(node.ago, _ONE, node.span or span)
+                    yield from self._reads(node.ago, (), node.span or span)
 
-    def _propagate(self, op: Propagate) -> Iterator[Misfit]:
+    def propagate(self, op: Propagate) -> Iterator[Misfit]:
+        """Weights of a projection's shape between parts of its populations."""
         if op.scale is not None:
-            yield from self._reads(op.scale, _ONE, op.span)
+            yield from self._reads(op.scale, (), op.span)
         owner = self._buffer(op.weight).owner
         # A transpose delivers through the weights of another projection.
         held = owner if op.transposed and owner in self.program.shapes else op.projection
-        if self._space(op.weight) != frozenset({self._synaptic(held)}):
+        if self._extents(self._buffer(op.weight).space) != self._extents((edge(held),)):
             yield self._misfit(op.weight, op.span)
             return
         lengths = self._ends(op.projection if op.projection in self.program.windows else owner)
@@ -166,10 +173,11 @@ class _Fit:
         self, name: str, part: tuple[int, int] | None, length: int, span: Span | None
     ) -> Iterator[Misfit]:
         """A number per row and neuron of a population of which `length` neurons take part."""
-        held = self._buffer(name)
-        size = self.program.sizes.get(held.owner, 0)
+        owner = self._buffer(name).owner
+        size = self.program.sizes.get(owner, 0)
         first, last = part or (0, size)
-        if held.place is not Place.UNIT or not 0 <= first <= last <= size or last - first != length:
+        unit = self._buffer(name).space == (ROW, neuron(owner))
+        if not unit or not 0 <= first <= last <= size or last - first != length:
             yield self._misfit(name, span)
 
     def _ends(self, projection: str) -> tuple[int, int]:
@@ -179,14 +187,23 @@ class _Fit:
             return windows.pre_size, windows.post_size
         return self.program.shapes[projection]
 
-    def _synapses(self, op: SynapseUpdate) -> Iterator[Misfit]:
-        space = {self._synaptic(op.projection)}
-        yield from self._statements((*op.before, *op.scalars), _ONE)
-        yield from self._statements(op.statements, space)
-        for product in (product for total in op.sums for product in total.products):
-            yield from self._product(op, product, space)
+    def synapses(self, op: SynapseUpdate) -> Iterator[Misfit]:
+        """Sums and statements over synapses."""
+        space = (edge(op.projection),)
+        yield from self._reading((*op.before, *op.scalars), ())
+        yield from self._reading(op.statements, space)
+        for name in (s.stores for s in op.statements if s.stores):
+            yield from self._within(name, self._extents(space), op.span)
+        for total in op.sums:
+            for product in total.products:
+                yield from self._product(op, product, space)
+            for term in total.rows:
+                yield from self._row_sum(op, term)
 
-    def _product(self, op: SynapseUpdate, product: Product, space: set[Space]) -> Iterator[Misfit]:
+    def _row_sum(self, op: SynapseUpdate, term: RowSum) -> Iterator[Misfit]:
+        yield from self._reads(term.value, (ROW, edge(op.projection)), op.span)
+
+    def _product(self, op: SynapseUpdate, product: Product, space: Space) -> Iterator[Misfit]:
         m, n = self._ends(op.projection)
         if product.pre is not None:
             yield from self._part(product.pre, op.pre_slice, m, op.span)
@@ -195,14 +212,42 @@ class _Fit:
         if product.coefficient is not None:
             yield from self._reads(product.coefficient, space, op.span)
 
-    def _windows(self, op: WindowSum) -> Iterator[Misfit]:
+    def windows(self, op: WindowSum) -> Iterator[Misfit]:
+        """Both populations whole, and one kernel."""
         m, n = self._ends(op.projection)
         yield from self._part(op.pre, None, m, op.span)
         yield from self._part(op.post, None, n, op.span)
-        yield from self._equal(op.target, {self._synaptic(op.projection)}, op.span)
+        yield from self._equal(op.target, (edge(op.projection),), op.span)
 
-    def _turned(self, op: Transpose) -> Iterator[Misfit]:
-        shapes = [self.program.shapes[self._buffer(name).owner] for name in (op.target, op.source)]
-        whole = all(self._buffer(n).place is Place.SYNAPSE for n in (op.target, op.source))
+    def groups(self, op: GroupReduce) -> Iterator[Misfit]:
+        """Two buffers of one population."""
+        space = (ROW, neuron(self._buffer(op.source).owner))
+        for name in (op.target, op.source):
+            yield from self._equal(name, space, op.span)
+
+    def whole(self, op: Copy | Push) -> Iterator[Misfit]:
+        """Two buffers of one space."""
+        yield from self._equal(op.source, self._buffer(op.target).space, op.span)
+
+    def turned(self, op: Transpose) -> Iterator[Misfit]:
+        """Two matrices, one as high as the other is wide."""
+        buffers = [self._buffer(name) for name in (op.target, op.source)]
+        shapes = [self.program.shapes.get(buffer.owner, ()) for buffer in buffers]
+        whole = all(buffer.space == (edge(buffer.owner),) for buffer in buffers)
         if not whole or shapes[0] != shapes[1][::-1]:
             yield self._misfit(op.source, op.span)
+
+
+_CHECKS: dict[type, Callable[[_Fit, Any], Iterator[Misfit]]] = {
+    Elementwise: _Fit.cells,
+    Each: _Fit.each,
+    Guarded: _Fit.guarded,
+    Reduction: _Fit.reduction,
+    Propagate: _Fit.propagate,
+    SynapseUpdate: _Fit.synapses,
+    WindowSum: _Fit.windows,
+    GroupReduce: _Fit.groups,
+    Copy: _Fit.whole,
+    Push: _Fit.whole,
+    Transpose: _Fit.turned,
+}

@@ -46,6 +46,8 @@ class Place(Enum):
     NEURON = "neuron"  # (n,): shared by samples
     UNIT = "unit"  # (R, n)
     SYNAPSE = "synapse"  # (m, n): pre, post
+    PAIR = "pair"  # (R, R): one row against another
+    ROW_SYNAPSE = "row_synapse"  # (R, m, n)
 
 
 class Type(Enum):

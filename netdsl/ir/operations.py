@@ -1,4 +1,4 @@
-"""The operations of a step program, and the statements that some of them hold.
+"""The operations of a step program.
 
 Each says what its fields are (`netdsl.ir.roles`) and how it is written; what it means, for R rows,
 n postsynaptic and m presynaptic neurons, stands in its docstring.
@@ -13,80 +13,8 @@ from typing import ClassVar
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.roles import Bound, Node, Read, Written
-
-
-@dataclass(frozen=True)
-class Bind(Node):
-    """Name a value for the later statements of the same operation (same element only)."""
-
-    form = "{name} = {value}"
-
-    name: Bound
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Store(Node):
-    """`buffer := value`, element by element. Reads of `buffer` in `value` see the old value."""
-
-    form = "{buffer} := {value}"
-
-    buffer: Written
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class RowReduce(Node):
-    """`buffer[r] := kind over the population's neurons of value[r, :]`; `buffer` is ROW."""
-
-    form = "{buffer} := {kind}({value} over population)"
-
-    buffer: Written
-    kind: str  # sum | mean | max | min | any
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class AxisReduce(Node):
-    """`buffer[r, j] := kind over j's group of value[r, :]`; `buffer` is UNIT.
-
-    A group is the neurons that differ along one axis of the population, of `length` places that lie
-    `inner` neurons apart. A statement of lowering: a program has `GroupReduce` instead.
-    """
-
-    form = "{buffer} := {kind}({value} over {length} neurons {inner} apart)"
-
-    buffer: Written
-    kind: str  # sum | mean | max | min | any
-    value: Expr
-    length: int
-    inner: int
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class DrawStore(Node):
-    """`buffer[r, k] ~ distribution(args)`, one draw an element from the counter-based stream.
-
-    Key and counter are laid out as `netdsl.streams.draws` states: stream hash of `stream`, the
-    row's key (buffer-less array `row.key`, uint64, R), the step `t` of the presentation, element k.
-    """
-
-    form = "{buffer} ~ {distribution}{args}"
-    quiet = frozenset({"stream"})
-
-    buffer: Written
-    distribution: str
-    args: tuple[Expr, ...]
-    stream: str
-    span: Span | None = field(default=None, compare=False)
-
-
-Statement = Bind | Store | RowReduce | AxisReduce | DrawStore
-STATEMENTS = (Bind, RowReduce, AxisReduce, DrawStore, Store)  # as their texts are told apart
+from netdsl.ir.space import ROW, Space, edge, neuron
+from netdsl.ir.statements import Bind, Statement, Store
 
 
 @dataclass(frozen=True)
@@ -107,6 +35,11 @@ class Elementwise(Node):
     label: str = ""
 
     @property
+    def space(self) -> Space:
+        """Its loops."""
+        return (ROW, neuron(self.population))
+
+    @property
     def title(self) -> str:
         """What the cells do, or whose they are."""
         return self.label or self.population
@@ -116,9 +49,82 @@ class Elementwise(Node):
         for statement in self.statements:
             if buffer in statement.reads:
                 return "reads"
-            if buffer in statement.writes and not isinstance(statement, RowReduce):
+            if buffer in statement.writes and not statement.ends_loop:
                 return "overwrites" if owner == self.population else "reads"
         return None
+
+
+@dataclass(frozen=True)
+class Each(Node):
+    """Statements in order at every element of a space; elements do not read each other.
+
+    A buffer stored to has the space, or the space without its row axis: then rows go in order,
+    each seeing what the one before stored. In an edge space `Load(side="pre"|"post")` is the value
+    of the synapse's neuron and `Index` has the same sides; in (row, row') `Load(side="other")` is
+    that of the second row. (row, neuron) has an operation of its own, `Elementwise`, which has
+    reductions and draws too.
+    """
+
+    form = "each {space}"
+
+    space: Space
+    statements: tuple[Bind | Store, ...]
+    scalars: tuple[Bind, ...] = ()
+    label: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def title(self) -> str:
+        """What is done, or where."""
+        return self.label or " ".join(map(str, self.space)) or "once"
+
+    def covers(self, buffer: str, owner: str) -> bool:
+        """Only what it says: another buffer of the space's size may be larger."""
+        return False
+
+
+@dataclass(frozen=True)
+class Guarded(Node):
+    """`Each` over (edge,) or (row, edge), at those synapses alone whose `side` neuron has 1 in
+    `buffer`, which is per neuron or per (row, neuron): what a spike sets off."""
+
+    form = "each {space} where {side} {buffer}"
+
+    space: Space
+    side: str  # pre | post
+    buffer: Read
+    statements: tuple[Bind | Store, ...]
+    scalars: tuple[Bind, ...] = ()
+    label: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def title(self) -> str:
+        """What is done, or where."""
+        return self.label or f"{self.side} {self.buffer}"
+
+    def covers(self, buffer: str, owner: str) -> bool:
+        """Stores touch what is guarded."""
+        return False
+
+
+@dataclass(frozen=True)
+class Reduction(Node):
+    """`target := kind of value over` some axes, whatever they are; NaN passes.
+
+    The loops run over the target's space and `over`. A target per neuron takes what is reduced over
+    the synapses of each of its neurons, which are their `side` (afferents are reduced into "post").
+    Of no synapse the sum, mean and any are 0, the maximum and minimum infinite.
+    """
+
+    form = "{target} := {kind}({value} over {over})"
+
+    target: Written
+    kind: str  # sum | mean | max | min | any
+    value: Expr
+    over: Space
+    side: str = "own"
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,11 @@ class Propagate(Node):
         """What is accumulated adds to the target."""
         return self.accumulate
 
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """The source."""
+        return (self.source,) if self.binary else ()
+
     def covers(self, buffer: str, owner: str) -> bool:
         """A slice leaves the rest of the target."""
         return (self.pre_slice if self.transposed else self.post_slice) is None
@@ -185,15 +196,34 @@ class Product(Node):
     pre_ago: int = 0
     post_ago: int = 0
 
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """The presynaptic factor."""
+        return (self.pre,) if self.binary_pre and self.pre is not None else ()
+
+
+@dataclass(frozen=True)
+class RowSum(Node):
+    """`sum_r value[r, i, j]`, beside `Product` a term of a batch-reduced sum: `value` is an
+    expression over (row, edge), with `Load(side="pre"|"post")`."""
+
+    form = "row_sum({value})"
+
+    value: Expr
+
 
 @dataclass(frozen=True)
 class Sum(Node):
-    """A batch-reduced synaptic quantity, readable as `Local(name)` in the statements."""
+    """A batch-reduced synaptic quantity, readable as `Local(name)` in the statements.
+
+    `rows` are added to the products; a pass makes a `Reduction` of each before a backend sees it.
+    """
 
     form = "{name} = {products}"
 
     name: Bound
     products: tuple[Product, ...]
+    rows: tuple[RowSum, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -218,6 +248,11 @@ class SynapseUpdate(Node):
     post_slice: tuple[int, int] | None = None
     label: str = ""
     span: Span | None = field(default=None, compare=False)
+
+    @property
+    def space(self) -> Space:
+        """Its loops."""
+        return (edge(self.projection),)
 
     @property
     def title(self) -> str:
@@ -335,7 +370,10 @@ OPERATIONS = (
     Push,
     Propagate,
     WindowSum,
+    Reduction,
     GroupReduce,
+    Guarded,
+    Each,
     Fill,
     Transpose,
     Copy,
@@ -345,7 +383,10 @@ Op = (
     | Propagate
     | SynapseUpdate
     | WindowSum
+    | Reduction
     | GroupReduce
+    | Guarded
+    | Each
     | Copy
     | Push
     | Fill

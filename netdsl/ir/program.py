@@ -9,6 +9,10 @@ Shapes: R rows (samples), n neurons of the owner population, m presynaptic neuro
     GLOBAL  one number                ROW      (R,)
     NEURON  (n,)                      UNIT     (R, n)
     SYNAPSE (m, n), always (pre, post)
+    PAIR    (R, R)                    ROW_SYNAPSE (R, m, n)
+
+What a buffer has one number for each of is its `space`, and an operation's what its loops run over
+(`netdsl.ir.space`).
 
 A projection of `Program.layouts` stores its SYNAPSE buffers in another shape, and its operations
 mean the same sums over the synapses that exist.
@@ -30,27 +34,34 @@ from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Place, Type
 from netdsl.ir.operations import (
     OPERATIONS,
-    STATEMENTS,
-    AxisReduce,
-    Bind,
     Copy,
-    DrawStore,
+    Each,
     Elementwise,
     Fill,
     GroupReduce,
+    Guarded,
     Op,
     Product,
     Propagate,
     Push,
-    RowReduce,
-    Statement,
-    Store,
+    Reduction,
+    RowSum,
     Sum,
     SynapseUpdate,
     Transpose,
     WindowSum,
 )
-from netdsl.ir.roles import Node
+from netdsl.ir.roles import Node, once
+from netdsl.ir.space import Space, space_of
+from netdsl.ir.statements import (
+    STATEMENTS,
+    AxisReduce,
+    Bind,
+    DrawStore,
+    RowReduce,
+    Statement,
+    Store,
+)
 from netdsl.ir.windows import Windows
 
 __all__ = [
@@ -61,10 +72,12 @@ __all__ = [
     "Buffer",
     "Copy",
     "DrawStore",
+    "Each",
     "Edges",
     "Elementwise",
     "Fill",
     "GroupReduce",
+    "Guarded",
     "Key",
     "Layout",
     "Op",
@@ -72,8 +85,10 @@ __all__ = [
     "Program",
     "Propagate",
     "Push",
+    "Reduction",
     "Routine",
     "RowReduce",
+    "RowSum",
     "Statement",
     "Store",
     "Sum",
@@ -128,6 +143,11 @@ class Buffer(Node):
     tag: str = ""  # which value of it (`Key`): "" for the present one
     slots: int = 1  # more than one: a ring of that many earlier values, each of the buffer's shape
     span: Span | None = field(default=None, compare=False)
+
+    @once
+    def space(self) -> Space:
+        """What there is one number for each of."""
+        return space_of(self.place, self.owner)
 
     @property
     def key(self) -> Key | None:

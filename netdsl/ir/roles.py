@@ -58,6 +58,7 @@ class Node:
     """
 
     form: ClassVar[str] = ""
+    ends_loop: ClassVar[bool] = False  # later statements see it of whole rows: none shares its loop
     quiet: ClassVar[frozenset[str]] = frozenset()
     slot_fields: ClassVar[Mapping[str, str]] = {}
 
@@ -99,6 +100,26 @@ class Node:
         """Buffers that the node changes."""
         inner = (part.writes for part in _values(self, Role.NESTED))
         return frozenset(_values(self, Role.WRITTEN)).union(*inner)
+
+    @property
+    def binds(self) -> str:
+        """The name that a statement binds, or ""."""
+        return str(next(_values(self, Role.BOUND), ""))
+
+    @property
+    def stores(self) -> str:
+        """The buffer that a statement stores, or ""."""
+        return str(next(_values(self, Role.WRITTEN), ""))
+
+    @property
+    def values(self) -> tuple[Expr, ...]:
+        """Its own expressions, those of its parts left out."""
+        return tuple(_values(self, Role.EXPRESSION))
+
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """Buffers of 0 and 1, mostly 0, that products read: a backend may list where they are 1."""
+        return tuple(name for part in _values(self, Role.NESTED) for name in part.sparse)
 
 
 AnyNode = TypeVar("AnyNode", bound=Node)
@@ -147,6 +168,12 @@ def parts(node: Node) -> Iterator[Node]:
     yield node
     for child in _values(node, Role.NESTED):
         yield from parts(child)
+
+
+def written_by(node: Node) -> tuple[str, ...]:
+    """Buffers that a node changes, in the order of its parts."""
+    found = (name for part in parts(node) for name in _values(part, Role.WRITTEN))
+    return tuple(dict.fromkeys(found))
 
 
 def expressions(node: Node) -> tuple[Expr, ...]:

@@ -14,19 +14,17 @@ from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
-    AxisReduce,
     Buffer,
-    Elementwise,
     GroupReduce,
     Op,
     Program,
     Push,
+    Reduction,
     Routine,
-    RowReduce,
-    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
+from netdsl.ir.space import EDGE, NEURON, join
 from netdsl.ir.text import node_lines
 
 
@@ -60,6 +58,7 @@ def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
         Place.NEURON: frozenset(program.sizes),
         Place.UNIT: frozenset(program.sizes),
         Place.SYNAPSE: frozenset(program.shapes),
+        Place.ROW_SYNAPSE: frozenset(program.shapes),
     }
     if buffer.place in owners and buffer.owner not in owners[buffer.place]:
         yield f"buffer {buffer.name}: `{buffer.owner}` owns no {buffer.place.value} values"
@@ -103,7 +102,7 @@ class _Operation:
                     yield f"%{name} is read before it is bound"
             for name in _bound(node):
                 (late if node in getattr(self.op, "scalars", ()) else known).add(name)
-            if isinstance(node, RowReduce | AxisReduce):
+            if node.ends_loop:
                 known = set()
 
     def _in_order(self) -> Iterator[Node]:
@@ -146,16 +145,28 @@ class _Operation:
         for name in rings:
             if edges_of(name, self.program) is not None:
                 yield f"`{name}` has slots, and a number for each synapse that exists"
+            if buffers[name].place is Place.PAIR:
+                yield f"`{name}` has slots, and a number for each two rows"
 
     # -- indices ------------------------------------------------------------------------------
 
     def _indices(self) -> Iterator[str]:
         """Cells have one index, synapses two."""
-        known = {Elementwise: ("own",), SynapseUpdate: ("pre", "post")}.get(type(self.op), ())
+        known = self._sides()
         for expr in expressions(self.op):
             for node in walk(expr):
                 if isinstance(node, Index) and node.side not in known:
                     yield f"there is no {node.side} index here"
+
+    def _sides(self) -> tuple[str, ...]:
+        """Whose indices there are: those of the axes of its loops."""
+        space = getattr(self.op, "space", ())
+        if isinstance(self.op, Reduction):
+            space = join(self.program.buffers[self.op.target].space, self.op.over)
+        kinds = {axis.kind for axis in space}
+        if EDGE in kinds:
+            return ("pre", "post")
+        return ("own",) if NEURON in kinds else ()
 
     def _groups(self) -> Iterator[str]:
         if isinstance(self.op, GroupReduce):

@@ -22,6 +22,7 @@ from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
 from netdsl.passes.program.live import live
 from netdsl.passes.program.prune import prune
+from netdsl.passes.program.row_sums import row_sums
 from netdsl.passes.program.scalars import scalars
 from netdsl.passes.program.share import share
 from netdsl.passes.program.strip import strip
@@ -55,6 +56,7 @@ PIPELINE = (
     Pass("live", live),
     Pass("fuse", fuse),
     Pass("cut", cut),
+    Pass("rowsums", row_sums),
     Pass("windows", windows),
     Pass("scalars", scalars),
     Pass("share", share),

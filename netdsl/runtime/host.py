@@ -17,6 +17,7 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.expr import Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref, span_of
 from netdsl.ir.network import Place
 from netdsl.ir.program import PHASE, Key
+from netdsl.ir.space import held
 from netdsl.runtime.primitives import primitive
 
 Matrix = NDArray[np.float64]
@@ -193,9 +194,6 @@ def _axis_of(axis: str, place: Place) -> tuple[int | None, Place]:
     return 1, Place.ROW if place in (Place.UNIT, Place.ROW) else Place.GLOBAL
 
 
-_WIDENING = (Place.GLOBAL, Place.ROW, Place.NEURON, Place.UNIT, Place.SYNAPSE)
-
-
 def _result_place(function: str, places: list[Place]) -> Place:
     if function in ("angle", "logdet", "random_sign"):
         return Place.GLOBAL
@@ -203,9 +201,7 @@ def _result_place(function: str, places: list[Place]) -> Place:
         return Place.SYNAPSE
     if function in ("argmax", "cross_entropy", "cross_entropy_of_logits", "topk"):
         return Place.ROW if places[0] in (Place.UNIT, Place.ROW) else Place.GLOBAL
-    if Place.ROW in places and Place.NEURON in places:
-        return Place.UNIT
-    return max(places, key=_WIDENING.index, default=Place.GLOBAL)
+    return held(places)
 
 
 def _truth(value: Any) -> Matrix:

@@ -30,7 +30,7 @@ from netdsl.ir.expr import (
 )
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.places import shape_of
-from netdsl.ir.program import Bind, Buffer, DrawStore, Elementwise, Part, Program
+from netdsl.ir.program import Buffer, DrawStore, Elementwise, Part, Program
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
 from netdsl.streams import connectivity
@@ -83,8 +83,8 @@ class _Initial:
 
         where = _Where((self._program.sizes.get(op.population, 1),))
         for statement in (*op.scalars, *op.statements):
-            if isinstance(statement, Bind):
-                bound[statement.name] = transform(statement.value, visit)
+            if statement.binds:
+                bound[statement.binds] = transform(statement.values[0], visit)
             elif isinstance(statement, DrawStore):
                 args = [transform(arg, visit) for arg in statement.args]
                 known = {

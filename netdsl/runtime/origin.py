@@ -29,6 +29,7 @@ from netdsl.ir.program import (
     SynapseUpdate,
 )
 from netdsl.ir.roles import expressions
+from netdsl.ir.space import place_of_space
 from netdsl.runtime.backend import executor_class
 from netdsl.runtime.session import Arrays, Session
 
@@ -134,7 +135,7 @@ class _Search:
         """The first statement of an operation whose result is bad, and what is bad in it."""
         if not isinstance(op, Cells):
             return None
-        ends = [k for k, statement in enumerate(op.statements) if not isinstance(statement, Bind)]
+        ends = [k for k, statement in enumerate(op.statements) if not statement.binds]
         parts = tuple(_with(op, op.statements[: end + 1]) for end in ends)
         executor = self._executor(self.session.program, parts)
         for routine, end in enumerate(ends):
@@ -160,9 +161,7 @@ class _Search:
             for node in walk(expr)
             if isinstance(node, Apply | Local | Load)
         ]
-        where, owner = Place.SYNAPSE, getattr(op, "projection", "")
-        if isinstance(op, Elementwise):
-            where, owner = Place.UNIT, op.population
+        where, owner = place_of_space(op.space), op.space[-1].owner
         names = [f"nan.{k}" for k in range(len(parts))]
         extra = {name: Buffer(name, where, owner, "scratch") for name in names}
         shown = [Store(name, node) for name, (_, node) in zip(names, parts, strict=True)]
@@ -268,7 +267,7 @@ def _binds_behind(op: Cells, number: int) -> Iterator[tuple[int, Bind]]:
     found: list[tuple[int, Bind]] = []
     for place in range(number, -1, -1):
         statement = op.statements[place]
-        if place != number and not (isinstance(statement, Bind) and statement.name in wanted):
+        if place != number and statement.binds not in wanted:
             continue
         for expr in expressions(statement):
             wanted |= {node.name for node in walk(expr) if isinstance(node, Local)}
@@ -279,14 +278,14 @@ def _binds_behind(op: Cells, number: int) -> Iterator[tuple[int, Bind]]:
 
 def _in_order(op: Op) -> list[str]:
     """Buffers that an operation writes, in the order of its statements."""
-    listed = [s.buffer for s in _statements(op) if not isinstance(s, Bind)]
+    listed = [s.stores for s in _statements(op) if s.stores]
     return list(dict.fromkeys([*listed, *sorted(op.writes)]))
 
 
 def _span(op: Op, name: str) -> Span | None:
     """Where the line stands that wrote a buffer."""
     for statement in _statements(op):
-        if not isinstance(statement, Bind) and statement.buffer == name and statement.span:
+        if statement.stores == name and statement.span:
             return statement.span
     found = getattr(op, "span", None)
     return found if isinstance(found, Span) else None

@@ -31,7 +31,7 @@ Arrays = dict[str, Array]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
-PER_SAMPLE = (Place.ROW, Place.UNIT)
+PER_SAMPLE = (Place.ROW, Place.UNIT, Place.PAIR, Place.ROW_SYNAPSE)
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _STATE = frozenset({"state", "input", "modulator", "snapshot", "accumulator", "hoisted"})
 _LASTING = _STATE | {"parameter", "weight", "optimiser"}
@@ -229,7 +229,7 @@ class Session:
                 "rows lead, then neurons; synapses are (pre, post)",
             )
         self.executor.write(name, array)
-        if self.program.buffers[name].place in (Place.ROW, Place.UNIT):
+        if self.program.buffers[name].place in PER_SAMPLE:
             self.started = max(self.started, self.rows)
 
     def require_binary(self, name: str | None, value: Any, key: str = "") -> None:

@@ -57,15 +57,15 @@ class Connections:
         return np.argsort(self.post, kind="stable").astype(np.int32)
 
     def matrix(self, values: NDArray[Any] | float = 1.0) -> NDArray[Any]:
-        """(m, n): the values of the synapses, 0 where there is none."""
+        """(…, m, n): the values of the synapses, 0 where there is none."""
         given = np.asarray(values)
-        whole = np.zeros(self.shape, given.dtype)
-        whole.reshape(-1)[self.flat] = given
-        return whole
+        whole = np.zeros((*given.shape[:-1], self.shape[0] * self.shape[1]), given.dtype)
+        whole[..., self.flat] = given
+        return whole.reshape(*given.shape[:-1], *self.shape)
 
     def values(self, matrix: NDArray[Any]) -> NDArray[Any]:
-        """(edges,): the elements of a (m, n) matrix where there are synapses."""
-        return np.asarray(matrix.reshape(-1)[self.flat])
+        """(…, edges): the elements of a (…, m, n) matrix where there are synapses."""
+        return np.asarray(matrix.reshape(*matrix.shape[:-2], -1)[..., self.flat])
 
 
 def _starts(neurons: Indices, size: int) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from netdsl.frontend import check, lower_network
 from netdsl.ir.program import Program
 from tests.programs import KEYS, PROGRAMS, initial_values
 from tests.programs.edges import as_edges, deliveries
+from tests.programs.spaces import spaces
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("**/*.net"))
 # No multiple of a warp, a tile or each other: one neuron, less than a warp, more than a tile.
@@ -33,6 +34,8 @@ MADE: dict[str, Callable[[], Program]] = {
     "deliveries": deliveries,
     "edges_three_factor": lambda: as_edges(PROGRAMS["three_factor"]()),
     "edges_relaxation": lambda: as_edges(PROGRAMS["relaxation"]()),
+    "spaces": spaces,
+    "edges_spaces": lambda: spaces(density=0.4),
 }
 State = dict[str, npt.NDArray[np.generic]]
 

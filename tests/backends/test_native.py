@@ -8,7 +8,9 @@ import pytest
 from netdsl.backends.native import NativeExecutor, available
 from netdsl.backends.native.executor import STRATEGIES
 from netdsl.codegen.c.program import generate
-from netdsl.codegen.plan.derived import ListedCells
+from netdsl.codegen.plan.instructions import (
+    ListedCells,
+)
 from netdsl.ir.expr import Const, Load
 from netdsl.ir.network import Place
 from netdsl.ir.places import shape_of

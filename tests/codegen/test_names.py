@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from netdsl.codegen.names import Names, mangle
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Index, Load, Local
 from netdsl.ir.network import Place
-from netdsl.ir.places import join, place_of
+from netdsl.ir.places import place_of
 from tests.programs import fn, three_factor
 
 
@@ -56,5 +55,4 @@ def test_places() -> None:
     assert place_of(Index(), program, {}) is Place.NEURON
     assert place_of(fn("mul", Local("k"), unit), program, {"k": Place.GLOBAL}) is Place.UNIT
     assert place_of(Index(side="pre"), program, {}) is Place.SYNAPSE
-    with pytest.raises(ValueError, match="no common place"):
-        join(Place.SYNAPSE, Place.ROW)
+    assert place_of(Load("h1.v", side="pre"), program, {}) is Place.ROW_SYNAPSE

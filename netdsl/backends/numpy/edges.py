@@ -47,6 +47,15 @@ class EdgeArrays:
             self._ends[side] = neurons.astype(self.dtype)
         return self._ends[side]
 
+    def of(self, side: str, neurons: NDArray[Any]) -> NDArray[Any]:
+        """The synapses of some neurons on one side."""
+        found = self.connections
+        start = found.start if side == "pre" else found.in_start
+        first, counts = start[neurons], start[neurons + 1] - start[neurons]
+        ends = np.cumsum(counts)
+        at = np.repeat(first - (ends - counts), counts) + np.arange(counts.sum())
+        return at if side == "pre" else found.in_edge[at]
+
     def matrix(self, weight: Floats) -> Any:
         """`weight` as a compressed sparse matrix (m, n) that shares its memory."""
         if id(weight) not in self._matrices:

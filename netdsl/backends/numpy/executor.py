@@ -97,7 +97,8 @@ class NumpyExecutor(Executor):
         entry = self.program.buffers.get(name)
         if entry is None or entry.place in _NO_ROWS:
             return array
-        return array[: self.rows]
+        present = array[: self.rows]
+        return present[:, : self.rows] if entry.place is Place.PAIR else present
 
     def _bind(self) -> None:
         for ring in self._rings.values():

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from netdsl.ir.expr import Expr, Local, transform
 from netdsl.ir.network import Place
 from netdsl.ir.places import place_of
-from netdsl.ir.program import Bind, Program, Store, SynapseUpdate
+from netdsl.ir.program import Bind, Each, Guarded, Program, Store, SynapseUpdate
+
+Looped = TypeVar("Looped", SynapseUpdate, Each, Guarded, Each | Guarded)
 
 
-def settle_binds(op: SynapseUpdate, program: Program) -> SynapseUpdate:
-    """The same update with every name bound once, and values of scalars among its `scalars`."""
+def settle_binds(op: Looped, program: Program) -> Looped:
+    """The same operation with every name bound once, and values of scalars among its `scalars`."""
     places = {bind.name: Place.GLOBAL for bind in op.scalars}
-    places |= {total.name: Place.SYNAPSE for total in op.sums}
+    places |= {total.name: Place.SYNAPSE for total in getattr(op, "sums", ())}
     current: dict[str, str] = {}
     scalars: list[Bind] = list(op.scalars)
     statements: list[Bind | Store] = []
     for statement in op.statements:
-        value = _renamed(statement.value, current)
-        if isinstance(statement, Store):
+        value = renamed(statement.value, current)
+        if statement.stores:
             statements.append(replace(statement, value=value))
             continue
-        name, place = statement.name, place_of(value, program, places)
+        name, place = statement.binds, place_of(value, program, places)
         if name in places:
-            name = current[statement.name] = f"{statement.name}#{len(places)}"
+            name = current[statement.binds] = f"{statement.binds}#{len(places)}"
         places[name] = place
         bind = Bind(name, value, statement.span)
         (scalars if place is Place.GLOBAL else statements).append(bind)
     return replace(op, scalars=tuple(scalars), statements=tuple(statements))
 
 
-def _renamed(value: Expr, current: dict[str, str]) -> Expr:
+def renamed(value: Expr, current: dict[str, str]) -> Expr:
+    """The expression with the present names of what it reads."""
+
     def visit(node: Expr) -> Expr | None:
         if isinstance(node, Local) and node.name in current:
             return Local(current[node.name], node.span)

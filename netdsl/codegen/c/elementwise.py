@@ -5,15 +5,16 @@ Fills `templates/c/elementwise.c.j2`. Sums over neurons are accumulated in doubl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from netdsl.codegen.c.printer import DOUBLE, Printer, literal
 from netdsl.codegen.c.rows import RowPlan, plan_rows
 from netdsl.codegen.c.scope import Scope, operations
 from netdsl.codegen.c.split import Part, in_parts
 from netdsl.codegen.comments import c_comment, spec_line
-from netdsl.codegen.plan.derived import ListedCells
+from netdsl.codegen.plan.instructions import ListedCells
 from netdsl.codegen.plan.layout import Layout
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
@@ -23,7 +24,7 @@ from netdsl.streams.draws import stream_hash
 
 # kind: (identity, combination in the loop, OpenMP's operator; `least` and `greatest` are those of
 # templates/c/elementwise.c.j2 and keep NaN)
-_REDUCTIONS = {
+REDUCTIONS = {
     "sum": ("0", "{a} += (double){v};", "+"),
     "mean": ("0", "{a} += (double){v};", "+"),
     "max": ("-INFINITY", "{a} = max_d({a}, (double){v});", "greatest"),
@@ -188,31 +189,28 @@ class _Writer:
             text = self._number(value.value, value.double)
             ctype = "double" if value.double else "real"
             code.values.append(f"const {ctype} {self.scope.local(value.name)} = {text};")
-        operators = []
         for statement in level.statements:
             line = spec_line(statement.span, self.program.sources)
             if line:
                 code.body.append(c_comment(line))
-            if isinstance(statement, RowReduce):
-                operators.append(self._reduce(statement, code))
-            elif isinstance(statement, DrawStore):
-                self._draw(statement, code)
-            elif isinstance(statement, Bind):
-                self._bind(statement, statement.name in level.kept, code)
-            else:
-                double = self.program.buffers[statement.buffer].double
-                code.body.append(self._store(statement, self._number(statement.value, double)))
-        code.reductions = operators
-        code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in operators)
+            _STATEMENTS[type(statement)](self, statement, code)
+            if statement.binds in level.kept:
+                name = self.scope.local(statement.binds)
+                code.body.append(f"{name}_line[k] = {name};")
+        code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in code.reductions)
         return code
 
-    def _bind(self, bind: Bind, kept: bool, code: LevelCode) -> None:
+    def bind(self, bind: Bind, code: LevelCode) -> None:
+        """A name of the loop's body."""
         if bind.name not in self.scope.places:  # a part of a long expression
             self.scope.places[bind.name] = self.scope.place(bind.value)
         name = self.scope.local(bind.name)
         code.body.append(f"const real {name} = {self._number(bind.value)};")
-        if kept:
-            code.body.append(f"{name}_line[k] = {name};")
+
+    def store(self, statement: Store, code: LevelCode) -> None:
+        """A store of the loop's body."""
+        double = self.program.buffers[statement.buffer].double
+        code.body.append(self._store(statement, self._number(statement.value, double)))
 
     def _number(self, expr: Expr, double: bool = False) -> str:
         expr = simplify(expr)
@@ -226,8 +224,9 @@ class _Writer:
         self.buffers[statement.buffer] = True
         return f"{self.layout.names(statement.buffer)}[k] = {text};"
 
-    def _reduce(self, statement: RowReduce, code: LevelCode) -> tuple[str, str]:
-        start, combine, sign = _REDUCTIONS[statement.kind]
+    def reduce(self, statement: RowReduce, code: LevelCode) -> None:
+        """A total that the loop adds up, and what becomes of it behind."""
+        start, combine, sign = REDUCTIONS[statement.kind]
         version = self._version(statement)
         sum_name, value = self.scope.fresh("total"), self.scope.fresh("term")
         code.accumulators.append(f"double {sum_name} = {start};")
@@ -235,12 +234,13 @@ class _Writer:
         code.body.append(combine.format(a=sum_name, v=value))
         result = f"{sum_name} / {max(self.size, 1)}.0" if statement.kind == "mean" else sum_name
         code.results.append(f"const real {version} = (real)({result});")
-        return sign, sum_name
+        code.reductions.append((sign, sum_name))
 
     def _version(self, statement: RowReduce | DrawStore) -> str:
         return self.scope.local(statement.buffer)
 
-    def _draw(self, draw: DrawStore, code: LevelCode) -> None:
+    def draw(self, draw: DrawStore, code: LevelCode) -> None:
+        """A draw for each element, or one for the row."""
         row = draw.buffer not in self.program.buffers  # the name of a ROW buffer's version
         words = self._words(draw, 1 if row else self.size)
         index = "0" if row else "k"
@@ -323,3 +323,11 @@ class _Writer:
             if self.program.buffers[buffer].place is Place.UNIT and buffer not in self.when:
                 count += (buffer in read) + stored
         return count * self.size * self.layout.real_bytes
+
+
+_STATEMENTS: dict[type, Callable[[_Writer, Any, LevelCode], None]] = {
+    Bind: _Writer.bind,
+    Store: _Writer.store,
+    RowReduce: _Writer.reduce,
+    DrawStore: _Writer.draw,
+}

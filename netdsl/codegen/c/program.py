@@ -8,59 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.codegen.c.edges import edge_update
-from netdsl.codegen.c.elementwise import elementwise
-from netdsl.codegen.c.rings import aim, push, view_line
-from netdsl.codegen.c.synapses import gather, propagate, synapse_update
-from netdsl.codegen.c.windows import propagate_windows, window_sum
+from netdsl.codegen.c.emit import derived_code, emit
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.errors import BackendError
-from netdsl.codegen.plan.derived import (
-    Aim,
-    Exchange,
-    Gather,
-    Instruction,
-    ListedCells,
-    MakeList,
-    MakeSum,
-    Pushed,
-    RoutinePlan,
-    plan_routine,
-)
+from netdsl.codegen.plan.derived import RoutinePlan, plan_routine
 from netdsl.codegen.plan.fusion import list_in_cells
+from netdsl.codegen.plan.instructions import Gather, Instruction, ListedCells, MakeList
 from netdsl.codegen.plan.layout import Layout
 from netdsl.codegen.plan.light import keep_lists, store_late
 from netdsl.codegen.templates import render
-from netdsl.ir.network import Place
-from netdsl.ir.program import (
-    Copy,
-    Elementwise,
-    Fill,
-    GroupReduce,
-    Program,
-    Propagate,
-    SynapseUpdate,
-    Transpose,
-    WindowSum,
-)
+from netdsl.ir.program import Program
 
-_TEMPLATES = {
-    Elementwise: "elementwise",
-    ListedCells: "elementwise",
-    Propagate: "propagate",
-    SynapseUpdate: "synapse_update",
-    WindowSum: "window_sum",
-    GroupReduce: "group_reduce",
-    Copy: "copy",
-    Fill: "fill",
-    Transpose: "transpose",
-    Exchange: "exchange",
-    Pushed: "push",
-    Aim: "aim",
-    Gather: "gather",
-    MakeList: "make_list",
-    MakeSum: "make_sum",
-}
 PARTS = ("functions", "random", "lists", "products", "outer", "edges", "windows")
 
 
@@ -202,7 +160,7 @@ class _Writer:
                 back=routine.steps,
                 lists=sorted(set(lists)),
                 gathering=gathering,
-                light=[self._derived(MakeList(window)) for window in plan.light],
+                light=[derived_code(MakeList(w), self.layout) for w in plan.light],
                 **calls,
             )
         )
@@ -221,137 +179,23 @@ class _Writer:
         return f"RUN({index}, {operation.name});"
 
     def _operation(self, instruction: Instruction) -> Operation:
-        kind, layout = _TEMPLATES[type(instruction)], self.layout
-        if isinstance(instruction, Propagate) and instruction.projection in self.program.windows:
-            kind = "propagate_windows"
-        if isinstance(instruction, Fill) and self._place(instruction.target) is Place.GLOBAL:
-            kind = "set_global"
-        if isinstance(instruction, Copy) and self._place(instruction.target) is Place.GLOBAL:
-            kind = "set_global"
-        if isinstance(instruction, Propagate) and layout.edges_of(instruction.weight):
-            kind = "propagate_edges"
-        if isinstance(instruction, SynapseUpdate) and instruction.projection in layout.edges:
-            kind = "synapse_edges"
-        label = instruction.title
-        name = self.layout.names.fresh(f"{kind} {label}")
+        index, label = len(self.operations), instruction.title
+        emitted = emit(instruction, self.layout, index)
+        name = self.layout.names.fresh(f"{emitted.kind} {label}")
         line = spec_line(getattr(instruction, "span", None), self.program.sources)
-        operation = Operation(kind, name, label, instruction)
-        index = len(self.operations)
+        operation = Operation(emitted.kind, name, label, instruction)
         self.operations[instruction] = operation
         for member in instruction.members if isinstance(instruction, Gather) else ():
             self.operations[member] = Operation("propagate", "", member.title, member)
         self.texts.append(
             render(
                 "c",
-                f"{kind}.c",
+                f"{emitted.kind}.c",
                 name=name,
                 index=index,
-                code=self._code(instruction),
+                code=emitted.code,
                 label=f"{label}: {line}" if line else label,
                 step_counter=self._counter("t"),
             )
         )
         return operation
-
-    def _code(self, instruction: Instruction) -> object:
-        names, layout = self.layout.names, self.layout
-        if isinstance(instruction, Elementwise | ListedCells):
-            return elementwise(instruction, layout)
-        if isinstance(instruction, WindowSum):
-            return window_sum(instruction, layout)
-        if isinstance(instruction, Propagate):
-            if instruction.projection in self.program.windows:
-                return propagate_windows(instruction, layout)
-            return propagate(instruction, layout)
-        if isinstance(instruction, Gather):
-            return gather(instruction, layout, list(self.operations).index(instruction) + 1)
-        if isinstance(instruction, SynapseUpdate) and instruction.projection in layout.edges:
-            return edge_update(instruction, layout)
-        if isinstance(instruction, SynapseUpdate):
-            return synapse_update(instruction, layout)
-        if isinstance(instruction, Exchange):
-            copy = instruction.copy
-            return {
-                "target": names(copy.target),
-                "source": names(copy.source),
-                "lists": layout.pairs(copy.target, copy.source) if instruction.lists else [],
-            }
-        if isinstance(instruction, Pushed):
-            return push(instruction, layout, count_of(instruction.push.source, layout))
-        if isinstance(instruction, Aim):
-            head, slot = aim(instruction, layout)
-            return [*head, view_line(instruction.view, layout, slot)]
-        if isinstance(instruction, MakeList | MakeSum):
-            return self._derived(instruction)
-        if isinstance(instruction, Fill):
-            return {
-                "ctype": layout.ctype(instruction.target),
-                "target": names(instruction.target),
-                "value": layout.literal(instruction.value, instruction.target),
-                "count": count_of(instruction.target, layout),
-            }
-        if isinstance(instruction, GroupReduce):
-            return group_code(instruction, layout)
-        if isinstance(instruction, Copy):
-            return {
-                "target": names(instruction.target),
-                "source": names(instruction.source),
-                "value": f"net->{names(instruction.source)}",
-                "count": count_of(instruction.target, layout),
-            }
-        assert isinstance(instruction, Transpose)
-        m, n = self.program.shapes[self.program.buffers[instruction.source].owner]
-        return {
-            "target": names(instruction.target),
-            "source": names(instruction.source),
-            "m": m,
-            "n": n,
-        }
-
-    def _derived(self, need: MakeList | MakeSum) -> dict[str, object]:
-        window, layout = need.window, self.layout
-        use = layout.lists.get(window)
-        code: dict[str, object] = {
-            "list": use.name if use else "",
-            "with_values": use is not None and use.values,
-            "source": layout.names(window.buffer),
-            "stride": layout.width(window.buffer),
-            "first": window.first,
-            "last": window.last,
-            "width": window.width,
-        }
-        if isinstance(need, MakeList):
-            return {**code, "columns": need.columns}
-        return {**code, "sum": layout.sum_of(window), "list": code["list"] if need.listed else ""}
-
-    def _place(self, buffer: str) -> Place:
-        return self.program.buffers[buffer].place
-
-
-def group_code(op: GroupReduce, layout: Layout) -> dict[str, object]:
-    """What the templates of a reduction over groups need."""
-    return {
-        "target": layout.names(op.target),
-        "source": layout.names(op.source),
-        "size": layout.width(op.target),
-        "kind": op.kind,
-        "length": op.length,
-        "inner": op.inner,
-    }
-
-
-def count_of(buffer: str, layout: Layout) -> str:
-    """C text of the number of elements of a buffer's present rows."""
-    program = layout.program
-    entry = program.buffers[buffer]
-    if entry.place is Place.GLOBAL:
-        return "1"
-    if entry.place is Place.ROW:
-        return "net->rows"
-    if entry.place is Place.SYNAPSE:
-        m, n = program.shapes[entry.owner]
-        if entry.owner in layout.edges:
-            return f"net->{layout.edges[entry.owner]}.start[{m}]"
-        return f"INT64_C({m * n})"
-    size = program.sizes[entry.owner]
-    return f"net->rows * {size}" if entry.place is Place.UNIT else str(size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netdsl.codegen.c.scope import Scope
-from netdsl.codegen.plan.derived import Aim, Pushed
+from netdsl.codegen.plan.instructions import Aim, Pushed
 from netdsl.codegen.plan.layout import Layout
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Expr

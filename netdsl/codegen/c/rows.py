@@ -8,14 +8,14 @@ of a buffer is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from netdsl.ir.expr import Expr, Load, Local, loads, transform, walk
 from netdsl.ir.network import Place
 from netdsl.ir.places import place_of
 from netdsl.ir.program import (
-    AxisReduce,
     Bind,
     DrawStore,
     Elementwise,
@@ -61,12 +61,13 @@ class RowPlan:
 
 @dataclass
 class _Item:
-    statement: Statement
+    statement: LoopStatement
     row: bool  # executed once per row
     reads: frozenset[str]
     writes: frozenset[str]
     level: int = 0
     double: bool = False
+    ends_loop: bool = False  # what it makes is known behind the loop
 
 
 def version(buffer: str, number: int) -> str:
@@ -87,10 +88,8 @@ def plan_rows(op: Elementwise, program: Program) -> RowPlan:
     for item in kept:
         level, statement = levels[item.level], item.statement
         if item.row:
-            assert isinstance(statement, Bind)
-            level.values.append(RowValue(statement.name, statement.value, item.double))
+            level.values.append(RowValue(statement.binds, statement.values[0], item.double))
         else:
-            assert not isinstance(statement, AxisReduce)  # an operation of its own by now
             level.statements.append(statement)
     return RowPlan(levels, scalars, renamer.loaded, renamer.current, renamer.places)
 
@@ -107,16 +106,17 @@ class _Renamer:
 
     def item(self, statement: Statement) -> _Item | None:
         """The statement with versions for ROW buffers; None when it is a scalar."""
-        if isinstance(statement, DrawStore):
-            return self._draw(statement)
+        return _ITEMS[type(statement)](self, statement)
+
+    def reduce(self, statement: RowReduce) -> _Item:
+        """A reduction makes the next version of its buffer."""
+        value, name = self._rename(statement.value), self._next(statement.buffer)
+        reduce = replace(statement, value=value, buffer=name)
+        return _Item(reduce, False, _reads(value), frozenset({f"%{name}"}), ends_loop=True)
+
+    def store(self, statement: Store) -> _Item:
+        """A store to a ROW buffer makes its next version."""
         value = self._rename(statement.value)
-        place = place_of(value, self.program, self.places)
-        if isinstance(statement, Bind):
-            return self._bind(Bind(statement.name, value, statement.span), place)
-        if isinstance(statement, RowReduce):
-            name = self._next(statement.buffer)
-            reduce = replace(statement, value=value, buffer=name)
-            return _Item(reduce, False, _reads(value), frozenset({f"%{name}"}))
         if self.program.buffers[statement.buffer].place is Place.ROW:
             name = self._next(statement.buffer)
             bind = Bind(name, value, statement.span)
@@ -125,7 +125,10 @@ class _Renamer:
         reads = _reads(value)
         return _Item(replace(statement, value=value), False, reads, frozenset({statement.buffer}))
 
-    def _bind(self, bind: Bind, place: Place) -> _Item | None:
+    def bind(self, bind: Bind) -> _Item | None:
+        """A name; a scalar is none of the items."""
+        bind = Bind(bind.name, self._rename(bind.value), bind.span)
+        place = place_of(bind.value, self.program, self.places)
         if bind.name in self.places:
             self._count[bind.name] = self._count.get(bind.name, 0) + 1
             again = f"{bind.name}#again{self._count[bind.name]}"
@@ -138,14 +141,15 @@ class _Renamer:
         row = place is Place.ROW
         return _Item(bind, row, _reads(bind.value), frozenset({f"%{bind.name}"}))
 
-    def _draw(self, draw: DrawStore) -> _Item:
+    def draw(self, draw: DrawStore) -> _Item:
+        """A draw to a ROW buffer makes its next version."""
         args = tuple(self._rename(arg) for arg in draw.args)
         reads = frozenset().union(*(_reads(arg) for arg in args)) if args else frozenset()
         if self.program.buffers[draw.buffer].place is not Place.ROW:
             return _Item(replace(draw, args=args), False, reads, frozenset({draw.buffer}))
         name = self._next(draw.buffer)
         drawn = replace(draw, args=args, buffer=name)
-        return _Item(drawn, False, reads, frozenset({f"%{name}"}))
+        return _Item(drawn, False, reads, frozenset({f"%{name}"}), ends_loop=True)
 
     def _next(self, buffer: str) -> str:
         number = self._count.get(buffer, 0) + 1
@@ -172,6 +176,14 @@ class _Renamer:
         return transform(value, visit)
 
 
+_ITEMS: dict[type, Callable[[_Renamer, Any], _Item | None]] = {
+    Bind: _Renamer.bind,
+    Store: _Renamer.store,
+    RowReduce: _Renamer.reduce,
+    DrawStore: _Renamer.draw,
+}
+
+
 def _reads(value: Expr) -> frozenset[str]:
     names = {f"%{node.name}" for node in walk(value) if isinstance(node, Local)}
     return frozenset(names) | frozenset(loads(value))
@@ -185,7 +197,7 @@ def _settle(items: list[_Item]) -> bool:
             for earlier in items[:position]:
                 item.level = max(item.level, _least(earlier, item))
         for item in items:
-            if isinstance(item.statement, Bind) and not item.row:
+            if item.statement.binds and not item.row:
                 users = [other.level for other in items if item.writes & other.reads]
                 item.level = max([item.level, *users])
         if before == [item.level for item in items]:
@@ -196,15 +208,10 @@ def _settle(items: list[_Item]) -> bool:
 def _least(earlier: _Item, later: _Item) -> int:
     """The lowest level that `later` may have because of `earlier`."""
     if earlier.writes & later.reads:
-        reduced = isinstance(earlier.statement, RowReduce)
-        return earlier.level + 1 if reduced or _drawn_row(earlier) else earlier.level
+        return earlier.level + earlier.ends_loop
     if earlier.writes & later.writes or earlier.reads & later.writes:
         return earlier.level
     return 0
-
-
-def _drawn_row(item: _Item) -> bool:
-    return isinstance(item.statement, DrawStore) and any(w.startswith("%") for w in item.writes)
 
 
 def _in_sequence(items: list[_Item]) -> None:
@@ -212,5 +219,4 @@ def _in_sequence(items: list[_Item]) -> None:
     level = 0
     for item in items:
         item.level = level
-        if isinstance(item.statement, RowReduce) or _drawn_row(item):
-            level += 1
+        level += item.ends_loop

@@ -37,7 +37,7 @@ def in_parts(levels: Sequence[Level], place: Callable[[Expr], Place]) -> list[Pa
         room = OPERATIONS
         for statement in level.statements:
             for piece in _pieces(statement, place):
-                size = sum(map(_size, _values(piece)))
+                size = sum(map(_size, piece.values))
                 if parts[-1].statements and (
                     size > room or len(parts[-1].statements) == STATEMENTS
                 ):
@@ -54,18 +54,14 @@ def _carry(parts: Sequence[Part]) -> None:
     home: dict[str, Part] = {}
     for part in parts:
         for statement in part.statements:
-            for expr in _values(statement):
+            for expr in statement.values:
                 for name in dict.fromkeys(n.name for n in walk(expr) if isinstance(n, Local)):
                     owner = home.get(name, part)
                     if owner is not part and name not in part.taken:
                         part.taken.append(name)
                         owner.kept += [name] * (name not in owner.kept)
-            if isinstance(statement, Bind):
-                home[statement.name] = part
-
-
-def _values(statement: LoopStatement) -> tuple[Expr, ...]:
-    return statement.args if isinstance(statement, DrawStore) else (statement.value,)
+            if statement.binds:
+                home[statement.binds] = part
 
 
 def _size(expr: Expr) -> int:
@@ -78,7 +74,7 @@ def _pieces(statement: LoopStatement, place: Callable[[Expr], Place]) -> Iterato
         yield statement
         return
     binds: list[Bind] = []
-    owner = statement.name if isinstance(statement, Bind) else statement.buffer
+    owner = statement.binds or statement.stores
 
     def cut(expr: Expr) -> Expr:
         """The same with names instead of operands, as long as it has too many operations."""

@@ -14,7 +14,7 @@ from netdsl.codegen.c.binds import settle_binds
 from netdsl.codegen.c.printer import Printer, literal
 from netdsl.codegen.c.scope import Scope, operations
 from netdsl.codegen.comments import c_comment, spec_line
-from netdsl.codegen.plan.derived import Gather
+from netdsl.codegen.plan.instructions import Gather
 from netdsl.codegen.plan.layout import Layout
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Expr, Index, Load, Local, loads
@@ -216,13 +216,15 @@ class UpdateWriter:
 
     def _statement(self, statement: Bind | Store) -> str:
         text = self._number(statement.value)
-        if isinstance(statement, Bind):
-            self.scope.places[statement.name] = self.scope.place(statement.value)
-            return f"const real {self.scope.local(statement.name)} = {text};"
-        self.buffers[statement.buffer] = True
-        return f"{self.layout.names(statement.buffer)}[{self.synapse}] = {text};"
+        if name := statement.binds:
+            self.scope.places[name] = self.scope.place(statement.value)
+            return f"const real {self.scope.local(name)} = {text};"
+        self.buffers[statement.stores] = True
+        return f"{self.layout.names(statement.stores)}[{self.synapse}] = {text};"
 
     def _sum(self, total: Sum) -> str:
+        if total.rows:
+            raise ValueError("a sum over rows must be a reduction by now")
         terms = [self._term(product) for product in total.products]
         self.scope.places[total.name] = Place.SYNAPSE
         text = " + ".join(terms) if terms else literal(0, self.layout.real)
@@ -280,11 +282,11 @@ class UpdateWriter:
     def _read(self, expr: Expr) -> str:
         if isinstance(expr, Local):
             return self.scope.local(expr.name)
-        if isinstance(expr, Load):
+        if isinstance(expr, Load) and self.program.buffers[expr.buffer].place is Place.SYNAPSE:
             return f"{self.layout.names(expr.buffer)}[{self.synapse}]"
         if isinstance(expr, Index) and expr.axis is None:
             return f"(real){self.pre if expr.side == 'pre' else self.post}"
-        raise ValueError("an index along an axis must be lowered to the flat index")
+        raise ValueError("a learning pass reads values of synapses, and flat indices of neurons")
 
     def _pointer(self, buffer: str, stored: bool) -> str:
         name = self.layout.names(buffer)

@@ -12,7 +12,8 @@ from netdsl.codegen.c.synapses import propagate
 from netdsl.codegen.cuda.plan import STRIDE_LIMIT, THREADS, Action, Extent
 from netdsl.codegen.cuda.synapses import UpdateActions, update_code
 from netdsl.codegen.cuda.writer import KernelWriter
-from netdsl.codegen.plan.derived import MakeTurned, out_of
+from netdsl.codegen.plan.derived import out_of
+from netdsl.codegen.plan.instructions import MakeTurned
 from netdsl.ir.program import Propagate, SynapseUpdate
 
 SIDE = 32  # as in templates/cuda/turn.cu.j2
@@ -24,7 +25,7 @@ class _EdgeRegisterWriter(EdgeWriter):
     element = ""
 
 
-def turn(need: MakeTurned, writer: KernelWriter) -> Action:
+def turn(need: MakeTurned, writer: KernelWriter) -> tuple[Action, ...]:
     """A window's rows by neuron."""
     window, layout = need.window, writer.layout
     code = {
@@ -35,7 +36,7 @@ def turn(need: MakeTurned, writer: KernelWriter) -> Action:
         "turned": layout.turned_of(window),
     }
     grid = {"threads": THREADS, "x": Extent(window.width, 0, SIDE), "y": Extent(0, 1, SIDE)}
-    return Action(writer.kernel("turn", need, grid, code=code))
+    return (Action(writer.kernel("turn", need, grid, code=code)),)
 
 
 def deliver_edges(op: Propagate, writer: KernelWriter) -> tuple[Action, ...]:

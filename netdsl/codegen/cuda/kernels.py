@@ -5,12 +5,14 @@ Each function writes the kernels of one operation and returns the actions that l
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from netdsl.codegen.c.elementwise import elementwise
-from netdsl.codegen.c.program import count_of, group_code
+from netdsl.codegen.c.emit import count_of, group_code
 from netdsl.codegen.cuda.layout import COUNT_BLOCKS, CudaLayout
 from netdsl.codegen.cuda.plan import (
+    ALL,
     THREADS,
     Action,
     Extent,
@@ -21,10 +23,10 @@ from netdsl.codegen.cuda.plan import (
     tile_grid,
 )
 from netdsl.codegen.cuda.writer import KernelWriter, written
-from netdsl.codegen.plan.derived import MakeList, MakeSum
+from netdsl.codegen.plan.instructions import MakeList, MakeSum
 from netdsl.codegen.plan.layout import Window
-from netdsl.ir.network import Place
 from netdsl.ir.program import Copy, Elementwise, Fill, GroupReduce, Transpose
+from netdsl.ir.space import OTHER
 
 TRANSPOSE_SIDE = 32  # as in templates/cuda/transpose.cu.j2
 
@@ -43,35 +45,52 @@ def cells(op: Elementwise, writer: KernelWriter) -> tuple[Action, ...]:
     return writer.globals(f"before {op.title}", prepare, written(op)), Action(launch)
 
 
-def whole(op: Copy | Fill | Transpose, writer: KernelWriter) -> Action:
-    """An operation on whole buffers."""
-    layout, program = writer.layout, writer.program
-    target = layout.names(op.target)
-    is_global = program.buffers[op.target].place is Place.GLOBAL
-    code: dict[str, Any] = {"target": target, "count": count_of(op.target, layout)}
-    if isinstance(op, Transpose):
-        m, n = program.shapes[program.buffers[op.source].owner]
-        code |= {"source": layout.names(op.source), "m": m, "n": n}
-        return Action(
-            writer.kernel("transpose", op, tile_grid(m, n, TRANSPOSE_SIDE, THREADS), code=code)
-        )
-    if isinstance(op, Fill):
-        kind, value = "fill", layout.literal(op.value, op.target)
-        code |= {"value": value, "ctype": layout.ctype(op.target)}
-    else:
-        kind, value = "copy", f"net->{layout.names(op.source)}"
-        code["source"] = layout.names(op.source)
-    if is_global:
-        return writer.globals(f"set {op.title}", [f"net->{target} = {value};"], op.span)
-    return Action(writer.kernel(kind, op, flat_grid(*layout.extent(op.target)), code=code))
+def transpose(op: Transpose, writer: KernelWriter) -> tuple[Action, ...]:
+    """A matrix of synapses, turned."""
+    m, n = writer.program.shapes[writer.program.buffers[op.source].owner]
+    names = writer.layout.names
+    code = {"target": names(op.target), "source": names(op.source), "m": m, "n": n}
+    grid = tile_grid(m, n, TRANSPOSE_SIDE, THREADS)
+    return (Action(writer.kernel("transpose", op, grid, code=_counted(code, op, writer))),)
 
 
-def group_reduce(op: GroupReduce, writer: KernelWriter) -> Action:
+def fill(op: Fill, writer: KernelWriter) -> tuple[Action, ...]:
+    """One value everywhere."""
+    value, ctype = writer.layout.literal(op.value, op.target), writer.layout.ctype(op.target)
+    code = {"target": writer.layout.names(op.target), "value": value, "ctype": ctype}
+    return (_flat("fill", op, value, code, writer),)
+
+
+def copy(op: Copy, writer: KernelWriter) -> tuple[Action, ...]:
+    """One buffer into another."""
+    target, source = writer.layout.names(op.target), writer.layout.names(op.source)
+    code = {"target": target, "source": source}
+    return (_flat("copy", op, f"net->{source}", code, writer),)
+
+
+def _flat(
+    kind: str, op: Copy | Fill, value: str, code: dict[str, Any], writer: KernelWriter
+) -> Action:
+    """An operation on all elements of a buffer, or on the one number that it is."""
+    if writer.layout.is_global(op.target):
+        return writer.globals(f"set {op.title}", [f"net->{code['target']} = {value};"], op.span)
+    pairs = OTHER in writer.program.buffers[op.target].space
+    grid = flat_grid(*writer.layout.extent(op.target)) if not pairs else flat_grid(ALL, 0)
+    return Action(writer.kernel(kind, op, grid, code=_counted(code, op, writer)))
+
+
+def _counted(
+    code: dict[str, Any], op: Copy | Fill | Transpose, writer: KernelWriter
+) -> dict[str, Any]:
+    return {**code, "count": count_of(op.target, writer.layout)}
+
+
+def group_reduce(op: GroupReduce, writer: KernelWriter) -> tuple[Action, ...]:
     """A reduction over groups of neurons, one thread for each."""
     code = group_code(op, writer.layout)
     groups = writer.layout.width(op.target) // op.length
     grid = {"threads": THREADS, "x": Extent(0, groups, THREADS)}
-    return Action(writer.kernel("group_reduce", op, grid, code=code))
+    return (Action(writer.kernel("group_reduce", op, grid, code=code)),)
 
 
 def row_list(need: MakeList, writer: KernelWriter) -> Launch:
@@ -84,10 +103,11 @@ def row_list(need: MakeList, writer: KernelWriter) -> Launch:
     return writer.kernel("list_rows", need, grid, code=code)
 
 
-def row_sum(need: MakeSum, writer: KernelWriter) -> Action:
+def row_sum(need: MakeSum, writer: KernelWriter) -> tuple[Action, ...]:
     """A window's sums over rows."""
+    need = replace(need, listed=False)
     code = {**_window(need.window, writer.layout), "sum": writer.layout.sum_of(need.window)}
-    return Action(writer.kernel("make_sum", need, listed_grid(need.window.width), code=code))
+    return (Action(writer.kernel("make_sum", need, listed_grid(need.window.width), code=code)),)
 
 
 def count(window: Window, writer: KernelWriter) -> Action:

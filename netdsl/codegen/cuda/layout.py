@@ -14,6 +14,7 @@ from typing import ClassVar
 from netdsl.codegen.plan.layout import Field, Layout, Window
 from netdsl.ir.network import Place
 from netdsl.ir.program import Propagate
+from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Space
 
 # Fields that every program has, before the buffers.
 HEAD = (
@@ -39,10 +40,11 @@ class Room:
     fixed: int
     per_row: int
     what: str
+    pairs: bool = False  # `per_row` is of a row and another one
 
     def nbytes(self, rows: int) -> int:
         """Bytes with `rows` samples."""
-        return self.itemsize * (self.fixed + self.per_row * rows)
+        return self.itemsize * (self.fixed + self.per_row * rows * (rows if self.pairs else 1))
 
 
 @dataclass
@@ -132,7 +134,8 @@ class CudaLayout(Layout):
             if name in self.rings or buffer.place is not Place.GLOBAL:
                 fixed, per_row = (buffer.slots * part for part in self.extent(name))
                 size = self.real_bytes if self.ctype(name) == "real" else 8
-                yield Room(self.names(name), size, fixed, per_row, name)
+                pairs = OTHER in buffer.space
+                yield Room(self.names(name), size, fixed, per_row, name, pairs)
         for window, ident in self.sums.items():
             what = f"sums over rows of {window.buffer}"
             yield Room(ident, self.real_bytes, window.width, 0, what)
@@ -176,15 +179,15 @@ class CudaLayout(Layout):
     def extent(self, buffer: str) -> tuple[int, int]:
         """Elements of a buffer that do not depend on the rows, and elements of one row; of a ring
         those of one slot."""
-        entry = self.program.buffers[buffer]
-        if entry.place is Place.GLOBAL:
-            return 1, 0
-        if entry.place is Place.ROW:
-            return 0, 1
-        if entry.place is Place.SYNAPSE and entry.owner in self.edges:
-            return self.edge_counts[entry.owner], 0
-        if entry.place is Place.SYNAPSE:
-            m, n = self.program.shapes[entry.owner]
-            return m * n, 0
-        size = self.program.sizes[entry.owner]
-        return (size, 0) if entry.place is Place.NEURON else (0, size)
+        return self.counts(self.program.buffers[buffer].space)
+
+    def counts(self, space: Space) -> tuple[int, int]:
+        """As `extent`, of a space; those of one row with one other row."""
+        size = 1
+        for axis in space:
+            if axis.kind == NEURON:
+                size *= self.program.sizes[axis.owner]
+            elif axis.kind == EDGE:
+                m, n = self.program.shapes[axis.owner]
+                size *= self.edge_counts[axis.owner] if axis.owner in self.edges else m * n
+        return (0, size) if ROW in space else (size, 0)

@@ -19,6 +19,7 @@ GRID_LIMIT = 65535  # blocks along y; kernels stride over what is beyond
 GRID_LIMIT_X = 2**31 - 1
 LISTED_COLUMNS = 32
 STRIDE_LIMIT = 2048  # blocks of a kernel whose threads stride over all elements
+ALL = STRIDE_LIMIT * 4 * THREADS  # elements of a grid for rows times rows, as many as there be
 
 
 @dataclass(frozen=True)

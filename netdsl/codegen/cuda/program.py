@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from netdsl.codegen.cuda.edges import deliver_edges, learn_edges, turn
-from netdsl.codegen.cuda.kernels import cells, count, group_reduce, row_list, row_sum, whole
+from netdsl.codegen.cuda.emit import emit, update
+from netdsl.codegen.cuda.kernels import count, row_list
 from netdsl.codegen.cuda.layout import CudaLayout
 from netdsl.codegen.cuda.plan import (
     Action,
@@ -24,36 +24,15 @@ from netdsl.codegen.cuda.plan import (
     Listing,
     RoutineActions,
 )
-from netdsl.codegen.cuda.rings import aimed, pushed
-from netdsl.codegen.cuda.synapses import UpdateActions, deliver, learn
-from netdsl.codegen.cuda.windows import deliver_windows, sum_windows
+from netdsl.codegen.cuda.synapses import UpdateActions
 from netdsl.codegen.cuda.writer import KernelWriter
 from netdsl.codegen.errors import BackendError
-from netdsl.codegen.plan.derived import (
-    Aim,
-    Exchange,
-    Instruction,
-    MakeList,
-    MakeSum,
-    MakeTurned,
-    Pushed,
-    plan_routine,
-)
+from netdsl.codegen.plan.derived import plan_routine
+from netdsl.codegen.plan.instructions import Exchange, Instruction, MakeList, MakeSum, MakeTurned
 from netdsl.codegen.templates import render
 from netdsl.ir.expr import loads
 from netdsl.ir.places import expected_edges
-from netdsl.ir.program import (
-    Copy,
-    Elementwise,
-    Fill,
-    GroupReduce,
-    Program,
-    Propagate,
-    Routine,
-    SynapseUpdate,
-    Transpose,
-    WindowSum,
-)
+from netdsl.ir.program import Program, Routine, SynapseUpdate
 
 _INLINE = "__device__ __forceinline__"
 _PARTS = ("once", "before_steps", "step", "after")
@@ -230,36 +209,12 @@ class _Writer:
     def _actions(self, op: Instruction) -> tuple[Action, ...]:
         if isinstance(op, SynapseUpdate):
             return self._update(op).actions
-        made: tuple[Action, ...] = self._once(op, lambda: self._make(op))
+        made: tuple[Action, ...] = self._once(op, lambda: emit(op, self.kernels))
         return made
 
     def _update(self, op: SynapseUpdate) -> UpdateActions:
-        form = learn_edges if op.projection in self.layout.edges else learn
-        made: UpdateActions = self._once(op, lambda: form(op, self.kernels))
+        made: UpdateActions = self._once(op, lambda: update(op, self.kernels))
         return made
-
-    def _make(self, op: Instruction) -> tuple[Action, ...]:
-        if isinstance(op, Elementwise):
-            return cells(op, self.kernels)
-        if isinstance(op, Propagate) and self.layout.edges_of(op.weight):
-            return deliver_edges(op, self.kernels)
-        if isinstance(op, WindowSum):
-            return sum_windows(op, self.kernels)
-        if isinstance(op, Propagate):
-            windows = op.projection in self.program.windows
-            return (deliver_windows if windows else deliver)(op, self.kernels)
-        if isinstance(op, MakeSum):
-            return (row_sum(replace(op, listed=False), self.kernels),)
-        if isinstance(op, MakeTurned):
-            return (turn(op, self.kernels),)
-        if isinstance(op, Pushed):
-            return pushed(op, self.kernels)
-        if isinstance(op, Aim):
-            return aimed(op, self.kernels)
-        if isinstance(op, GroupReduce):
-            return (group_reduce(op, self.kernels),)
-        assert isinstance(op, Copy | Fill | Transpose)
-        return (whole(op, self.kernels),)
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         if key not in self._made:

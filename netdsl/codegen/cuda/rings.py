@@ -6,11 +6,11 @@ copied to places of their own after each push.
 
 from __future__ import annotations
 
-from netdsl.codegen.c.program import count_of
+from netdsl.codegen.c.emit import count_of
 from netdsl.codegen.c.rings import aim, push, slot_text, view_line
 from netdsl.codegen.cuda.plan import Action, flat_grid
 from netdsl.codegen.cuda.writer import KernelWriter
-from netdsl.codegen.plan.derived import Aim, Pushed
+from netdsl.codegen.plan.instructions import Aim, Pushed
 from netdsl.ir.network import Place
 
 

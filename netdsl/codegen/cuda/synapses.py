@@ -117,11 +117,11 @@ class _RegisterWriter(UpdateWriter):
         return self._element(expr.buffer)
 
     def _statement(self, statement: Bind | Store) -> str:
-        if isinstance(statement, Bind):
+        if statement.binds:
             return super()._statement(statement)
         text = self._number(statement.value)
-        self.buffers[statement.buffer] = True
-        return f"{self._element(statement.buffer)} = {text};"
+        self.buffers[statement.stores] = True
+        return f"{self._element(statement.stores)} = {text};"
 
 
 @dataclass(frozen=True)

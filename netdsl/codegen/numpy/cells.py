@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.errors import BackendError
@@ -11,7 +12,7 @@ from netdsl.codegen.names import Names
 from netdsl.codegen.numpy.printer import Printer
 from netdsl.codegen.numpy.registers import COPY, Register, Value, assign_registers, render
 from netdsl.codegen.plan.coalesce import coalesce
-from netdsl.ir.expr import Expr, Index, Local, span_of, walk
+from netdsl.ir.expr import Index, Local, span_of, walk
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Bind,
@@ -49,20 +50,14 @@ class CellsCode:
     slots: list[tuple[str, str]] = field(default_factory=list)
 
 
-def values_of(statement: Statement) -> tuple[Expr, ...]:
-    """The expressions that a statement reads."""
-    return statement.args if isinstance(statement, DrawStore) else (statement.value,)
-
-
 def live_after(statements: tuple[Statement, ...]) -> list[frozenset[str]]:
     """For each statement, the bound names that later ones read."""
     live: list[frozenset[str]] = []
     names: set[str] = set()
     for statement in reversed(statements):
         live.append(frozenset(names))
-        if isinstance(statement, Bind):
-            names.discard(statement.name)
-        for value in values_of(statement):
+        names.discard(statement.binds)
+        for value in statement.values:
             names |= {node.name for node in walk(value) if isinstance(node, Local)}
     return live[::-1]
 
@@ -93,8 +88,8 @@ class CellsPrinter:
             self._statement(statement, names)
         coalesce(self.printer.block)
         registers = assign_registers(self.printer.block)
-        stored = {s.buffer for s in self.op.statements if not isinstance(s, Bind)}
-        tiled = not any(self.program.buffers[name].place is Place.NEURON for name in stored)
+        stored = (self.program.buffers[name] for name in self.op.writes)
+        tiled = not any(buffer.place is Place.NEURON for buffer in stored)
         return CellsCode(
             self.printer.prelude,
             render(self.printer.block),
@@ -133,21 +128,22 @@ class CellsPrinter:
         return self.neuron_index(self.op.population)
 
     def _statement(self, statement: Statement, live: frozenset[str]) -> None:
-        if isinstance(statement, Bind) and statement.name not in live:
+        if statement.binds and statement.binds not in live:
             return
-        span = statement.span or span_of(values_of(statement)[0])
+        span = statement.span or span_of(statement.values[0])
         self.printer.block.comment(spec_line(span, self.program.sources))
-        if isinstance(statement, Bind):
-            self.printer.bind(statement)
-        elif isinstance(statement, Store):
-            self.printer.store(statement.buffer, statement.value, live)
-        elif isinstance(statement, RowReduce):
-            self._reduce(statement, live)
-        else:
-            assert isinstance(statement, DrawStore)
-            self._draw(statement, live)
+        _STATEMENTS[type(statement)](self, statement, live)
 
-    def _reduce(self, statement: RowReduce, live: frozenset[str]) -> None:
+    def bind(self, statement: Bind, live: frozenset[str]) -> None:
+        """A name for later statements."""
+        self.printer.bind(statement)
+
+    def store(self, statement: Store, live: frozenset[str]) -> None:
+        """A store, element by element."""
+        self.printer.store(statement.buffer, statement.value, live)
+
+    def reduce(self, statement: RowReduce, live: frozenset[str]) -> None:
+        """A reduction over the neurons of each row."""
         printer, target = self.printer, self.printer.home(statement.buffer)
         printer.keep_aliases(target, live)
         truth = statement.kind == "any"
@@ -163,7 +159,8 @@ class CellsPrinter:
             printer.block.emit(f"np.divide({{out}}, {size!r}, out={{out}})", target, updates=True)
         printer.stored(statement.buffer)
 
-    def _draw(self, statement: DrawStore, live: frozenset[str]) -> None:
+    def draw(self, statement: DrawStore, live: frozenset[str]) -> None:
+        """A draw for each element."""
         printer, target = self.printer, self.printer.home(statement.buffer)
         printer.keep_aliases(target, live)
         args = [printer.value(arg) for arg in statement.args]
@@ -176,3 +173,11 @@ class CellsPrinter:
             printer.prelude.append(f"step = int({step})")
         printer.block.emit(form, target, *args, in_place=False)
         printer.stored(statement.buffer)
+
+
+_STATEMENTS: dict[type, Callable[[CellsPrinter, Any, frozenset[str]], None]] = {
+    Bind: CellsPrinter.bind,
+    Store: CellsPrinter.store,
+    RowReduce: CellsPrinter.reduce,
+    DrawStore: CellsPrinter.draw,
+}

@@ -40,7 +40,7 @@ class Printer:
 
     program: Program
     names: Names
-    spell: Callable[[str], str]
+    spell: Callable[..., str]
     scalar_buffer: Callable[[str], str]
     index: Callable[[Index], str]
     full: Place = Place.UNIT

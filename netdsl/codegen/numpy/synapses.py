@@ -108,6 +108,8 @@ class SynapsesPrinter:
             self.printer.prelude.append(f"{self.buffer(store.buffer)}[()] = {text}")
 
     def _spell(self, buffer: str) -> str:
+        if self.program.buffers[buffer].place is not Place.SYNAPSE:
+            raise ValueError(f"a learning pass reads values of synapses, not `{buffer}`")
         name = self.buffer(buffer)
         if name.isidentifier():
             self.views.append(name)
@@ -137,6 +139,8 @@ class SynapsesPrinter:
 
     def _sum(self, total: Sum) -> None:
         """Make a sum readable: at its first use, or now if it reads what the pass changes."""
+        if total.rows:
+            raise ValueError("a sum over rows must be a reduction by now")
         factors = [simplify(product.coefficient or Const(1.0)) for product in total.products]
         common = _common(factors)
         value: Expr = Const(0.0)
@@ -150,9 +154,7 @@ class SynapsesPrinter:
         if common is not None:
             value = Apply("mul", (Const(common), value))
         bind = Bind(total.name, simplify(value))
-        changed = {
-            statement.buffer for statement in self.op.statements if isinstance(statement, Store)
-        }
+        changed = {statement.stores for statement in self.op.statements}
         self.printer.places[total.name] = Place.SYNAPSE
         if changed & set(loads(value)):
             self.printer.bind(bind)
@@ -180,14 +182,14 @@ class SynapsesPrinter:
         return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre, moves)
 
     def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
-        if isinstance(statement, Bind) and statement.name not in live:
+        if statement.binds and statement.binds not in live:
             return
         span = statement.span or span_of(statement.value)
         self.printer.block.comment(spec_line(span, self.program.sources))
-        if isinstance(statement, Bind):
-            self.printer.bind(statement)
+        if statement.binds:
+            self.printer.bind(Bind(statement.binds, statement.value))
         else:
-            self.printer.store(statement.buffer, statement.value, live)
+            self.printer.store(statement.stores, statement.value, live)
 
 
 def _common(factors: list[Expr]) -> float | None:

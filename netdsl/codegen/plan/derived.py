@@ -8,15 +8,26 @@ becomes an exchange of pointers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from netdsl.codegen.plan.instructions import (
+    Aim,
+    Derived,
+    Exchange,
+    Gather,
+    Instruction,
+    MakeList,
+    MakeSum,
+    MakeTurned,
+    Pushed,
+)
 from netdsl.codegen.plan.layout import Layout, Window
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Copy,
-    Elementwise,
     Op,
     Propagate,
     Push,
@@ -24,132 +35,6 @@ from netdsl.ir.program import (
     SynapseUpdate,
     WindowSum,
 )
-from netdsl.ir.roles import Node, Read, Written, once
-
-
-@dataclass(frozen=True)
-class Derived(Node):
-    """What is made from a window of a buffer, and holds until the buffer changes."""
-
-    window: Window
-
-    @once
-    def reads(self) -> frozenset[str]:
-        """The buffer of the window."""
-        return frozenset({self.window.buffer})
-
-    @property
-    def title(self) -> str:
-        """The buffer of the window."""
-        return self.window.buffer
-
-
-@dataclass(frozen=True)
-class MakeList(Derived):
-    """List the nonzeros of a window by row, or (`columns`) turn those into lists by column."""
-
-    columns: bool = False
-
-    @property
-    def title(self) -> str:
-        """Which lists."""
-        return f"{'columns' if self.columns else 'rows'} of {self.window.buffer}"
-
-
-@dataclass(frozen=True)
-class MakeSum(Derived):
-    """Sum a window over rows; `listed`: its list is at hand."""
-
-    listed: bool = False
-
-
-@dataclass(frozen=True)
-class MakeTurned(Derived):
-    """Bring the rows of a window together by neuron, for products over existing synapses."""
-
-
-@dataclass(frozen=True)
-class Exchange(Node):
-    """`Copy` by exchanging the two buffers' memory, and their index lists where both have some."""
-
-    copy: Copy
-    lists: bool = False
-
-    @once
-    def reads(self) -> frozenset[str]:
-        """Both buffers."""
-        return self.writes
-
-    @once
-    def writes(self) -> frozenset[str]:
-        """Both buffers."""
-        return self.copy.reads | self.copy.writes
-
-    @property
-    def title(self) -> str:
-        """Both buffers."""
-        return f"{self.copy.target} {self.copy.source}"
-
-
-@dataclass(frozen=True)
-class Pushed(Node):
-    """`Push`, after which the views of the ring show other slots."""
-
-    push: Push
-    views: tuple[Written, ...]
-
-    @property
-    def title(self) -> str:
-        """The ring."""
-        return self.push.target
-
-
-@dataclass(frozen=True)
-class Aim(Node):
-    """Point a view of a ring to the slot that an expression names now."""
-
-    view: Written
-    ring: Read
-    ago: Expr
-
-
-@dataclass(frozen=True)
-class Gather(Node):
-    """Deliveries of binary sources to one target, added up while the target is in registers."""
-
-    members: tuple[Propagate, ...]
-
-    @property
-    def title(self) -> str:
-        """The projections."""
-        return " ".join(member.projection for member in self.members)
-
-    def first_access(self, buffer: str, owner: str) -> str | None:
-        """Reads count before what the first delivery overwrites."""
-        answers = [member.first_access(buffer, owner) for member in self.members]
-        return "reads" if "reads" in answers else answers[0]
-
-
-@dataclass(frozen=True)
-class ListedCells(Node):
-    """An `Elementwise` that lists windows of its buffers by row, each row just after its store.
-
-    Buffers of `light` windows are only listed, those of `late` are stored only at the last step of
-    a call (`netdsl.codegen.plan.light`).
-    """
-
-    cells: Elementwise
-    windows: tuple[Window, ...]
-    light: tuple[Window, ...] = ()
-    late: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What the cells do, or whose they are."""
-        return self.cells.title
-
-
-Instruction = Op | Derived | Exchange | Pushed | Aim | Gather | ListedCells
 
 
 @dataclass(frozen=True)
@@ -220,23 +105,32 @@ def _order(need: Derived) -> tuple[int, str, int]:
 
 def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
     """The lists and sums that an operation uses, in the order in which to make them."""
-    if isinstance(op, Propagate) and layout.turns and layout.edges_of(op.weight):
+    needs = _NEEDS.get(type(op))
+    return () if needs is None else needs(op, layout)
+
+
+def _of_delivery(op: Propagate, layout: Layout) -> tuple[Derived, ...]:
+    if layout.turns and layout.edges_of(op.weight):
         return (MakeTurned(layout.window(op.source, out_of(op))),)
-    if isinstance(op, Propagate) and op.binary and not op.transposed:
-        window = layout.window(op.source, op.pre_slice)
-        layout.list_of(window)
-        return (MakeList(window),)
-    if isinstance(op, WindowSum) and op.binary_pre:
-        window = layout.window(op.pre, None)
-        layout.list_of(window)
-        return (MakeList(window),)
-    if isinstance(op, Gather):
-        windows = [layout.window(member.source, member.pre_slice) for member in op.members]
-        for window in windows:
-            layout.list_of(window)
-        return tuple(dict.fromkeys(MakeList(window) for window in windows))
-    if not isinstance(op, SynapseUpdate):
-        return ()
+    listed = op.binary and not op.transposed
+    return (_listed(op.source, op.pre_slice, layout),) if listed else ()
+
+
+def _of_windows(op: WindowSum, layout: Layout) -> tuple[Derived, ...]:
+    return (_listed(op.pre, None, layout),) if op.binary_pre else ()
+
+
+def _of_gather(op: Gather, layout: Layout) -> tuple[Derived, ...]:
+    return tuple(dict.fromkeys(_listed(m.source, m.pre_slice, layout) for m in op.members))
+
+
+def _listed(buffer: str, part: tuple[int, int] | None, layout: Layout) -> MakeList:
+    window = layout.window(buffer, part)
+    layout.list_of(window)
+    return MakeList(window)
+
+
+def _of_update(op: SynapseUpdate, layout: Layout) -> tuple[Derived, ...]:
     needs: list[Derived] = []
     for product in (product for total in op.sums for product in total.products):
         pre = None if product.pre is None else layout.window(product.pre, op.pre_slice)
@@ -255,6 +149,14 @@ def derived(op: Instruction, layout: Layout) -> tuple[Derived, ...]:
     # Sums last: they are taken from lists where there are any.
     needs.sort(key=lambda need: isinstance(need, MakeSum))
     return tuple(dict.fromkeys(needs))
+
+
+_NEEDS: dict[type, Callable[[Any, Layout], tuple[Derived, ...]]] = {
+    Propagate: _of_delivery,
+    WindowSum: _of_windows,
+    Gather: _of_gather,
+    SynapseUpdate: _of_update,
+}
 
 
 def out_of(op: Propagate) -> tuple[int, int] | None:
@@ -315,13 +217,16 @@ def _exchange(
         need.window for op in ops for need in derived(op, layout) if isinstance(need, MakeList)
     }
     for position, op in enumerate(ops):
-        # Arrays only: a number has no memory of its own to exchange.
-        array = isinstance(op, Copy) and layout.program.buffers[op.target].place is not Place.GLOBAL
-        if isinstance(op, Copy) and array and _dead_after(op.source, ops[position + 1 :], layout):
-            out.append(Exchange(op, lists and _alike(op, listed, layout)))
-        else:
-            out.append(op)
+        rest = ops[position + 1 :]
+        if isinstance(op, Copy) and _exchangeable(op, rest, layout):
+            op = Exchange(op, lists and _alike(op, listed, layout))
+        out.append(op)
     return tuple(out)
+
+
+def _exchangeable(copy: Copy, rest: Sequence[Instruction], layout: Layout) -> bool:
+    """An array, of which nobody wants the source; a number has no memory of its own."""
+    return not layout.is_global(copy.target) and _dead_after(copy.source, rest, layout)
 
 
 def _alike(copy: Copy, listed: Collection[Window], layout: Layout) -> bool:
@@ -347,13 +252,14 @@ def _grouped(ops: Sequence[Instruction], layout: Layout) -> tuple[Instruction, .
     out: list[Instruction] = []
     run: list[Propagate] = []
     for op in ops:
-        if isinstance(op, Propagate) and not _touches(op, run):
-            run.append(op)
-            continue
-        out += _by_target(run, layout)
-        run = [op] if isinstance(op, Propagate) else []
         if not isinstance(op, Propagate):
-            out.append(op)
+            out += [*_by_target(run, layout), op]
+            run = []
+            continue
+        if _touches(op, run):
+            out += _by_target(run, layout)
+            run = []
+        run.append(op)
     return (*out, *_by_target(run, layout))
 
 

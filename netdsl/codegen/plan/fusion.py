@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from netdsl.codegen.plan.derived import Instruction, ListedCells, MakeList, RoutinePlan
+from netdsl.codegen.plan.derived import RoutinePlan
+from netdsl.codegen.plan.instructions import Instruction, ListedCells, MakeList
 from netdsl.ir.program import Elementwise
 
 
@@ -18,26 +19,23 @@ def _fused(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
     out: list[Instruction] = []
     for instruction in instructions:
         if isinstance(instruction, MakeList) and not instruction.columns:
-            at = _last_writer(instruction.window.buffer, out)
-            if at is not None:
-                out[at] = _listing(out[at], instruction)
+            found = _last_writer(instruction.window.buffer, out)
+            if found is not None:
+                at, cells = found
+                out[at] = replace(cells, windows=(*cells.windows, instruction.window))
                 continue
         out.append(instruction)
     return tuple(out)
 
 
-def _last_writer(buffer: str, instructions: Sequence[Instruction]) -> int | None:
-    """Where the buffer is stored last, if by an elementwise operation."""
+def _last_writer(
+    buffer: str, instructions: Sequence[Instruction]
+) -> tuple[int, ListedCells] | None:
+    """Where the buffer is stored last, and what does it, if that is an elementwise operation."""
     for at in reversed(range(len(instructions))):
-        instruction = instructions[at]
-        cells = instruction.cells if isinstance(instruction, ListedCells) else instruction
-        if buffer in cells.writes:
-            return at if isinstance(cells, Elementwise) else None
+        found = instructions[at]
+        cells = ListedCells(found, ()) if isinstance(found, Elementwise) else found
+        written = cells.cells.writes if isinstance(cells, ListedCells) else cells.writes
+        if buffer in written:
+            return (at, cells) if isinstance(cells, ListedCells) else None
     return None
-
-
-def _listing(instruction: Instruction, need: MakeList) -> ListedCells:
-    if isinstance(instruction, ListedCells):
-        return replace(instruction, windows=(*instruction.windows, need.window))
-    assert isinstance(instruction, Elementwise)
-    return ListedCells(instruction, (need.window,))

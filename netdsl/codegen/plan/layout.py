@@ -17,6 +17,7 @@ from netdsl.ir.functions import c_names
 from netdsl.ir.network import Place
 from netdsl.ir.program import Edges, Program
 from netdsl.ir.rings import View, with_views
+from netdsl.ir.space import EDGE, NEURON, Axis, Space
 
 # Fields that every library has, before the buffers.
 _HEAD = (
@@ -178,6 +179,23 @@ class Layout:
             self.sums[window] = self.names.fresh(f"sum {window.buffer}")
         return self.sums[window]
 
+    def lengths(self, space: Space) -> list[str]:
+        """C text of how many elements each axis of a space has."""
+        return [self._length(axis) for axis in space]
+
+    def _length(self, axis: Axis) -> str:
+        if axis.kind == NEURON:
+            return str(self.program.sizes[axis.owner])
+        if axis.kind != EDGE:
+            return "net->rows"
+        m, n = self.program.shapes[axis.owner]
+        listed = self.edges.get(axis.owner)
+        return f"net->{listed}.start[{m}]" if listed else f"INT64_C({m * n})"
+
+    def is_global(self, buffer: str) -> bool:
+        """Is it one number, a field of the struct itself?"""
+        return self.program.buffers[buffer].place is Place.GLOBAL
+
     def width(self, buffer: str) -> int:
         """Columns of a UNIT or NEURON buffer."""
         return self.program.sizes[self.program.buffers[buffer].owner]
@@ -236,13 +254,14 @@ class Layout:
         return literal(value, DOUBLE if self.ctype(buffer) == DOUBLE else self.real)
 
     def _shape(self, name: str) -> str:
-        buffer = self.program.buffers[name]
-        if buffer.place is Place.ROW:
-            return "(R,)"
-        if buffer.place is Place.SYNAPSE and buffer.owner in self.edges:
-            return "(edges,)"
-        if buffer.place is Place.SYNAPSE:
-            m, n = self.program.shapes[buffer.owner]
-            return f"({m}, {n})"
-        size = self.program.sizes[buffer.owner]
-        return f"({size},)" if buffer.place is Place.NEURON else f"(R, {size})"
+        lengths: list[str] = []
+        for axis in self.program.buffers[name].space:
+            if axis.kind == NEURON:
+                lengths.append(str(self.program.sizes[axis.owner]))
+            elif axis.kind != EDGE:
+                lengths.append("R")
+            elif axis.owner in self.edges:
+                lengths.append("edges")
+            else:
+                lengths += map(str, self.program.shapes[axis.owner])
+        return f"({lengths[0]},)" if len(lengths) == 1 else f"({', '.join(lengths)})"

@@ -9,17 +9,18 @@ a matrix each. What no other operation of a step reads is stored by its last ste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from netdsl.codegen.plan.derived import (
+from netdsl.codegen.plan.derived import RoutinePlan
+from netdsl.codegen.plan.instructions import (
     Exchange,
     Gather,
     Instruction,
     ListedCells,
     MakeList,
     MakeSum,
-    RoutinePlan,
 )
 from netdsl.codegen.plan.layout import Layout, Window
 from netdsl.ir.network import Place
@@ -102,20 +103,28 @@ def _through_lists(op: Instruction, names: set[str], layout: Layout) -> bool:
     """Whether an instruction leaves the buffers alone or can read them from their lists."""
     if not names & (op.reads | op.writes):
         return True
-    if isinstance(op, MakeList):
-        return op.columns
-    if isinstance(op, MakeSum):
-        return op.listed
-    if isinstance(op, Exchange):
-        return op.lists
-    if isinstance(op, Gather):
-        return not names & op.writes
-    if isinstance(op, SynapseUpdate):
-        products = [product for total in op.sums for product in total.products]
-        dense = {p.pre for p in products if not p.binary_pre and p.post is not None}
-        by_synapse = op.projection in layout.edges  # needs no list of the postsynaptic factor
-        dense |= {p.post for p in products if p.pre and (by_synapse or not p.binary_pre)}
-        return not names & dense
-    if isinstance(op, Propagate) and layout.edges_of(op.weight):
-        return op.target not in names and op.binary and not op.transposed
-    return False
+    test = _TESTS.get(type(op))
+    return test is not None and test(op, names, layout)
+
+
+def _update_by_lists(op: SynapseUpdate, names: set[str], layout: Layout) -> bool:
+    products = [product for total in op.sums for product in total.products]
+    dense = {p.pre for p in products if not p.binary_pre and p.post is not None}
+    by_synapse = op.projection in layout.edges  # needs no list of the postsynaptic factor
+    dense |= {p.post for p in products if p.pre and (by_synapse or not p.binary_pre)}
+    return not names & dense
+
+
+def _delivery_by_lists(op: Propagate, names: set[str], layout: Layout) -> bool:
+    to_others = op.target not in names
+    return bool(layout.edges_of(op.weight)) and to_others and op.binary and not op.transposed
+
+
+_TESTS: dict[type, Callable[[Any, set[str], Layout], bool]] = {
+    MakeList: lambda op, names, layout: op.columns,
+    MakeSum: lambda op, names, layout: op.listed,
+    Exchange: lambda op, names, layout: op.lists,
+    Gather: lambda op, names, layout: not names & op.writes,
+    SynapseUpdate: _update_by_lists,
+    Propagate: _delivery_by_lists,
+}

@@ -12,6 +12,7 @@ from netdsl.ir.functions import FUNCTIONS
 INFIX = {row.name: (row.symbol, row.level) for row in FUNCTIONS.values() if row.symbol}
 NEGATION = 6  # how strongly a leading minus binds
 
+_NUMBER = re.compile(r"-?(\d|\.\d|inf\b|nan\b)|true|false")
 BARE = re.compile(r"[A-Za-z_][\w]*(?:[.@:#][\w]+)*")
 
 
@@ -92,9 +93,9 @@ class _Printer:
             text = f"{left} {symbol} {right}"
             return f"({text})" if own < level else text
         if expr.function == "neg":
-            inner = expr.args[0]
-            number = isinstance(inner, Const) and self.exact  # `-1` is the constant, `-(1)` is not
-            text = f"-({self.text(inner)})" if number else f"-{self.text(inner, NEGATION)}"
+            inner = self.text(expr.args[0], NEGATION)
+            # `-1` is a constant, also in `-1 ^ x`; `-(1)` is not.
+            text = f"-({inner})" if self.exact and _NUMBER.match(inner) else f"-{inner}"
             return f"({text})" if level > NEGATION else text
         if expr.function == "select":
             test, yes, no = (self.text(arg) for arg in expr.args)

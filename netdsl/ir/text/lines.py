@@ -12,6 +12,7 @@ from netdsl.ir.expr import Apply, Const, Custom, Expr, Index, Load, Local, Reduc
 from netdsl.ir.network import Draw
 from netdsl.ir.program import OPERATIONS, STATEMENTS, Edges
 from netdsl.ir.roles import Node, Role, fields, role_of
+from netdsl.ir.space import Space, axis_of
 from netdsl.ir.text.expressions import BARE, INFIX, NEGATION
 from netdsl.ir.text.printing import FIELD
 from netdsl.ir.windows import Windows
@@ -158,7 +159,10 @@ class Line:
         return word[1:]
 
     def _joined(self, kind: type[Node]) -> tuple[Node, ...]:
-        """Nodes within a line, between plus signs."""
+        """Nodes within a line, between plus signs; 0 for none."""
+        if self.peek() == "0":
+            self.take()
+            return ()
         found = [self._inner(kind)]
         while self.peek() == "+":
             self.take()
@@ -305,7 +309,7 @@ class Line:
             return found
         self.expect("(")
         args: list[Expr] = []
-        if word in ("pre", "post"):
+        if word in ("pre", "post", "other"):
             read = self._primary()
             self.expect(")")
             if not isinstance(read, Load):
@@ -332,6 +336,8 @@ def _number(word: str) -> float | int:
 
 def _typed(value: Any, hint: Any) -> Any:
     """A plain value as its field's type wants it."""
+    if hint == Space and isinstance(value, tuple):
+        return tuple(axis_of(part) for part in value)
     for kind in (hint, *get_args(hint)):
         if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str):
             return kind(value)

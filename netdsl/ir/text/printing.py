@@ -16,6 +16,7 @@ from typing import Any
 from netdsl.ir.expr import Expr
 from netdsl.ir.program import Program
 from netdsl.ir.roles import Node, Role, fields
+from netdsl.ir.space import Axis
 from netdsl.ir.text.expressions import bare, expression
 
 FIELD = re.compile(r"\{(\w+)(?:\?([^|}]*)\|([^|}]*))?\}")  # {name} or {flag?if set|if not}
@@ -114,7 +115,7 @@ def text_of(value: Any, role: Role, exact: bool) -> str:
     if role is Role.BOUND:
         return f"%{value}"
     if role is Role.NESTED:
-        return " + ".join(_head(part, exact, _in_form(type(part))) for part in value)
+        return " + ".join(_head(part, exact, _in_form(type(part))) for part in value) or "0"
     if role is Role.EXPRESSION and isinstance(value, tuple):
         return f"({', '.join(text_of(part, role, exact) for part in value)})"
     return plain(value)
@@ -128,8 +129,8 @@ def plain(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Enum):
         return plain(value.value)
-    if isinstance(value, str):
-        return bare(value)
+    if isinstance(value, str | Axis):
+        return bare(str(value))
     if isinstance(value, Expr):
         return expression(value, exact=True)
     if isinstance(value, tuple):

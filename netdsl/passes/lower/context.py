@@ -12,6 +12,7 @@ from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Key, Layout, key_of
 from netdsl.ir.protocol import RunPhase, steps_of
 from netdsl.ir.rings import View
+from netdsl.ir.space import held
 from netdsl.passes.errors import LoweringError
 
 STORED = {
@@ -28,7 +29,6 @@ STORED = {
     Kind.GLOBAL,
     Kind.COUNTER,
 }  # kinds of variables that have a buffer from the start
-_RANK = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
 
 
 @dataclass
@@ -151,18 +151,7 @@ class Context:
                 found[(local or {}).get(node.name, Place.UNIT)] = None
             elif isinstance(node, Index):
                 found[Place.NEURON if node.side == "own" else Place.SYNAPSE] = None
-        return join(list(found))
-
-
-def join(places: list[Place]) -> Place:
-    """The place of a value computed from values at these places."""
-    result = Place.GLOBAL
-    for place in places:
-        if {place, result} == {Place.ROW, Place.NEURON}:
-            result = Place.UNIT
-        elif _RANK[place] > _RANK[result]:
-            result = place
-    return result
+        return held(found)
 
 
 def zero() -> Expr:

@@ -9,11 +9,12 @@ from netdsl.diagnostics import Span
 from netdsl.ir.expr import Apply, Const, Custom, Expr, Reduce, Ref, apply
 from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
+from netdsl.ir.space import held
 from netdsl.sema.cells import gradients
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.scope import Bound, Scope, dotted, neuron_index
 from netdsl.sema.scopes.units import NONE, Dim
-from netdsl.sema.scopes.values import Value, bad, join, number
+from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
 REDUCTIONS = ("sum", "mean", "max", "min", "any", "count", "argmax")
@@ -194,7 +195,7 @@ def _onehot(node: ast.Call, scope: Scope) -> Value:
         apply("eq", index.expr, args[0].expr, span=node.span),
         NONE,
         Type.BOOL,
-        join(index.place, args[0].place),
+        held((index.place, args[0].place)),
         span=node.span,
     )
 

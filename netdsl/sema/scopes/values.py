@@ -8,6 +8,7 @@ from netdsl.diagnostics import NO_SPAN, Span
 from netdsl.ir.expr import Apply, Const, Expr
 from netdsl.ir.functions import fold
 from netdsl.ir.network import Place, Type
+from netdsl.ir.space import held
 from netdsl.sema.scopes.units import NONE, Dim
 
 
@@ -56,22 +57,9 @@ def type_of(value: object) -> Type:
     return Type.COUNT if isinstance(value, int) else Type.REAL
 
 
-_PLACES = {Place.GLOBAL: 0, Place.ROW: 1, Place.NEURON: 1, Place.UNIT: 2, Place.SYNAPSE: 3}
-
-
-def join(a: Place, b: Place) -> Place:
-    """The place of a value computed from values at two places."""
-    if {a, b} == {Place.ROW, Place.NEURON}:
-        return Place.UNIT
-    return a if _PLACES[a] >= _PLACES[b] else b
-
-
 def join_all(values: tuple[Value, ...]) -> Place:
     """The place of a value computed from others."""
-    place = Place.GLOBAL
-    for value in values:
-        place = join(place, value.place)
-    return place
+    return held(value.place for value in values)
 
 
 class FoldError(Exception):

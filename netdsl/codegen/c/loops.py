@@ -1,0 +1,258 @@
+"""`Each`, `Guarded` and `Reduction` as C: plain loops over any space, for C and CUDA alike.
+
+An element's indices are r and q (rows), k (a neuron), e (a synapse), i and j (its ends). Which
+loops there are, or how a thread finds its indices, is said here; templates put them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from netdsl.codegen.c.binds import renamed, settle_binds
+from netdsl.codegen.c.elementwise import REDUCTIONS
+from netdsl.codegen.c.printer import DOUBLE, Printer
+from netdsl.codegen.c.scope import Scope, operations
+from netdsl.codegen.comments import c_comment, spec_line
+from netdsl.codegen.plan.layout import Layout
+from netdsl.ir.algebra.fold import simplify
+from netdsl.ir.expr import Expr, Index, Load, Local, walk
+from netdsl.ir.network import Place
+from netdsl.ir.program import Bind, Each, Guarded, Reduction, Store
+from netdsl.ir.space import EDGE, NEURON, ROW, Axis, Space, join
+
+_NEURONS = {"own": "k", "pre": "i", "post": "j"}
+
+
+@dataclass
+class LoopCode:
+    """What `each.c.j2` and `reduction.c.j2` need.
+
+    `outer`: heads of the loops over a target or all elements, `inner` those over what is reduced,
+    or over rows that go in order. `result`: the type of what is stored. `find`: how a thread gets
+    its indices from its number, of `total` ones. `guard`: when a synapse is left out.
+    """
+
+    head: list[str]
+    outer: list[str] = field(default_factory=list)
+    inner: list[str] = field(default_factory=list)
+    find: list[str] = field(default_factory=list)
+    total: str = "1"
+    guard: str = ""
+    guarded: int = 0  # the loop behind whose head it can be tested
+    body: list[str] = field(default_factory=list)
+    start: str = ""
+    target: str = ""
+    result: str = ""
+    mean: bool = False
+    scattered: int = 0  # neurons whose totals are held at once
+    flops: int = 0
+
+
+def each(op: Each | Guarded, layout: Layout) -> LoopCode:
+    """Code of statements over a space. Raises ValueError for what has no place in it."""
+    return _Writer(layout, op.space).each(op)
+
+
+def reduction(op: Reduction, layout: Layout, *, in_lists: bool = False) -> LoopCode:
+    """Code of a reduction over some axes; `in_lists`: the synapses of a postsynaptic neuron are
+    listed too."""
+    target = layout.program.buffers[op.target].space
+    return _Writer(layout, join(target, op.over)).reduction(op, in_lists)
+
+
+class _Writer:
+    def __init__(self, layout: Layout, space: Space) -> None:
+        self.layout, self.program, self.space = layout, layout.program, space
+        self.scope = Scope(layout, {})
+        self.printer = Printer(layout.real, self._read, self._place, self.scope.rounded)
+        self.wide = Printer(DOUBLE, self._read, self._place, self.scope.double)
+        self.exprs: list[Expr] = []
+
+    def each(self, op: Each | Guarded) -> LoopCode:
+        """Statements in order at every element."""
+        op = settle_binds(op, self.program) if op.space else op
+        self.scope.declare(op.scalars)
+        code = LoopCode(self.scope.lines)
+        if not self.space:
+            self._sequence(op.statements)
+            return code
+        for statement in op.statements:
+            line = spec_line(statement.span, self.program.sources)
+            code.body += [c_comment(line)] if line else []
+            if statement.binds:
+                self.scope.places[statement.binds] = Place.UNIT
+                name, text = self.scope.local(statement.binds), self._number(statement.value)
+                code.body.append(f"const real {name} = {text};")
+            else:
+                text = self._number(statement.value, statement.stores)
+                code.body.append(f"{self._element(statement.stores)} = {text};")
+        in_order = ROW in self.space and any(
+            ROW not in self.program.buffers[name].space for name in op.writes
+        )
+        side = op.side if isinstance(op, Guarded) else ""
+        code.outer = self._loops(self.space)
+        own = tuple(axis for axis in self.space if axis != ROW) if in_order else self.space
+        code.inner = self._loops((ROW,)) if in_order else []
+        self._spread(code, own)
+        if isinstance(op, Guarded):
+            code.guard = f"{self._element(op.buffer, op.side)} == 0"
+            code.guarded = len(code.outer) - (2 if side == "pre" else 1)
+        code.flops = operations(self.exprs)
+        return code
+
+    def _sequence(self, statements: Sequence[Bind | Store]) -> None:
+        """Statements about single numbers, in double; a name bound again is another name."""
+        current: dict[str, str] = {}
+        for statement in statements:
+            value = self.scope.double(renamed(statement.value, current))
+            if statement.stores:
+                self.scope.lines.append(f"{self._element(statement.stores)} = {value};")
+            else:
+                name = current[statement.binds] = f"{statement.binds}#{len(self.scope.lines)}"
+                self.scope.lines.append(f"const double {self.scope.local(name)} = {value};")
+
+    def reduction(self, op: Reduction, in_lists: bool) -> LoopCode:
+        """A total for each element of the target."""
+        start, combine, _ = REDUCTIONS[op.kind]
+        target = self.program.buffers[op.target]
+        code = LoopCode(self.scope.lines, start=start)
+        self._afferents(code, op, in_lists)
+        if not code.scattered:
+            code.outer = self._loops(target.space, op.side)
+            code.inner = self._over(op.over, op.side)
+        self._spread(code, target.space, op.side)
+        value, element = self._number(op.value), "[j]" if code.scattered else ""
+        code.body = [f"const real value = {value};", combine.format(a="total" + element, v="value")]
+        code.target = self._element(op.target, op.side)
+        code.mean = op.kind == "mean"
+        code.result = self.layout.ctype(op.target)
+        code.flops = operations(self.exprs) + 1
+        return code
+
+    def _afferents(self, code: LoopCode, op: Reduction, in_lists: bool) -> None:
+        """Without lists by postsynaptic neuron, synapses add to the totals of all of them."""
+        listed = [axis for axis in op.over if axis.kind == EDGE and axis.owner in self.layout.edges]
+        if in_lists or op.side != "post" or not listed:
+            return
+        n = self.program.shapes[listed[0].owner][1]
+        rest = tuple(axis for axis in op.over if axis.kind != EDGE)
+        target = self.program.buffers[op.target].space
+        code.scattered = n
+        code.outer = self._loops(tuple(axis for axis in target if axis.kind != NEURON))
+        code.inner = [*self._loops(rest), *self._synapses(listed[0])]
+        room = 2 * n * 8 // self.layout.real_bytes
+        self.layout.tile_reals = max(self.layout.tile_reals, room)
+
+    # -- loops --------------------------------------------------------------------------------
+
+    def _loops(self, axes: Sequence[Axis], side: str = "own") -> list[str]:
+        """Heads of the loops over some axes; where `side` is a synapse's, neurons are its ends."""
+        heads: list[str] = []
+        for axis in axes:
+            if axis.kind == EDGE:
+                heads += self._synapses(axis)
+            elif axis.kind == NEURON:
+                heads.append(_loop(_NEURONS[side], self._extent(axis)))
+            else:
+                heads.append(_loop("r" if axis == ROW else "q", "net->rows"))
+        return heads
+
+    def _synapses(self, axis: Axis) -> list[str]:
+        m, n = self.program.shapes[axis.owner]
+        listed = self.layout.edges.get(axis.owner)
+        if listed is None:
+            return [_loop("i", f"INT64_C({m})"), f"{_loop('j', f'INT64_C({n})')} {_matrix(n)}"]
+        return [_loop("i", f"INT64_C({m})"), _out(listed)]
+
+    def _over(self, axes: Sequence[Axis], side: str) -> list[str]:
+        """Heads of the loops over what is reduced, within those over a target."""
+        if side == "own":
+            return self._loops(axes)
+        others = [axis for axis in axes if axis.kind != EDGE]
+        (axis,) = (axis for axis in axes if axis.kind == EDGE)
+        m, n = self.program.shapes[axis.owner]
+        listed = self.layout.edges.get(axis.owner)
+        if listed is not None:
+            return [*self._loops(others), _out(listed) if side == "pre" else _in(listed)]
+        index, length = ("j", n) if side == "pre" else ("i", m)
+        return [*self._loops(others), f"{_loop(index, f'INT64_C({length})')} {_matrix(n)}"]
+
+    def _spread(self, code: LoopCode, axes: Sequence[Axis], side: str = "own") -> None:
+        """The elements by number: how many there are, and the indices of one."""
+        code.total = " * ".join(self._extent(axis) for axis in axes) or "1"
+        for place, axis in reversed(list(enumerate(axes))):
+            index = {EDGE: "e", NEURON: _NEURONS[side]}.get(axis.kind, "r" if axis == ROW else "q")
+            extent = self._extent(axis)
+            code.find.append(
+                f"const int64_t {index} = " + (f"rest % {extent};" if place else "rest;")
+            )
+            if place:
+                code.find.append(f"rest /= {extent};")
+            if axis.kind == EDGE:
+                code.find += self._ends(axis)
+
+    def _ends(self, axis: Axis) -> list[str]:
+        n, listed = self.program.shapes[axis.owner][1], self.layout.edges.get(axis.owner)
+        if listed is None:
+            return [f"const int64_t i = e / {n}, j = e % {n};"]
+        return [f"const int64_t i = net->{listed}.pre[e], j = net->{listed}.post[e];"]
+
+    def _extent(self, axis: Axis) -> str:
+        return self.layout.lengths((axis,))[0]
+
+    # -- elements -----------------------------------------------------------------------------
+
+    def _element(self, buffer: str, side: str = "own") -> str:
+        held, name = self.program.buffers[buffer], f"net->{self.layout.names(buffer)}"
+        text = ""
+        for axis in held.space:
+            index = {EDGE: "e", NEURON: _NEURONS.get(side, "k")}.get(axis.kind, "q")
+            index = "r" if axis == ROW and side != "other" else index
+            text = f"({text}) * {self._extent(axis)} + {index}" if text else index
+        return f"{name}[{text}]" if text else name
+
+    def _read(self, expr: Expr) -> str:
+        if isinstance(expr, Local):
+            return self.scope.local(expr.name)
+        if isinstance(expr, Load) and expr.ago == 0:
+            return self._element(expr.buffer, expr.side)
+        if isinstance(expr, Index) and expr.axis is None:
+            return f"(real){_NEURONS[expr.side]}"
+        raise ValueError("neither an index along an axis nor an earlier value can be read here")
+
+    def _place(self, expr: Expr) -> Place:
+        """One number, or many."""
+        many = any(
+            isinstance(node, Index)
+            or (isinstance(node, Load) and not self.layout.is_global(node.buffer))
+            or (isinstance(node, Local) and self.scope.places[node.name] is not Place.GLOBAL)
+            for node in walk(expr)
+        )
+        return Place.UNIT if many else Place.GLOBAL
+
+    def _number(self, expr: Expr, into: str = "") -> str:
+        expr = simplify(expr)
+        self.exprs.append(expr)
+        double = into and self.layout.ctype(into) == DOUBLE
+        return (self.wide if double else self.printer).number(expr)
+
+
+def _loop(index: str, length: str) -> str:
+    return f"for (int64_t {index} = 0; {index} < {length}; ++{index}) {{"
+
+
+def _matrix(n: int) -> str:
+    return f"const int64_t e = i * {n} + j;"
+
+
+def _out(edges: str) -> str:
+    """The synapses of a presynaptic neuron."""
+    head = f"for (int64_t e = net->{edges}.start[i]; e < net->{edges}.start[i + 1]; ++e) {{"
+    return f"{head} const int64_t j = net->{edges}.post[e];"
+
+
+def _in(edges: str) -> str:
+    """The synapses of a postsynaptic neuron."""
+    head = f"for (int64_t c = net->{edges}.in_start[j]; c < net->{edges}.in_start[j + 1]; ++c) {{"
+    return f"{head} const int64_t e = net->{edges}.in_edge[c], i = net->{edges}.pre[e];"

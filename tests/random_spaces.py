@@ -1,0 +1,124 @@
+"""Random step programs over synapses, pairs of rows and all other spaces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from netdsl.ir.expr import Const, Expr, Index, Load, Local
+from netdsl.ir.program import Bind, Each, Guarded, Op, Program, Reduction, Routine, Store
+from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Space, edge, join, neuron
+from tests.programs.parts import fn
+from tests.programs.spaces import spaces
+
+A, B, W = neuron("a"), neuron("b"), edge("W")
+SPACES: tuple[Space, ...] = ((), (ROW,), (ROW, A), (B,), (ROW, OTHER), (W,), (ROW, W))
+_REDUCTIONS: tuple[tuple[str, Space, str], ...] = (
+    ("b.in", (W,), "post"),
+    ("a.out", (W,), "pre"),
+    ("b.theta", (W,), "post"),
+    ("a.low", (W,), "pre"),
+    ("b.theta", (ROW,), "own"),
+    ("b.theta", (ROW, W), "post"),
+    ("W.any", (ROW,), "own"),
+    ("loss", (W,), "own"),
+    ("near", (OTHER,), "own"),
+    ("near", (A,), "own"),
+    ("D", (B,), "own"),
+    ("total", (ROW,), "own"),
+    ("total", (ROW, W), "own"),
+    ("gain", (A,), "own"),
+)
+
+
+def _reads(program: Program, space: Space) -> list[Expr]:
+    """Every leaf that an expression over a space may have."""
+    kinds = {axis.kind for axis in space}
+    own = set(space)
+    found: list[Expr] = [Const(0.5), Const(-1.5)]
+    for name, held in program.buffers.items():
+        if set(held.space) <= own and held.role != "counter":
+            found.append(Load(name))
+        if EDGE in kinds and set(held.space) <= {*own, A} and A in held.space:
+            found.append(Load(name, side="pre"))
+        if EDGE in kinds and set(held.space) <= {*own, B} and B in held.space:
+            found.append(Load(name, side="post"))
+        if OTHER in kinds and ROW in held.space and set(held.space) <= own - {OTHER}:
+            found.append(Load(name, side="other"))
+    if EDGE in kinds:
+        found += [Index(side="pre"), Index(side="post")]
+    elif NEURON in kinds:
+        found.append(Index())
+    return found
+
+
+def _value(leaves: list[Expr]) -> st.SearchStrategy[Expr]:
+    def deeper(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+        return st.one_of(
+            st.builds(lambda f, a: fn(f, a), st.sampled_from(("tanh", "neg", "sin", "abs")), inner),
+            st.builds(
+                lambda f, a, b: fn(f, a, b),
+                st.sampled_from(("add", "sub", "mul", "min", "max", "gt")),
+                inner,
+                inner,
+            ),
+            st.builds(lambda c, a, b: fn("select", fn("gt", c, 0.1), a, b), inner, inner, inner),
+        )
+
+    return st.recursive(st.sampled_from(leaves), deeper, max_leaves=6)
+
+
+@st.composite
+def _statements(draw: st.DrawFn, program: Program, space: Space) -> tuple[Bind | Store, ...]:
+    own = set(space)
+    targets = [
+        name
+        for name, held in program.buffers.items()
+        if held.role != "counter"
+        and (set(held.space) == own or (held.space and set(held.space) == own - {ROW}))
+    ]
+    leaves, found = _reads(program, space), list[Bind | Store]()
+    for number in range(draw(st.integers(1, 4))):
+        # Bounded, so that repetition does not blow errors up.
+        value = fn("sin", draw(_value(leaves)))
+        if draw(st.booleans()):
+            found.append(Bind(f"x{number % 2}", value))
+            leaves = [*leaves, Local(f"x{number % 2}")]
+        else:
+            found.append(Store(draw(st.sampled_from(targets)), value))
+    return tuple(found)
+
+
+@st.composite
+def _operation(draw: st.DrawFn, program: Program) -> Op:
+    kind = draw(st.sampled_from(("each", "each", "guarded", "reduction")))
+    if kind == "each":
+        space = draw(st.sampled_from(SPACES))
+        return Each(space, draw(_statements(program, space)))
+    if kind == "guarded":
+        space = draw(st.sampled_from(((W,), (ROW, W))))
+        side, buffer = (
+            ("post", "b.on")
+            if ROW not in space
+            else draw(st.sampled_from((("pre", "a.s"), ("post", "b.s"), ("post", "b.on"))))
+        )
+        statements = draw(_statements(program, space))
+        if any(s.stores == buffer for s in statements):
+            return Each(space, statements)
+        return Guarded(space, side, buffer, statements)
+    target, over, side = draw(st.sampled_from(_REDUCTIONS))
+    loops = join(program.buffers[target].space, over)
+    leaves = [e for e in _reads(program, loops) if not (isinstance(e, Load) and e.buffer == target)]
+    how = draw(st.sampled_from(("sum", "mean", "max", "min", "any")))
+    return Reduction(target, how, fn("sin", draw(_value(leaves))), over, side)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """Up to five operations, over a matrix of synapses or a list of them."""
+    base = spaces(
+        draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.sampled_from((None, 0.5)))
+    )
+    ops = tuple(draw(_operation(base)) for _ in range(draw(st.integers(1, 5))))
+    return replace(base, routines={"run": Routine("run", "update", once=ops)})

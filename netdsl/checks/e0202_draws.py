@@ -33,7 +33,12 @@ def _draws(population: Population) -> Iterator[tuple[Draw, Mapping[str, Expr]]]:
         if flow.draw is not None and flow.draw is not last:
             yield flow.draw, dict(known)
         elif flow.kind == "statement" and variables[flow.target].kind is Kind.LET:
-            known[flow.target] = written_out(flow.expr, known)
+            # Only constants are asked for; written out, each `let` may be twice the one before.
+            value = simplify(written_out(flow.expr, known))
+            if isinstance(value, Const):
+                known[flow.target] = value
+            else:
+                known.pop(flow.target, None)
         last = flow.draw
 
 

@@ -50,18 +50,19 @@ class Misfit:
 
 def misfits(program: Program) -> Iterator[Misfit]:
     """Every buffer that does not fit the operation that reads or writes it."""
+    known: dict[Space, Extents] = {}
     for routine in program.routines.values():
         for op in (*routine.once, *routine.step, *routine.after):
             check = _CHECKS.get(type(op))
             if check is not None:
-                yield from check(_Fit(program, op), op)
+                yield from check(_Fit(program, op, known), op)
 
 
 class _Fit:
     """The spaces of one operation's loops against those of its buffers."""
 
-    def __init__(self, program: Program, op: Op) -> None:
-        self.program, self.op = program, op
+    def __init__(self, program: Program, op: Op, known: dict[Space, Extents]) -> None:
+        self.program, self.op, self._known = program, op, known
 
     # -- spaces -------------------------------------------------------------------------------
 
@@ -78,7 +79,10 @@ class _Fit:
         return EDGE, (axis.owner, shape) if listed else shape
 
     def _extents(self, space: Space) -> Extents:
-        return frozenset(self._extent(axis) for axis in space)
+        found = self._known.get(space)
+        if found is None:
+            found = self._known[space] = frozenset(self._extent(axis) for axis in space)
+        return found
 
     def _seen(self, space: Space, side: str) -> Extents:
         """What a buffer may be indexed by that is read at one side of the loops' element."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-FEW = 25
+FEW, USUAL = 25, 100  # examples of a property test that does not say how many it wants
 # Between them they have every operation and every layout of weights: dense, masked, listed,
 # shared by windows, transposed; spikes and rates; learning at steps and at updates.
 SPECS = {"csdp", "corinfomax_sparse", "ep", "pc_nudge", "convolution"}
@@ -20,13 +20,13 @@ SPECS = {"csdp", "corinfomax_sparse", "ep", "pc_nudge", "convolution"}
 def register() -> None:
     """Make the profiles known, and take the short one."""
     settings.register_profile("short", max_examples=FEW, deadline=None)
-    settings.register_profile("ci", max_examples=10**6, deadline=None)
+    settings.register_profile("ci", max_examples=USUAL, deadline=None)
     settings.load_profile("short")
 
 
 def up_to(examples: int) -> int:
     """So many examples, or fewer in a short run. Tests without Hypothesis that ask are `varied`."""
-    return min(examples, settings.default.max_examples)
+    return min(examples, FEW) if settings.default.max_examples <= FEW else examples
 
 
 def sweep(values: Iterable[Any], short: Callable[[Any], bool]) -> list[Any]:

@@ -17,7 +17,10 @@ from tests.programs import PROGRAMS
 from tests.programs.edges import deliveries
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("*.net"))
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "can compile")
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing() or "can compile"),
+    pytest.mark.slow,
+]
 
 
 def program_of(path: Path) -> Program:

@@ -14,7 +14,10 @@ from tests.amounts import specs
 from tests.backends import test_cuda_golden
 from tests.specs.test_shipped import NEEDS_MNIST, SPECS, settings_of
 
-pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
+pytestmark = [
+    pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU"),
+    pytest.mark.slow,
+]
 HERE = [path for path in SPECS if path.stem not in NEEDS_MNIST]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each takes seconds; the short run has what they rest on
+
 SPECS = Path(__file__).parents[2] / "specs"
 
 

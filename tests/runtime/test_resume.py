@@ -286,6 +286,7 @@ def test_a_stop_in_the_last_test(
     same_files(run, reference)
 
 
+@pytest.mark.slow
 def test_killed_at_random(tmp_path: Path) -> None:
     """`kill -9` at random moments, again and again, until the run ends by itself."""
     spec = write(tmp_path, evaluate=EVALUATE)

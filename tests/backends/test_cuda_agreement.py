@@ -58,6 +58,7 @@ def test_agrees_with_interpreter(name: str, dtype: str, strategy: str) -> None:
         assert_equal_state(executor, interpreter, TOLERANCE[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 3, 32, 200])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_any_number_of_threads_and_any_order(name: str, threads: int) -> None:
@@ -175,6 +176,7 @@ def test_runs_are_bit_identical() -> None:
         np.testing.assert_array_equal(values, states[1][buffer], err_msg=buffer)
 
 
+@pytest.mark.slow
 @given(programs())
 @settings(max_examples=up_to(15), deadline=None)
 def test_random_programs(program: Program) -> None:

@@ -180,12 +180,14 @@ def test_spikes_as_a_sparse_matrix(few: float, monkeypatch: pytest.MonkeyPatch) 
         agree(NumpyExecutor, deliveries(), DELIVERY_CALLS, rows)
 
 
+@pytest.mark.slow
 @given(programs())
 @settings(max_examples=up_to(60), deadline=None)
 def test_random_programs(program: Program) -> None:
     agree(NumpyExecutor, as_edges(program, 0.5), (("go", 0, 0, None),), 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 @given(program=programs())
 @settings(max_examples=up_to(8), deadline=None)

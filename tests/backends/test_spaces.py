@@ -153,6 +153,7 @@ def test_text(density: float | None) -> None:
     assert parse_program(program_text(program)) == program
 
 
+@pytest.mark.slow
 @given(programs())
 @settings(max_examples=60, deadline=None)
 def test_random_programs(program: Program) -> None:

@@ -237,6 +237,7 @@ def small() -> Program:
     return fa()
 
 
+@pytest.mark.slow
 @settings(max_examples=up_to(40), deadline=None)
 @given(st.text(st.sampled_from("*/\\?#\"'\r\n\t\x0b\x0c\x85\u2028 aé{}%"), max_size=30))
 def test_any_text(text: str) -> None:

@@ -86,6 +86,7 @@ def test_loops_stay_short(text: str) -> None:
 TEXTS = [plain(90), compartments(12), compartments(70), long_expression(80)]
 
 
+@pytest.mark.slow
 @C
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

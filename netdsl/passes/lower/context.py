@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, walk
+from netdsl.ir.expr import Apply, Expr, Index, Load, Local, walk
 from netdsl.ir.network import Draw, Kind, Network, Place, Type, Variable
 from netdsl.ir.program import Buffer, Key, Layout, key_of
 from netdsl.ir.protocol import RunPhase, steps_of
@@ -152,11 +152,6 @@ class Context:
             elif isinstance(node, Index):
                 found[Place.NEURON if node.side == "own" else Place.SYNAPSE] = None
         return held(found)
-
-
-def zero() -> Expr:
-    """The literal 0."""
-    return Const(0.0)
 
 
 def add(a: Expr, b: Expr) -> Expr:

@@ -201,8 +201,35 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
+class Eligibility:
+    """`eligibility e of w to post.s`: this step's derivative of a variable of the post unit by a
+    synapse's weight, along the unit's own history.
+
+    `variable` is its path, a LET of the rule; the weight is the effective one of its projection.
+    """
+
+    variable: str
+    target: str  # path of the post population's variable
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Expect:
+    """`expect A == B within TOLERANCE`: two values of a rule that `check` runs and compares."""
+
+    left: Expr
+    right: Expr
+    within: float
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Rule:
-    """A learning rule bound to one projection."""
+    """A learning rule bound to one projection.
+
+    `statements` run at the end of each step of its learning phases, whatever its clock is, and
+    advance its states; `dw` is computed at the clock.
+    """
 
     name: str
     projection: str
@@ -216,6 +243,8 @@ class Rule:
     reads: tuple[str, ...] | None = None  # the closed list as written, e.g. "pre.s", "good"
     variables: Mapping[str, Variable] = field(default_factory=dict)  # states and lets of the rule
     statements: tuple[Statement, ...] = ()
+    eligibilities: tuple[Eligibility, ...] = ()
+    expects: tuple[Expect, ...] = ()
     loss: str | None = None  # bptt(loss = NAME)
     span: Span | None = field(default=None, compare=False)
     learn_span: Span | None = field(default=None, compare=False)

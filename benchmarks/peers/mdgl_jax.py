@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
 
 
 class Network:
-    """Magnitudes, signs and Adam's moments; `train()` draws a batch of trials and learns from it."""
+    """Magnitudes, signs and Adam's moments; `train()` draws a batch and learns from it."""
 
     def __init__(self, rule: str, sizes: Sizes | None = None, seed: int = 0) -> None:
         import jax

@@ -32,10 +32,9 @@ SEEDS = range(FIRST, FIRST + COUNT)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A kernel cache of the test run's own; each program's code is generated once."""
+def once() -> Iterator[None]:
+    """Each program's code is generated once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NETDSL_CACHE", str(tmp_path_factory.mktemp("cache")))
         generate_once(patch)
         yield
 

@@ -17,7 +17,6 @@ from netdsl.ir.expr import Expr
 from netdsl.ir.network import Deliver, Place, Projection
 from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine, SynapseUpdate
 from netdsl.ir.protocol import RunPhase
-from netdsl.ir.roles import of_kind
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.assignments import clamp_ops, entry_ops
 from netdsl.passes.lower.body import Body, BodyBuilder, inputs_read
@@ -142,9 +141,9 @@ class PhaseBuilder:
         started = delivery.emit(projection, deliver, target, started)
         if projection.name in self.phase.learning:
             return started, delivery.ops
-        held = list(of_kind(SynapseUpdate, delivery.ops))
+        held = [op for op in delivery.ops if isinstance(op, SynapseUpdate)]
         self.weights += [op for op in held if op not in self.weights]
-        return started, [op for op in delivery.ops if op not in held]
+        return started, [op for op in delivery.ops if not isinstance(op, SynapseUpdate)]
 
     def _resolved(
         self, population: str, expr: Expr, *, sent: bool = False

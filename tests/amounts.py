@@ -29,6 +29,11 @@ def up_to(examples: int) -> int:
     return min(examples, FEW) if settings.default.max_examples <= FEW else examples
 
 
+def amount(short: int, full: int) -> int:
+    """How many in a short run and in a full one; tests that ask are `varied`."""
+    return short if settings.default.max_examples <= FEW else full
+
+
 def sweep(values: Iterable[Any], short: Callable[[Any], bool]) -> list[Any]:
     """Parameters of a test of which those that are not `short` are left to the slow run."""
     slow = pytest.mark.slow

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -94,6 +95,7 @@ PRIMITIVES: dict[str, Callable[..., object]] = {
 REDUCTIONS = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "any": np.any}
 
 
+@cache
 def connections(windows: Windows) -> np.ndarray:
     """Every pair of neurons that windows join: pre, post, tap and kernel, one column each."""
     w, found = windows, []

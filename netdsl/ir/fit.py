@@ -15,7 +15,6 @@ from typing import Any
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr, Load, walk
 from netdsl.ir.program import (
-    AxisReduce,
     Buffer,
     Copy,
     Each,
@@ -52,7 +51,7 @@ def misfits(program: Program) -> Iterator[Misfit]:
     """Every buffer that does not fit the operation that reads or writes it."""
     known: dict[Space, Extents] = {}
     for routine in program.routines.values():
-        for op in (*routine.once, *routine.step, *routine.after):
+        for op in routine.ops:
             check = _CHECKS.get(type(op))
             if check is not None:
                 yield from check(_Fit(program, op, known), op)
@@ -116,8 +115,8 @@ class _Fit:
         yield from self._reading(op.statements, op.space)
         for statement in op.statements:
             if statement.stores and statement.ends_loop:
-                whole = op.space if isinstance(statement, AxisReduce) else (ROW,)
-                yield from self._equal(statement.stores, whole, statement.span)
+                held = statement.held(op.space)
+                yield from self._equal(statement.stores, held, statement.span)
             elif statement.stores:
                 yield from self._within(statement.stores, self._extents(op.space), statement.span)
 

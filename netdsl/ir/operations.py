@@ -6,15 +6,16 @@ n postsynaptic and m presynaptic neurons, stands in its docstring.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
-from netdsl.ir.roles import Bound, Node, Read, Written
-from netdsl.ir.space import ROW, Space, edge, neuron
+from netdsl.ir.roles import Node, Read, Written
+from netdsl.ir.space import ROW, Space, edge, join, neuron
 from netdsl.ir.statements import Bind, Statement, Store
+from netdsl.ir.sums import Sum
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Each(Node):
     """
 
     form = "each {space}"
+    guard: ClassVar[str] = ""  # the buffer that says where it is done, read at `side`
+    side: ClassVar[str] = ""
 
     space: Space
     statements: tuple[Bind | Store, ...]
@@ -103,6 +106,11 @@ class Guarded(Node):
         """What is done, or where."""
         return self.label or f"{self.side} {self.buffer}"
 
+    @property
+    def guard(self) -> str:
+        """The buffer that says where it is done."""
+        return self.buffer
+
     def covers(self, buffer: str, owner: str) -> bool:
         """Stores touch what is guarded."""
         return False
@@ -125,6 +133,10 @@ class Reduction(Node):
     over: Space
     side: str = "own"
     span: Span | None = field(default=None, compare=False)
+
+    def loops(self, space_of: Callable[[str], Space]) -> Space:
+        """The target's, and what is reduced over."""
+        return join(space_of(self.target), self.over)
 
 
 @dataclass(frozen=True)
@@ -174,56 +186,6 @@ class Propagate(Node):
     def covers(self, buffer: str, owner: str) -> bool:
         """A slice leaves the rest of the target."""
         return (self.pre_slice if self.transposed else self.post_slice) is None
-
-
-@dataclass(frozen=True)
-class Product(Node):
-    """`coefficient[i, j] * sum_r pre[r, i] * post[r, j]`: one term of a batch-reduced sum.
-
-    `pre`/`post` are UNIT buffers of the two populations; None stands for ones. `coefficient`
-    reads SYNAPSE buffers, scalars and `Index(side=...)` (None: 1). `binary_pre`: `pre` holds only
-    0 and 1. `pre_ago`, `post_ago`: their slots, where they have some (`Load.ago`).
-    """
-
-    form = "batch_sum({pre} x {post})"
-    quiet = frozenset({"binary_pre"})
-    slot_fields: ClassVar[Mapping[str, str]] = {"pre": "pre_ago", "post": "post_ago"}
-
-    pre: Read | None
-    post: Read | None
-    coefficient: Expr | None = None
-    binary_pre: bool = False
-    pre_ago: int = 0
-    post_ago: int = 0
-
-    @property
-    def sparse(self) -> tuple[str, ...]:
-        """The presynaptic factor."""
-        return (self.pre,) if self.binary_pre and self.pre is not None else ()
-
-
-@dataclass(frozen=True)
-class RowSum(Node):
-    """`sum_r value[r, i, j]`, beside `Product` a term of a batch-reduced sum: `value` is an
-    expression over (row, edge), with `Load(side="pre"|"post")`."""
-
-    form = "row_sum({value})"
-
-    value: Expr
-
-
-@dataclass(frozen=True)
-class Sum(Node):
-    """A batch-reduced synaptic quantity, readable as `Local(name)` in the statements.
-
-    `rows` are added to the products; a pass makes a `Reduction` of each before a backend sees it.
-    """
-
-    form = "{name} = {products}"
-
-    name: Bound
-    products: tuple[Product, ...]
-    rows: tuple[RowSum, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,9 @@ from netdsl.ir.operations import (
     GroupReduce,
     Guarded,
     Op,
-    Product,
     Propagate,
     Push,
     Reduction,
-    RowSum,
-    Sum,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -62,6 +59,7 @@ from netdsl.ir.statements import (
     Statement,
     Store,
 )
+from netdsl.ir.sums import Product, RowSum, Sum
 from netdsl.ir.windows import Windows
 
 __all__ = [
@@ -181,6 +179,11 @@ class Routine(Node):
     steps: int = 0  # of an update: how often `step` runs
     span: Span | None = field(default=None, compare=False)
     owner: str = ""  # of a reset or start: whose states
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """All its operations."""
+        return (*self.once, *self.step, *self.after)
 
 
 @dataclass(frozen=True)

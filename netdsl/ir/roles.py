@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
 
 from netdsl.ir.expr import Expr, Load, loads, transform
+from netdsl.ir.space import Space
 
 
 class Role(Enum):
@@ -111,6 +112,14 @@ class Node:
         """The buffer that a statement stores, or ""."""
         return str(next(_values(self, Role.WRITTEN), ""))
 
+    def loops(self, space_of: Callable[[str], Space]) -> Space:
+        """What its loops run over; `space_of` says what a buffer has a number for each of."""
+        return getattr(self, "space", ())
+
+    def held(self, loops: Space) -> Space:
+        """The space of what a statement stores in loops over some space."""
+        return loops
+
     @property
     def values(self) -> tuple[Expr, ...]:
         """Its own expressions, those of its parts left out."""
@@ -156,6 +165,11 @@ def _values(node: Node, *roles: Role) -> Iterator[Any]:
                 yield from value
             elif value is not None:
                 yield value
+
+
+def of_kind(kind: type[AnyNode], nodes: Iterable[Node]) -> Iterator[AnyNode]:
+    """The nodes of one kind, in order."""
+    return (node for node in nodes if isinstance(node, kind))
 
 
 def reads_of(nodes: Iterable[Node]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.roles import Bound, Node, Written
+from netdsl.ir.space import ROW, Space
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class RowReduce(Node):
     kind: str  # sum | mean | max | min | any
     value: Expr
     span: Span | None = field(default=None, compare=False)
+
+    def held(self, loops: Space) -> Space:
+        """The neurons are reduced."""
+        return (ROW,)
 
 
 @dataclass(frozen=True)

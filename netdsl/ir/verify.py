@@ -19,12 +19,11 @@ from netdsl.ir.program import (
     Op,
     Program,
     Push,
-    Reduction,
     Routine,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
-from netdsl.ir.space import EDGE, NEURON, join
+from netdsl.ir.space import EDGE, NEURON
 from netdsl.ir.text import node_lines
 
 
@@ -43,7 +42,7 @@ def faults(program: Program) -> Iterator[str]:
     """Every broken promise, a line each."""
     found = [fault for buffer in program.buffers.values() for fault in _buffer(program, buffer)]
     for routine in program.routines.values():
-        for op in (*routine.once, *routine.step, *routine.after):
+        for op in routine.ops:
             faulty = _Operation(program, op).faults()
             found += (f"{routine.name}: {node_lines(op)[0]}: {fault}" for fault in faulty)
         found += _steps(routine)
@@ -160,10 +159,8 @@ class _Operation:
 
     def _sides(self) -> tuple[str, ...]:
         """Whose indices there are: those of the axes of its loops."""
-        space = getattr(self.op, "space", ())
-        if isinstance(self.op, Reduction):
-            space = join(self.program.buffers[self.op.target].space, self.op.over)
-        kinds = {axis.kind for axis in space}
+        loops = self.op.loops(lambda name: self.program.buffers[name].space)
+        kinds = {axis.kind for axis in loops}
         if EDGE in kinds:
             return ("pre", "post")
         return ("own",) if NEURON in kinds else ()

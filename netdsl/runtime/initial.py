@@ -31,6 +31,7 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.places import shape_of
 from netdsl.ir.program import Buffer, DrawStore, Elementwise, Part, Program
+from netdsl.ir.roles import of_kind
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
 from netdsl.streams import connectivity
@@ -71,9 +72,8 @@ class _Initial:
     def check_steps(self) -> None:
         """Draws of routines whose arguments read only parameters."""
         for routine in self._program.routines.values():
-            for op in (*routine.once, *routine.step, *routine.after):
-                if isinstance(op, Elementwise):
-                    self._check_cells(op)
+            for op in of_kind(Elementwise, routine.ops):
+                self._check_cells(op)
 
     def _check_cells(self, op: Elementwise) -> None:
         bound: dict[str, Expr] = {}

@@ -28,7 +28,7 @@ from netdsl.ir.program import (
     Store,
     SynapseUpdate,
 )
-from netdsl.ir.roles import expressions
+from netdsl.ir.roles import expressions, of_kind
 from netdsl.ir.space import place_of_space
 from netdsl.runtime.backend import executor_class
 from netdsl.runtime.session import Arrays, Session
@@ -201,7 +201,7 @@ class _Blame:
     ) -> None:
         self.session, self.op, self.number = session, op, number
         self.values = {id(node): v for (_, node), v in zip(parts, values, strict=True)}
-        self.binds = {s.name: s for s in op.statements[:number] if isinstance(s, Bind)}
+        self.binds = {s.name: s for s in of_kind(Bind, op.statements[:number])}
 
     def find(self, found: Origin) -> Origin:
         """`found`, or the `let`, definition or gradient that it got its value from."""

@@ -107,7 +107,7 @@ class _Traced:
 
 def _ops(routine: Routine, steps: int, first: int, last: int) -> tuple[Op, ...]:
     if routine.kind != "phase":
-        return (*routine.once, *routine.step, *routine.after)
+        return routine.ops
     once = routine.once if first == 0 else ()
     step = routine.step if last > first else ()
     return (*once, *step, *(routine.after if last == steps else ()))

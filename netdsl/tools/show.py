@@ -230,12 +230,13 @@ def _layouts(model: Model) -> list[str]:
 def _choices(model: Model) -> list[str]:
     """Products of spike vectors: the form that the backend takes is decided while it runs."""
     from netdsl.ir.program import Propagate
+    from netdsl.ir.roles import of_kind
 
     found = {
         op.projection: None
         for routine in model.program.routines.values()
-        for op in (*routine.once, *routine.step, *routine.after)
-        if isinstance(op, Propagate) and op.binary
+        for op in of_kind(Propagate, routine.ops)
+        if op.binary
     }
     shared = model.program.windows
     if model.backend == "cupy":

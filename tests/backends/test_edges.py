@@ -36,14 +36,6 @@ BACKENDS = [
 Call = tuple[str, int, int, int | None]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    """Compile into a folder of the test run, not the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NETDSL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def values_of(program: Program, rows: int) -> dict[str, np.ndarray]:
     values = initial_values(program, rows)
     for name in ("W.w", "D.w", "S.w"):

@@ -32,14 +32,6 @@ pytestmark = pytest.mark.skipif(not available()[0], reason="no C compiler")
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    """Compile into a folder of the test run, not the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NETDSL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def assert_equal(executor, reference, program: Program, tolerance: float) -> None:
     for name in program.buffers:
         expected, found = reference.state[name], executor.read(name)

@@ -17,8 +17,7 @@ KEYS = np.arange(ROWS, dtype=np.uint64)
 
 
 @pytest.mark.parametrize("name", ["csdp", "csdp_unsupervised", "corinfomax_sparse", "ep_3", "pc"])
-def test_routines_of_specs(name, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("NETDSL_CACHE", str(tmp_path_factory.mktemp("cache")))
+def test_routines_of_specs(name):
     network = check(str(data_path("specs") / f"{name}.net")).network
     assert network is not None
     made = lower_network(network)

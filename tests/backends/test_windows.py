@@ -107,12 +107,6 @@ def program_of(text: str, tmp_path) -> Program:
     return lower_network(check(path, lower=False).require())
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Compile into a folder of the test run, not the user's."""
-    monkeypatch.setenv("NETDSL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-12), ("float32", 2e-4)])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", SPECS)

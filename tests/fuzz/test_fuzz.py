@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import amount
 from tests.fuzz.examine import examine
 from tests.fuzz.mutate import ROOT, mutant, mutants
 
 PARTS = 8
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("part", range(PARTS))
 def test_mutants(part: int, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    count, seed = pytestconfig.getoption("--fuzz"), pytestconfig.getoption("--fuzz-seed")
+    count = pytestconfig.getoption("--fuzz") or amount(200, 800)
+    seed = pytestconfig.getoption("--fuzz-seed")
     for file in (ROOT / "specs").glob("*.net"):  # which mutants may use
         shutil.copy(file, tmp_path)
     answers = []

@@ -23,6 +23,8 @@ from tests.cli.command import Command, Result
 from tests.runtime.carrying import EVALUATE, text, write
 from tests.runtime.stopping import PRE, SHORT, Stop, stopped
 
+ROOT = Path(__file__).parents[2]
+
 
 def metrics(result: Result) -> list[str]:
     return [line for line in result.out.splitlines() if re.match(r"(dev|test): ", line)]
@@ -292,14 +294,15 @@ def test_killed_at_random(tmp_path: Path) -> None:
     spec = write(tmp_path, evaluate=EVALUATE)
     command = [sys.executable, "-m", "netdsl.cli.main", "run", "--quiet", "--checkpoint-every", "0"]
     options = ["--epochs", "12", "--backend", "numpy", "--out"]
-    subprocess.run([*command, str(spec), *options, "whole"], cwd=tmp_path, check=True)
+    where: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    subprocess.run([*command, str(spec), *options, "whole"], check=True, **where)
     (reference,) = (tmp_path / "whole").iterdir()
     draw = random.Random(1)
     place: Path | None = None
     kills, code = 0, 1
     while code:
         args = ["--resume", str(place)] if place else [str(spec), *options, "cut"]
-        process = subprocess.Popen([*command, *args], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([*command, *args], stderr=subprocess.DEVNULL, **where)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             made = list((tmp_path / "cut").glob("*/checkpoint.npz"))

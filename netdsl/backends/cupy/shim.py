@@ -7,12 +7,9 @@ the one that a GPU gets.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,15 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array
 from netdsl.backends.cupy.launcher import DeviceFault, GpuExecutor
+from netdsl.backends.native import cache
 from netdsl.codegen.cuda.plan import Gemm, Kernel, Launch
 from netdsl.codegen.errors import BackendError
 from netdsl.ir.program import Program
 from netdsl.paths import data_path
 
+# What is compiled runs for moments, so that -O0 takes less in all.
 # -ffp-contract=off: as the device's compiler is told.
-_FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-w")
+_FLAGS = ("-x", "c++", "-std=c++17", "-O0", "-shared", "-fPIC", "-ffp-contract=off", "-w")
 
 
 def compiler() -> str | None:
@@ -35,28 +34,24 @@ def compiler() -> str | None:
     return shutil.which("g++")
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="netdsl-shim-")
-
-
 def build(source: str) -> Path:
-    """A shared library of a CUDA source, built once for a process. Raises BackendError E0854."""
-    library = Path(_folder().name) / f"{hashlib.sha256(source.encode()).hexdigest()[:24]}.so"
-    if library.exists():
-        return library
+    """A shared library of a CUDA source, kept like other kernels. Raises BackendError E0854."""
     tool = compiler()
     if tool is None:
         raise BackendError("E0854", "no g++ was found to compile CUDA source for the CPU")
-    text = library.with_suffix(".cu")
-    text.write_text(source)
     shim = data_path("templates") / "cuda" / "host_shim.h"
-    command = [tool, *_FLAGS, "-DHOST_SHIM", "-include", str(shim), str(text), "-o", str(library)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        message = f"g++ failed on the generated CUDA source:\n{done.stderr[:2000]}"
-        raise BackendError("E0854", message)
-    return library
+    command = [tool, *_FLAGS, "-DHOST_SHIM", "-include", str(shim)]
+    version = f"{Path(tool).resolve()} {Path(tool).stat().st_mtime_ns}"
+    key = cache.key_of(version, *command, shim.read_text(), source)
+
+    def make(text: Path, library: Path) -> None:
+        made = [*command, str(text), "-o", str(library)]
+        done = subprocess.run(made, capture_output=True, text=True, check=False)
+        if done.returncode:
+            message = f"g++ failed on the generated CUDA source:\n{done.stderr[:2000]}"
+            raise BackendError("E0854", message)
+
+    return cache.find(key) or cache.build(key, source, make)[0]
 
 
 class ShimDevice:

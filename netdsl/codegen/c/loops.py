@@ -90,14 +90,13 @@ class _Writer:
         in_order = ROW in self.space and any(
             ROW not in self.program.buffers[name].space for name in op.writes
         )
-        side = op.side if isinstance(op, Guarded) else ""
         code.outer = self._loops(self.space)
         own = tuple(axis for axis in self.space if axis != ROW) if in_order else self.space
         code.inner = self._loops((ROW,)) if in_order else []
         self._spread(code, own)
-        if isinstance(op, Guarded):
-            code.guard = f"{self._element(op.buffer, op.side)} == 0"
-            code.guarded = len(code.outer) - (2 if side == "pre" else 1)
+        if op.guard:
+            code.guard = f"{self._element(op.guard, op.side)} == 0"
+            code.guarded = len(code.outer) - (2 if op.side == "pre" else 1)
         code.flops = operations(self.exprs)
         return code
 

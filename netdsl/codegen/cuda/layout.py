@@ -14,6 +14,7 @@ from typing import ClassVar
 from netdsl.codegen.plan.layout import Field, Layout, Window
 from netdsl.ir.network import Place
 from netdsl.ir.program import Propagate
+from netdsl.ir.roles import of_kind
 from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Space
 
 # Fields that every program has, before the buffers.
@@ -166,13 +167,11 @@ class CudaLayout(Layout):
     @cached_property
     def staged(self) -> frozenset[str]:
         """Views whose slots are copied for products, which read from a fixed address."""
-        ops = (op for r in self.program.routines.values() for op in (*r.once, *r.step, *r.after))
+        ops = (op for routine in self.program.routines.values() for op in routine.ops)
         dense = (
             op
-            for op in ops
-            if isinstance(op, Propagate)
-            and not self.edges_of(op.weight)
-            and op.projection not in self.program.windows
+            for op in of_kind(Propagate, ops)
+            if not self.edges_of(op.weight) and op.projection not in self.program.windows
         )
         return frozenset(op.source for op in dense) & self.views.keys()
 

@@ -58,9 +58,7 @@ def _moved(op: Op, parts: Parts) -> list[str]:
 
 def _still(op: Op, parts: Parts) -> list[str]:
     """The same after a push, which moves all slots."""
-    if not isinstance(op, Push):
-        return []
-    seen = (n for n, view in parts.views.items() if view.ring == op.target and n in parts.active)
+    seen = (n for n, view in parts.views.items() if view.ring in op.writes and n in parts.active)
     still = (name for name in seen if isinstance(parts.views[name].ago, int))
     return [f"{parts.active[name]}.look({parts.spelt(name)})" for name in still]
 

@@ -89,7 +89,7 @@ class _Block:
         stores = [] if op is None else [self.program.buffers[name].space for name in op.writes]
         in_order = any(ROW not in held for held in stores)
         self.by_row = ROW in space and (bool(edges) or len(space) > 2 or in_order)
-        self.side = op.side if isinstance(op, Guarded) else ""
+        self.side = "" if op is None else op.side
         self.views: dict[str, tuple[str, str]] = {}  # name in the loop: what it is, where it lies
         self.printer = _Printer(
             self.program, self.names, self._view, parts.spelt, self._index, FULL
@@ -117,10 +117,10 @@ class _Block:
                 self.printer.store(statement.stores, statement.value, live)
                 stored.append(self.printer.home(statement.stores).text)
         code = self._code()
-        if isinstance(op, Guarded):
+        if op.guard:
             code.listed, code.side = self.listed, op.side
-            rows = ROW in self.program.buffers[op.buffer].space
-            code.guard = self.parts.spelt(op.buffer) + ("[r]" if rows else "")
+            rows = ROW in self.program.buffers[op.guard].space
+            code.guard = self.parts.spelt(op.guard) + ("[r]" if rows else "")
             code.kept = [f"{self.views[n][1]} = {n}" for n in dict.fromkeys(stored)]
         return code
 

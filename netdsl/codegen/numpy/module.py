@@ -45,7 +45,7 @@ def sparse_buffers(program: Program) -> list[str]:
     """Buffers of 0 and 1 that products read, in order of first use."""
     found: dict[str, None] = {}
     for routine in program.routines.values():
-        for op in (*routine.once, *routine.step, *routine.after):
+        for op in routine.ops:
             if getattr(op, "projection", None) not in program.windows:
                 found.update(dict.fromkeys(op.sparse))
     return list(found)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from netdsl.codegen.plan.derived import RoutinePlan
 from netdsl.codegen.plan.instructions import Instruction, ListedCells, MakeList
-from netdsl.ir.program import Elementwise
 
 
 def list_in_cells(plan: RoutinePlan) -> RoutinePlan:
@@ -33,9 +32,7 @@ def _last_writer(
 ) -> tuple[int, ListedCells] | None:
     """Where the buffer is stored last, and what does it, if that is an elementwise operation."""
     for at in reversed(range(len(instructions))):
-        found = instructions[at]
-        cells = ListedCells(found, ()) if isinstance(found, Elementwise) else found
-        written = cells.cells.writes if isinstance(cells, ListedCells) else cells.writes
-        if buffer in written:
-            return (at, cells) if isinstance(cells, ListedCells) else None
+        cells = ListedCells.of(instructions[at])
+        if buffer in (instructions[at] if cells is None else cells.cells).writes:
+            return None if cells is None else (at, cells)
     return None

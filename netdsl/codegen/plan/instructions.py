@@ -131,5 +131,12 @@ class ListedCells(Node):
         """What the cells do, or whose they are."""
         return self.cells.title
 
+    @classmethod
+    def of(cls, instruction: Instruction) -> ListedCells | None:
+        """Cells as they are listed so far; None of what is no operation on cells."""
+        if isinstance(instruction, Elementwise):
+            return cls(instruction, ())
+        return instruction if isinstance(instruction, cls) else None
+
 
 Instruction = Op | Derived | Exchange | Pushed | Aim | Gather | ListedCells

@@ -24,7 +24,7 @@ from netdsl.codegen.plan.instructions import (
 )
 from netdsl.codegen.plan.layout import Layout, Window
 from netdsl.ir.network import Place
-from netdsl.ir.program import Elementwise, Propagate, SynapseUpdate
+from netdsl.ir.program import Propagate, SynapseUpdate
 
 
 def keep_lists(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
@@ -53,9 +53,9 @@ def store_late(plan: RoutinePlan, layout: Layout) -> RoutinePlan:
 
 
 def _later(op: Instruction, plan: RoutinePlan, layout: Layout) -> Instruction:
-    if not isinstance(op, Elementwise | ListedCells):
+    made = ListedCells.of(op)
+    if made is None:
         return op
-    made = op if isinstance(op, ListedCells) else ListedCells(op, ())
     listed = {window.buffer for window in made.windows}
     elsewhere = {n for other in plan.step if other is not op for n in other.reads | other.writes}
     buffers = layout.program.buffers

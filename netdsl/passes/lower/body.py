@@ -21,7 +21,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import AxisReduce, Bind, DrawStore, Key, RowReduce, Statement, Store
+from netdsl.ir.program import Bind, DrawStore, Key, Statement, Store
 from netdsl.ir.roles import expressions, mapped
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
@@ -213,9 +213,9 @@ def promote(context: Context, segments: list[Segment]) -> None:
         for name in _locals(statement):
             if home.get(name) != (index, epoch):
                 crossing[name] = places[name]
-        if isinstance(statement, Bind):
-            home[statement.name] = (index, epoch)
-            places[statement.name] = context.place(statement.value, places)
+        if statement.binds:
+            home[statement.binds] = (index, epoch)
+            places[statement.binds] = context.place(statement.values[0], places)
     for index, segment in enumerate(segments):
         segment.statements = _promoted(context, segment, index, crossing, home)
 
@@ -226,7 +226,7 @@ def _epochs(segments: list[Segment]) -> list[tuple[int, int, Statement]]:
         epoch = 0
         for statement in segment.statements:
             listed.append((index, epoch, statement))
-            epoch += isinstance(statement, RowReduce | AxisReduce)
+            epoch += statement.ends_loop
     return listed
 
 
@@ -242,10 +242,10 @@ def _promoted(
     for statement in segment.statements:
         here = (index, epoch)
         result.append(_replace_locals(context, segment, statement, crossing, home, here))
-        if isinstance(statement, Bind) and statement.name in crossing:
-            name = _promoted_buffer(context, segment, statement.name, crossing)
-            result.append(Store(name, Local(statement.name), statement.span))
-        epoch += isinstance(statement, RowReduce | AxisReduce)
+        if statement.binds in crossing:
+            name = _promoted_buffer(context, segment, statement.binds, crossing)
+            result.append(Store(name, Local(statement.binds), statement.span))
+        epoch += statement.ends_loop
     return result
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from netdsl.ir.expr import refs
 from netdsl.ir.network import Deliver, Projection
 from netdsl.ir.program import Op, SynapseUpdate
+from netdsl.ir.roles import of_kind
 from netdsl.passes.lower.body import Body
 from netdsl.passes.lower.invariant import Invariants
 
@@ -40,8 +41,8 @@ def cut_notes(bodies: Mapping[str, Body], late: Iterable[str]) -> list[str]:
 def learning_notes(ops: Iterable[Op]) -> list[str]:
     """What a change is summed from, and what its pass touches."""
     notes = []
-    for op in ops:
-        if isinstance(op, SynapseUpdate) and op.sums:
+    for op in of_kind(SynapseUpdate, ops):
+        if op.sums:
             factors = {
                 f"{product.pre or 'ones'} x {product.post or 'ones'}"
                 for total in op.sums

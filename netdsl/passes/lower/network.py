@@ -187,5 +187,5 @@ class _Lowering:
         return through(made, self.context.views)
 
     def _noted(self, routine: Routine) -> Routine:
-        ops = (*routine.once, *routine.step, *routine.after)
+        ops = routine.ops
         return replace(routine, notes=(*routine.notes, *window_notes(self.network, ops)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from netdsl.ir.program import Elementwise, Op, Program
 from netdsl.passes.program.rewrite import by_part
@@ -17,29 +17,29 @@ def fused(ops: Iterable[Op]) -> tuple[Op, ...]:
     """A list of operations with as few elementwise ones as order allows."""
     result: list[Op] = []
     for op in ops:
-        if not isinstance(op, Elementwise) or not op.statements:
-            if not isinstance(op, Elementwise):
-                result.append(op)
-            continue
-        place = _partner(result, op)
-        if place is None:
+        if not isinstance(op, Elementwise):
+            result.append(op)
+        elif op.statements and not _taken(result, op):
             result.append(_sunk(result, op))
-        else:
-            earlier = result[place]
-            assert isinstance(earlier, Elementwise)
-            result[place] = _joined(earlier, op)
     return tuple(result)
 
 
-def _partner(ops: list[Op], op: Elementwise) -> int | None:
-    """Index of an earlier operation on the same population that `op` can join."""
+def _cells(ops: list[Op], population: str) -> Iterator[tuple[int, Elementwise]]:
+    """Operations on the cells of a population with their places, the last first."""
     for index in range(len(ops) - 1, -1, -1):
-        other = ops[index]
-        if isinstance(other, Elementwise) and other.population == op.population:
-            return index
-        if not _commute(op, other):
-            return None
-    return None
+        op = ops[index]
+        if isinstance(op, Elementwise) and op.population == population:
+            yield index, op
+
+
+def _taken(ops: list[Op], op: Elementwise) -> bool:
+    """Whether the last earlier operation on its population could take `op` in, and has."""
+    for index, earlier in _cells(ops, op.population):
+        if not all(_commute(op, other) for other in ops[index + 1 :]):
+            return False
+        ops[index] = _joined(earlier, op)
+        return True
+    return False
 
 
 def _commute(one: Op, other: Op) -> bool:
@@ -49,13 +49,11 @@ def _commute(one: Op, other: Op) -> bool:
 
 def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
     """`op` with the last earlier operation on its population, where that can wait until here."""
-    for index in range(len(ops) - 1, -1, -1):
-        earlier = ops[index]
-        if isinstance(earlier, Elementwise) and earlier.population == op.population:
-            if not all(_commute(earlier, other) for other in ops[index + 1 :]):
-                return op
-            del ops[index]
-            return _joined(earlier, op)
+    for index, earlier in _cells(ops, op.population):
+        if not all(_commute(earlier, other) for other in ops[index + 1 :]):
+            return op
+        del ops[index]
+        return _joined(earlier, op)
     return op
 
 

@@ -7,19 +7,17 @@ from dataclasses import replace
 from netdsl.ir.expr import Load
 from netdsl.ir.network import Place
 from netdsl.ir.program import AxisReduce, Elementwise, GroupReduce, Op, Program, Statement, Store
-from netdsl.passes.program.rewrite import Buffers, by_op
+from netdsl.passes.program.rewrite import Buffers, by_kind
 
 
 def cut(program: Program) -> Program:
     """`AxisReduce` statements become operations of their own, in order."""
     buffers = Buffers(program.buffers)
-    changed = by_op(program, lambda op: _cut(buffers, op))
+    changed = by_kind(program, Elementwise, lambda op: _cut(buffers, op))
     return replace(changed, buffers=buffers.known)
 
 
-def _cut(buffers: Buffers, op: Op) -> tuple[Op, ...]:
-    if not isinstance(op, Elementwise):
-        return (op,)
+def _cut(buffers: Buffers, op: Elementwise) -> tuple[Op, ...]:
     ops: list[Op] = []
     before: list[Statement] = []
     for statement in op.statements:

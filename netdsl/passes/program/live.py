@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from netdsl.ir.expr import Local, walk
-from netdsl.ir.program import Bind, Buffer, Elementwise, Op, Program, Statement
+from netdsl.ir.program import Buffer, Elementwise, Op, Program, Statement
 from netdsl.ir.roles import expressions
 from netdsl.passes.program.rewrite import PARTS, by_place
 
@@ -59,7 +59,7 @@ def _without_unused_binds(statements: list[Statement]) -> list[Statement]:
     used: set[str] = set()
     kept: list[Statement] = []
     for statement in reversed(statements):
-        if isinstance(statement, Bind) and statement.name not in used:
+        if statement.binds and statement.binds not in used:
             continue
         kept.append(statement)
         for expr in expressions(statement):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.program import Buffer, Key, Op, Program, Routine
 
+Kind = TypeVar("Kind", bound=Op)
 PARTS = ("once", "step", "after")
 
 
@@ -71,3 +73,8 @@ def by_place(
 def by_op(program: Program, visit: Callable[[Op], Iterable[Op]]) -> Program:
     """The program with each operation replaced by some."""
     return by_part(program, lambda ops: (new for op in ops for new in visit(op)))
+
+
+def by_kind(program: Program, kind: type[Kind], visit: Callable[[Kind], Iterable[Op]]) -> Program:
+    """As `by_op`, of the operations of one kind; the others stay."""
+    return by_op(program, lambda op: visit(op) if isinstance(op, kind) else (op,))

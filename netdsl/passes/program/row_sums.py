@@ -9,7 +9,7 @@ from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Op, Program, Reduction, Sum, SynapseUpdate
 from netdsl.ir.space import ROW
 from netdsl.passes.lower.context import add
-from netdsl.passes.program.rewrite import Buffers, by_op
+from netdsl.passes.program.rewrite import Buffers, by_kind
 
 
 def row_sums(program: Program) -> Program:
@@ -19,10 +19,9 @@ def row_sums(program: Program) -> Program:
     """
     buffers = Buffers(program.buffers)
 
-    def visit(op: Op) -> tuple[Op, ...]:
-        if not any(total.rows for total in getattr(op, "sums", ())):
+    def visit(op: SynapseUpdate) -> tuple[Op, ...]:
+        if not any(total.rows for total in op.sums):
             return (op,)
-        assert isinstance(op, SynapseUpdate)
         before = replace(op, sums=(), statements=(), scalars=())
         reductions: list[Op] = []
         sums, binds = [], []
@@ -42,7 +41,7 @@ def row_sums(program: Program) -> Program:
         made = replace(op, before=(), sums=tuple(sums), statements=(*binds, *op.statements))
         return (*([before] if op.before else []), *reductions, made)
 
-    changed = by_op(program, visit)
+    changed = by_kind(program, SynapseUpdate, visit)
     return replace(changed, buffers=buffers.known)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Index, Local, Reduce, loads, transform, walk
@@ -63,17 +64,27 @@ class _Scalars:
 
 
 def _with_scalars(buffers: Mapping[str, Buffer], op: Op) -> Op:
-    scalars = _Scalars(buffers)
-    if isinstance(op, Elementwise):
-        statements = tuple(mapped(s, scalars.take) for s in op.statements)
-        return replace(op, statements=statements, scalars=scalars.binds())
-    if isinstance(op, SynapseUpdate):
-        sums = tuple(
-            replace(s, products=tuple(_product(p, scalars) for p in s.products)) for s in op.sums
-        )
-        inner = tuple(replace(s, value=scalars.take_per_synapse(s.value)) for s in op.statements)
-        return replace(op, sums=sums, statements=inner, scalars=scalars.binds())
-    return op
+    taken = _TAKEN.get(type(op))
+    return op if taken is None else taken(op, _Scalars(buffers))
+
+
+def _of_cells(op: Elementwise, scalars: _Scalars) -> Op:
+    statements = tuple(mapped(s, scalars.take) for s in op.statements)
+    return replace(op, statements=statements, scalars=scalars.binds())
+
+
+def _of_synapses(op: SynapseUpdate, scalars: _Scalars) -> Op:
+    sums = tuple(
+        replace(s, products=tuple(_product(p, scalars) for p in s.products)) for s in op.sums
+    )
+    inner = tuple(replace(s, value=scalars.take_per_synapse(s.value)) for s in op.statements)
+    return replace(op, sums=sums, statements=inner, scalars=scalars.binds())
+
+
+_TAKEN: dict[type[Op], Callable[[Any, _Scalars], Op]] = {
+    Elementwise: _of_cells,
+    SynapseUpdate: _of_synapses,
+}
 
 
 def _product(product: Product, scalars: _Scalars) -> Product:

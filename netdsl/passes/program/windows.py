@@ -13,21 +13,21 @@ from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load
 from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Fill, Op, Product, Program, Sum, SynapseUpdate, WindowSum
-from netdsl.passes.program.rewrite import Buffers, by_op
+from netdsl.passes.program.rewrite import Buffers, by_kind
 
 
 def windows(program: Program) -> Program:
     """Form the batch sums of a shared kernel before its pass, which then reads plain buffers."""
     buffers = Buffers(program.buffers)
 
-    def visit(op: Op) -> tuple[Op, ...]:
-        if not isinstance(op, SynapseUpdate) or not op.sums or op.projection not in program.windows:
+    def visit(op: SynapseUpdate) -> tuple[Op, ...]:
+        if not op.sums or op.projection not in program.windows:
             return (op,)
         maker = _Sums(buffers, program.ends[op.projection], op)
         binds = [Bind(total.name, maker.value(total), op.span) for total in op.sums]
         return (*maker.ops, replace(op, sums=(), statements=(*binds, *op.statements)))
 
-    changed = by_op(program, visit)
+    changed = by_kind(program, SynapseUpdate, visit)
     return replace(changed, buffers=buffers.known)
 
 

@@ -210,6 +210,7 @@ class Eligibility:
 
     variable: str
     target: str  # path of the post population's variable
+    factors: tuple[tuple[str, Expr], ...] = ()  # by input: what it gains as the weight does
     span: Span | None = field(default=None, compare=False)
 
 

@@ -8,6 +8,7 @@ from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Expr, apply
 from netdsl.ir.network import Assign, Optimiser, Place, Rule
 from netdsl.sema.rules.clocks import rule_clock
+from netdsl.sema.rules.eligibility import Eligibilities
 from netdsl.sema.rules.optimisers import optimiser
 from netdsl.sema.rules.parts import sum_of
 from netdsl.sema.scopes import expressions
@@ -29,7 +30,6 @@ from netdsl.syntax import ast
 
 _PER_SYNAPSE = (
     ast.State,
-    ast.Eligibility,
     ast.Trace,
     ast.Ode,
     ast.Integrate,
@@ -99,6 +99,7 @@ class _RuleBuilder:
         self.reads: tuple[str, ...] | None = None
         self.reads_spans: tuple[Span, ...] = ()
         self.home: SynapseArguments = self.outer
+        self.derived = Eligibilities(self.context, self.ends, "")
 
     def build(self) -> Rule | None:
         found = callee(self.learn.rule)
@@ -108,6 +109,7 @@ class _RuleBuilder:
             )
             return None
         name, args, span = found
+        self.derived.rule = name
         if name == "bptt":
             own = self.context.declarations.table("rule")  # whose declaration was reported
             return None if name in own else self._reference(args, span)
@@ -159,6 +161,9 @@ class _RuleBuilder:
             tuple(self.after),
             self.bound,
             self.reads,
+            self.derived.variables,
+            eligibilities=tuple(self.derived.found),
+            expects=tuple(self.derived.expects),
             loss=loss,
             span=span,
             learn_span=self.learn.span,
@@ -200,6 +205,10 @@ class _RuleBuilder:
                 self._setting(node)
             elif isinstance(node, ast.Reads):
                 self._reads(node)
+            elif isinstance(node, ast.Eligibility):
+                self.derived.declare(node, self.home)
+            elif isinstance(node, ast.Expect):
+                self.derived.expect(node, self.home)
             elif isinstance(node, _PER_SYNAPSE):
                 self._refuse(node)
             elif isinstance(node, ast.Param):
@@ -300,10 +309,6 @@ class _RuleBuilder:
                 self._bound(node, rescope(outer, AFTER))
             elif isinstance(node, ast.Reduce):
                 self._reduce(node)
-            elif isinstance(node, ast.Expect):
-                self.context.unsupported(
-                    "`expect` is", node.span, "compare the two in a test with `netdsl replay`"
-                )
 
     def _optimise(self, node: ast.Expr, outer: Scope) -> None:
         if self.optimiser is not None:

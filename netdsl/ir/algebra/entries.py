@@ -22,7 +22,7 @@ class Entry:
 
 @dataclass
 class Entries:
-    """The entries of one population, called `POPULATION.slope1` and on.
+    """The entries of one population, called `POPULATION.slope.1` and on.
 
     What is held before it is known (`reserve`) is a number of the step before.
     """
@@ -41,7 +41,7 @@ class Entries:
         entry = self.held.get((index, value))
         if entry is None:
             number = len(self.named) + 1
-            entry = Entry(f"{self.population}.slope{number}", index, number, value)
+            entry = Entry(f"{self.population}.slope.{number}", index, number, value)
             self.held[(index, value)] = self.named[entry.name] = entry
         return Ref(entry.name)
 

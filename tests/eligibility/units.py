@@ -86,13 +86,15 @@ class Run:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.params = random.Random(self.seed)
-        self.known: dict[str, float] = {}
-        self.unit = Graded(self.population.variables, self._param)
+        self.unit = Graded(self.population.variables, self._other, self._drawn)
         self.unit.reset()
         self.body = smooth(self.population.body)
 
-    def _param(self, ref: Ref) -> float:
-        return self.known.setdefault(ref.path, self.params.uniform(0.5, 1.5))
+    def _other(self, ref: Ref) -> float:
+        raise AssertionError(f"{ref} belongs to no unit")
+
+    def _drawn(self, distribution: str, args: tuple[float, ...]) -> float:
+        return self.params.uniform(*args)
 
     def step(self, weight: float, inputs: tuple[str, ...], gains: tuple[float, ...]) -> float:
         """One step; what the sender was."""
@@ -121,7 +123,7 @@ def compared(
     def other(ref: Ref) -> float:
         return sent if ref.side == "pre" else runs[0].unit.value(replace(ref, side="own"))
 
-    synapse = Reading(rule.variables, other)
+    synapse = Reading(rule.variables, other, lambda distribution, args: 0.0)
     synapse.reset()
     for _ in range(steps):
         sent = runs[0].step(weight, inputs, gains)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from netdsl.dataflow.walk import walk_rule
-from netdsl.ir.algebra.build import ZERO, plus, times
+from netdsl.ir.algebra.build import ONE, ZERO, plus, times
 from netdsl.ir.algebra.entries import Entries, at_synapse
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.algebra.tangent import Form, NoTangent, Step, tangents
@@ -132,11 +132,16 @@ class _Made:
     eligibility: Eligibility
     rule: Rule
     factors: Mapping[str, Expr]
+    same: str = ""  # the state whose tangent is the eligibility itself
 
     def build(self, step: Step) -> None:
         """Fill in `variables` and `statements`."""
         self.variables: dict[str, Variable] = {}
         self.statements: list[Assign] = []
+        if step.new and list(step.output.values()) == [ONE]:  # the tangent of a state
+            self.same = next(iter(step.output))
+            self._advance({of: self._sum(form) for of, form in step.states.items()})
+            return
         output = Assign(self.eligibility.variable, self._sum(step.output), self.eligibility.span)
         self._declare(self.eligibility.variable, Kind.STATE if self._kept() else Kind.LET)
         if not step.new:
@@ -170,6 +175,8 @@ class _Made:
         return simplify(total)
 
     def _path(self, of: str) -> str:
+        if of == self.same:
+            return self.eligibility.variable
         return f"{self.eligibility.variable}.{of.split('.', 1)[-1]}"
 
     def _declare(self, path: str, kind: Kind) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from netdsl.ir.expr import PREV, Ref
-from netdsl.ir.network import Draw, Expect, Kind, Network, Population, Projection, Rule
+from netdsl.ir.network import Expect, Kind, Network, Population, Projection, Rule
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.network.unit import Reading
 
@@ -89,7 +89,10 @@ class _Trial:
     def _once(self, known: dict[str, float], path: str, value: float) -> float:
         return known.setdefault(path, value)
 
-    def _drawn(self, draw: Draw) -> float:
-        return float(self.random.random() < 0.5) if draw.distribution == "bernoulli" else (
-            self.random.random()
-        )
+    def _drawn(self, distribution: str, args: tuple[float, ...]) -> float:
+        low, high = (*args, 1.0, 1.0)[:2]
+        if distribution == "bernoulli":
+            return float(self.random.random() < low)
+        if distribution == "normal":
+            return self.random.gauss(low, abs(high))
+        return self.random.uniform(low, high)

@@ -15,30 +15,36 @@ from netdsl.ir.network import Assign, Draw, DrawAssign, Kind, Spike, Statement, 
 
 Numbers = dict[str, float]
 Unknown = Callable[[Ref], float]
+Drawn = Callable[[str, tuple[float, ...]], float]  # by distribution and arguments
 
 
 @dataclass
 class Reading:
     """The values of one unit or synapse; `before` are those at the start of the step.
 
-    `others` gives what is not among `variables`. A draw is what `draws` says.
+    `others` gives what is not among `variables`, and `draws` what a draw of some arguments is.
     """
 
     variables: Mapping[str, Variable]
     others: Unknown
-    draws: Callable[[Draw], float] = lambda draw: 0.0
+    draws: Drawn
     now: Numbers = field(default_factory=dict)
     before: Numbers = field(default_factory=dict)
 
     def reset(self) -> None:
-        """Start values."""
+        """Start values, 0 where there are none; parameters are drawn."""
         for path, variable in self.variables.items():
-            if variable.definition is None and path not in self.now:
+            if variable.definition is None:
                 init = variable.init
-                drawn = self.draws(init) if isinstance(init, Draw) else None
-                value = 0.0 if init is None else drawn
-                self.now[path] = self.value(init) if value is None else value  # type: ignore[arg-type]
+                if isinstance(init, Draw):
+                    self.now[path] = self.drawn(init)
+                else:
+                    self.now[path] = self.value(init) if init is not None else 0.0
         self.before = dict(self.now)
+
+    def drawn(self, draw: Draw) -> float:
+        """One draw."""
+        return self.draws(draw.distribution, tuple(self.value(arg) for arg in draw.args))
 
     def step(self, statements: tuple[Statement, ...]) -> None:
         """All statements, one after the other."""
@@ -49,7 +55,7 @@ class Reading:
     def assign(self, statement: Statement) -> None:
         """One statement, without equations."""
         if isinstance(statement, DrawAssign):
-            self.now[statement.target] = self.draws(statement.draw)
+            self.now[statement.target] = self.drawn(statement.draw)
         elif isinstance(statement, Spike):
             self.now[statement.target] = float(self.value(statement.condition))
         else:

@@ -154,7 +154,7 @@ def walk_rule(rule: Rule) -> Iterator[Flow]:
 
 def _sections(rule: Rule) -> Iterator[tuple[str, str, Expr, Declared]]:
     for eligibility in rule.eligibilities:
-        for expr in (Ref(eligibility.target, "post"), *(slope for _, slope in eligibility.factors)):
+        for expr in derived_from(eligibility):
             yield "statement", eligibility.variable, expr, eligibility
     for statement in rule.statements:
         for _, target, value, _ in statement_parts(statement):
@@ -180,6 +180,12 @@ def _sections(rule: Rule) -> Iterator[tuple[str, str, Expr, Declared]]:
         for assign in rule.optimiser.statements:
             yield "optimiser", assign.target, assign.value, assign
         yield "optimiser", "", rule.optimiser.change, rule
+
+
+def derived_from(eligibility: Eligibility) -> tuple[Expr, ...]:
+    """What an eligibility is made of: its target, with all that enters it, and what is sent."""
+    target = Ref(eligibility.target, "post", span=eligibility.span)
+    return (target, *(slope for _, slope in eligibility.factors))
 
 
 def walk_host(network: Network) -> Iterator[Flow]:

@@ -69,7 +69,7 @@ class Symbols:
         self.before = dict(self.values)
         for statement in statements:
             if isinstance(statement, Assign) and (not psi or ".slope." in statement.target):
-                surrogate = isinstance(statement.value, Apply) and statement.value.function == "select"
+                surrogate = getattr(statement.value, "function", "") == "select"
                 value = sympy.Symbol(psi) if psi and surrogate else self.of(statement.value)
                 self.values[statement.target] = value
 
@@ -133,5 +133,6 @@ def test_numerically(cell: str) -> None:
         )
         pp, quiet, spikes = psi, 5 if z else max(quiet - 1, 0), spikes + int(z)
         assert unit.now["c.s"] == z
-        assert synapse.now["W.learned.e"] == pytest.approx(psi * (ev - beta * ea), rel=1e-12, abs=1e-12)
+        wanted = psi * (ev - beta * ea)
+        assert synapse.now["W.learned.e"] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
     assert spikes > 5

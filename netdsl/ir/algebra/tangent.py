@@ -48,9 +48,7 @@ class Step:
     touched: frozenset[str]
 
 
-def tangents(
-    population: Population, inputs: frozenset[str], target: str, entries: Entries
-) -> Step:
+def tangents(population: Population, inputs: frozenset[str], target: str, entries: Entries) -> Step:
     """The step of the tangents of a population along `inputs`, as far as `target` needs them.
 
     Coefficients are held in `entries`. The body has no equations left. Raises NoTangent.
@@ -60,7 +58,7 @@ def tangents(
     start: dict[str, Form | NoTangent] = {}
     while True:  # until no further state moves
         sweep = _Sweep(body, variables, inputs, start, Entries(population.name, variables)).run()
-        fresh = {
+        fresh: dict[str, Form | NoTangent] = {
             path: form if isinstance(form, NoTangent) else {path: ONE}
             for path, form in sweep.forms.items()
             if form and path in variables and variables[path].kind is not Kind.LET
@@ -152,7 +150,8 @@ class _Sweep:
     through: dict[str, set[str]] = field(default_factory=dict)
 
     def run(self) -> _Sweep:
-        self.forms = {path: {path: ONE} for path in self.inputs} | dict(self.start)
+        self.forms = dict(self.start)
+        self.forms.update({path: {path: ONE} for path in self.inputs})
         for index, statement in enumerate(self.body):
             self._statement(index, statement)
         return self
@@ -308,7 +307,7 @@ def _slopes(
             raise NoTangent(
                 f"an eligibility's path goes through what reduces: {problem.message}",
                 span_of(problem.term) or span,
-                "an eligibility follows one unit alone: take the reduced value from a modulator",
+                "an eligibility follows one unit alone; `detach(…)` what is not to be followed",
             ) from None
         if slope != ZERO:
             yield replace(ref, side="own"), _unmarked(slope, moving)

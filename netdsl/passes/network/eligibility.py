@@ -27,6 +27,7 @@ from netdsl.ir.protocol import steps_of
 from netdsl.passes.errors import LoweringError
 
 CODE = "E0434"
+_AT_UPDATE = ("dw", "subtract")  # sections of a rule that run at its clock
 
 
 def eligible(network: Network) -> Network:
@@ -191,10 +192,9 @@ class _Made:
 
     def _kept(self) -> bool:
         """Is it read behind its step, so that it must be a state?"""
-        path = self.eligibility.variable
+        path, late = self.eligibility.variable, self.rule.clock == "update"
         return any(
-            ref.path == path and (flow.section != "statement" or ref.time == PREV)
+            ref.path == path and (ref.time == PREV or (late and flow.section in _AT_UPDATE))
             for flow in walk_rule(self.rule)
             for ref in flow.sources
         )
-

@@ -32,9 +32,7 @@ def expected(network: Network) -> Network:
 class _Trial:
     """A unit with one synapse, whose inputs, sender and third factors are random."""
 
-    def __init__(
-        self, network: Network, projection: Projection, rule: Rule, scale: float
-    ) -> None:
+    def __init__(self, network: Network, projection: Projection, rule: Rule, scale: float) -> None:
         self.network, self.projection, self.rule, self.scale = network, projection, rule, scale
         self.random = random.Random(f"{projection.name} {rule.name} {scale}")
         self.post: Population = network.populations[projection.post]

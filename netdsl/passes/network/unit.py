@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from netdsl.ir.expr import PREV, Apply, Const, Custom, Expr, Index, Local, Reduce, Ref
 from netdsl.ir.functions import FUNCTIONS
-from netdsl.ir.network import Assign, Draw, DrawAssign, Kind, Spike, Statement, Variable
+from netdsl.ir.network import Assign, Draw, DrawAssign, Spike, Statement, Variable
 
 Numbers = dict[str, float]
 Unknown = Callable[[Ref], float]

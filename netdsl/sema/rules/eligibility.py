@@ -17,7 +17,7 @@ from netdsl.syntax import ast
 
 CODE = "E0433"
 _WEIGHT = "w"
-_TARGETS = (Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DEF)
+_TARGETS = (Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DEF, Kind.DRAW)
 
 
 class Eligibilities:
@@ -45,21 +45,23 @@ class Eligibilities:
 
     def _declared(self, node: ast.Eligibility, home: SynapseArguments) -> Value | None:
         if node.of.name != self.ends.weight_name:
-            return self._wrong(
+            self._wrong(
                 f"`{node.of.name}` is not the weight of `{self.ends.projection}`",
                 node.of.span,
                 f"an eligibility is `of {self.ends.weight_name}`",
             )
+            return None
         target = expressions.translate(node.to, home)
         if target.bad:
             return None
         path = self._target(target.expr)
         if path is None:
-            return self._wrong(
+            self._wrong(
                 "an eligibility is taken `to` a variable of the post cell",
                 node.to.span,
                 "as in `to post.s`: a state, spike, trace or `def`, read as it is now",
             )
+            return None
         factors = self._factors(self.context.projections[self.ends.projection], node)
         if factors is None:
             return None
@@ -88,28 +90,31 @@ class Eligibilities:
     ) -> tuple[tuple[str, Expr], ...] | None:
         """What each input gains as the weight does, from what a synapse delivers."""
         if projection.connectivity.windows is not None:
-            return self._wrong(
+            self._wrong(
                 "a shared kernel belongs to no synapse, so that no eligibility is its own",
                 node.span,
                 "an eligibility needs one weight for each synapse",
             )
+            return None
         factors: dict[str, Expr] = {}
         for deliver in projection.delivers:
             span = deliver.span or node.span
             for ref in refs(deliver.value):
                 variable = self.ends.post.variables.get(ref.path)
                 if ref.side == "post" and variable is not None and variable.kind is not Kind.PARAM:
-                    return self._wrong(
+                    self._wrong(
                         f"what `{projection.name}` delivers depends on `{ref.path}`, so that the "
                         "path from a synapse to its unit goes through all of its synapses",
                         ref.span or span,
                         "multiply by the postsynaptic value in the cell",
                     )
+                    return None
             slope = self._slope(deliver.value, span)
             if slope is None:
-                return self._wrong(
+                self._wrong(
                     f"what `{projection.name}` delivers has no derivative by its weight", span
                 )
+                return None
             before = factors.get(deliver.input)
             factors[deliver.input] = slope if before is None else plus(before, slope)
         return tuple(factors.items())

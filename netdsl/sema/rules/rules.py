@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netdsl.diagnostics import Label, Span
-from netdsl.ir.expr import Expr, apply
-from netdsl.ir.network import Assign, Optimiser, Place, Rule
+from netdsl.ir.expr import Expr
+from netdsl.ir.network import Rule
 from netdsl.sema.rules.clocks import rule_clock
 from netdsl.sema.rules.eligibility import Eligibilities
-from netdsl.sema.rules.optimisers import optimiser
 from netdsl.sema.rules.parts import sum_of
+from netdsl.sema.rules.tails import Tail
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
-from netdsl.sema.scopes.scope import Scope, Thunk, dotted
+from netdsl.sema.scopes.scope import Thunk, dotted
 from netdsl.sema.scopes.templates import bind, callee
 from netdsl.sema.scopes.values import bad
 from netdsl.sema.synapses.projections import ProjectionBuilder
@@ -91,11 +91,7 @@ class _RuleBuilder:
         self.misnamed = False  # what makes the rule's `dw` unknown was reported
         self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
-        self.subtract: list[Expr] = []
-        self.after: list[Assign] = []
-        self.bound: tuple[Expr, Expr] | None = None
-        self.optimiser: Optimiser | None = None
-        self.reduce = "sum"
+        self.tail = Tail(self.context, self.ends, self.projection)
         self.reads: tuple[str, ...] | None = None
         self.reads_spans: tuple[Span, ...] = ()
         self.home: SynapseArguments = self.outer
@@ -126,9 +122,10 @@ class _RuleBuilder:
             return None
         body = self._body_of(declared)
         self.clock = rule_clock(body, self._home(STEP_RULE, what, declared, bound), self.context)
+        self.tail.clock = self.clock
         self.home = self._home(self.clock, what, declared, bound)
         self._run(body)
-        self._tail(self.builder.learning, rescope(self.outer, AFTER))
+        self.tail.run(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw and not self.misnamed:
             self.context.bag.error(
                 "E0116",
@@ -155,11 +152,11 @@ class _RuleBuilder:
             self.projection,
             "step" if self.clock == STEP_RULE else "update",
             dw,
-            self.reduce,
-            self.optimiser,
-            tuple(self.subtract),
-            tuple(self.after),
-            self.bound,
+            self.tail.reduce,
+            self.tail.optimiser,
+            tuple(self.tail.subtract),
+            tuple(self.tail.after),
+            self.tail.bound,
             self.reads,
             self.derived.variables,
             eligibilities=tuple(self.derived.found),
@@ -216,7 +213,7 @@ class _RuleBuilder:
                     Thunk(node.default, self.home) if (node.default is not None) else bad(node.span)
                 )
             else:
-                self._tail([node], self.home)
+                self.tail.run([node], self.home)
 
     def _refuse(self, node: ast.Statement) -> None:
         """Report state per sample and synapse once, and stay silent about what reads it."""
@@ -247,7 +244,7 @@ class _RuleBuilder:
             )
             return
         value = expressions.translate(node.value, self.home)
-        if self.optimiser is None and not self._has_optimiser():
+        if self.tail.optimiser is None and not self._has_optimiser():
             weight = self.context.dims.get(self.ends.weight or "")
             expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
         terms = [*self.dw, (value.expr, node.span)]
@@ -293,95 +290,17 @@ class _RuleBuilder:
                 parts, at = inner[0], at or inner[1]
         return ".".join(parts) + (f"@{at}" if at else "")
 
-    # ------------------------------------------------------------ the update's tail
-
-    def _tail(self, body: list[ast.Statement], outer: Scope) -> None:
-        """`optimise`, `subtract`, `after update`, `bound`, `reduce` of the rule or projection."""
-        for node in body:
-            if isinstance(node, ast.Optimise):
-                self._optimise(node.optimiser, outer)
-            elif isinstance(node, ast.Subtract):
-                scope = rescope(outer, self.clock)
-                self.subtract.append(expressions.translate(node.value, scope).expr)
-            elif isinstance(node, ast.AfterUpdate):
-                self._after(node.body, rescope(outer, AFTER))
-            elif isinstance(node, ast.Bound):
-                self._bound(node, rescope(outer, AFTER))
-            elif isinstance(node, ast.Reduce):
-                self._reduce(node)
-
-    def _optimise(self, node: ast.Expr, outer: Scope) -> None:
-        if self.optimiser is not None:
-            self.context.bag.error("E0102", "a rule has one optimiser", node.span)
-            return
-        assert self.ends.weight is not None and self.ends.weight_name is not None
-        weight = (self.ends.weight_name, self.ends.weight)
-        caller = rescope(outer, AFTER)
-        self.optimiser = optimiser(node, caller, self.projection, weight)
-
-    def _after(self, body: ast.Body, scope: Scope) -> None:
-        for node in body:
-            if isinstance(node, ast.WhenBody):
-                found = expressions.constant(node.condition, scope, "the condition")
-                if not found.bad:
-                    self._after(self.context.choose(node, bool(found.constant)), scope)
-            elif isinstance(node, ast.Let) and isinstance(scope, SynapseArguments):
-                scope.arguments[node.name] = expressions.translate(node.value, scope)
-            elif isinstance(node, ast.Assign):
-                self._after_assign(node, scope)
-            else:
-                self.context.bag.error(
-                    "E0104", "`after update` has assignments to the weight", node.span
-                )
-
-    def _after_assign(self, node: ast.Assign, scope: Scope) -> None:
-        name = node.target.id if isinstance(node.target, ast.Name) else "?"
-        value = expressions.translate(node.value, scope)
-        if name not in self.ends.stored_names:
-            known = self.ends.stored_names
-            self.context.unknown("weight", name, node.target.span, known, "`after update`")
-            return
-        assert self.ends.weight is not None
-        if not value.bad:
-            self.after.append(Assign(self.ends.weight, value.expr, node.span))
-
-    def _bound(self, node: ast.Bound, scope: Scope) -> None:
-        if node.target.name not in self.ends.stored_names:
-            known = self.ends.stored_names
-            self.context.unknown("weight", node.target.name, node.target.span, known, "`bound`")
-            return
-        low = expressions.translate(node.range.low, scope)
-        high = expressions.translate(node.range.high, scope)
-        for end in (low, high):
-            if end.place not in (Place.GLOBAL, Place.SYNAPSE):
-                self.context.bag.error("E0117", "a bound sees one synapse", end.span)
-        if self.bound is None:
-            self.bound = (low.expr, high.expr)
-        else:
-            self.bound = (
-                apply("max", self.bound[0], low.expr),
-                apply("min", self.bound[1], high.expr),
-            )
-
-    def _reduce(self, node: ast.Reduce) -> None:
-        if node.how not in ("sum", "mean"):
-            self.context.unknown("reduction", node.how, node.span, ("sum", "mean"))
-        elif node.axis != "batch":
-            self.context.unknown("axis", node.axis, node.span, ("batch",))
-        else:
-            self.reduce = node.how
-
     # ------------------------------------------------------------ bptt
 
     def _reference(self, args: tuple[ast.Arg, ...], span: Span) -> Rule | None:
         """`learn bptt(loss = E)`; an optimiser as argument or as a line of the projection."""
-        self.clock = UPDATE_RULE
+        self.clock = self.tail.clock = UPDATE_RULE
         loss = None
         for arg in args:
             if arg.name in ("loss", None):
                 loss = arg.value.id if isinstance(arg.value, ast.Name) else None
             elif arg.name in ("optimise", "optimiser"):
-                self._optimise(arg.value, self.outer)
+                self.tail.optimise(arg.value, self.outer)
             else:
                 self.context.bag.error(
                     "E0110",
@@ -397,5 +316,5 @@ class _RuleBuilder:
             self.context.unknown("loss", loss, span, known)
             return None
         self.context.use("loss", loss)
-        self._tail(self.builder.learning, self.outer)
+        self.tail.run(self.builder.learning, self.outer)
         return self._rule("bptt", None, self.learn.span, loss)

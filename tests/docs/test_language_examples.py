@@ -59,7 +59,7 @@ REFUSED = [
     ("E0642", {"wiring": "conv(kernel = 3)"}),
     ("E0642", {"wiring": "pool(2)"}),
     ("E0831", {"after": "projection M : b -> b mask_transpose of W delay 0 { deliver i += 1 }"}),
-    ("E0831", {"rule": "eligibility e of w to post.s;"}),
+    ("E0434", {"rule": "eligibility e of w to post.s;"}),
     ("E0831", {"rule": "state F = 0; F := 0.9 * F + pre.s * post.s;"}),
     ("E0831", {"rule": "trace z of pre.s { tau = 10 ms };"}),
     ("E0831", {"synapse": "state u = 0 per pre;"}),
@@ -88,7 +88,7 @@ REFUSED = [
     ("E0831", {"after": "metric q = mean(mean(mean(b.v over run last 3)))"}),
     ("E0831", {"after": "metric q = mean(mean(min(b.v over run)))"}),
     ("E0831", {"after": "metric q = mean(mean(sum(b.v^2 over run)))"}),
-    ("E0831", {"tail": "expect w == w within 1e-9"}),
+    ("E0435", {"tail": "expect w == 1 within 1e-9"}),
     ("E0831", {"steps": "set W.w := 2 * W.w;"}),
     ("E0831", {"steps": "each trial { reset };"}),
 ]

@@ -139,7 +139,7 @@ class PhaseBuilder:
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
-        if projection.name in self.phase.learning:
+        if projection.name in self.facts.changing:
             return started, delivery.ops
         held = [op for op in delivery.ops if isinstance(op, SynapseUpdate)]
         self.weights += [op for op in held if op not in self.weights]

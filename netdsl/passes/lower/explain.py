@@ -52,3 +52,9 @@ def learning_notes(ops: Iterable[Op]) -> list[str]:
                 "one pass over the weights"
             )
     return notes
+
+
+def placing_notes(projection: Projection) -> list[str]:
+    """Where the states of a projection's rule are kept."""
+    rule = projection.rule
+    return [] if rule is None else [f"{path}: {why}" for path, why in rule.notes.items()]

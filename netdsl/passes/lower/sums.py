@@ -40,9 +40,17 @@ class BatchSums(SynapseReads):
         return sums, [Bind(name, total, self.rule.span)]
 
     def _remembered(self, expr: Expr) -> bool:
-        """Does a term read what the rule keeps for each synapse and sample?"""
-        own = (self.rule.variables.get(ref.path) for ref in refs(expr))
-        return any(v is not None and v.place is Place.ROW_SYNAPSE for v in own)
+        """Does a term read what the rule keeps for each synapse and sample, or is it a function of
+        what it keeps at both ends?"""
+        held = [self.rule.variables.get(ref.path) for ref in refs(expr)]
+        own = [variable for variable in held if variable is not None]
+        if any(variable.place is Place.ROW_SYNAPSE for variable in own):
+            return True
+        try:
+            factor(expr, classify(self.context))
+        except NotFactorable:
+            return bool(own)
+        return False
 
     def _share(self, coefficient: Expr | None) -> Expr | None:
         """What a sum over rows is multiplied by: of a mean also one over their number."""

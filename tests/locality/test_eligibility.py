@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from netdsl.dataflow.walk import walk_rule
 from netdsl.frontend import check
-from netdsl.ir.network import Network
 from netdsl.locality import certify
 from netdsl.passes.network.eligibility import eligible
 from netdsl.passes.network.integrate import integrated
@@ -33,7 +32,7 @@ protocol train {{ each batch of digits.train {{ reset; phase see 5 steps learnin
 """
 
 
-def network(body: str = "", before: str = "", surrogate: str = "", delay: str = "1 step") -> Network:
+def network(body: str = "", before: str = "", surrogate: str = "", delay: str = "1 step"):
     text = SPEC.format(body=body, before=before, surrogate=surrogate, delay=delay)
     found = check(text, lower=False)
     errors = [d.message for d in found.diagnostics if d.severity == "error"]
@@ -44,25 +43,23 @@ def network(body: str = "", before: str = "", surrogate: str = "", delay: str = 
 def test_local() -> None:
     found = certify(network())["W"]
     assert found.verdict == "local" and found.modulator_scope == "none"
-    assert {read.name for read in found.reads} >= {"pre.s", "post.s", "e"}
-    assert not found.violations
+    assert set(found.reads) == {"pre.s", "post.s"}
 
 
 def test_the_label_is_that_of_what_it_becomes() -> None:
     for held in (network(), network("v := 0.5 * v + 0.1 * k"), network(delay="3 steps")):
         made = eligible(integrated(held))
         one, other = certify(held)["W"], certify(made)["W"]
-        assert (one.label, one.verdict, one.modulator_scope) == (
-            other.label,
-            other.verdict,
-            other.modulator_scope,
-        )
+        for part in ("space", "modulator_scope", "time", "sample", "phase", "verdict"):
+            assert getattr(one, part) == getattr(other, part), part
 
 
 def test_what_enters_the_cell_is_seen() -> None:
     """Through the state, or through the width of the surrogate alone."""
-    back = "projection B : c -> c dense delay 1 step { weight w ~ normal(0, 1); deliver k += w * pre.s }"
-    plain = back + "\nprojection T : c -> c transpose of B delay 1 step { deliver k += w * pre.s }"
+    plain = (
+        "projection B : c -> c dense delay 1 step { weight w = 1; deliver k += w * pre.s }\n"
+        "projection T : c -> c transpose of B delay 1 step { deliver k += w * pre.s }"
+    )
     for body, surrogate in (("v := v + k", ""), ("x := k", "width = 1 + x^2")):
         text = SPEC.format(body=body, before=plain, surrogate=surrogate, delay="1 step")
         found = check(text, lower=False)

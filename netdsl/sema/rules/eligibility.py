@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
@@ -12,6 +13,7 @@ from netdsl.ir.expr import NOW, SETTLED, Expr, Local, Ref, refs, transform
 from netdsl.ir.network import Eligibility, Expect, Kind, Place, Projection, Variable
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.scope import Scope
 from netdsl.sema.scopes.units import product
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.sema.synapses.synapses import DELIVER, Ends, SynapseArguments, SynapseScope
@@ -31,11 +33,14 @@ class Eligibilities:
         self.expects: list[Expect] = []
         self.variables: dict[str, Variable] = {}
 
-    def declare(self, node: ast.Eligibility, home: SynapseArguments) -> None:
-        """Declare one eligibility; after a report its name stays silent."""
-        home.arguments[node.name] = self._declared(node, home) or bad(node.span)
+    def declare(self, node: ast.Eligibility, homes: Iterable[SynapseArguments]) -> None:
+        """Declare one eligibility at all clocks; after a report its name stays silent."""
+        homes = tuple(homes)
+        value = self._declared(node, homes[0]) or bad(node.span)
+        for home in homes:
+            home.arguments[node.name] = value
 
-    def expect(self, node: ast.Expect, home: SynapseArguments) -> None:
+    def expect(self, node: ast.Expect, home: Scope) -> None:
         """Two values that are to be equal."""
         left = expressions.translate(node.left, home)
         right = expressions.translate(node.right, home)
@@ -51,6 +56,11 @@ class Eligibilities:
                 f"`{node.of.name}` is not the weight of `{self.ends.projection}`",
                 node.of.span,
                 f"an eligibility is `of {self.ends.weight_name}`",
+            )
+            return None
+        if node.name in home.arguments or node.name == self.ends.weight_name:
+            self.context.bag.error(
+                "E0102", f"`{node.name}` is declared twice in {home.kind}", node.name_span
             )
             return None
         target = expressions.translate(node.to, home)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from netdsl.diagnostics import Label, Span
-from netdsl.ir.expr import Expr
+from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Rule
-from netdsl.sema.rules.clocks import rule_clock
+from netdsl.sema.rules.clocks import Timed, rule_clock, selected
 from netdsl.sema.rules.eligibility import Eligibilities
 from netdsl.sema.rules.parts import sum_of
+from netdsl.sema.rules.states import (
+    STATEFUL,
+    FinalScope,
+    RuleScope,
+    RuleStates,
+    assigned_paths,
+)
 from netdsl.sema.rules.tails import Tail
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
-from netdsl.sema.scopes.scope import Thunk, dotted
+from netdsl.sema.scopes.scope import Scope, Thunk, dotted
 from netdsl.sema.scopes.templates import bind, callee
-from netdsl.sema.scopes.values import bad
+from netdsl.sema.scopes.values import Value, bad
 from netdsl.sema.synapses.projections import ProjectionBuilder
 from netdsl.sema.synapses.synapses import (
     AFTER,
@@ -28,16 +36,14 @@ from netdsl.sema.synapses.synapses import (
 )
 from netdsl.syntax import ast
 
-_PER_SYNAPSE = (
-    ast.State,
-    ast.Trace,
-    ast.Ode,
-    ast.Integrate,
-    ast.OnEvent,
-    ast.Draw,
-    ast.Assign,
-    ast.Def,
-)
+_STEPS = (*STATEFUL, ast.Let, ast.Def)  # what a rule with states computes at every step
+_REFUSED: dict[type[ast.Statement], tuple[str, str]] = {
+    ast.OnEvent: (
+        "events in rules are",
+        "multiply by the spike: `x := x + pre.s * …`",
+    ),
+    ast.Draw: ("draws in rules are", "draw in a cell, which the rule reads"),
+}
 
 
 def elaborate_rule(builder: ProjectionBuilder) -> None:
@@ -89,12 +95,14 @@ class _RuleBuilder:
         self.projection = builder.node.name
         self.clock = STEP_RULE
         self.misnamed = False  # what makes the rule's `dw` unknown was reported
-        self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
+        self.states: RuleStates | None = None
+        self.homes: dict[str, SynapseArguments] = {}  # names at each clock, arguments first
+        self.scopes: Mapping[str, Scope] = {}  # the same, with the rule's own states before
+        self.places: list[tuple[Value, int]] = []  # each `dw`, and how many statements precede it
         self.tail = Tail(self.context, self.ends, self.projection)
         self.reads: tuple[str, ...] | None = None
         self.reads_spans: tuple[Span, ...] = ()
-        self.home: SynapseArguments = self.outer
         self.derived = Eligibilities(self.context, self.ends, "")
 
     def build(self) -> Rule | None:
@@ -121,10 +129,12 @@ class _RuleBuilder:
         if bound is None:
             return None
         body = self._body_of(declared)
-        self.clock = rule_clock(body, self._home(STEP_RULE, what, declared, bound), self.context)
-        self.tail.clock = self.clock
-        self.home = self._home(self.clock, what, declared, bound)
-        self._run(body)
+        home = self._home(STEP_RULE, what, declared, bound)
+        chosen = tuple(selected(body, home, self.context))
+        self.clock = self.tail.clock = rule_clock(chosen, self.context)
+        self.homes = {c: self._home(c, what, declared, bound) for c in (STEP_RULE, UPDATE_RULE)}
+        self._remember(name, [node for clock, node in chosen if clock == STEP_RULE])
+        self._run(chosen)
         self.tail.run(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw and not self.misnamed:
             self.context.bag.error(
@@ -158,13 +168,17 @@ class _RuleBuilder:
             tuple(self.tail.after),
             self.tail.bound,
             self.reads,
-            self.derived.variables,
             eligibilities=tuple(self.derived.found),
             expects=tuple(self.derived.expects),
             loss=loss,
             span=span,
             learn_span=self.learn.span,
             reads_spans=self.reads_spans,
+            variables={
+                **(self.states.variables if self.states is not None else {}),
+                **self.derived.variables,
+            },
+            statements=self.states.statements if self.states is not None else (),
         )
 
     def _body_of(self, declared: ast.RuleDecl) -> ast.Body:
@@ -188,52 +202,88 @@ class _RuleBuilder:
 
     # ------------------------------------------------------------ statements
 
-    def _run(self, body: ast.Body) -> None:
-        for node in body:
-            if isinstance(node, ast.WhenBody):
-                found = expressions.constant(node.condition, self.home, "the condition")
-                if not found.bad:
-                    self._run(self.context.choose(node, bool(found.constant)))
-            elif isinstance(node, ast.AtUpdate):
-                self._run(node.body)
-            elif isinstance(node, ast.Let):
-                self.home.arguments[node.name] = expressions.translate(node.value, self.home)
+    def _remember(self, name: str, plain: list[ast.Statement]) -> None:
+        """Declare the rule's states, where it has some; else everything is read at its clock."""
+        if not any(isinstance(node, STATEFUL) for node in plain):
+            self.homes[STEP_RULE] = self.homes[self.clock]
+            self.scopes = self.homes
+            return
+        steps = RuleScope(self.homes[STEP_RULE], f"{self.projection}.{name}", self.projection)
+        final = FinalScope(steps, self.homes[UPDATE_RULE])
+        self.scopes = {STEP_RULE: steps, UPDATE_RULE: final}
+        for node in plain:
+            if isinstance(node, ast.Param):
+                self._param(node)
+        self.states = RuleStates(steps, self.ends.weight_name)
+        self.states.declare(plain)
+
+    def _run(self, found: tuple[Timed, ...]) -> None:
+        plain = _STEPS if self.states is not None else ()
+        for clock, node in found:
+            if isinstance(node, ast.AtUpdate):
+                continue
+            if clock == STEP_RULE and self.states is not None and isinstance(node, plain):
+                self.states.statement(node)
+            elif isinstance(node, ast.Let | ast.Def):
+                value = expressions.translate(node.value, self.scopes[clock])
+                self.homes[clock].arguments[node.name] = value
             elif isinstance(node, ast.Setting):
-                self._setting(node)
+                self._setting(node, clock)
             elif isinstance(node, ast.Reads):
                 self._reads(node)
             elif isinstance(node, ast.Eligibility):
-                self.derived.declare(node, self.home)
+                self.derived.declare(node, self.homes.values())
             elif isinstance(node, ast.Expect):
-                self.derived.expect(node, self.home)
-            elif isinstance(node, _PER_SYNAPSE):
+                self.derived.expect(node, self.scopes[clock])
+            elif isinstance(node, tuple(_REFUSED)):
                 self._refuse(node)
+            elif isinstance(node, STATEFUL):
+                self._misplaced(node)
             elif isinstance(node, ast.Param):
-                self.home.arguments[node.name] = (
-                    Thunk(node.default, self.home) if (node.default is not None) else bad(node.span)
-                )
+                self._param(node)
             else:
-                self.tail.run([node], self.home)
+                self.tail.run([node], self.homes[self.clock])
+        if self.states is not None:
+            self._finish(self.states)
 
-    def _refuse(self, node: ast.Statement) -> None:
-        """Report state per sample and synapse once, and stay silent about what reads it."""
+    def _param(self, node: ast.Param) -> None:
+        for home in self.homes.values():
+            home.arguments[node.name] = (
+                Thunk(node.default, home) if node.default is not None else bad(node.span)
+            )
+
+    def _misplaced(self, node: ast.Statement) -> None:
+        """States advance with the steps; an update comes once, after them."""
         self.misnamed = True
-        name = node.name if isinstance(node, ast.Named) else ""
-        if isinstance(node, ast.Assign | ast.Draw | ast.Ode) and isinstance(node.target, ast.Name):
-            if node.target.id in self.refused:
-                return
-            name = node.target.id
-        if isinstance(node, ast.Integrate):
-            return
-        self.refused.add(name)
-        self.home.arguments[name] = bad(node.span)
-        self.context.unsupported(
-            "state per sample and synapse is",
+        self.context.bag.error(
+            "E0104",
+            "a state advances at every step, not `at update`",
             node.span,
-            "keep the pre part in the pre cell and the post part in the post cell, as traces",
+            help="write it beside the block",
         )
 
-    def _setting(self, node: ast.Setting) -> None:
+    def _refuse(self, node: ast.Statement) -> None:
+        self.misnamed = True
+        name = node.name if isinstance(node, ast.Named) else ""
+        if isinstance(node, ast.Draw):
+            name = node.target.id
+        for home in self.homes.values():
+            home.arguments[name] = bad(node.span)
+        what, help = _REFUSED[type(node)]
+        self.context.unsupported(what, node.span, help)
+
+    def _finish(self, states: RuleStates) -> None:
+        """A `dw` is the value at its place: below it, nothing that it reads may change."""
+        states.finish()
+        late = states.statements
+        if self.clock == STEP_RULE:
+            for number in reversed(range(len(self.places))):
+                value, first = self.places[number]
+                if {ref.path for ref in refs(value.expr)} & assigned_paths(late[first:]):
+                    held = states.at_its_place(number, value, first)
+                    self.dw[number] = (held, self.dw[number][1])
+
+    def _setting(self, node: ast.Setting, clock: str) -> None:
         if node.name != "dw":
             self.misnamed = True
             self.context.bag.error(
@@ -243,15 +293,18 @@ class _RuleBuilder:
                 help="`dw = …` is the change to be added; use `let` for other values",
             )
             return
-        value = expressions.translate(node.value, self.home)
+        value = expressions.translate(node.value, self.scopes[clock])
         if self.tail.optimiser is None and not self._has_optimiser():
             weight = self.context.dims.get(self.ends.weight or "")
-            expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
+            expressions.expect(
+                value, weight, "`dw` is added to a weight that is", self.homes[clock]
+            )
         terms = [*self.dw, (value.expr, node.span)]
         if self.misnamed:
             return
         if self.context.expansion.written_out(sum_of(terms), node.value):
             self.dw = terms
+            self.places.append((value, len(self.states.statements) if self.states else 0))
         else:
             self.misnamed = True
 
@@ -266,7 +319,7 @@ class _RuleBuilder:
         for value in node.values:
             names.append(self._spelled(value))
             if not self._is_modulator(value):
-                expressions.translate(value, self.home)
+                expressions.translate(value, self.homes[STEP_RULE])
         self.reads = (*(self.reads or ()), *names)
         self.reads_spans = (*self.reads_spans, *(value.span for value in node.values))
 
@@ -283,7 +336,7 @@ class _RuleBuilder:
         if found is None:
             return "?"
         parts, at = found
-        argument = self.home.arguments.get(parts[0]) if len(parts) == 1 else None
+        argument = self.homes[STEP_RULE].arguments.get(parts[0]) if len(parts) == 1 else None
         if isinstance(argument, Thunk):
             inner = dotted(argument.node)
             if inner is not None:

@@ -240,6 +240,14 @@ class SynapseArguments(Arguments):
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         own = self.arguments.get(parts[0]) if at == PREV and len(parts) == 1 else None
         if isinstance(own, Value) and own.place is Place.ROW_SYNAPSE and isinstance(own.expr, Ref):
+            if self.clock == UPDATE_RULE:
+                self.context.bag.error(
+                    "E0106",
+                    f"`{parts[0]}@prev` has no meaning at `update`: it belongs to a step",
+                    span,
+                    help="keep what is needed in a state of the rule",
+                )
+                return bad(span)
             return replace(own, expr=replace(own.expr, time=PREV, span=span), span=span)
         return super().find(parts, at, span)
 

@@ -124,7 +124,7 @@ class StateSteps(RowReads):
     def _where(self, statement: Assign) -> str:
         """The population whose units a statement is of; "" for synapses."""
         variable = self.rule.variables[statement.target]
-        return variable.owner if variable.place is Place.UNIT else ""
+        return "" if variable.place is Place.ROW_SYNAPSE else variable.owner
 
     def _in_order(self, statements: list[Assign]) -> list[Assign]:
         """Statements of units go ahead of those of synapses that do not read what they change."""

@@ -23,7 +23,8 @@ class BatchSums(SynapseReads):
 
     def _summed(self, name: str, exprs: tuple[Expr, ...]) -> tuple[list[Sum], list[Bind]]:
         """`name` as a sum of products; what reads a state of the synapse is summed row by row."""
-        parts = [p for expr in exprs for p in summands(with_lets(self.rule, expr))]
+        exprs = tuple(with_lets(self.rule, expr) for expr in exprs)
+        parts = [part for expr in exprs for part in summands(expr)]
         rows = [part for part in parts if self._remembered(part)]
         if not rows:
             inlined = tuple(with_lets(self.rule, expr) for expr in exprs)

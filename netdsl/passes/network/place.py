@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from netdsl.ir.expr import NOW, PREV, Expr, Index, Reduce, Ref, refs, transform, walk
@@ -10,6 +10,7 @@ from netdsl.ir.network import Assign, Kind, Network, Place, Projection, Rule, St
 
 PRE, POST = "pre", "post"
 Ends = frozenset[str]  # the ends that a value is of: both where it is a synapse's own
+_SIDES: Mapping[Ends, str] = {frozenset(): "own", frozenset((PRE,)): PRE, frozenset((POST,)): POST}
 
 
 def placed(network: Network) -> Network:
@@ -25,29 +26,29 @@ def placed(network: Network) -> Network:
 
 def _placed(network: Network, projection: Projection, rule: Rule) -> Rule:
     rule = remembering(rule)
-    found = _ends(network, rule)
-    sides = {path: _side(ends) for path, ends in found.items()}
-    owners = {PRE: projection.pre, POST: projection.post}
-    variables = dict(rule.variables)
-    for path, side in sides.items():
-        if side:
-            variables[path] = replace(variables[path], place=Place.UNIT, owner=owners[side])
+    ends = _ends(network, rule)
+    variables = {p: _at(v, ends[p], projection) for p, v in rule.variables.items()}
 
     def visit(node: Expr) -> Expr | None:
-        side = sides.get(node.path) if isinstance(node, Ref) else None
-        return replace(node, side=side) if isinstance(node, Ref) and side else None
+        if not isinstance(node, Ref) or node.path not in ends:
+            return None
+        return replace(node, side=_SIDES.get(ends[node.path], "synapse"))
 
-    notes = {
-        path: _note(owners, variable, sides.get(path, ""), found.get(path, frozenset()))
-        for path, variable in variables.items()
-        if variable.kind is not Kind.LET
-    }
+    notes = {p: _note(v, ends[p]) for p, v in variables.items() if v.kind is not Kind.LET}
     return replace(_over(rule, visit), variables=variables, notes=notes)
 
 
-def _over(rule: Rule, visit: object) -> Rule:
+def _at(variable: Variable, ends: Ends, projection: Projection) -> Variable:
+    """The variable where it is kept."""
+    side = _SIDES.get(ends)
+    if side is None:
+        return variable
+    owner = projection.pre if side == PRE else projection.post
+    return replace(variable, place=Place.UNIT if ends else Place.ROW, owner=owner)
+
+
+def _over(rule: Rule, visit: Callable[[Expr], Expr | None]) -> Rule:
     """The rule with every expression that may read its states rewritten."""
-    assert callable(visit)
     return replace(
         rule,
         statements=tuple(_value(s, transform(s.value, visit)) for s in _assigns(rule)),
@@ -142,19 +143,13 @@ def _ends_of_read(network: Network, ref: Ref) -> Ends:
     return frozenset((PRE, POST)) if ref.side == "synapse" else frozenset((POST,))
 
 
-def _side(ends: Ends) -> str:
-    """Where a value is kept: "" for at the synapse."""
-    if ends == {PRE, POST}:
-        return ""
-    return PRE if ends == {PRE} else POST
-
-
-def _note(owners: Mapping[str, str], variable: Variable, side: str, ends: Ends) -> str:
-    if not side:
-        return "one per synapse and sample: it follows from both ends"
-    what = {PRE: "presynaptic", POST: "postsynaptic"}.get("".join(ends))
-    why = f"it reads {what} values only" if what else "it reads neither end"
-    return f"one per unit of `{owners[side]}` and sample: {why}"
+def _note(variable: Variable, ends: Ends) -> str:
+    if variable.place is Place.ROW:
+        return "one per sample: it reads neither end"
+    if variable.place is Place.UNIT:
+        what = "presynaptic" if ends == {PRE} else "postsynaptic"
+        return f"one per unit of `{variable.owner}` and sample: it reads {what} values only"
+    return "one per synapse and sample: it follows from both ends"
 
 
 def assigned_after(rule: Rule, number: int) -> frozenset[str]:

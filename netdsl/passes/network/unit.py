@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from netdsl.ir.expr import PREV, Apply, Const, Custom, Expr, Index, Local, Reduce, Ref
+from netdsl.ir.expr import PREV, Apply, Const, Custom, Expr, Index, Reduce, Ref
 from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Assign, Draw, DrawAssign, Spike, Statement, Variable
 
@@ -72,8 +72,8 @@ class Reading:
             return self._applied(expr)
         if isinstance(expr, Reduce):
             return self.value(expr.body)  # a population of one
-        if isinstance(expr, Index | Local):
-            return 0.0
+        if isinstance(expr, Index):
+            return float(expr.side == "pre")  # the two ends are not the same unit
         assert isinstance(expr, Ref)
         return self._read(expr)
 

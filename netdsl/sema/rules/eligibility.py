@@ -124,7 +124,8 @@ class Eligibilities:
             span = deliver.span or node.span
             for ref in refs(deliver.value):
                 variable = self.ends.post.variables.get(ref.path)
-                if ref.side == "post" and variable is not None and variable.kind is not Kind.PARAM:
+                fixed = variable is not None and variable.kind is Kind.PARAM
+                if ref.side == "post" and not fixed:
                     self._wrong(
                         f"what `{projection.name}` delivers depends on `{ref.path}`, so that the "
                         "path from a synapse to its unit goes through all of its synapses",

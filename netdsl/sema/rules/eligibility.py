@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
@@ -32,6 +32,7 @@ class Eligibilities:
         self.found: list[Eligibility] = []
         self.expects: list[Expect] = []
         self.variables: dict[str, Variable] = {}
+        self.taken: Container[str] = ()  # names of the rule's states
 
     def declare(self, node: ast.Eligibility, homes: Iterable[SynapseArguments]) -> None:
         """Declare one eligibility at all clocks; after a report its name stays silent."""
@@ -58,7 +59,8 @@ class Eligibilities:
                 f"an eligibility is `of {self.ends.weight_name}`",
             )
             return None
-        if node.name in home.arguments or node.name == self.ends.weight_name:
+        weight = self.ends.weight_name
+        if node.name in home.arguments or node.name in self.taken or node.name == weight:
             self.context.bag.error(
                 "E0102", f"`{node.name}` is declared twice in {home.kind}", node.name_span
             )

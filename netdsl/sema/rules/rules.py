@@ -216,6 +216,7 @@ class _RuleBuilder:
                 self._param(node)
         self.states = RuleStates(steps, self.ends.weight_name)
         self.states.declare(plain)
+        self.derived.taken = self.states.places
 
     def _run(self, found: tuple[Timed, ...]) -> None:
         plain = _STEPS if self.states is not None else ()

@@ -185,7 +185,7 @@ def _sections(rule: Rule) -> Iterator[tuple[str, str, Expr, Declared]]:
 def derived_from(eligibility: Eligibility) -> tuple[Expr, ...]:
     """What an eligibility is made of: its target, with all that enters it, and what is sent."""
     target = Ref(eligibility.target, "post", span=eligibility.span)
-    return (target, *(slope for _, slope in eligibility.factors), *eligibility.slopes)
+    return (target, *(slope for _, slope in eligibility.factors))
 
 
 def walk_host(network: Network) -> Iterator[Flow]:

@@ -211,7 +211,6 @@ class Eligibility:
     variable: str
     target: str  # path of the post population's variable
     factors: tuple[tuple[str, Expr], ...] = ()  # by input: what it gains as the weight does
-    slopes: tuple[Expr, ...] = ()  # what surrogates of the cell read besides their margins
     span: Span | None = field(default=None, compare=False)
 
 

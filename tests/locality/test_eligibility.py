@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from netdsl.dataflow.walk import walk_rule
 from netdsl.frontend import check
 from netdsl.locality import certify
@@ -52,6 +54,23 @@ def test_the_label_is_that_of_what_it_becomes() -> None:
         one, other = certify(held)["W"], certify(made)["W"]
         for part in ("space", "modulator_scope", "time", "sample", "phase", "verdict"):
             assert getattr(one, part) == getattr(other, part), part
+
+
+SEEN = {
+    "x := sum(k) + mean(v)": "local",  # not on the path
+    "v := 0.5 * v * sum(x); x := k": "three-factor",
+    "population state total = 0; total := sum(x); v := v * total": "three-factor",
+    "let share = x / sum(x); v := v * share": "three-factor",
+    "def share = x / sum(x); let other = 2 * share; v := v * other": "three-factor",
+    "v := v * x; x := 2 * k": "local",
+}
+
+
+@pytest.mark.parametrize("body", SEEN)
+def test_what_a_derivative_reads_is_known_to_the_population(body: str) -> None:
+    found = certify(network(body))["W"]
+    assert found.verdict == SEEN[body]
+    assert found.modulator_scope == ("none" if SEEN[body] == "local" else "population")
 
 
 def test_what_enters_the_cell_is_seen() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import replace
 
 from netdsl.diagnostics import Span
 from netdsl.ir.algebra.build import plus
@@ -89,7 +88,7 @@ class Eligibilities:
         dim = product(target.dim, self.context.dims.get(self.ends.weight or ""), -1)
         self.variables[variable.path] = variable
         self.context.dims[variable.path] = dim
-        self.found.append(Eligibility(variable.path, path, factors, self._slopes(), node.span))
+        self.found.append(Eligibility(variable.path, path, factors, span=node.span))
         read = Ref(variable.path, "synapse", NOW, node.span)
         return Value(read, dim, place=Place.ROW_SYNAPSE, span=node.span)
 
@@ -98,17 +97,6 @@ class Eligibilities:
             return None
         variable = self.ends.post.variables.get(expr.path)
         return expr.path if variable is not None and variable.kind in _TARGETS else None
-
-    def _slopes(self) -> tuple[Expr, ...]:
-        """Named variables in surrogates: no value comes from them, but the derivative does."""
-        named = set(self.ends.post.paths.values())
-        found = {
-            replace(ref, side="post"): None
-            for _, surrogate in self.ends.post.surrogates.values()
-            for ref in refs(surrogate)
-            if ref.path in named
-        }
-        return tuple(found)
 
     def _factors(
         self, projection: Projection, node: ast.Eligibility

@@ -40,7 +40,7 @@ def certified(text: str) -> tuple[list[str], RuleCertificate]:
         ("pre.s * post.v", "local", "pre+post"),
         ("pre.s * m", "three-factor", "modulator"),
         ("pre.hidden * post.v", "conditional", "pre-internal"),
-        ("w * post.v", "local", "pre+post"),
+        ("w * post.v", "local", "post"),
     ],
 )
 @pytest.mark.parametrize("clock", ["step", "update"])

@@ -262,3 +262,10 @@ def test_a_resumed_run_goes_on_where_it_was(backend: str, tmp_path: Path) -> Non
     for path in ("W.w", "W.r.f"):
         np.testing.assert_array_equal(whole.state[path], again.state[path])
     assert whole.state["W.r.f"].any()
+
+
+def test_lets_that_double_are_not_written_out() -> None:
+    """Each is read twice by the next: written out there would be 2^40 operations."""
+    lets = "; ".join(f"let y{k} = y{k - 1} * y{k - 1}" for k in range(1, 40))
+    model = compiled(f"{FACTORS} let y0 = tanh(f); {lets}; dw = 0.1 * y39 * post.v")
+    assert np.isfinite(steps(model, 2)[-1]["W.w"]).all()

@@ -1,4 +1,4 @@
-"""Random rules with states against what their text says, synapse by synapse and sample by sample."""
+"""Random rules with states against what their text says at each synapse and sample."""
 
 from __future__ import annotations
 
@@ -37,11 +37,7 @@ projection W : a -> b {wiring} delay {delay} {{
 protocol train {{ reset; phase run 5 steps learning; {update} }}
 """
 ATOMS = ("pre.s", "pre.s@prev", "post.v", "post.v@prev", "post.h", "w", "m", "0.5")
-FUNCTIONS = {
-    "tanh": np.tanh,
-    "max": np.maximum,
-    "select": lambda c, x, y: np.where(c > 0, x, y),
-}
+FUNCTIONS = {"tanh": np.tanh, "max": np.maximum}
 
 
 @dataclass
@@ -62,7 +58,8 @@ class Made:
         self.states = [f"x{k}" for k in range(pick.randint(1, 3))]
         self.clock, self.reduce = pick.choice(("step", "update")), pick.choice(("sum", "mean"))
         # Some rules read one end only, so that their states move there.
-        ends = pick.choice((ATOMS, ATOMS, ("pre.s", "pre.s@prev", "0.5"), ("post.v", "post.h", "m")))
+        one = (("pre.s", "pre.s@prev", "0.5"), ("post.v", "post.h", "m"))
+        ends = pick.choice((ATOMS, ATOMS, *one))
         self.text = [f"  state {name} = {k * 0.25}" for k, name in enumerate(self.states)]
         at_dw = pick.randint(0, 4)
         for k in range(5):
@@ -75,7 +72,8 @@ class Made:
                 self._statement(pick.choice(self.states), ends, let=False)
         if self.clock == "update":
             term = self._tree(2, (*self.states, *ATOMS[:1], "post.v", "w", "m"))
-            self._put("dw", f"({term}) * {self.states[0]} + pre.s * post.v", "  at update {{ dw = {} }}")
+            value = f"({term}) * {self.states[0]} + pre.s * post.v"
+            self._put("dw", value, "  at update {{ dw = {} }}")
         self.text.append(f"  reduce {self.reduce} over batch")
 
     def _change(self) -> None:
@@ -89,8 +87,8 @@ class Made:
         self._put(target, value, f"  let {target} = {{}}" if let else f"  {target} := {{}}")
 
     def _put(self, target: str, value: str, form: str) -> None:
-        text, python = value, value.replace("pre.", "pre_").replace("post.", "post_")
-        self.text.append(form.format(text).replace("select(", "pick("))
+        python = value.replace("pre.", "pre_").replace("post.", "post_")
+        self.text.append(form.format(value))
         self.meaning.append((target, python.replace("@prev", "_prev")))
 
     def _tree(self, depth: int, atoms: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ def _reference(edge: str, phase: str) -> str:
 
 
 _STATE = "state f = 0; f := 0.9 * f + pre.s * post.s; dw = 0.01 * f"
+_TYPES, _PART = "unit[10] types { E: 8; I: 2 }", ("a -> b", "a -> b.E")
 
 ENTRIES: list[Entry] = [
     Entry(
@@ -179,6 +180,14 @@ ENTRIES: list[Entry] = [
         "the presynaptic or the postsynaptic cell say the same of one end.",
         network(edge="one_to_one delay 0", rule=_STATE).replace("source[64]", "source[10]"),
         network(rule=_STATE),
+    ),
+    Entry(
+        "E0841",
+        "a rule keeps states at the synapses of a part of a population",
+        "A state for each synapse and sample is offered where a projection joins whole "
+        "populations. States that follow from one end alone are kept at its units, for parts too.",
+        network(rule=_STATE, edge="dense delay 0").replace("unit[10]", _TYPES).replace(*_PART),
+        network(rule=_STATE, edge="dense delay 0"),
     ),
     Entry(
         "E0865",

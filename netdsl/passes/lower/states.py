@@ -29,16 +29,28 @@ def state_steps(context: Context, projection: Projection, read: Read, factors: F
     assert rule is not None
     if not rule.statements:
         return []
-    kind = projection.connectivity.kind
+    return StateSteps(context, projection, rule, read, factors).build()
+
+
+def require_synapses(projection: Projection, rule: Rule) -> None:
+    """Raises LoweringError where there is no place for one number per synapse and sample."""
+    kind, span = projection.connectivity.kind, rule.learn_span or rule.span
     if projection.connectivity.windows is not None or kind == "one_to_one":
+        what = "none of its own" if kind == "one_to_one" else "one kernel for many"
         raise LoweringError(
             "E0840",
-            f"rule `{rule.name}` keeps states for each synapse, and `{projection.name}` has "
-            + ("one kernel for many" if kind != "one_to_one" else "none of its own"),
-            rule.learn_span or rule.span,
+            f"rule `{rule.name}` keeps states for each synapse, and `{projection.name}` has {what}",
+            span,
             "keep the trace in the pre or post cell, or make the projection dense or sparse",
         )
-    return StateSteps(context, projection, rule, read, factors).build()
+    if projection.pre_slice or projection.post_slice:
+        raise LoweringError(
+            "E0841",
+            f"rule `{rule.name}` keeps a state for each synapse and sample, and "
+            f"`{projection.name}` joins a part of a population",
+            span,
+            "make the part a population of its own, or let states follow from one end only",
+        )
 
 
 @dataclass
@@ -166,6 +178,7 @@ class StateSteps(RowReads):
         return [Elementwise(population, held, label=self._label())] if held else []
 
     def _synapses(self, group: list[Assign], later: set[str]) -> list[Op]:
+        require_synapses(self.projection, self.rule)
         self.ops, self.bound = [], set()
         statements: list[Bind | Store] = []
         mask = mask_of(self.context, self.projection)

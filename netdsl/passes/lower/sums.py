@@ -12,7 +12,7 @@ from netdsl.ir.network import Kind, Place, Type
 from netdsl.ir.program import Bind, Product, RowSum, Sum
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.deliver import classify
-from netdsl.passes.lower.states import RowReads, own_reads
+from netdsl.passes.lower.states import RowReads, own_reads, require_synapses
 from netdsl.passes.lower.synapse import SynapseReads, complement
 from netdsl.passes.network.place import with_lets
 
@@ -27,8 +27,8 @@ class BatchSums(SynapseReads):
         parts = [part for expr in exprs for part in summands(expr)]
         rows = [part for part in parts if self._remembered(part)]
         if not rows:
-            inlined = tuple(with_lets(self.rule, expr) for expr in exprs)
-            return [Sum(name, self._products(inlined))], []
+            return [Sum(name, self._products(exprs))], []
+        require_synapses(self.projection, self.rule)
         reads = RowReads(self.context, self.projection, self.rule, self.read, self.factors)
         value = reads.value(_total(rows))
         self.ops += reads.ops

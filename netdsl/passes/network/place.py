@@ -12,12 +12,14 @@ PRE, POST = "pre", "post"
 Ends = frozenset[str]  # the ends that a value is of: both where it is a synapse's own
 _SIDES: Mapping[Ends, str] = {frozenset(): "own", frozenset((PRE,)): PRE, frozenset((POST,)): POST}
 
+_MOST = 1000  # operations of a `let` that is written out where it is read
+
 
 def placed(network: Network) -> Network:
     """States of rules that follow from one end alone are kept per unit of that end."""
     projections = {
         name: replace(held, rule=_placed(network, held, held.rule))
-        if held.rule is not None and held.rule.statements
+        if held.rule is not None and held.rule.variables
         else held
         for name, held in network.projections.items()
     }
@@ -168,6 +170,7 @@ def with_lets(rule: Rule, expr: Expr) -> Expr:
     for number, statement in enumerate(_assigns(rule)):
         if rule.variables[statement.target].kind is Kind.LET:
             value = transform(statement.value, visit)
-            if not {ref.path for ref in refs(value)} & assigned_after(rule, number):
+            moved = {ref.path for ref in refs(value)} & assigned_after(rule, number)
+            if not moved and value.size <= _MOST:
                 values[statement.target] = value
     return transform(expr, visit)

@@ -242,6 +242,9 @@ class _RuleBuilder:
                 self._misplaced(node)
             elif isinstance(node, ast.Param):
                 self._param(node)
+            elif isinstance(node, ast.Subtract):
+                value = expressions.translate(node.value, self.scopes[self.clock])
+                self.tail.subtract.append(value.expr)
             else:
                 self.tail.run([node], self.homes[self.clock])
         if self.states is not None:

@@ -100,8 +100,6 @@ class FinalScope(RuleScope):
         if variable.kind is not Kind.LET:
             return super().read(path, at, span)
         self.context.use("variable", path)
-        if self.context.dims.get(path) is None:
-            return bad(span)
         return self._again(variable, span)
 
     def _again(self, variable: Variable, span: Span) -> Value:

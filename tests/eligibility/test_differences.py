@@ -114,6 +114,16 @@ def test_equal_to_central_differences(name: str) -> None:
         assert found == pytest.approx(difference, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize(("one", "other"), [("s", "v"), ("v", "s"), ("s", "q"), ("q", "s")])
+def test_two_of_one_cell(one: str, other: str) -> None:
+    """They share what they can, and disturb each other in nothing."""
+    cell = CELLS["adaptive"][0] + "\nstate q = 0; q := 0.9 * q + tanh(s) + 0.2 * b"
+    for name, target in (("e", one), ("f", other)):
+        held = network(cell, one, also=other)
+        for found, difference in compared(held, f"c.{target}", name=name):
+            assert found == pytest.approx(difference, rel=1e-6, abs=1e-6)
+
+
 def test_two_inputs() -> None:
     cell = "input i; input k; state v = 0; v := tanh(0.7 * v + i) * (1 + 0.1 * k)"
     held = network(cell, "v", "deliver i += w * pre.s; deliver k += 2 * w * pre.s")

@@ -41,8 +41,13 @@ def text(cell: str, target: str, deliver: str = "deliver i += w * pre.s") -> str
     return TEXT.format(cell=cell.strip().replace("\n", "\n  "), target=target, deliver=deliver)
 
 
-def network(cell: str, target: str, deliver: str = "deliver i += w * pre.s") -> Network:
-    checked = check(text(cell, target, deliver), lower=False)
+def network(
+    cell: str, target: str, deliver: str = "deliver i += w * pre.s", also: str = ""
+) -> Network:
+    spec = text(cell, target, deliver)
+    if also:
+        spec = spec.replace("dw = e", f"eligibility f of w to post.{also}; dw = e * f")
+    checked = check(spec, lower=False)
     errors = [d for d in checked.diagnostics if d.severity == "error"]
     assert not errors and checked.network is not None, errors
     return checked.network
@@ -108,7 +113,7 @@ class Run:
 
 def compared(
     held: Network, target: str, *, steps: int = 25, seed: int = 0, size: float = 1.0,
-    inputs: tuple[str, ...] = ("c.i",), gains: tuple[float, ...] = (1.0,),
+    inputs: tuple[str, ...] = ("c.i",), gains: tuple[float, ...] = (1.0,), name: str = "e",
 ) -> Iterator[tuple[float, float]]:
     """At each step the derived eligibility and the central difference by the weight."""
     made = derived(held)
@@ -131,5 +136,5 @@ def compared(
         runs[2].step(weight - h, inputs, gains)
         synapse.step(rule.statements)
         up, down = (run.unit.value(Ref(target)) for run in runs[1:])
-        yield synapse.now["W.learned.e"], (up - down) / (2 * h)
+        yield synapse.now[f"W.learned.{name}"], (up - down) / (2 * h)
 

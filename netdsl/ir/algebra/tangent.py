@@ -69,16 +69,17 @@ def tangents(population: Population, inputs: frozenset[str], target: str, entrie
     needed = _needed(sweep, f"{target}@")
     following = [path for path in sweep.forms if path in needed and sweep.follows(path, needed)]
     carried = [path for path in start if path in needed and path not in following]
+    own = "+".join((*sorted(inputs), *carried))  # what is promised depends on these
     start = {path: {path: ONE} for path in carried}
     for path in following:
         basis = sweep.follows(path, carried)
         assert basis is not None
-        start[path] = {of: entries.reserve(f"{path}/{of}") for of in basis}
+        start[path] = {of: entries.reserve(f"{path}/{of}/{own}") for of in basis}
     sweep = _Sweep(body, variables, inputs, start, entries).run()
     for path in following:
         basis = sweep.follows(path, carried)
         for of, slope in (basis or {}).items():
-            entries.keep(f"{path}/{of}", slope, sweep.index[path])
+            entries.keep(f"{path}/{of}/{own}", slope, sweep.index[path])
     last = sweep.follows(f"{target}@", carried)
     output = sweep.known(f"{target}@") if last is None else last
     return Step(

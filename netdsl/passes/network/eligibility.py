@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from netdsl.dataflow.walk import walk_rule
+from netdsl.dataflow.walk import walk_host, walk_rule
 from netdsl.ir.algebra.build import ONE, ZERO, plus, times
 from netdsl.ir.algebra.entries import Entries, at_synapse
 from netdsl.ir.algebra.simplify import simplify
@@ -23,7 +23,6 @@ from netdsl.ir.network import (
     Rule,
     Variable,
 )
-from netdsl.ir.protocol import steps_of
 from netdsl.passes.errors import LoweringError
 
 CODE = "E0434"
@@ -112,10 +111,11 @@ class _Unit:
                 "name a variable of the post cell that its input reaches",
             )
         others = [("on phase", a.target, a.span) for a in self.held.on_phase]
-        for protocol in self.network.protocols.values():
-            for act in steps_of(protocol.body):
-                target = getattr(act, "target", "")
-                others.append((type(act).__name__.lower(), str(target), act.span))
+        others += [
+            (flow.kind, flow.target, flow.span)
+            for flow in walk_host(self.network)
+            if flow.kind in ("clamp", "set")
+        ]
         for how, target, span in others:
             if target in step.touched and target not in inputs:
                 raise LoweringError(

@@ -8,6 +8,7 @@ import pytest
 
 from netdsl.api import Model
 from netdsl.frontend import check
+from netdsl.ir.expr import refs
 from netdsl.passes import lower
 from netdsl.passes.network.eligibility import eligible
 from netdsl.passes.network.integrate import integrated
@@ -94,3 +95,17 @@ protocol train { each batch of digits.train { reset; phase see 5 steps learning 
     made = placed(eligible(integrated(network)))
     rule = made.projections["W"].rule
     assert rule is not None and rule.variables["W.rflo.e.v"].owner == "a"  # one per sender
+
+
+def test_coefficients_belong_to_the_unit() -> None:
+    """Two projections onto one population read the same ones."""
+    text = SPEC.replace(BY_HAND, DERIVED).format(wiring="dense", delay="1 step")
+    made = eligible(integrated(check(text, lower=False).require()))
+    rules = [made.projections[name].rule for name in ("Win", "R")]
+    read = [
+        {ref.path for s in rule.statements for ref in refs(s.value) if ".slope." in ref.path}
+        for rule in rules
+        if rule is not None
+    ]
+    assert read[0] == read[1] and len(read[0]) == 6
+    assert not [v for v in made.populations["x"].variables if ".slope." in v]

@@ -81,6 +81,20 @@ def test_rules(name: str) -> None:
     assert not [d for d in check(good, lower=False).diagnostics if d.severity == "error"]
 
 
+NAMES = {
+    "E0102": "eligibility e of w to post.v",
+    "E0115": "state k = 0; e := k",
+    "E0106": "at update { dw = e@prev }",
+}
+
+
+@pytest.mark.parametrize("code", NAMES)
+def test_names(code: str) -> None:
+    more = NAMES[code] if "dw" in NAMES[code] else f"{NAMES[code]}; dw = e"
+    found = check(text(SPIKING, "s").replace("dw = e", more), lower=False)
+    assert [d.code for d in found.diagnostics if d.severity == "error"] == [code]
+
+
 def test_signed_weights_count_by_what_they_do() -> None:
     spec = text(SPIKING, "s", "deliver i += (0 if self else w) * pre.s")
     spec = spec.replace("normal(0, 1)", "uniform(0, 1)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from netdsl.diagnostics import Span
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.algebra.build import plus
 from netdsl.ir.algebra.derivative import DerivativeError, derivative
 from netdsl.ir.algebra.simplify import simplify
@@ -30,7 +30,7 @@ class Eligibilities:
         self.context, self.ends, self.rule = context, ends, rule
         self.found: list[Eligibility] = []
         self.expects: list[Expect] = []
-        self.variables: dict[str, Variable] = {}
+        self.variables: dict[str, Variable] = {}  # of the eligibilities
         self.taken: Container[str] = ()  # names of the rule's states
 
     def declare(self, node: ast.Eligibility, homes: Iterable[SynapseArguments]) -> None:
@@ -39,6 +39,22 @@ class Eligibilities:
         value = self._declared(node, homes[0]) or bad(node.span)
         for home in homes:
             home.arguments[node.name] = value
+
+    def assigned(self, node: ast.Statement) -> bool:
+        """Report a statement that assigns to an eligibility."""
+        target = getattr(node, "target", None)
+        names = {variable.name: variable for variable in self.variables.values()}
+        if not isinstance(target, ast.Name) or target.id not in names:
+            return False
+        span = names[target.id].span
+        self.context.bag.error(
+            "E0115",
+            f"`{target.id}` is an eligibility and cannot be assigned",
+            target.span,
+            *([Label(span, "declared here")] if span is not None else []),
+            help="copy it into a state of the rule",
+        )
+        return True
 
     def expect(self, node: ast.Expect, home: Scope) -> None:
         """Two values that are to be equal."""

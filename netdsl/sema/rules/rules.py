@@ -224,7 +224,8 @@ class _RuleBuilder:
             if isinstance(node, ast.AtUpdate):
                 continue
             if clock == STEP_RULE and self.states is not None and isinstance(node, plain):
-                self.states.statement(node)
+                if not self.derived.assigned(node):
+                    self.states.statement(node)
             elif isinstance(node, ast.Let | ast.Def):
                 value = expressions.translate(node.value, self.scopes[clock])
                 self.homes[clock].arguments[node.name] = value

@@ -17,6 +17,8 @@ from netdsl.ir.program import Product, SynapseUpdate
 from netdsl.runtime import backend as backends
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.memory import require_memory
+from netdsl.tools.replay import Presentation, Trace
+from netdsl.tools.replay import replay as model_replay
 
 Array = NDArray[np.float64]
 SPEC = """
@@ -269,3 +271,22 @@ def test_lets_that_double_are_not_written_out() -> None:
     lets = "; ".join(f"let y{k} = y{k - 1} * y{k - 1}" for k in range(1, 40))
     model = compiled(f"{FACTORS} let y0 = tanh(f); {lets}; dw = 0.1 * y39 * post.v")
     assert np.isfinite(steps(model, 2)[-1]["W.w"]).all()
+
+
+def test_a_trace_can_expect_states() -> None:
+    head = text(FACTORS + "at update { dw = 0.001 * f }").split("protocol train")[0]
+    spec = head.replace("source[4]", "source[64]") + DATA
+    image = np.random.default_rng(1).uniform(0, 1, (3, 64))
+    model = netdsl.compile(spec, "numpy", dtype="float64", observe=["W.r.f", "b.v"], rows=3)
+    w, v = np.array(model.state["W.w"]), np.full((3, 3), 0.5)
+    s, f, expected = np.zeros((3, 64)), np.zeros((3, 64, 3)), []
+    for _ in range(3):
+        v = 0.6 * v + 0.1 * (s @ w)
+        f = 0.9 * f + s[:, :, None] * v[:, None, :]
+        s = image
+        expected.append(f)
+    shown = Presentation(
+        sample={"image": image}, expect={"W.r.f": np.array(expected)}, update={"W.r.f": f}
+    )
+    report = model_replay(model, Trace({"W.w": w}, (shown,)), tolerance=1e-12)
+    assert report.ok and report.differences["W.r.f"].size == 3 * f.size

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic
 from netdsl.ir.algebra.derivative import DerivativeError, derivative
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import NOW, Const, Expr, Ref, refs, transform
-from netdsl.ir.network import Assign, Integrate, Kind, Network, Population
+from netdsl.ir.network import Assign, Integrate, Kind, Network, Statement, Variable
 
 # Growth per step of x' = λx as a polynomial of z = λ dt (lowest power first).
 GROWTH = {"euler": (1.0, 1.0), "rk4": (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24)}
@@ -19,8 +19,8 @@ _MOST = 10_000  # operations of an equation that is looked into
 def check(network: Network) -> Iterator[Diagnostic]:
     """Decaying solutions of linear systems with constant coefficients must decay step by step."""
     seen: set[object] = set()
-    for population in network.populations.values():
-        for statement, definitions in _systems(population):
+    for variables, body in _bodies(network):
+        for statement, definitions in _systems(variables, body):
             place = statement.span or statement
             if place in seen or statement.method not in GROWTH:
                 continue
@@ -46,14 +46,25 @@ def _warning(statement: Integrate, value: complex, growth: float) -> Diagnostic:
     )
 
 
-def _systems(population: Population) -> Iterator[tuple[Integrate, Mapping[str, Expr]]]:
+def _bodies(network: Network) -> Iterator[tuple[Mapping[str, Variable], Iterable[Statement]]]:
+    """The statements of every cell and rule, with their variables."""
+    for population in network.populations.values():
+        yield population.variables, population.body
+    for projection in network.projections.values():
+        if projection.rule is not None:
+            yield projection.rule.variables, projection.rule.statements
+
+
+def _systems(
+    variables: Mapping[str, Variable], body: Iterable[Statement]
+) -> Iterator[tuple[Integrate, Mapping[str, Expr]]]:
     """Each `integrate` line with the definitions and the `let`s above it."""
     known: dict[str, Expr] = {
-        v.path: v.definition for v in population.variables.values() if v.definition is not None
+        v.path: v.definition for v in variables.values() if v.definition is not None
     }
-    for statement in population.body:
+    for statement in body:
         if isinstance(statement, Assign):
-            variable = population.variables.get(statement.target)
+            variable = variables.get(statement.target)
             if variable is not None and variable.kind is Kind.LET:
                 known[statement.target] = statement.value
         elif isinstance(statement, Integrate):

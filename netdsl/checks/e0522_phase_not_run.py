@@ -80,10 +80,10 @@ def _applied(
 ) -> Iterator[Diagnostic]:
     edge = network.projections.get(projection)
     rule = edge.rule if edge is not None else None
-    if rule is None or rule.clock != clock:
+    if rule is None:
         return
     reported: set[str] = set()
-    for ref, name in _reads(rule):
+    for ref, name in _reads(rule, clock):
         if name in names and name not in ran and name not in reported:
             reported.add(name)
             labels = (Label(at, f"`{projection}` learns here"),) if at is not None else ()
@@ -97,8 +97,11 @@ def _applied(
             )
 
 
-def _reads(rule: Rule) -> Iterator[tuple[Ref, str]]:
+def _reads(rule: Rule, clock: str) -> Iterator[tuple[Ref, str]]:
+    """What is read of phases at one of the clocks; plain statements run at every step."""
     for flow in walk_rule(rule):
+        if clock != ("step" if flow.section == "statement" else rule.clock):
+            continue
         for ref in flow.sources:
             name = ref.phase
             if name is not None:

@@ -15,12 +15,14 @@ def check(network: Network) -> Iterator[Diagnostic]:
     if not network.protocols:
         return
     named: set[str] = set()
+    advanced: set[str] = set()  # projections whose rules' states do
     for protocol in network.protocols.values():
         for step in steps_of(protocol.body):
             if isinstance(step, proto.Update):
                 named.update(step.projections)
             elif isinstance(step, proto.RunPhase):
-                named |= step.learning
+                named |= network.changing(step.learning)
+                advanced |= step.learning
     for projection in network.projections.values():
         rule = projection.rule
         if rule is not None and projection.name not in named:
@@ -30,4 +32,13 @@ def check(network: Network) -> Iterator[Diagnostic]:
                 f"`{projection.name}` never learns: no {moment} names it",
                 rule.learn_span or projection.span or NO_SPAN,
                 severity="lint",
+            )
+        elif rule is not None and rule.statements and projection.name not in advanced:
+            yield Diagnostic(
+                "L0501",
+                f"the states of `{rule.name}` on `{projection.name}` never advance: no learning "
+                "phase names it",
+                rule.learn_span or projection.span or NO_SPAN,
+                severity="lint",
+                help=f"write `phase … steps learning` where `{projection.name}` is to follow",
             )

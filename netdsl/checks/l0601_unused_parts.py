@@ -44,6 +44,21 @@ def _unread(network: Network, read: set[str]) -> Iterator[Diagnostic]:
         if not any(variable.path in read for variable in variables):
             message = f"`{name}` of `{cell}` is never read"
             yield Diagnostic("L0603", message, variables[0].span or NO_SPAN, severity="lint")
+    # A rule's variable counts as read if any projection that learns by it reads it.
+    for (rule, name), variables in _by_rule(network).items():
+        if not any(variable.path in read for variable in variables):
+            message = f"`{name}` of rule `{rule}` is never read"
+            yield Diagnostic("L0603", message, variables[0].span or NO_SPAN, severity="lint")
+
+
+def _by_rule(network: Network) -> dict[tuple[str, str], list[Variable]]:
+    rules: dict[tuple[str, str], list[Variable]] = {}
+    for projection in network.projections.values():
+        rule = projection.rule
+        for variable in rule.variables.values() if rule is not None else ():
+            if rule is not None and _written_here(network, variable):
+                rules.setdefault((rule.name, variable.name), []).append(variable)
+    return rules
 
 
 def _by_cell(network: Network, kinds: tuple[Kind, ...]) -> dict[tuple[str, str], list[Variable]]:
@@ -66,5 +81,5 @@ def _read_paths(flows: tuple[Flow, ...]) -> Iterator[str]:
     """What is read anywhere but to make its own next value."""
     for flow in flows:
         for ref in flow.sources:
-            if flow.kind not in CELL or ref.path != flow.target:
+            if flow.kind not in CELL | {"rule"} or ref.path != flow.target:
                 yield ref.path

@@ -45,7 +45,7 @@ class FlowGraph:
     def is_synaptic(self, path: str) -> bool:
         """Whether a variable has one value per synapse."""
         variable = self.variable(path)
-        return variable is not None and variable.place is Place.SYNAPSE
+        return variable is not None and variable.place in (Place.SYNAPSE, Place.ROW_SYNAPSE)
 
     def is_shared(self, path: str) -> bool:
         """Counters, controls, global states, folded parameters: one known number everywhere."""

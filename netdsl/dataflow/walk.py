@@ -18,6 +18,8 @@ from netdsl.ir.network import (
     Deliver,
     Draw,
     DrawAssign,
+    Eligibility,
+    Expect,
     Integrate,
     Loss,
     Modulator,
@@ -36,6 +38,8 @@ Declared = (
     | Deliver
     | Projection
     | Rule
+    | Eligibility
+    | Expect
     | Modulator
     | proto.Step
     | proto.Protocol
@@ -149,12 +153,18 @@ def walk_rule(rule: Rule) -> Iterator[Flow]:
 
 
 def _sections(rule: Rule) -> Iterator[tuple[str, str, Expr, Declared]]:
+    for eligibility in rule.eligibilities:
+        for expr in derived_from(eligibility):
+            yield "statement", eligibility.variable, expr, eligibility
     for statement in rule.statements:
         for _, target, value, _ in statement_parts(statement):
             yield "statement", target, value, statement
     for variable in rule.variables.values():
         if variable.definition is not None:
             yield "statement", variable.path, variable.definition, variable
+    for expect in rule.expects:
+        for expr in (expect.left, expect.right):
+            yield "expect", "", expr, expect
     if rule.dw is not None:
         yield "dw", "", rule.dw, rule
     for expr in rule.subtract:
@@ -170,6 +180,12 @@ def _sections(rule: Rule) -> Iterator[tuple[str, str, Expr, Declared]]:
         for assign in rule.optimiser.statements:
             yield "optimiser", assign.target, assign.value, assign
         yield "optimiser", "", rule.optimiser.change, rule
+
+
+def derived_from(eligibility: Eligibility) -> tuple[Expr, ...]:
+    """What an eligibility is made of: its target, with all that enters it, and what is sent."""
+    target = Ref(eligibility.target, "post", span=eligibility.span)
+    return (target, *(slope for _, slope in eligibility.factors))
 
 
 def walk_host(network: Network) -> Iterator[Flow]:

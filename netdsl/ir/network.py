@@ -7,7 +7,7 @@ of the file is one object here. Expressions are `netdsl.ir.expr` trees over vari
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -210,6 +210,7 @@ class Eligibility:
 
     variable: str
     target: str  # path of the post population's variable
+    factors: tuple[tuple[str, Expr], ...] = ()  # by input: what it gains as the weight does
     span: Span | None = field(default=None, compare=False)
 
 
@@ -249,6 +250,12 @@ class Rule:
     span: Span | None = field(default=None, compare=False)
     learn_span: Span | None = field(default=None, compare=False)
     reads_spans: tuple[Span, ...] = field(default=(), compare=False)
+    notes: Mapping[str, str] = field(default_factory=dict)  # where its states are kept, and why
+
+    @property
+    def each_step(self) -> bool:
+        """Has it something to do at the end of each step of a learning phase?"""
+        return self.clock == "step" or bool(self.statements or self.eligibilities)
 
 
 @dataclass(frozen=True)
@@ -352,6 +359,13 @@ class Network:
                 if projection.rule.optimiser is not None:
                     table.update(projection.rule.optimiser.variables)
         return table
+
+    def changing(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of some projections whose weights change at every step when they learn."""
+        rules = {name: self.projections[name].rule for name in names}
+        return frozenset(
+            n for n, rule in rules.items() if rule is not None and rule.clock == "step"
+        )
 
     def ends(self, projection: Projection) -> tuple[str, str]:
         """The populations of a projection, with the cell type where it joins only a part."""

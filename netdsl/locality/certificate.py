@@ -144,7 +144,7 @@ def certify(network: Network) -> Certificate:
 def _certificate(network: Network, finding: RuleFinding) -> RuleCertificate:
     rule, projection, label = finding.rule, finding.projection, finding.label
     at = rule.learn_span or projection.span
-    internal = {*rule.variables}
+    internal = {path for path, v in rule.variables.items() if not v.keep}  # kept: what is history
     if rule.optimiser is not None:
         internal |= {*rule.optimiser.variables, rule.optimiser.gradient}
     names = (read.name for read in finding.reads if read.ref.path not in internal)

@@ -101,7 +101,7 @@ class Reader:
         """Classify one read."""
         name = spelled(self.network, ref)
         space, scope, violations, path = self._space(ref, name)
-        label = Label(Level(space), self._time(ref), self._sample(ref))
+        label = Label(Level(space), self._time(ref, section), self._sample(ref))
         arrivals = self._arrivals(ref)
         for arrival in arrivals:
             if arrival.taint.kind == REDUCTION:
@@ -226,8 +226,8 @@ class Reader:
             note="value of another population",
         )
 
-    def _time(self, ref: Ref) -> Level:
-        if self.rule.clock == "update":
+    def _time(self, ref: Ref, section: str) -> Level:
+        if self.rule.clock == "update" and section != "statement":  # these run at every step
             return Level("trial-end")
         if ref.path in self.internal or self.graph.is_synaptic(ref.path):
             return Level("instant")
@@ -241,7 +241,8 @@ class Reader:
         if ref.path == "batch.rows":
             return Level("batch-size-dependent")
         variable = self.graph.variable(ref.path)
-        kept = variable is not None and variable.keep and variable.owner in self.network.populations
+        cell = variable is not None and variable.owner in self.network.populations
+        kept = variable is not None and variable.keep and (cell or ref.path in self.rule.variables)
         return Level("history") if kept else SAMPLE.best
 
     def _violation(self, arrival: Arrival, ref: Ref, name: str) -> Violation:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from netdsl.dataflow.derivatives import coefficient_reads
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.labels import (
+    SAMPLE,
     SPACE,
     Label,
     Level,
@@ -43,8 +45,9 @@ def analyse_rule(
 ) -> RuleFinding:
     """Label one rule: reads, reductions inside it, batch reduction, phases, and the verdict."""
     reader = Reader(graph, provenance, projection, rule)
-    flows = tuple(walk_rule(rule))
+    flows = tuple(flow for flow in walk_rule(rule) if flow.section != "expect")  # enters nothing
     reads = tuple(reader.read(ref, flow.section) for flow in flows for ref in flow.sources)
+    reads += tuple(_coefficients(graph, projection, rule, reader))
     label = join_all(read.label for read in reads)
     violations = [v for read in reads for v in read.violations]
     for found, violation in _inner_reductions(graph, projection, rule, flows):
@@ -72,6 +75,19 @@ def analyse_rule(
         _witness(projection, rule, label, result, reads, violations),
         _notes(graph, provenance, projection, reads),
     )
+
+
+def _coefficients(
+    graph: FlowGraph, projection: Projection, rule: Rule, reader: Reader
+) -> Iterator[Read]:
+    """What the unit knows besides the variable that is differentiated, and has not for itself."""
+    post = graph.network.populations[projection.post]
+    for eligibility in rule.eligibilities:
+        for ref in coefficient_reads(post, eligibility):
+            read = reader.read(ref, "statement")
+            own = SPACE.rank(read.label.space) <= SPACE.rank(Level("post"))
+            if not own or read.violations or read.label.sample != SAMPLE.best:
+                yield read
 
 
 def _inner_reductions(

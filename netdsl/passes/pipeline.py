@@ -17,7 +17,10 @@ from netdsl.ir.network import Network
 from netdsl.ir.program import Program
 from netdsl.passes.lower.layout import AUTO
 from netdsl.passes.lower.network import lowered
+from netdsl.passes.network.eligibility import eligible
+from netdsl.passes.network.expects import expected
 from netdsl.passes.network.integrate import integrated
+from netdsl.passes.network.place import placed
 from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
 from netdsl.passes.program.live import live
@@ -50,6 +53,9 @@ class Pass:
 
 PIPELINE = (
     Pass("integrate", integrated, NETWORK),
+    Pass("eligibility", eligible, NETWORK),
+    Pass("expect", expected, NETWORK),
+    Pass("place", placed, NETWORK),
     Pass("lower", lowered, LOWER),
     Pass("strip", strip),
     Pass("join", fuse),

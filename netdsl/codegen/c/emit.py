@@ -11,7 +11,7 @@ from typing import Any
 
 from netdsl.codegen.c.edges import edge_update
 from netdsl.codegen.c.elementwise import elementwise
-from netdsl.codegen.c.loops import each, reduction
+from netdsl.codegen.c.loops import by_pointer, each, reduction
 from netdsl.codegen.c.rings import aim, push, view_line
 from netdsl.codegen.c.synapses import gather, propagate, synapse_update
 from netdsl.codegen.c.windows import propagate_windows, window_sum
@@ -122,7 +122,7 @@ def _groups(op: GroupReduce, layout: Layout, number: int) -> Emitted:
 
 
 def _each(op: Each | Guarded, layout: Layout, number: int) -> Emitted:
-    return Emitted("each", each(op, layout))
+    return Emitted("each", by_pointer(each(op, layout), op, layout))
 
 
 def _reduction(op: Reduction, layout: Layout, number: int) -> Emitted:

@@ -7,7 +7,7 @@ loops there are, or how a thread finds its indices, is said here; templates put 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netdsl.codegen.c.binds import renamed, settle_binds
 from netdsl.codegen.c.elementwise import REDUCTIONS
@@ -54,6 +54,18 @@ def each(op: Each | Guarded, layout: Layout) -> LoopCode:
     return _Writer(layout, op.space).each(op)
 
 
+def by_pointer(code: LoopCode, op: Each | Guarded, layout: Layout) -> LoopCode:
+    """The same code with arrays held in pointers that say that none overlaps another."""
+    arrays = sorted(name for name in op.reads | op.writes if not layout.is_global(name))
+    body = code.body
+    for name in arrays:
+        own = layout.names(name)
+        const = "" if name in op.writes else "const "
+        code.head.append(f"{const}{layout.ctype(name)} *restrict at_{own} = net->{own};")
+        body = [line.replace(f"net->{own}[", f"at_{own}[") for line in body]
+    return replace(code, body=body)
+
+
 def reduction(op: Reduction, layout: Layout, *, in_lists: bool = False) -> LoopCode:
     """Code of a reduction over some axes; `in_lists`: the synapses of a postsynaptic neuron are
     listed too."""
@@ -91,6 +103,8 @@ class _Writer:
             ROW not in self.program.buffers[name].space for name in op.writes
         )
         code.outer = self._loops(self.space)
+        if isinstance(op, Each):
+            code.outer = self._flat(code.outer)
         own = tuple(axis for axis in self.space if axis != ROW) if in_order else self.space
         code.inner = self._loops((ROW,)) if in_order else []
         self._spread(code, own)
@@ -163,6 +177,15 @@ class _Writer:
         if listed is None:
             return [_loop("i", f"INT64_C({m})"), f"{_loop('j', f'INT64_C({n})')} {_matrix(n)}"]
         return [_loop("i", f"INT64_C({m})"), _out(listed)]
+
+    def _flat(self, heads: list[str]) -> list[str]:
+        """Loops over listed synapses as one, which is longer than those of single neurons."""
+        axis = next((axis for axis in self.space if axis.kind == EDGE), None)
+        listed = self.layout.edges.get(axis.owner) if axis is not None else None
+        if axis is None or listed is None:
+            return heads
+        ends = f"const int64_t i = net->{listed}.pre[e], j = net->{listed}.post[e];"
+        return [*heads[:-2], f"{_loop('e', self._extent(axis))} {ends}"]
 
     def _over(self, axes: Sequence[Axis], side: str) -> list[str]:
         """Heads of the loops over what is reduced, within those over a target."""

@@ -10,6 +10,8 @@ LEAKY = (
     "integrate v with {method}; s := relu(v)"
 )
 
+_RECTIFIED = "input i; state s = 0; s := relu(i)"
+
 ENTRIES: list[Entry] = [
     Entry(
         "E0405",
@@ -92,6 +94,55 @@ ENTRIES: list[Entry] = [
         "a value became NaN or infinite",
         "The message names the first variable, sample and step, and the line that computes it.\n"
         "Smaller steps or rates, or a bound on the weight, are the usual cure.",
+    ),
+    Entry(
+        "E0433",
+        "not an eligibility",
+        (
+            "`eligibility e of w to post.s` is the derivative of a variable of the post cell, read "
+            "as it is now, by the projection's own weight. Each synapse has a weight of its own "
+            "(no shared kernel), and what it delivers depends on the sender, the weight and "
+            "parameters alone: with a postsynaptic variable in it, the path would go through all "
+            "synapses of the unit. Multiply by that variable in the cell."
+        ),
+        network(rule="eligibility e of w to pre.s; dw = 0.01 * e", unit=_RECTIFIED),
+        network(rule="eligibility e of w to post.s; dw = 0.01 * e", unit=_RECTIFIED),
+    ),
+    Entry(
+        "E0434",
+        "no derivative along an eligibility's path",
+        (
+            "An eligibility follows the statements of one unit, from what a synapse delivers to "
+            "the variable that it names. On this path nothing may reduce over the population, be "
+            "drawn, be a spike without `surrogate`, be an input of the step before or the value "
+            "at the end of a phase, and no `clamp`, `set` or `on phase` may give it a value. "
+            "What is not to be followed stands in `detach(…)`."
+        ),
+        network(
+            rule="eligibility e of w to post.s; dw = 0.01 * e",
+            unit="input i; spike s when i > 1",
+        ),
+        network(
+            rule="eligibility e of w to post.s; dw = 0.01 * e",
+            unit="input i; spike s when i > 1 { surrogate triangle() }",
+        ),
+    ),
+    Entry(
+        "E0435",
+        "two values that a rule expects to be equal differ",
+        (
+            "`expect a == b within 1e-9` in a rule is tried when the spec is checked: a unit with "
+            "a synapse is run for some steps on random inputs, and the two are compared at each "
+            "of them. The message names the first step at which they differ by more."
+        ),
+        network(
+            rule="eligibility e of w to post.s; expect e == pre.s within 1e-9; dw = 0.01 * e",
+            unit=_RECTIFIED,
+        ),
+        network(
+            rule="eligibility e of w to post.s; expect e == pre.s within 1e-9; dw = 0.01 * e",
+            unit="input i; state s = 0; s := i",
+        ),
     ),
     Entry(
         "E0440",

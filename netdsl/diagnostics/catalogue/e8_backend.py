@@ -19,6 +19,9 @@ def _reference(edge: str, phase: str) -> str:
     return made.replace("learn hebb()", "learn bptt(loss = E); optimise sgd(rate = 0.1)")
 
 
+_STATE = "state f = 0; f := 0.9 * f + pre.s * post.s; dw = 0.01 * f"
+_TYPES, _PART = "unit[10] types { E: 8; I: 2 }", ("a -> b", "a -> b.E")
+
 ENTRIES: list[Entry] = [
     Entry(
         "E0801",
@@ -170,6 +173,23 @@ ENTRIES: list[Entry] = [
         network(edge="dense delay 20 step"),
     ),
     Entry(
+        "E0840",
+        "a rule keeps states where synapses have none of their own",
+        "A state of a rule is one number for each synapse and sample. Where one kernel stands for "
+        "all positions, or a unit has one synapse, there is no synapse to keep it at. Traces in "
+        "the presynaptic or the postsynaptic cell say the same of one end.",
+        network(edge="one_to_one delay 0", rule=_STATE).replace("source[64]", "source[10]"),
+        network(rule=_STATE),
+    ),
+    Entry(
+        "E0841",
+        "a rule keeps states at the synapses of a part of a population",
+        "A state for each synapse and sample is offered where a projection joins whole "
+        "populations. States that follow from one end alone are kept at its units, for parts too.",
+        network(rule=_STATE, edge="dense delay 0").replace("unit[10]", _TYPES).replace(*_PART),
+        network(rule=_STATE, edge="dense delay 0"),
+    ),
+    Entry(
         "E0865",
         "recordings need more memory than the machine has",
         "What an evaluation records is kept until it ends: steps x samples x units numbers. It is\n"
@@ -187,8 +207,8 @@ ENTRIES: list[Entry] = [
         "not offered by this edition's backends",
         (
             "A part of the language that is described but that no backend carries yet: vectors per "
-            "neuron, per-synapse state per sample, tasks, "
-            "memories, rewiring, tables and ensembles. The message says what to write instead."
+            "neuron, events in rules, tasks, memories, rewiring, "
+            "tables and ensembles. The message says what to write instead."
         ),
         network(more="memory past : window[16] of b.s"),
         network(),

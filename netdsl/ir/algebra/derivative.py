@@ -39,6 +39,8 @@ def derivative(expr: Expr, path: str) -> Expr:
     if not depends(expr, path):
         return ZERO
     if isinstance(expr, Custom):
+        if expr.slope == ZERO:  # detached, whatever it is
+            return ZERO
         return times(expr.slope, derivative(expr.argument, path))
     if isinstance(expr, Reduce):
         raise DerivativeError(

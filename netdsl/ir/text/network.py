@@ -77,6 +77,10 @@ def _projection(projection: Projection) -> Iterator[str]:
     if rule is None:
         return
     yield f"  learn {rule.name} at every {rule.clock}" + (f" of {rule.loss}" if rule.loss else "")
+    for variable in rule.variables.values():
+        yield f"    {variable.kind.value} {variable.path} per {variable.place.value}"
+    for statement in rule.statements:
+        yield f"    {cell_statement(statement)}"
     if rule.dw is not None:
         yield f"    dw = {expression(rule.dw)}  ({rule.reduce} over batch)"
     if rule.optimiser is not None:

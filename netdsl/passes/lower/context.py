@@ -100,6 +100,12 @@ class Context:
         phases = {step.name for step in steps if isinstance(step, RunPhase)}
         return frozenset(key_of(text, phases) for text in self.observe)
 
+    @cached_property
+    def placed(self) -> Mapping[str, str]:
+        """Where states of rules are kept, and why."""
+        rules = [p.rule for p in self.network.projections.values() if p.rule is not None]
+        return {path: why for rule in rules for path, why in rule.notes.items()}
+
     def scratch(self, hint: str, place: Place, owner: str, why: str) -> str:
         """A new scratch buffer, named after what it holds."""
         self.scratch_count += 1

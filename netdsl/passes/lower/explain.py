@@ -17,7 +17,7 @@ def delivery_note(facts: Invariants, projection: Projection, deliver: Deliver) -
     name = projection.name
     if facts.constant_send(projection, deliver):
         return f"{name}: computed once per phase, its source is held"
-    if name in facts.phase.learning:
+    if name in facts.changing:
         return f"{name}: at every step, its weights learn"
     if projection.delay > 1:
         return f"{name}: at every step, its delay is {projection.delay} steps"
@@ -53,3 +53,9 @@ def learning_notes(ops: Iterable[Op]) -> list[str]:
                 "one pass over the weights"
             )
     return notes
+
+
+def placing_notes(projection: Projection) -> list[str]:
+    """Where the states of a projection's rule are kept."""
+    rule = projection.rule
+    return [] if rule is None else [f"{path}: {why}" for path, why in rule.notes.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from netdsl.dataflow.walk import walk_population, walk_projection, walk_rule
 from netdsl.ir.expr import Expr, refs
@@ -84,6 +85,11 @@ class Invariants:
     moving: set[str]
     _constant: dict[str, bool] = field(default_factory=dict)
 
+    @cached_property
+    def changing(self) -> frozenset[str]:
+        """Projections whose weights change at every step of the phase."""
+        return self.context.network.changing(self.phase.learning)
+
     def needed_inputs(self, summed: Iterable[Expr] = ()) -> set[str]:
         """Inputs that some cell, a rule or a readout over the phase (`summed`) reads in a step,
         and those behind definitions that are sent."""
@@ -131,14 +137,21 @@ class Invariants:
         if kind is Kind.COUNTER:
             return variable.path not in ("phase.step", "t")
         if kind in (Kind.WEIGHT, Kind.OPTIMISER):
-            return variable.owner not in self.phase.learning
+            return variable.owner not in self.changing
         if kind is Kind.DEF:
             return variable.definition is not None and self.constant_expr(variable.definition)
         if kind is Kind.INPUT and moves(self.context, variable.path):
             return False
         if kind is Kind.INPUT:
             return all(self.constant_send(*feed) for feed in self.feeds(variable.path))
-        return kind is Kind.STATE and variable.path not in assigned(self.context, variable.owner)
+        return kind is Kind.STATE and self._rests(variable)
+
+    def _rests(self, variable: Variable) -> bool:
+        """Is this a state of a cell that no statement changes? Those of rules change."""
+        cell = self.context.network.populations.get(variable.owner)
+        if cell is None or variable.path not in cell.variables:
+            return False
+        return variable.path not in assigned(self.context, variable.owner)
 
     def constant_expr(self, expr: Expr) -> bool:
         """Can a value not change while the phase runs?"""
@@ -146,7 +159,7 @@ class Invariants:
 
     def constant_send(self, projection: Projection, deliver: Deliver) -> bool:
         """Does a delivery bring the same numbers at every step?"""
-        if projection.name in self.phase.learning:
+        if projection.name in self.changing:
             return False
         return self.steady(deliver.value, projection.delay)
 

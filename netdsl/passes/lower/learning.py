@@ -11,17 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
-from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.algebra.factor import times
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref, span_of
-from netdsl.ir.network import Kind, Optimiser, Place, Projection, Type
+from netdsl.ir.network import Kind, Optimiser, Place, Projection
 from netdsl.ir.program import Bind, Key, Op, Product, Store, Sum, SynapseUpdate
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
-from netdsl.passes.lower.deliver import classify
 from netdsl.passes.lower.mask import mask_of
 from netdsl.passes.lower.resolve import variable_buffer
 from netdsl.passes.lower.settle import Settle
+from netdsl.passes.lower.states import state_steps
+from netdsl.passes.lower.sums import BatchSums
 from netdsl.passes.lower.synapse import (
     BEFORE,
     DECREMENT,
@@ -29,14 +29,11 @@ from netdsl.passes.lower.synapse import (
     PART,
     Factors,
     Read,
-    SynapseReads,
-    complement,
-    inline_lets,
 )
 
 
 @dataclass
-class UpdateBuilder(SynapseReads):
+class UpdateBuilder(BatchSums):
     """Builds the pass of one rule; `read` resolves pre and post reads where the rule runs."""
 
     def build(
@@ -52,18 +49,15 @@ class UpdateBuilder(SynapseReads):
                 "make it `dense no_self` between other populations, or scale it in the cell",
             )
         self.ops, self.means = [], {}
-        if gradient is None:
+        if gradient is not None or more is not None:
+            sums, binds = _given(gradient or (), more)
+        else:
             assert self.rule.dw is not None
-            gradient = self._products((self.rule.dw,))
-        sums = [Sum(GRADIENT, gradient)] if more is None else []
+            sums, binds = self._summed(GRADIENT, (self.rule.dw,))
         if self.rule.subtract:
-            sums.append(Sum(DECREMENT, self._products(self.rule.subtract)))
-        statements = self._statements()
-        if more is not None:
-            if gradient:
-                sums.insert(0, Sum(PART, gradient))
-                more = Apply("add", (Local(PART), more))
-            statements.insert(0, Bind(GRADIENT, more))
+            more_sums, more_binds = self._summed(DECREMENT, self.rule.subtract)
+            sums, binds = sums + more_sums, binds + more_binds
+        statements = [*binds, *self._statements()]
         before, statements = self._optimiser_counts(statements)
         update = SynapseUpdate(
             self.projection.name,
@@ -76,94 +70,6 @@ class UpdateBuilder(SynapseReads):
             span=self.rule.learn_span or self.rule.span,
         )
         return [*self.ops, update]
-
-    # -- sums ---------------------------------------------------------------------------------
-
-    def _products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
-        """Products of all terms; terms of one presynaptic and synaptic factor become one."""
-        groups: dict[tuple[str | None, Expr | None], list[tuple[Expr | None, Expr | None]]] = {}
-        for expr in exprs:
-            for term in self._terms(inline_lets(self.rule, expr)):
-                for pre, sign in self._presynaptic(term):
-                    scalar = times(sign, self._scalar(term.scalar))
-                    key = (pre, self._synapse(term.synapse))
-                    groups.setdefault(key, []).append((scalar, self._post(term.post)))
-        return tuple(self._product(*key, group) for key, group in groups.items())
-
-    def _terms(self, expr: Expr) -> tuple[Term, ...]:
-        try:
-            return factor(expr, classify(self.context))
-        except NotFactorable as problem:
-            raise LoweringError(
-                "E0802",
-                f"the change of `{self.rule.name}` on `{self.projection.name}` does not factor "
-                "into presynaptic, postsynaptic and synaptic parts",
-                problem.span or self.rule.span,
-                "write it as a sum of products such as `f(pre.x) * g(post.y) * h(w)`",
-            ) from None
-
-    def _presynaptic(self, term: Term) -> list[tuple[str | None, Expr | None]]:
-        """Presynaptic buffers of a term with their signs; `1 - spike` is ones minus spikes."""
-        silent = complement(term.pre)
-        if silent is not None and self._binary(silent):
-            return [(None, None), (self._pre(silent), Const(-1.0))]
-        return [(self._pre(term.pre), None)]
-
-    def _post(self, expr: Expr | None) -> Expr | None:
-        if expr is None:
-            return None
-        ops, value = self.read(self.projection.post, expr, 0)
-        self.ops += ops
-        return value
-
-    def _product(
-        self,
-        pre: str | None,
-        synapse: Expr | None,
-        terms: list[tuple[Expr | None, Expr | None]],
-    ) -> Product:
-        if len(terms) == 1:
-            ((scalar, post),) = terms
-        else:
-            scalar, post = None, self._sum(terms)
-        coefficient = times(times(self.projection.sign, scalar), synapse)  # of what is stored
-        if self.rule.reduce == "mean":
-            rows = Load(self._samples())
-            coefficient = simplify(Apply("div", (coefficient or Const(1.0), rows)))
-        buffer = self._buffer(self.projection.post, post)
-        return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
-
-    def _sum(self, terms: list[tuple[Expr | None, Expr | None]]) -> Expr:
-        total: Expr = Const(0.0)
-        for scalar, post in terms:
-            total = simplify(Apply("add", (total, times(scalar, post) or Const(1.0))))
-        return total
-
-    def _binary(self, expr: Expr) -> bool:
-        if not isinstance(expr, Ref):
-            return False
-        variable = self.context.variable(expr.path)
-        return variable.kind is Kind.SPIKE or variable.type is Type.BOOL
-
-    def _is_binary(self, buffer: str | None) -> bool:
-        return buffer is not None and self.context.buffers[buffer].type is Type.BOOL
-
-    def _pre(self, expr: Expr | None) -> str | None:
-        if expr is None:
-            return None
-        ops, value = self.read(self.projection.pre, expr, self.projection.delay)
-        self.ops += ops
-        return self._buffer(self.projection.pre, value)
-
-    def _scalar(self, expr: Expr | None) -> Expr | None:
-        if expr is None:
-            return None
-        ops, value = self.read(self.projection.post, expr, 0)
-        self.ops += ops
-        return value
-
-    def _synapse(self, expr: Expr | None) -> Expr | None:
-        return None if expr is None else self._at_synapse(expr)
 
     # -- what follows the sum -----------------------------------------------------------------
 
@@ -246,13 +152,26 @@ class UpdateBuilder(SynapseReads):
         return before, rest
 
 
+def _given(gradient: tuple[Product, ...], more: Expr | None) -> tuple[list[Sum], list[Bind]]:
+    """A gradient that others have found: products, and a number of the synapse."""
+    if more is None:
+        return [Sum(GRADIENT, gradient)], []
+    if not gradient:
+        return [], [Bind(GRADIENT, more)]
+    total = Apply("add", (Local(PART), more))
+    return [Sum(PART, gradient)], [Bind(GRADIENT, total)]
+
+
 def step_learning(
     context: Context, projection: Projection, read: Read, factors: Factors
 ) -> list[Op]:
-    """The pass of a rule that runs at every step."""
+    """What a rule does at every step: its states advance, and where it has that clock it learns."""
     rule = projection.rule
     assert rule is not None
-    return UpdateBuilder(context, projection, rule, read, factors).build()
+    advance = state_steps(context, projection, read, factors)
+    if rule.clock != "step":
+        return advance
+    return advance + UpdateBuilder(context, projection, rule, read, factors).build()
 
 
 def update_learning(

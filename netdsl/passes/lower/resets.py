@@ -10,6 +10,7 @@ from netdsl.ir.program import DrawStore, Elementwise, Op, Routine, Statement, St
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.lines import forget
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
+from netdsl.passes.lower.states import state_resets
 
 _RESET = {Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DRAW}
 
@@ -26,9 +27,10 @@ def reset_routines(context: Context, population: Population) -> Iterator[Routine
             starts["start" if variable.keep else "reset"] += [*resolver.emit, statement]
     for kind, statements in starts.items():
         ops: list[Op] = [Elementwise(population.name, tuple(statements), label=kind)]
+        ops += state_resets(context, population, keep=kind == "start")
         if kind == "reset":
             ops += forget(context, population)
-        elif not statements:
+        elif not statements and len(ops) == 1:
             continue
         name = f"{kind}:{population.name}"
         yield Routine(name, kind, tuple(ops), owner=population.name, span=population.span)

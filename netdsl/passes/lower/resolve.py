@@ -57,13 +57,13 @@ def variable_buffer(context: Context, variable: Variable) -> str:
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = variable.place
     init = variable.init
-    per_sample = place in (Place.UNIT, Place.ROW)
+    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE)
     return context.need(
         variable.path,
         place,
         variable.owner,
         _ROLE[variable.kind],
-        variable.kind.value,
+        context.placed.get(variable.path, variable.kind.value),
         type=Type.BOOL if binary else Type.REAL,
         init=None if per_sample else init,
         span=variable.span,
@@ -120,8 +120,10 @@ class Resolver:
         return Load(variable_buffer(self.context, variable), ref.span)
 
     def _stored_let(self, variable: Variable, ref: Ref) -> Expr:
-        """A `let` read outside its body (a modulator's): only where it is observed."""
-        held = self.context.named.get(Key(variable.path))
+        """A `let` read outside its body (a modulator's): only where it is observed. One of a rule
+        may have a buffer."""
+        named = self.context.named
+        held = named.get(Key(variable.path)) or named.get(Key(variable.path, "kept"))
         if held is not None:
             return Load(held, ref.span)
         raise LoweringError(
@@ -263,7 +265,8 @@ def constant_source(context: Context, variable: Variable) -> bool:
 
     if variable.kind is not Kind.STATE or variable.owner not in context.network.populations:
         return False
-    if variable.path in assigned(context, variable.owner):
+    cell = context.network.populations[variable.owner]
+    if variable.path not in cell.variables or variable.path in assigned(context, cell.name):
         return False
     if sets_of(context.network, variable.path):
         return False

@@ -22,7 +22,12 @@ from netdsl.passes.lower.assignments import clamp_ops, entry_ops
 from netdsl.passes.lower.body import Body, BodyBuilder, inputs_read
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.deliver import Delivery
-from netdsl.passes.lower.explain import cut_notes, delivery_note, learning_notes
+from netdsl.passes.lower.explain import (
+    cut_notes,
+    delivery_note,
+    learning_notes,
+    placing_notes,
+)
 from netdsl.passes.lower.invariant import invariants, moves, remembers
 from netdsl.passes.lower.learning import step_learning, together
 from netdsl.passes.lower.past import start_of_step
@@ -139,7 +144,7 @@ class PhaseBuilder:
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
-        if projection.name in self.phase.learning:
+        if projection.name in self.facts.changing:
             return started, delivery.ops
         held = [op for op in delivery.ops if isinstance(op, SynapseUpdate)]
         self.weights += [op for op in held if op not in self.weights]
@@ -280,6 +285,7 @@ class PhaseBuilder:
         for name, projection in self.network.projections.items():
             if name in self.phase.learning:
                 ops += step_learning(self.context, projection, self._at_end, factors)
+                self.notes += placing_notes(projection)
         self.notes += learning_notes(ops)
         return list(together(ops))
 

@@ -119,28 +119,6 @@ class SynapseReads:
         return optimiser.gradient if optimiser is not None else ""
 
 
-def inline_lets(rule: Rule, expr: Expr) -> Expr:
-    """Replace a rule's `let`s by their values; refuse per-synapse state written by a rule."""
-    values: dict[str, Expr] = {}
-
-    def visit(node: Expr) -> Expr | None:
-        return values.get(node.path) if isinstance(node, Ref) else None
-
-    for statement in rule.statements:
-        target = getattr(statement, "target", "")
-        value = getattr(statement, "value", None)
-        known = rule.variables.get(target)
-        if known is None or known.kind is not Kind.LET or value is None:
-            raise LoweringError(
-                "E0831",
-                f"rule `{rule.name}` keeps a state per synapse and sample",
-                getattr(statement, "span", None) or rule.span,
-                "keep the trace in the pre or post cell: products of cell traces need no matrix",
-            )
-        values[target] = transform(value, visit)
-    return transform(expr, visit)
-
-
 def complement(expr: Expr | None) -> Expr | None:
     """`s` when `expr` is `1 - s`."""
     if isinstance(expr, Apply) and expr.function == "sub" and expr.args[0] == Const(1.0):

@@ -7,13 +7,14 @@ from dataclasses import replace
 from netdsl.diagnostics import Label, Span, did_you_mean
 from netdsl.ir.expr import Const, Expr, Ref
 from netdsl.ir.network import Draw, Kind, Place, Population, Type, Variable
+from netdsl.sema.cells.bodies import declared_dim
 from netdsl.sema.cells.draws import build_draw
 from netdsl.sema.cells.populations import PopulationScope, size_of, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
-from netdsl.sema.scopes.units import NONE, Dim, Unknown, parse_unit
+from netdsl.sema.scopes.units import NONE, Dim, Unknown
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
@@ -243,7 +244,7 @@ class CellBuilder:
         unit = Place.UNIT
         if isinstance(statement, ast.Input):
             self._sized(statement)
-            dim = self._dim(statement.type)
+            dim = declared_dim(statement.type, self.context)
             self._add(statement, Kind.INPUT, unit, variable_type(statement.type), dim)
         elif isinstance(statement, ast.State):
             self._state(statement)
@@ -271,27 +272,15 @@ class CellBuilder:
                 "E0104", "a cell has states per neuron, or one `population state`", node.span
             )
         place = Place.ROW if node.level == "population" else Place.UNIT
-        self._add(node, Kind.STATE, place, variable_type(node.type), self._dim(node.type))
+        self._add(
+            node, Kind.STATE, place, variable_type(node.type), declared_dim(node.type, self.context)
+        )
 
     def _sized(self, node: ast.Input | ast.State | ast.Def) -> None:
         if node.size is not None:
             self.context.unsupported(
                 "vectors per neuron are", node.span, "write one variable per component"
             )
-
-    def _dim(self, node: ast.TypeRef | None) -> Dim:
-        if node is None:
-            return Unknown()
-        if node.kind == "unit":
-            unit = parse_unit(node.text)
-            if unit is not None:
-                return unit.dimension
-            self.context.bag.error("E0205", f"unknown unit `{node.text}`", node.span)
-            return None
-        if node.text not in ("real", "count", "bool"):
-            known = ("real", "count", "bool")
-            self.context.unknown("type", node.text, node.span, known)
-        return NONE
 
     def _start_value(self, node: ast.Statement) -> None:
         if not isinstance(node, ast.State):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netdsl.ir.algebra.build import plus, times
-from netdsl.ir.expr import Expr, Ref, refs, transform
-from netdsl.ir.network import Kind, Variable
+from netdsl.ir.algebra.definitions import write_out
+from netdsl.ir.expr import Ref, refs
 from netdsl.sema.scopes.scope import Scope
 from netdsl.sema.scopes.units import product
 from netdsl.sema.scopes.values import Value, bad
@@ -47,17 +47,3 @@ def gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
         )
         return bad(node.span)
     return Value(total, product(of.dim, by.dim, -1), place=of.place, span=node.span)
-
-
-def write_out(expr: Expr, variables: dict[str, Variable], keep: str = "") -> Expr:
-    """The expression with definitions replaced by what they stand for."""
-
-    def visit(node: Expr) -> Expr | None:
-        if not isinstance(node, Ref) or node.path == keep or node.time not in ("now", "settled"):
-            return None
-        variable = variables.get(node.path)
-        if variable is None or variable.kind is not Kind.DEF or variable.definition is None:
-            return None
-        return write_out(variable.definition, variables, keep)
-
-    return transform(expr, visit)

@@ -6,38 +6,24 @@ import copy
 from collections.abc import Iterator
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import NOW, PREV, SETTLED, Expr, Ref
-from netdsl.ir.network import Kind, Place, Type, Variable
+from netdsl.ir.expr import SETTLED, Ref
+from netdsl.ir.network import Place, Type
+from netdsl.sema.cells.bodies import BodyScope
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, neuron_index
-from netdsl.sema.scopes.units import NONE, Dim
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
-_REMEMBERED = frozenset({Kind.STATE, Kind.SPIKE, Kind.TRACE, Kind.DEF, Kind.DRAW})
 
-
-class PopulationScope(Scope):
+class PopulationScope(BodyScope):
     """Variables and parameters of a population; the scope of its cell's statements."""
 
     def __init__(
         self, context: Context, name: str, cell: str, axes: tuple[tuple[str, int], ...]
     ) -> None:
-        super().__init__(context, context.scope)
-        self.name, self.cell, self.axes = name, cell, axes
-        self.kind = f"cell `{cell}`"
-        self.params: dict[str, Value] = {}
-        self.variables: dict[str, Variable] = {}
-        self.paths: dict[str, str] = {}  # name in the text -> path
-        self.ready: set[str] = set()  # lets whose statement has been passed
-        self.hidden: set[str] = set()  # lets of the cell, where a modulator stands
-        self.definitions: dict[str, ast.Def] = {}
-        self.surrogates: dict[str, tuple[Expr, Expr]] = {}  # spike -> margin, surrogate
-        self.time = NOW
-        self.in_definition = False
-        self.building = True
-        self.define = _no_definition
+        super().__init__(context, context.scope, name, f"cell `{cell}`")
+        self.cell, self.axes = cell, axes
 
     # ------------------------------------------------------------ look-up
 
@@ -99,74 +85,10 @@ class PopulationScope(Scope):
         self.context.foreign.append((path, span))
         return Value(Ref(path, "own", self.time_of(at), span), None, place=Place.UNIT, span=span)
 
-    def time_of(self, at: str | None) -> str:
-        """The time role of a read."""
-        if at is None:
-            return self.time
-        return PREV if at == "prev" else f"@{at}"
-
-    def dim(self, path: str) -> Dim:
-        """Dimension of a variable."""
-        return self.context.dims.get(path, NONE)
-
-    # ------------------------------------------------------------ reads
-
-    def read(self, path: str, at: str | None, span: Span) -> Value:
-        """A read of one of the population's variables."""
-        variable = self.variables[path]
-        self.context.use("variable", path)
-        problem = self._private(variable, at)
-        if problem is not None:
-            code, message, help = problem
-            self.context.bag.error(code, message, span, help=help)
-            return bad(span)
-        if variable.kind is Kind.DEF:
-            self.define(path)
-            variable = self.variables[path]
-        if path in self.params:
-            return self.params[path].at(span)
-        expr = Ref(path, "own", self.time_of(at), span)
-        return Value(expr, self.dim(path), variable.type, variable.place, span=span)
-
-    def _private(self, variable: Variable, at: str | None) -> tuple[str, str, str] | None:
-        name, kind = variable.name, variable.kind
-        if variable.path in self.hidden:
-            return (
-                "E0107",
-                f"`{name}` is a `let`, private to the cell's own statements",
-                f"write `def {name} = …` in the cell",
-            )
-        if kind is Kind.LET:
-            if self.in_definition or at is not None or not self.building:
-                return (
-                    "E0107",
-                    f"`{name}` is a `let`: it has a value only below its own line in the cell",
-                    f"write `def {name} = …`, which is re-evaluated wherever it is read",
-                )
-            if variable.path not in self.ready:
-                return (
-                    "E0107",
-                    f"`{name}` is read above its `let`",
-                    "move the `let` up, or write `def`",
-                )
-        if at == "prev" and kind not in _REMEMBERED:
-            return (
-                "E0106",
-                f"`{name}` is not remembered from one step to the next",
-                "`@prev` works on states, spikes, traces and definitions; store it in a state",
-            )
-        return None
-
     def settled(self) -> PopulationScope:
         """The same names between steps: inputs and definitions settled, `let`s private."""
         other = copy.copy(self)
         other.time, other.building = SETTLED, False
-        return other
-
-    def defining(self) -> PopulationScope:
-        """The same names inside a definition."""
-        other = copy.copy(self)
-        other.in_definition = True
         return other
 
     def initial(self) -> InitialScope:
@@ -253,10 +175,6 @@ class InitialScope(Scope):
 
     def width(self) -> int | None:
         return self.population.width()
-
-
-def _no_definition(path: str) -> None:
-    """Replaced by the builder of the cell's definitions."""
 
 
 def size_of(axes: tuple[tuple[str, int], ...]) -> int:

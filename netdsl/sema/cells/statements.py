@@ -17,9 +17,9 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.sema.cells import spikes, traces
+from netdsl.sema.cells.bodies import BodyScope
 from netdsl.sema.cells.draws import build_draw
 from netdsl.sema.cells.equations import Equations
-from netdsl.sema.cells.populations import PopulationScope
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.units import Unknown, unify
 from netdsl.sema.scopes.values import Value, bad
@@ -37,7 +37,7 @@ _WHY_NOT = {
 class CellStatements:
     """Translates statements; collects the body and the `on phase` assignments."""
 
-    def __init__(self, scope: PopulationScope) -> None:
+    def __init__(self, scope: BodyScope) -> None:
         self.scope = scope
         self.context = scope.context
         self.statements: list[Statement] = []
@@ -129,7 +129,7 @@ class CellStatements:
             help=_WHY_NOT.get(kind),
         )
 
-    def assignment(self, node: ast.Assign, scope: PopulationScope) -> Assign | None:
+    def assignment(self, node: ast.Assign, scope: BodyScope) -> Assign | None:
         """`x := e`, checked; None after a report."""
         variable = self.target(node.target)
         value = expressions.translate(node.value, scope)
@@ -160,7 +160,7 @@ class CellStatements:
         value = expressions.translate(node.value, self.scope)
         self.scope.ready.add(path)
         variable = self.scope.variables[path]
-        place = Place.ROW if value.place in (Place.ROW, Place.GLOBAL) else Place.UNIT
+        place = self.scope.place(value.place)
         self.scope.variables[path] = replace(variable, place=place, type=value.type)
         self.context.dims[path] = value.dim
         if not value.bad and self.context.expansion.written_out(value.expr, node.value):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netdsl.ir.expr import Ref
-from netdsl.ir.network import Assign, Place
+from netdsl.ir.network import Assign
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.params import param_value
 from netdsl.sema.scopes.scope import Bound
@@ -60,7 +60,7 @@ def trace(node: ast.Trace, cell: CellStatements) -> None:
             instead=argument.node if argument is not None else None,
             instead_scope=scope,
         )
-    own = Value(Ref(path), context.dims[path], place=Place.UNIT, span=node.span)
+    own = Value(Ref(path, scope.side), context.dims[path], place=scope.whole, span=node.span)
     inside.values["value"] = own
     _body(declared.body, path, inside, cell, node)
 

@@ -202,14 +202,15 @@ class Builder:
         return value.expr
 
     def _learning(self, node: ast.Phase) -> frozenset[str]:
-        step_rules = {
+        """Projections whose rules have something to do at the end of each step."""
+        rules = {
             name
             for name, p in self.context.projections.items()
-            if p.rule is not None and p.rule.clock == "step"
+            if p.rule is not None and p.rule.each_step
         }
         if not node.projections:
-            return frozenset(step_rules)
-        return frozenset(name for name in self._projections(node.projections) if name in step_rules)
+            return frozenset(rules)
+        return frozenset(name for name in self._projections(node.projections) if name in rules)
 
     def _projections(self, names: tuple[ast.Ref, ...]) -> list[str]:
         found = []

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from netdsl.diagnostics import Label, Span
-from netdsl.ir.expr import Expr, apply
-from netdsl.ir.network import Assign, Optimiser, Place, Rule
-from netdsl.sema.rules.clocks import rule_clock
-from netdsl.sema.rules.optimisers import optimiser
+from netdsl.ir.expr import Expr, refs
+from netdsl.ir.network import Rule
+from netdsl.sema.rules.clocks import Timed, rule_clock, selected
+from netdsl.sema.rules.eligibility import Eligibilities
 from netdsl.sema.rules.parts import sum_of
+from netdsl.sema.rules.states import (
+    STATEFUL,
+    FinalScope,
+    RuleScope,
+    RuleStates,
+    assigned_paths,
+)
+from netdsl.sema.rules.tails import Tail
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, Thunk, dotted
 from netdsl.sema.scopes.templates import bind, callee
-from netdsl.sema.scopes.values import bad
+from netdsl.sema.scopes.values import Value, bad
 from netdsl.sema.synapses.projections import ProjectionBuilder
 from netdsl.sema.synapses.synapses import (
     AFTER,
@@ -27,17 +36,14 @@ from netdsl.sema.synapses.synapses import (
 )
 from netdsl.syntax import ast
 
-_PER_SYNAPSE = (
-    ast.State,
-    ast.Eligibility,
-    ast.Trace,
-    ast.Ode,
-    ast.Integrate,
-    ast.OnEvent,
-    ast.Draw,
-    ast.Assign,
-    ast.Def,
-)
+_STEPS = (*STATEFUL, ast.Let, ast.Def)  # what a rule with states computes at every step
+_REFUSED: dict[type[ast.Statement], tuple[str, str]] = {
+    ast.OnEvent: (
+        "events in rules are",
+        "multiply by the spike: `x := x + pre.s * …`",
+    ),
+    ast.Draw: ("draws in rules are", "draw in a cell, which the rule reads"),
+}
 
 
 def elaborate_rule(builder: ProjectionBuilder) -> None:
@@ -89,16 +95,15 @@ class _RuleBuilder:
         self.projection = builder.node.name
         self.clock = STEP_RULE
         self.misnamed = False  # what makes the rule's `dw` unknown was reported
-        self.refused: set[str] = set()
         self.dw: list[tuple[Expr, Span]] = []
-        self.subtract: list[Expr] = []
-        self.after: list[Assign] = []
-        self.bound: tuple[Expr, Expr] | None = None
-        self.optimiser: Optimiser | None = None
-        self.reduce = "sum"
+        self.states: RuleStates | None = None
+        self.homes: dict[str, SynapseArguments] = {}  # names at each clock, arguments first
+        self.scopes: Mapping[str, Scope] = {}  # the same, with the rule's own states before
+        self.places: list[tuple[Value, int]] = []  # each `dw`, and how many statements precede it
+        self.tail = Tail(self.context, self.ends, self.projection)
         self.reads: tuple[str, ...] | None = None
         self.reads_spans: tuple[Span, ...] = ()
-        self.home: SynapseArguments = self.outer
+        self.derived = Eligibilities(self.context, self.ends, "")
 
     def build(self) -> Rule | None:
         found = callee(self.learn.rule)
@@ -108,6 +113,7 @@ class _RuleBuilder:
             )
             return None
         name, args, span = found
+        self.derived.rule = name
         if name == "bptt":
             own = self.context.declarations.table("rule")  # whose declaration was reported
             return None if name in own else self._reference(args, span)
@@ -123,10 +129,13 @@ class _RuleBuilder:
         if bound is None:
             return None
         body = self._body_of(declared)
-        self.clock = rule_clock(body, self._home(STEP_RULE, what, declared, bound), self.context)
-        self.home = self._home(self.clock, what, declared, bound)
-        self._run(body)
-        self._tail(self.builder.learning, rescope(self.outer, AFTER))
+        home = self._home(STEP_RULE, what, declared, bound)
+        chosen = tuple(selected(body, home, self.context))
+        self.clock = self.tail.clock = rule_clock(chosen, self.context)
+        self.homes = {c: self._home(c, what, declared, bound) for c in (STEP_RULE, UPDATE_RULE)}
+        self._remember(name, [node for clock, node in chosen if clock == STEP_RULE])
+        self._run(chosen)
+        self.tail.run(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw and not self.misnamed:
             self.context.bag.error(
                 "E0116",
@@ -153,16 +162,23 @@ class _RuleBuilder:
             self.projection,
             "step" if self.clock == STEP_RULE else "update",
             dw,
-            self.reduce,
-            self.optimiser,
-            tuple(self.subtract),
-            tuple(self.after),
-            self.bound,
+            self.tail.reduce,
+            self.tail.optimiser,
+            tuple(self.tail.subtract),
+            tuple(self.tail.after),
+            self.tail.bound,
             self.reads,
+            eligibilities=tuple(self.derived.found),
+            expects=tuple(self.derived.expects),
             loss=loss,
             span=span,
             learn_span=self.learn.span,
             reads_spans=self.reads_spans,
+            variables={
+                **(self.states.variables if self.states is not None else {}),
+                **self.derived.variables,
+            },
+            statements=self.states.statements if self.states is not None else (),
         )
 
     def _body_of(self, declared: ast.RuleDecl) -> ast.Body:
@@ -186,48 +202,93 @@ class _RuleBuilder:
 
     # ------------------------------------------------------------ statements
 
-    def _run(self, body: ast.Body) -> None:
-        for node in body:
-            if isinstance(node, ast.WhenBody):
-                found = expressions.constant(node.condition, self.home, "the condition")
-                if not found.bad:
-                    self._run(self.context.choose(node, bool(found.constant)))
-            elif isinstance(node, ast.AtUpdate):
-                self._run(node.body)
-            elif isinstance(node, ast.Let):
-                self.home.arguments[node.name] = expressions.translate(node.value, self.home)
+    def _remember(self, name: str, plain: list[ast.Statement]) -> None:
+        """Declare the rule's states, where it has some; else everything is read at its clock."""
+        if not any(isinstance(node, STATEFUL) for node in plain):
+            self.homes[STEP_RULE] = self.homes[self.clock]
+            self.scopes = self.homes
+            return
+        steps = RuleScope(self.homes[STEP_RULE], f"{self.projection}.{name}", self.projection)
+        final = FinalScope(steps, self.homes[UPDATE_RULE])
+        self.scopes = {STEP_RULE: steps, UPDATE_RULE: final}
+        for node in plain:
+            if isinstance(node, ast.Param):
+                self._param(node)
+        self.states = RuleStates(steps, self.ends.weight_name)
+        self.states.declare(plain)
+        self.derived.taken = self.states.places
+
+    def _run(self, found: tuple[Timed, ...]) -> None:
+        plain = _STEPS if self.states is not None else ()
+        for clock, node in found:
+            if isinstance(node, ast.AtUpdate):
+                continue
+            if clock == STEP_RULE and self.states is not None and isinstance(node, plain):
+                if not self.derived.assigned(node):
+                    self.states.statement(node)
+            elif isinstance(node, ast.Let | ast.Def):
+                value = expressions.translate(node.value, self.scopes[clock])
+                self.homes[clock].arguments[node.name] = value
             elif isinstance(node, ast.Setting):
-                self._setting(node)
+                self._setting(node, clock)
             elif isinstance(node, ast.Reads):
                 self._reads(node)
-            elif isinstance(node, _PER_SYNAPSE):
+            elif isinstance(node, ast.Eligibility):
+                self.derived.declare(node, self.homes.values())
+            elif isinstance(node, ast.Expect):
+                self.derived.expect(node, self.scopes[clock])
+            elif isinstance(node, tuple(_REFUSED)):
                 self._refuse(node)
+            elif isinstance(node, STATEFUL):
+                self._misplaced(node)
             elif isinstance(node, ast.Param):
-                self.home.arguments[node.name] = (
-                    Thunk(node.default, self.home) if (node.default is not None) else bad(node.span)
-                )
+                self._param(node)
+            elif isinstance(node, ast.Subtract):
+                value = expressions.translate(node.value, self.scopes[self.clock])
+                self.tail.subtract.append(value.expr)
             else:
-                self._tail([node], self.home)
+                self.tail.run([node], self.homes[self.clock])
+        if self.states is not None:
+            self._finish(self.states)
 
-    def _refuse(self, node: ast.Statement) -> None:
-        """Report state per sample and synapse once, and stay silent about what reads it."""
+    def _param(self, node: ast.Param) -> None:
+        for home in self.homes.values():
+            home.arguments[node.name] = (
+                Thunk(node.default, home) if node.default is not None else bad(node.span)
+            )
+
+    def _misplaced(self, node: ast.Statement) -> None:
+        """States advance with the steps; an update comes once, after them."""
         self.misnamed = True
-        name = node.name if isinstance(node, ast.Named) else ""
-        if isinstance(node, ast.Assign | ast.Draw | ast.Ode) and isinstance(node.target, ast.Name):
-            if node.target.id in self.refused:
-                return
-            name = node.target.id
-        if isinstance(node, ast.Integrate):
-            return
-        self.refused.add(name)
-        self.home.arguments[name] = bad(node.span)
-        self.context.unsupported(
-            "state per sample and synapse is",
+        self.context.bag.error(
+            "E0104",
+            "a state advances at every step, not `at update`",
             node.span,
-            "keep the pre part in the pre cell and the post part in the post cell, as traces",
+            help="write it beside the block",
         )
 
-    def _setting(self, node: ast.Setting) -> None:
+    def _refuse(self, node: ast.Statement) -> None:
+        self.misnamed = True
+        name = node.name if isinstance(node, ast.Named) else ""
+        if isinstance(node, ast.Draw):
+            name = node.target.id
+        for home in self.homes.values():
+            home.arguments[name] = bad(node.span)
+        what, help = _REFUSED[type(node)]
+        self.context.unsupported(what, node.span, help)
+
+    def _finish(self, states: RuleStates) -> None:
+        """A `dw` is the value at its place: below it, nothing that it reads may change."""
+        states.finish()
+        late = states.statements
+        if self.clock == STEP_RULE:
+            for number in reversed(range(len(self.places))):
+                value, first = self.places[number]
+                if {ref.path for ref in refs(value.expr)} & assigned_paths(late[first:]):
+                    held = states.at_its_place(number, value, first)
+                    self.dw[number] = (held, self.dw[number][1])
+
+    def _setting(self, node: ast.Setting, clock: str) -> None:
         if node.name != "dw":
             self.misnamed = True
             self.context.bag.error(
@@ -237,15 +298,18 @@ class _RuleBuilder:
                 help="`dw = …` is the change to be added; use `let` for other values",
             )
             return
-        value = expressions.translate(node.value, self.home)
-        if self.optimiser is None and not self._has_optimiser():
+        value = expressions.translate(node.value, self.scopes[clock])
+        if self.tail.optimiser is None and not self._has_optimiser():
             weight = self.context.dims.get(self.ends.weight or "")
-            expressions.expect(value, weight, "`dw` is added to a weight that is", self.home)
+            expressions.expect(
+                value, weight, "`dw` is added to a weight that is", self.homes[clock]
+            )
         terms = [*self.dw, (value.expr, node.span)]
         if self.misnamed:
             return
         if self.context.expansion.written_out(sum_of(terms), node.value):
             self.dw = terms
+            self.places.append((value, len(self.states.statements) if self.states else 0))
         else:
             self.misnamed = True
 
@@ -260,7 +324,7 @@ class _RuleBuilder:
         for value in node.values:
             names.append(self._spelled(value))
             if not self._is_modulator(value):
-                expressions.translate(value, self.home)
+                expressions.translate(value, self.homes[STEP_RULE])
         self.reads = (*(self.reads or ()), *names)
         self.reads_spans = (*self.reads_spans, *(value.span for value in node.values))
 
@@ -277,106 +341,24 @@ class _RuleBuilder:
         if found is None:
             return "?"
         parts, at = found
-        argument = self.home.arguments.get(parts[0]) if len(parts) == 1 else None
+        argument = self.homes[STEP_RULE].arguments.get(parts[0]) if len(parts) == 1 else None
         if isinstance(argument, Thunk):
             inner = dotted(argument.node)
             if inner is not None:
                 parts, at = inner[0], at or inner[1]
         return ".".join(parts) + (f"@{at}" if at else "")
 
-    # ------------------------------------------------------------ the update's tail
-
-    def _tail(self, body: list[ast.Statement], outer: Scope) -> None:
-        """`optimise`, `subtract`, `after update`, `bound`, `reduce` of the rule or projection."""
-        for node in body:
-            if isinstance(node, ast.Optimise):
-                self._optimise(node.optimiser, outer)
-            elif isinstance(node, ast.Subtract):
-                scope = rescope(outer, self.clock)
-                self.subtract.append(expressions.translate(node.value, scope).expr)
-            elif isinstance(node, ast.AfterUpdate):
-                self._after(node.body, rescope(outer, AFTER))
-            elif isinstance(node, ast.Bound):
-                self._bound(node, rescope(outer, AFTER))
-            elif isinstance(node, ast.Reduce):
-                self._reduce(node)
-            elif isinstance(node, ast.Expect):
-                self.context.unsupported(
-                    "`expect` is", node.span, "compare the two in a test with `netdsl replay`"
-                )
-
-    def _optimise(self, node: ast.Expr, outer: Scope) -> None:
-        if self.optimiser is not None:
-            self.context.bag.error("E0102", "a rule has one optimiser", node.span)
-            return
-        assert self.ends.weight is not None and self.ends.weight_name is not None
-        weight = (self.ends.weight_name, self.ends.weight)
-        caller = rescope(outer, AFTER)
-        self.optimiser = optimiser(node, caller, self.projection, weight)
-
-    def _after(self, body: ast.Body, scope: Scope) -> None:
-        for node in body:
-            if isinstance(node, ast.WhenBody):
-                found = expressions.constant(node.condition, scope, "the condition")
-                if not found.bad:
-                    self._after(self.context.choose(node, bool(found.constant)), scope)
-            elif isinstance(node, ast.Let) and isinstance(scope, SynapseArguments):
-                scope.arguments[node.name] = expressions.translate(node.value, scope)
-            elif isinstance(node, ast.Assign):
-                self._after_assign(node, scope)
-            else:
-                self.context.bag.error(
-                    "E0104", "`after update` has assignments to the weight", node.span
-                )
-
-    def _after_assign(self, node: ast.Assign, scope: Scope) -> None:
-        name = node.target.id if isinstance(node.target, ast.Name) else "?"
-        value = expressions.translate(node.value, scope)
-        if name not in self.ends.stored_names:
-            known = self.ends.stored_names
-            self.context.unknown("weight", name, node.target.span, known, "`after update`")
-            return
-        assert self.ends.weight is not None
-        if not value.bad:
-            self.after.append(Assign(self.ends.weight, value.expr, node.span))
-
-    def _bound(self, node: ast.Bound, scope: Scope) -> None:
-        if node.target.name not in self.ends.stored_names:
-            known = self.ends.stored_names
-            self.context.unknown("weight", node.target.name, node.target.span, known, "`bound`")
-            return
-        low = expressions.translate(node.range.low, scope)
-        high = expressions.translate(node.range.high, scope)
-        for end in (low, high):
-            if end.place not in (Place.GLOBAL, Place.SYNAPSE):
-                self.context.bag.error("E0117", "a bound sees one synapse", end.span)
-        if self.bound is None:
-            self.bound = (low.expr, high.expr)
-        else:
-            self.bound = (
-                apply("max", self.bound[0], low.expr),
-                apply("min", self.bound[1], high.expr),
-            )
-
-    def _reduce(self, node: ast.Reduce) -> None:
-        if node.how not in ("sum", "mean"):
-            self.context.unknown("reduction", node.how, node.span, ("sum", "mean"))
-        elif node.axis != "batch":
-            self.context.unknown("axis", node.axis, node.span, ("batch",))
-        else:
-            self.reduce = node.how
-
     # ------------------------------------------------------------ bptt
 
     def _reference(self, args: tuple[ast.Arg, ...], span: Span) -> Rule | None:
         """`learn bptt(loss = E)`; an optimiser as argument or as a line of the projection."""
-        self.clock = UPDATE_RULE
+        self.clock = self.tail.clock = UPDATE_RULE
         loss = None
         for arg in args:
             if arg.name in ("loss", None):
                 loss = arg.value.id if isinstance(arg.value, ast.Name) else None
             elif arg.name in ("optimise", "optimiser"):
-                self._optimise(arg.value, self.outer)
+                self.tail.optimise(arg.value, self.outer)
             else:
                 self.context.bag.error(
                     "E0110",
@@ -392,5 +374,5 @@ class _RuleBuilder:
             self.context.unknown("loss", loss, span, known)
             return None
         self.context.use("loss", loss)
-        self._tail(self.builder.learning, self.outer)
+        self.tail.run(self.builder.learning, self.outer)
         return self._rule("bptt", None, self.learn.span, loss)

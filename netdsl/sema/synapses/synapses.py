@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Const, Expr, Index, Reduce, Ref, apply
@@ -236,6 +236,20 @@ class SynapseArguments(Arguments):
     ) -> None:
         super().__init__(context, parent, arguments, kind)
         self.clock = clock
+
+    def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
+        own = self.arguments.get(parts[0]) if at == PREV and len(parts) == 1 else None
+        if isinstance(own, Value) and own.place is Place.ROW_SYNAPSE and isinstance(own.expr, Ref):
+            if self.clock == UPDATE_RULE:
+                self.context.bag.error(
+                    "E0106",
+                    f"`{parts[0]}@prev` has no meaning at `update`: it belongs to a step",
+                    span,
+                    help="keep what is needed in a state of the rule",
+                )
+                return bad(span)
+            return replace(own, expr=replace(own.expr, time=PREV, span=span), span=span)
+        return super().find(parts, at, span)
 
     def reader(self, scope: Scope) -> Scope:
         return rescope(scope, self.clock)

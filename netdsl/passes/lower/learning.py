@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
+from netdsl.ir.algebra.factor import NotFactorable, Term, times
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref, span_of
 from netdsl.ir.network import Kind, Optimiser, Place, Projection, Type
@@ -22,6 +22,7 @@ from netdsl.passes.lower.deliver import classify
 from netdsl.passes.lower.mask import mask_of
 from netdsl.passes.lower.resolve import variable_buffer
 from netdsl.passes.lower.settle import Settle
+from netdsl.passes.lower.strength import factored
 from netdsl.passes.lower.synapse import (
     BEFORE,
     DECREMENT,
@@ -92,7 +93,7 @@ class UpdateBuilder(SynapseReads):
 
     def _terms(self, expr: Expr) -> tuple[Term, ...]:
         try:
-            return factor(expr, classify(self.context))
+            return factored(self.context, self.projection, expr, classify(self.context))
         except NotFactorable as problem:
             raise LoweringError(
                 "E0802",
@@ -126,7 +127,7 @@ class UpdateBuilder(SynapseReads):
             ((scalar, post),) = terms
         else:
             scalar, post = None, self._sum(terms)
-        coefficient = times(times(self.projection.sign, scalar), synapse)  # of what is stored
+        coefficient = times(times(self._sign(), scalar), synapse)  # of what is stored
         if self.rule.reduce == "mean":
             rows = Load(self._samples())
             coefficient = simplify(Apply("div", (coefficient or Const(1.0), rows)))
@@ -162,6 +163,10 @@ class UpdateBuilder(SynapseReads):
         self.ops += ops
         return value
 
+    def _sign(self) -> Expr | None:
+        """The slope of the weight along what is stored."""
+        return self._synapse(self.projection.sign)
+
     def _synapse(self, expr: Expr | None) -> Expr | None:
         return None if expr is None else self._at_synapse(expr)
 
@@ -176,7 +181,7 @@ class UpdateBuilder(SynapseReads):
         if Key(path) in context.observed:
             why = "reduced dw"
             observed = context.need(path, Place.SYNAPSE, owner, "observed", why, tag="")
-            change_of_w = times(self.projection.sign, Local(GRADIENT))
+            change_of_w = times(self._sign(), Local(GRADIENT))
             assert change_of_w is not None
             statements.append(Store(observed, change_of_w, rule.span))
         change, optimiser = self._change()

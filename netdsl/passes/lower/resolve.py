@@ -49,6 +49,7 @@ _ROLE = {
     Kind.OPTIMISER: "optimiser",
     Kind.LET: "scratch",
     Kind.DEF: "scratch",
+    Kind.TABLE: "scratch",
 }
 
 

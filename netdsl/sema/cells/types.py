@@ -1,0 +1,148 @@
+"""Cell types: a partition of a population's neurons, in blocks or shuffled.
+
+The type of a neuron is a parameter of it, `POP.type`: its place, from 0, among the types written.
+"""
+
+from __future__ import annotations
+
+from netdsl.ir.expr import Const, Expr, Index, Ref, apply
+from netdsl.ir.network import Draw, Kind, Place, Type, Variable
+from netdsl.sema.cells.populations import PopulationScope, size_of
+from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.scope import Scope, dotted
+from netdsl.sema.scopes.units import NONE
+from netdsl.sema.scopes.values import Value, number
+from netdsl.syntax import ast
+
+TYPE = "type"
+SHUFFLE = "shuffle"  # the distribution of shuffled types; its arguments are how many of each
+Types = tuple[tuple[str, int, int], ...]
+
+
+def types_of(
+    node: ast.PopulationDecl, axes: tuple[tuple[str, int], ...], context: Context
+) -> Types:
+    """(cell type, first, past last) of each type; what does not fit the population is reported."""
+    types, first, broken = [], 0, False
+    for count in node.types:
+        number = expressions.whole(count.count, context.scope, "a number of neurons", least=0)
+        broken = broken or number is None
+        types.append((count.name, first, first + (number or 0)))
+        first += number or 0
+        if number == 0:
+            context.bag.error(
+                "E0646",
+                f"no neuron of `{node.name}` is of type `{count.name}`",
+                count.span,
+                help="leave the type out",
+            )
+    size = size_of(axes)
+    if types and first != size and not broken:
+        less = first < size
+        context.bag.error(
+            "E0203",
+            f"the types of `{node.name}` are {first} neurons, it has {size}",
+            node.types[0].span.to(node.types[-1].span),
+            help=f"say which type the other {size - first} are of"
+            if less
+            else f"that is {first - size} too many",
+        )
+    if node.shuffled and not types:
+        context.bag.error(
+            "E0646",
+            f"`shuffled` says in which order the types of `{node.name}` stand, and it has none",
+            node.span,
+            help="write `types { E: 80; I: 20 } shuffled`",
+        )
+    return tuple(types)
+
+
+def declare_type(node: ast.PopulationDecl, types: Types, scope: PopulationScope) -> None:
+    """Give a population with types the parameter `type`."""
+    if not types:
+        return
+    path = f"{node.name}.{TYPE}"
+    init: Expr | Draw = _by_block(types)
+    if node.shuffled:
+        sizes = tuple(Const(last - first) for _, first, last in types)
+        init = Draw(SHUFFLE, sizes, path, span=node.span)
+    scope.variables[path] = Variable(
+        path, Kind.PARAM, Place.NEURON, Type.COUNT, node.name, init, span=node.span
+    )
+    scope.context.dims[path] = NONE
+    scope.params[TYPE] = Value(
+        Ref(path),
+        NONE,
+        Type.COUNT,
+        Place.NEURON,
+        choices=tuple(name for name, _, _ in types),
+        span=node.span,
+    )
+
+
+def _by_block(types: Types) -> Expr:
+    code: Expr = Const(len(types) - 1)
+    for number, (_, _, last) in reversed(tuple(enumerate(types[:-1]))):
+        before = apply("lt", Index(), Const(last))
+        code = apply("select", before, Const(number), code)
+    return code
+
+
+def compared(node: ast.Binary, scope: Scope) -> Value | None:
+    """`pre.type == E`, `pre.type != post.type`: types are compared by name; None for others."""
+    sides = [type_value(side, scope) for side in (node.left, node.right)]
+    known = [side for side in sides if side is not None]
+    if not known:
+        return None
+    if any(side.bad for side in known):
+        return known[0].at(node.span)
+    same = _alike(known[0], known[1]) if len(known) == 2 else None
+    if same is None:
+        other = node.right if sides[0] is not None else node.left
+        same = _named(known[0], other, scope)
+    if same is None:
+        return None
+    if node.op == "!=":
+        return expressions.apply("not", (same,), node, scope)
+    return same.at(node.span)
+
+
+def type_value(node: ast.Expr, scope: Scope) -> Value | None:
+    """The value of `type`, `pre.type` or `post.type`, which knows the names of the types."""
+    found = dotted(node)
+    if found is None or found[0][-1] != TYPE:
+        return None
+    value = scope.find(*found, node.span)
+    return value if value is not None and (value.choices or value.bad) else None
+
+
+def _named(value: Value, other: ast.Expr, scope: Scope) -> Value | None:
+    if not isinstance(other, ast.Name):
+        return None
+    if other.id not in value.choices:
+        return None
+    scope.context.use("celltype", other.id)
+    return equals(value, value.choices.index(other.id))
+
+
+def equals(value: Value, code: int) -> Value:
+    """Whether a neuron's type is the one with this number."""
+    if isinstance(value.expr, Const):
+        return number(value.expr.value == code, value.span)
+    expr = apply("eq", value.expr, Const(code), span=value.span)
+    return Value(expr, NONE, Type.BOOL, value.place, span=value.span)
+
+
+def _alike(one: Value, other: Value) -> Value:
+    """Whether two neurons are of one type: populations may list theirs in different orders."""
+    shared = [name for name in one.choices if name in other.choices]
+    expr: Expr = Const(False)
+    for name in shared:
+        here = equals(one, one.choices.index(name)).expr
+        there = equals(other, other.choices.index(name)).expr
+        expr = apply("or", expr, apply("and", here, there)) if expr != Const(False) else apply(
+            "and", here, there
+        )
+    place = Place.SYNAPSE if shared else Place.GLOBAL
+    return Value(expr, NONE, Type.BOOL, place, span=one.span)

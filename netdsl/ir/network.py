@@ -268,12 +268,12 @@ class Projection:
     weight: str | None = None  # path of the weight; a transpose has its owner's
     rule: Rule | None = None
     transpose_of: str | None = None
-    mask_of: str | None = None  # `mask_transpose of`: its synapses backwards, without its weight
     fixed: bool = False
     pre_slice: tuple[int, int] | None = None
     post_slice: tuple[int, int] | None = None
     sign: Expr | None = None  # +-1 over the pre index: `weight` is then the stored magnitude
     span: Span | None = field(default=None, compare=False)
+    mask_of: str | None = None  # `mask_transpose of`: its synapses backwards, without its weight
 
     @property
     def carrier(self) -> str | None:

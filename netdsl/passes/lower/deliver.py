@@ -185,7 +185,7 @@ class Delivery:
         rows, columns = ends[::-1] if back else ends  # of the weights
         self.ops.append(
             Propagate(
-                strength.owner.name if strength.turned else projection.name,
+                strength.listed,
                 weight,
                 source,
                 goal,

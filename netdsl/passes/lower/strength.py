@@ -99,6 +99,12 @@ class Strength:
         return synapses_of(self.context.network, self.projection)
 
     @property
+    def listed(self) -> str:
+        """The projection whose list of synapses is gone through, where there is one."""
+        name = self.owner.name
+        return name if name in self.context.layouts else self.projection.name
+
+    @property
     def turned(self) -> bool:
         """Are the synapses read backwards?"""
         return self.owner is not self.projection

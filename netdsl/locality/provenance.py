@@ -31,7 +31,8 @@ STOPPED_BY_CHANNELS = frozenset({AGGREGATED, COUNT, REDUCTION})
 class Taint:
     """One origin: `kind`, the declaration it starts at, and why in words.
 
-    `seeds` are the variables tainted directly; `origin` is the name a waiver may give.
+    `seeds` are the variables tainted directly; `origin` is the name a waiver may give. What is
+    `lasting` goes through projections whatever its kind.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Taint:
     why: str
     seeds: tuple[str, ...]
     span: Span | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,12 @@ def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ..
 
 
 def _stops(taint: Taint, flow: Flow) -> bool:
-    return flow.kind == "deliver" and taint.kind in STOPPED_BY_CHANNELS
+    return flow.kind == "deliver" and not taint.lasting and taint.kind in STOPPED_BY_CHANNELS
 
 
 def _taints(graph: FlowGraph) -> Iterator[Taint]:
     yield from _transposes(graph.network)
+    yield from _tables(graph.network)
     for flow in graph.flows:
         if flow.channel is not None:
             yield from _delivery(graph, graph.network.projections[flow.channel], flow)
@@ -129,6 +132,14 @@ def _transposes(network: Network) -> Iterator[Taint]:
             why = f"projection `{projection.name}` {word} of `{source}`"
             seeds = _targets(projection)
             yield Taint(TRANSPORT, projection.name, why, seeds, projection.span)
+
+
+def _tables(network: Network) -> Iterator[Taint]:
+    """Means over weights: no projection that relays one makes it anybody's own."""
+    for table in network.tables.values():
+        why = f"the table `{table.name}` holds means of the weights of `{table.projection}`"
+        seeds = tuple(block.path for block in table.blocks)
+        yield Taint(AGGREGATED, table.name, why, seeds, table.span, lasting=True)
 
 
 def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[Taint]:
@@ -212,8 +223,8 @@ def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:
-    if graph.is_shared(flow.target):
-        return  # data in controls and global states is an error of its own
+    if graph.is_shared(flow.target) or graph.is_table(flow.target):
+        return  # the tables have taints of their own; data in controls and global states is an error of its own
     where = flow.span
     for node in walk(flow.expr):
         if not isinstance(node, Reduce):

@@ -70,6 +70,8 @@ def spelled(network: Network, ref: Ref) -> str:
     variable = network.table.get(ref.path)
     if modulator is not None:
         name = modulator.name
+    elif variable is not None and variable.kind is Kind.TABLE:
+        name = ref.path.partition("[")[0]
     elif ref.side in ("pre", "post"):
         name = f"{ref.side}.{ref.path.rsplit('.', 1)[-1]}"
     elif ref.side == "synapse" and variable is not None:
@@ -126,6 +128,8 @@ class Reader:
             return self._sample_or("constant" if known else "synapse", ref)
         if self.graph.is_sample_field(ref.path):
             return self._sample_or("constant", ref, variable)
+        if self.graph.is_table(ref.path):
+            return "constant", "none", (), ()  # what it is made of arrives with it
         if variable.owner in self.network.projections:
             return self._synaptic(ref, name, variable)
         return self._unit(ref, name, variable)
@@ -196,6 +200,8 @@ class Reader:
         # Delivered, exposed, or a declared trace of one of these.
         if variable.path in self.sent or variable.exposed:
             return True
+        if variable.kind is Kind.PARAM and variable.name == "type":
+            return True  # of which type a sender is does not have to be told
         if variable.kind is Kind.TRACE and variable.of is not None:
             traced = self.graph.variable(variable.of)
             return traced is not None and self._arrives(traced)
@@ -255,6 +261,8 @@ class Reader:
         path.append(f"{line_of(ref.span)}: {reader} reads `{name}`")
         code = {TRANSPORT: "E0313", AGGREGATED: "E0311", CROSS_SAMPLE: "E0310"}[taint.kind]
         names = (taint.origin, taint.origin.split(".")[0], self.rule.name, self.projection.name)
+        if taint.lasting and arrival.path:
+            names += (arrival.path[0].channel or "",)
         return Violation(taint.kind, code, taint.why, taint.span, names, path=tuple(path))
 
 

@@ -1,0 +1,144 @@
+"""Cell types, tables over them and structure read backwards, against NumPy by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from netdsl.api import Model
+from netdsl.backends.cupy import shim
+from netdsl.backends.native import available
+from netdsl.frontend import check
+from netdsl.passes import lower
+from netdsl.runtime import backend as backends
+from tests.backends import test_cuda_golden
+
+Array = NDArray[np.float64]
+BACKENDS = [
+    "numpy",
+    pytest.param(
+        "native", marks=pytest.mark.skipif(not available()[0], reason="no C compiler")
+    ),
+    pytest.param(
+        "shim",
+        marks=[
+            pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU"),
+            pytest.mark.slow,
+        ],
+    ),
+]
+FORMS = [
+    ("dense", "", "", "present", "masked"),
+    ("sparse(p = 0.3)", "sign by pre", "shuffled", "present, no_self", "masked"),
+    ("sparse(p = 0.3)", "sign by pre", "shuffled", "present", "edges"),
+    ("sparse(p = 0.3)", "", "", "all", "edges"),
+    ("dense no_self", "sign by pre", "", "all, no_self", "edges"),
+    ("sparse(p = 0.5, draw = pairs_with_replacement)", "sign by pre", "", "present", "masked"),
+]
+SPEC = """
+edition 1
+celltype E sign +
+celltype I sign -
+neuron cell {{
+  input i; input m; input q
+  state s = 1; s := 0.5 * s + i + (0.25 if type == E else 0)
+  state a = 0.5; a := 0.1 * index + 0.2
+  state u = 0; u := m
+  state z = 0; z := q
+}}
+rule hebb {{ dw = 0.05 * (gain[pre.type, post.type] if pre.type != post.type else 1) * pre.s * post.a }}
+population rec : cell[10] types {{ I: 3; E: 7 }} {order}
+projection R : rec -> rec {wiring} {sign} delay 1 step {{
+  weight w ~ uniform(-0.3, 1)
+  deliver i += (0 if self else w) * pre.s
+  learn hebb()
+}}
+table gain[pre type, post type] = block_mean(R.w over {over})
+projection Mb : rec -> rec mask_transpose of R delay 0 {{
+  deliver m += (0 if self else gain[post.type, pre.type]) * pre.a
+}}
+projection Tb : rec -> rec transpose of R delay 0 {{ deliver q += (0 if self else w) * pre.a }}
+allow aggregated_weights on gain because "means of one type onto another"
+protocol train {{ phase run 3 steps learning }}
+"""
+
+
+def model(text: str, backend: str, synapses: str = "auto") -> Model:
+    """The model of a text in double precision."""
+    network = check(text, lower=False).require()
+    return Model(network, lower(network, synapses=synapses), backend, 3, "float64")
+
+
+@pytest.fixture(autouse=True)
+def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA on the host, under the name `shim`."""
+    where = (test_cuda_golden.__name__, test_cuda_golden.OneThread.__name__)
+    monkeypatch.setitem(backends.BACKENDS, "shim", where)
+
+
+class ByHand:
+    """The network of `SPEC`, written out."""
+
+    def __init__(self, state: Any, form: tuple[str, ...]) -> None:
+        self.signed, self.over = bool(form[1]), form[3]
+        self.type = state["rec.type"].astype(int)
+        self.key = "R.mag" if self.signed else "R.w"
+        self.stored: Array = state[self.key].copy()
+        self.mask = self.stored != 0
+        self.sign = np.where(self.type == 1, 1.0, -1.0)[:, None] if self.signed else 1.0
+        self.n = len(self.type)
+        self.s = np.ones(self.n)
+        self.u = self.z = np.zeros(self.n)
+
+    def w(self) -> Array:
+        return np.asarray(self.sign * np.maximum(self.stored, 0) if self.signed else self.stored)
+
+    def present(self) -> Array:
+        return self.stored > 0 if self.signed else self.mask
+
+    def gain(self) -> Array:
+        w, counted = self.w(), self.present() if "present" in self.over else np.full((self.n,) * 2, True)
+        if "no_self" in self.over:
+            counted = counted & ~np.eye(self.n, dtype=bool)
+        found = np.zeros((2, 2))
+        for pre in range(2):
+            for post in range(2):
+                block = np.ix_(self.type == pre, self.type == post)
+                number = counted[block].sum()
+                found[pre, post] = (w * counted)[block].sum() / number if number else 0
+        return found
+
+    def step(self) -> None:
+        off = ~np.eye(self.n, dtype=bool)
+        t, gain, sent = self.type, self.gain(), self.s
+        self.s = 0.5 * self.s + sent @ (self.w() * off) + 0.25 * (t == 1)
+        a = 0.1 * np.arange(self.n) + 0.2
+        pairs = gain[t[:, None], t[None, :]]  # from type to type
+        self.u = (pairs * self.present() * off) @ a
+        self.z = (self.w() * off) @ a
+        factor = np.where(t[:, None] != t[None, :], pairs, 1.0)
+        change = self.sign * 0.05 * factor * sent[:, None] * a
+        learns = self.mask & (self.stored > 0 if self.signed else True)
+        self.stored = self.stored + change * learns
+
+
+@pytest.mark.parametrize("form", FORMS, ids="-".join)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tables_follow_the_weights(backend: str, form: tuple[str, ...]) -> None:
+    wiring, sign, order, over, synapses = form
+    text = SPEC.format(wiring=wiring, sign=sign, order=order, over=over)
+    held = model(text, backend, synapses)
+    hand = ByHand(held.state, form)
+    if order:
+        assert sorted(hand.type) == [0] * 3 + [1] * 7 and list(hand.type) != sorted(hand.type)
+    for _ in range(2):
+        held.phase("run")
+        for _ in range(3):
+            hand.step()
+        for key, value in (("rec.s", hand.s), ("rec.u", hand.u), ("rec.z", hand.z)):
+            np.testing.assert_allclose(held.state[key][0], value, 1e-12, 1e-12, err_msg=key)
+        np.testing.assert_allclose(held.state[hand.key], hand.stored, 1e-12, 1e-12)
+    held.close()

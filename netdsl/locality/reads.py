@@ -212,7 +212,10 @@ class Reader:
 
     def _receivers(self, variable: Variable) -> str:
         """Who gets the same number: with a reduction over one axis, not the whole population."""
-        found = [r for e in self.graph.own_expressions(variable.path) for r in reductions(e)]
+        own = self.graph.own_expressions(variable.path)
+        if any(ref.path == f"{variable.owner}.type" for e in own for ref in refs(e)):
+            return "celltype"
+        found = [r for e in own for r in reductions(e)]
         axes = {name for name, _ in self.network.populations[variable.owner].axes if name}
         return "neuron" if any(r.axis in axes for r in found) else "population"
 

@@ -5,14 +5,16 @@ The type of a neuron is a parameter of it, `POP.type`: its place, from 0, among 
 
 from __future__ import annotations
 
-from netdsl.ir.expr import Const, Expr, Index, Ref, apply
+from collections.abc import Callable
+
+from netdsl.ir.expr import Const, Expr, Index, Reduce, Ref, apply, children
 from netdsl.ir.network import Draw, Kind, Place, Type, Variable
 from netdsl.sema.cells.populations import PopulationScope, size_of
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, dotted
 from netdsl.sema.scopes.units import NONE
-from netdsl.sema.scopes.values import Value, number
+from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
 TYPE = "type"
@@ -115,6 +117,83 @@ def type_value(node: ast.Expr, scope: Scope) -> Value | None:
         return None
     value = scope.find(*found, node.span)
     return value if value is not None and (value.choices or value.bad) else None
+
+
+def by_type(kind: str, body: Value, node: ast.Call, scope: Scope) -> Value:
+    """`mean(e by type)`: one number for each type, which the neurons of the type read."""
+    over = node.over
+    assert over is not None
+    value = scope.find((TYPE,), None, over.span)
+    if value is None or not value.choices:
+        if value is None or not value.bad:
+            scope.context.bag.error(
+                "E0645",
+                f"there are no cell types in {scope.kind} to take the {kind} by",
+                over.span,
+                help="give the population `types { E: 80; I: 20 }`",
+            )
+        return bad(node.span)
+    make = _BY_TYPE.get(kind)
+    if make is None:
+        scope.context.unsupported(
+            f"`{kind}` by type is", over.span, f"reduce by {', '.join(_BY_TYPE)}"
+        )
+        return bad(node.span)
+    name = value.expr.path.split(".")[0] if isinstance(value.expr, Ref) else ""
+    sizes = type_sizes(name, value.choices, scope.context)
+    found = [make(body.expr, equals(value, code).expr, size) for code, size in enumerate(sizes)]
+    expr = found[-1]
+    for code, own in reversed(tuple(enumerate(found[:-1]))):
+        expr = apply("select", equals(value, code).expr, own, expr, span=node.span)
+    dim = NONE if kind == "any" else body.dim
+    return Value(expr, dim, Type.BOOL if kind == "any" else Type.REAL, Place.UNIT, span=node.span)
+
+
+def type_sizes(name: str, types: tuple[str, ...], context: Context) -> list[int]:
+    """How many neurons a population has of each of its types, before it is elaborated too."""
+    node = context.declarations.find("population", name)
+    counts = {count.name: count.count for count in node.types}
+    return [
+        expressions.whole(counts[name], context.scope, "a number of neurons") or 1 for name in types
+    ]
+
+
+def _sum(body: Expr, own: Expr, size: int) -> Expr:
+    return Reduce("sum", "population", apply("select", own, body, Const(0.0)))
+
+
+def _most(kind: str, rest: str) -> Callable[[Expr, Expr, int], Expr]:
+    """The largest of a type: the others count as the smallest of all, and the other way round."""
+
+    def reduced(body: Expr, own: Expr, size: int) -> Expr:
+        others = Reduce(rest, "population", body)
+        return Reduce(kind, "population", apply("select", own, body, others))
+
+    return reduced
+
+
+_BY_TYPE: dict[str, Callable[[Expr, Expr, int], Expr]] = {
+    "sum": _sum,
+    "mean": lambda body, own, size: apply("div", _sum(body, own, size), Const(float(size))),
+    "max": _most("max", "min"),
+    "min": _most("min", "max"),
+    "any": lambda body, own, size: Reduce(
+        "any", "population", apply("select", own, body, Const(False))
+    ),
+}
+
+
+def same_for_a_type(expr: Expr, own: str, seen: Callable[[str], Expr | None]) -> bool:
+    """Do all neurons of one type have this value? `own` is the path of their type, `seen` gives
+    the value of a `let` or `def`, None for what has none."""
+    if isinstance(expr, Reduce):
+        return True
+    if isinstance(expr, Index):
+        return False
+    if isinstance(expr, Ref) and expr.path != own:
+        value = seen(expr.path)
+        return value is not None and same_for_a_type(value, own, seen)
+    return all(same_for_a_type(part, own, seen) for part in children(expr))
 
 
 def _named(value: Value, other: ast.Expr, scope: Scope) -> Value | None:

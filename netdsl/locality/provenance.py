@@ -224,7 +224,7 @@ def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:
     if graph.is_shared(flow.target) or graph.is_table(flow.target):
-        return  # the tables have taints of their own; data in controls and global states is an error of its own
+        return  # tables have taints of their own, data in controls and global states an error
     where = flow.span
     for node in walk(flow.expr):
         if not isinstance(node, Reduce):

@@ -19,9 +19,7 @@ from tests.backends import test_cuda_golden
 Array = NDArray[np.float64]
 BACKENDS = [
     "numpy",
-    pytest.param(
-        "native", marks=pytest.mark.skipif(not available()[0], reason="no C compiler")
-    ),
+    pytest.param("native", marks=pytest.mark.skipif(not available()[0], reason="no C compiler")),
     pytest.param(
         "shim",
         marks=[
@@ -49,7 +47,9 @@ neuron cell {{
   state u = 0; u := m
   state z = 0; z := q
 }}
-rule hebb {{ dw = 0.05 * (gain[pre.type, post.type] if pre.type != post.type else 1) * pre.s * post.a }}
+rule hebb {{
+  dw = 0.05 * (gain[pre.type, post.type] if pre.type != post.type else 1) * pre.s * post.a
+}}
 population rec : cell[10] types {{ I: 3; E: 7 }} {order}
 projection R : rec -> rec {wiring} {sign} delay 1 step {{
   weight w ~ uniform(-0.3, 1)
@@ -100,7 +100,9 @@ class ByHand:
         return self.stored > 0 if self.signed else self.mask
 
     def gain(self) -> Array:
-        w, counted = self.w(), self.present() if "present" in self.over else np.full((self.n,) * 2, True)
+        w, counted = self.w(), np.ones((self.n, self.n), bool)
+        if "present" in self.over:
+            counted = self.present()
         if "no_self" in self.over:
             counted = counted & ~np.eye(self.n, dtype=bool)
         found = np.zeros((2, 2))

@@ -110,7 +110,7 @@ class _Block:
         return Apply("mul", (found, alive))
 
     def _inside(self) -> list[Expr]:
-        found = [
+        found: list[Expr] = [
             Apply("eq", (self._type(population, side), Const(code)))
             for population, side, (_, code, _) in (
                 (self.projection.pre, "pre", self.block.pre),
@@ -136,7 +136,9 @@ class _Block:
         return Load(variable_buffer(self.context, variable), side=side)
 
     def _pairs(self) -> int:
-        same = self.projection.pre == self.projection.post and self.block.pre[0] == self.block.post[0]
+        same = (
+            self.projection.pre == self.projection.post and self.block.pre[0] == self.block.post[0]
+        )
         pairs = self.block.pre[2] * self.block.post[2]
         return pairs - self.block.pre[2] if same and not self.table.loops else pairs
 
@@ -146,5 +148,3 @@ def _where(conditions: Iterable[Expr], value: Expr) -> Expr:
     for condition in conditions:
         held = condition if held is None else Apply("and", (held, condition))
     return value if held is None else Apply("select", (held, value, Const(0.0)))
-
-

@@ -28,11 +28,11 @@ def types_of(
     """(cell type, first, past last) of each type; what does not fit the population is reported."""
     types, first, broken = [], 0, False
     for count in node.types:
-        number = expressions.whole(count.count, context.scope, "a number of neurons", least=0)
-        broken = broken or number is None
-        types.append((count.name, first, first + (number or 0)))
-        first += number or 0
-        if number == 0:
+        many = expressions.whole(count.count, context.scope, "a number of neurons", least=0)
+        broken = broken or many is None
+        types.append((count.name, first, first + (many or 0)))
+        first += many or 0
+        if many == 0:
             context.bag.error(
                 "E0646",
                 f"no neuron of `{node.name}` is of type `{count.name}`",
@@ -85,9 +85,9 @@ def declare_type(node: ast.PopulationDecl, types: Types, scope: PopulationScope)
 
 def _by_block(types: Types) -> Expr:
     code: Expr = Const(len(types) - 1)
-    for number, (_, _, last) in reversed(tuple(enumerate(types[:-1]))):
+    for place, (_, _, last) in reversed(tuple(enumerate(types[:-1]))):
         before = apply("lt", Index(), Const(last))
-        code = apply("select", before, Const(number), code)
+        code = apply("select", before, Const(place), code)
     return code
 
 
@@ -220,8 +220,7 @@ def _alike(one: Value, other: Value) -> Value:
     for name in shared:
         here = equals(one, one.choices.index(name)).expr
         there = equals(other, other.choices.index(name)).expr
-        expr = apply("or", expr, apply("and", here, there)) if expr != Const(False) else apply(
-            "and", here, there
-        )
+        both = apply("and", here, there)
+        expr = both if isinstance(expr, Const) else apply("or", expr, both)
     place = Place.SYNAPSE if shared else Place.GLOBAL
     return Value(expr, NONE, Type.BOOL, place, span=one.span)

@@ -89,10 +89,12 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
     if clause.name == "transpose":
         return replace(wiring, transpose_of=owner, connectivity=found)
     if original.carrier is not None or found.windows is not None or found.kind == "one_to_one":
-        why = "reads another's synapses backwards itself" if original.carrier is not None else None
+        why = "is one to one" if found.kind == "one_to_one" else "shares a kernel"
+        if original.carrier is not None:
+            why = f"has the synapses of `{original.carrier}`"
         context.bag.error(
             "E0650",
-            f"`{owner}` {why or 'shares a kernel or is one to one'}: it has no mask to transpose",
+            f"`{owner}` {why}: it has no mask to transpose",
             clause.span,
             help="name the projection that has the synapses",
         )

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import Const, Reduce, Ref, refs
@@ -17,7 +19,7 @@ from netdsl.sema.cells.types import equals, type_value
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, dotted
-from netdsl.sema.scopes.units import Unknown
+from netdsl.sema.scopes.units import Unknown, unify
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.sema.synapses.synapses import DELIVER, Ends, SynapseScope
 from netdsl.syntax import ast
@@ -58,22 +60,18 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
     if len(node.args) != len(table.shape):
         context.bag.error(
             "E0648",
-            f"`{base}` has {len(table.shape)} axes, and here are {len(node.args)} indices",
+            f"`{base}` has {len(table.shape)} axes; indices here: {len(node.args)}",
             node.span,
+            help="give the type of a neuron for each, in the order of its declaration",
         )
         return bad(node.span)
-    places = [_places(arg, axis, scope, base) for arg, axis in enumerate_axes(node, table)]
-    if any(place is None for place in places):
-        return bad(node.span)
-    known = [place for place in places if place is not None]
+    known: list[Places] = []
+    for arg, length, names in zip(node.args, table.shape, table.axes, strict=True):
+        place = _places(arg, length, names, scope, base)
+        if place is None:
+            return bad(node.span)
+        known.append(place)
     return replace(_look_up(table, known, node, scope), span=node.span)
-
-
-def enumerate_axes(
-    node: ast.Index, table: TypeTable
-) -> Iterable[tuple[ast.Expr, tuple[int, tuple[str, ...] | None]]]:
-    """Each index with the length of its axis and the types along it."""
-    return zip(node.args, zip(table.shape, table.axes, strict=True), strict=True)
 
 
 # Which places of an axis an index can be: (place, whether it is this one), the last one certain.
@@ -81,9 +79,9 @@ Places = list[tuple[int, Value | None]]
 
 
 def _places(
-    arg: ast.Expr, axis: tuple[int, tuple[str, ...] | None], scope: Scope, table: str
+    arg: ast.Expr, length: int, names: tuple[str, ...] | None, scope: Scope, table: str
 ) -> Places | None:
-    length, names = axis
+    """The places that an index can stand for; None after a report."""
     if isinstance(arg, ast.Name) and names is not None and arg.id in names:
         return [(names.index(arg.id), None)]
     value = type_value(arg, scope)
@@ -111,7 +109,7 @@ def _places(
             "E0648",
             f"`{table}` has no place for neurons of type `{missing[0]}` here",
             arg.span,
-            help=f"its types are {', '.join(names or ())}",
+            help=f"along this axis it has {', '.join(names or ())}",
         )
         return None
     codes = range(len(value.choices))
@@ -148,23 +146,29 @@ def table_of(node: ast.TableDecl, context: Context) -> TypeTable | None:
     """The table, made when it is first asked for; None after a report."""
     if node.name not in context.tables:
         context.tables[node.name] = None
-        context.tables[node.name] = _made(node, context)
+        with suppress(_Reported):
+            context.tables[node.name] = _made(node, context)
     return context.tables[node.name]
 
 
 def _made(node: ast.TableDecl, context: Context) -> TypeTable | None:
     for axis in node.axes:
         if axis.attribute != "type":
-            return _wrong(context, "an axis of a table is a cell type", axis.span, "write `pre type`")
+            _wrong(context, "an axis of a table is a cell type", axis.span, "write `pre type`")
     if isinstance(node.value, ast.ListExpr):
         return _numbers(node, context)
     if isinstance(node.value, ast.Call) and node.value.func.name == MEAN:
         return _means(node, node.value, context)
-    return _wrong(context, f"`{node.name}` is not a table of types", node.value.span, _FORMS)
+    _wrong(context, f"`{node.name}` is not a table of types", node.value.span, _FORMS)
 
 
-def _wrong(context: Context, message: str, span: Span, help: str | None) -> None:
+class _Reported(Exception):
+    """What is wrong with a table has been said."""
+
+
+def _wrong(context: Context, message: str, span: Span, help: str | None) -> NoReturn:
     context.bag.error("E0649", message, span, help=help)
+    raise _Reported
 
 
 def _numbers(node: ast.TableDecl, context: Context) -> TypeTable | None:
@@ -175,7 +179,7 @@ def _numbers(node: ast.TableDecl, context: Context) -> TypeTable | None:
         lengths = {len(row.items) for row in lists}
         if len(lists) < len(rows) or len(lengths) != 1 or 0 in lengths:
             nested = "a list" if len(node.axes) == 1 else "lists of one length"
-            return _wrong(
+            _wrong(
                 context,
                 f"`{node.name}` has {len(node.axes)} axes: its numbers stand in {nested}",
                 node.value.span,
@@ -195,28 +199,24 @@ def _means(node: ast.TableDecl, call: ast.Call, context: Context) -> TypeTable |
     plain = call.over is not None and call.over.kind == "over" and call.over.last is None
     if len(call.args) != 1 or not plain or over[:1] not in ([OVER[0]], [OVER[1]]):
         message = f"`{MEAN}` is the mean of one value over all pairs, or over present synapses"
-        return _wrong(context, message, call.span, "write `block_mean(W.w over present)`")
+        _wrong(context, message, call.span, "write `block_mean(W.w over present)`")
     if over[1:] not in ([], ["no_self"]):
         message = f"`{over[1]}` does not say which synapses count"
-        return _wrong(context, message, call.span, "write `over present, no_self`, or leave it out")
+        _wrong(context, message, call.span, "write `over present, no_self`, or leave it out")
     projection = _projection(node, call.args[0].value, context)
-    if projection is None:
-        return None
     if len(node.axes) != 2 or [axis.side for axis in node.axes] != ["pre", "post"]:
         message = "a mean over synapses has the types of both ends as axes"
-        return _wrong(context, message, node.name_span, f"write `{node.name}[pre type, post type]`")
+        _wrong(context, message, node.name_span, f"write `{node.name}[pre type, post type]`")
     ends = [_types(end, context) for end in (projection.pre, projection.post)]
     if not ends[0] or not ends[1]:
         name = projection.pre.name if not ends[0] else projection.post.name
-        return _wrong(context, f"`{name}` has no cell types", node.name_span, None)
+        _wrong(context, f"`{name}` has no cell types", node.name_span, None)
     names = tuple(tuple(name for name, _, _ in end) for end in ends)
     blocks, cells = [], []
     for pre in ends[0]:
         for post in ends[1]:
             path = f"{node.name}[{pre[0]},{post[0]}]"
-            context.variables[path] = Variable(
-                path, Kind.TABLE, Place.GLOBAL, span=node.name_span
-            )
+            context.variables[path] = Variable(path, Kind.TABLE, Place.GLOBAL, span=node.name_span)
             context.dims[path] = Unknown()
             blocks.append(Block(path, pre, post))
             cells.append(Value(Ref(path), context.dims[path], Type.REAL, span=node.name_span))
@@ -226,17 +226,16 @@ def _means(node: ast.TableDecl, call: ast.Call, context: Context) -> TypeTable |
     return TypeTable(names, tuple(cells), (len(names[0]), len(names[1])))
 
 
-def _projection(
-    node: ast.TableDecl, value: ast.Expr, context: Context
-) -> ast.ProjectionDecl | None:
+def _projection(node: ast.TableDecl, value: ast.Expr, context: Context) -> ast.ProjectionDecl:
     """The projection whose synapses a mean is over: the one that its value names."""
     heads = [found[0][0] for part in ast.walk(value) if (found := _dotted(part)) is not None]
     known = context.declarations.table("projection")
     named = list(dict.fromkeys(head for head in heads if head in known))
     if len(named) != 1:
         message = f"the mean `{node.name}` is over the synapses of one projection"
-        _wrong(context, message, value.span, "name its weight, as in `block_mean(W.w over present)`")
-        return None
+        _wrong(
+            context, message, value.span, "name its weight, as in `block_mean(W.w over present)`"
+        )
     found = known[named[0]]
     assert isinstance(found, ast.ProjectionDecl)
     return found
@@ -283,19 +282,20 @@ def finish_tables(context: Context, ends: Mapping[str, Ends]) -> Mapping[str, Ta
         end = ends.get(table.projection)
         if end is None:
             continue  # reported
-        body = _body(call, end, context)
-        if body is None:
+        try:
+            body = _body(call, end, context)
+        except _Reported:
             continue
         done[name] = replace(table, body=body.expr)
         for block in table.blocks:
-            expressions.unify_dims(context.dims[block.path], body.dim)
+            unify(context.dims[block.path], body.dim)
             mean = Reduce("mean", "synapses", body.expr, node.name_span)
             variable = replace(context.variables[block.path], definition=mean)
             context.variables[block.path] = variable
     return done
 
 
-def _body(call: ast.Call, ends: Ends, context: Context) -> Value | None:
+def _body(call: ast.Call, ends: Ends, context: Context) -> Value:
     projection = context.projections[ends.projection]
     wrong = None
     if projection.weight is None or projection.carrier is not None:
@@ -305,7 +305,7 @@ def _body(call: ast.Call, ends: Ends, context: Context) -> Value | None:
     elif projection.connectivity.kind == "one_to_one":
         wrong = "is one to one"
     if wrong is not None:
-        return _wrong(
+        _wrong(
             context,
             f"`{projection.name}` {wrong}: there is no mean by types",
             call.span,
@@ -313,11 +313,9 @@ def _body(call: ast.Call, ends: Ends, context: Context) -> Value | None:
         )
     scope = TableScope(context, ends, DELIVER, "a table")
     value = expressions.translate(call.args[0].value, scope)
-    if value.bad:
-        return None
     for ref in refs(value.expr):
         if ref.path != projection.weight and not _fixed(ref, context):
-            return _wrong(
+            _wrong(
                 context,
                 f"`{ref.path}` is no number of a synapse: a table does not follow activity",
                 ref.span or call.span,
@@ -330,6 +328,3 @@ def _fixed(ref: Ref, context: Context) -> bool:
     population = context.populations.get(ref.path.split(".")[0])
     variable = population.variables.get(ref.path) if population is not None else None
     return variable is not None and variable.kind is Kind.PARAM
-
-
-

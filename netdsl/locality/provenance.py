@@ -99,7 +99,9 @@ def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ..
 
 
 def _stops(taint: Taint, flow: Flow) -> bool:
-    return flow.kind == "deliver" and not taint.lasting and taint.kind in STOPPED_BY_CHANNELS
+    if taint.lasting and flow.kind == "deliver":  # what delivers a table has a taint of its own
+        return any(ref.path in taint.seeds for ref in flow.sources)
+    return flow.kind == "deliver" and taint.kind in STOPPED_BY_CHANNELS
 
 
 def _taints(graph: FlowGraph) -> Iterator[Taint]:
@@ -149,6 +151,10 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
         if graph.is_synaptic(ref.path) and graph.owner(ref.path) not in own:
             why = f"projection `{name}` delivers `{ref.path}`, a weight of other synapses"
             yield Taint(TRANSPORT, name, why, (flow.target,), ref.span or span)
+    for table in graph.network.tables.values():
+        if any(ref.path == block.path for block in table.blocks for ref in flow.sources):
+            why = f"projection `{name}` delivers means of the weights of `{table.projection}`"
+            yield Taint(AGGREGATED, name, why, (flow.target,), span, lasting=True)
     if not any(_weight_without_pre(graph, term) for term in terms(flow.expr)):
         return
     backwards = graph.owner(flow.target) == projection.pre != projection.post

@@ -263,9 +263,7 @@ class Reader:
         reader = f"rule `{self.rule.name}` on `{self.projection.name}`"
         path.append(f"{line_of(ref.span)}: {reader} reads `{name}`")
         code = {TRANSPORT: "E0313", AGGREGATED: "E0311", CROSS_SAMPLE: "E0310"}[taint.kind]
-        through = arrival.path[0].channel if taint.lasting and arrival.path else None
-        ends = (self.rule.name, self.projection.name, through or "")
-        names = (taint.origin, taint.origin.split(".")[0], *ends)
+        names = (taint.origin, taint.origin.split(".")[0], self.rule.name, self.projection.name)
         return Violation(taint.kind, code, taint.why, taint.span, names, path=tuple(path))
 
 

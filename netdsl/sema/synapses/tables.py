@@ -15,7 +15,7 @@ from netdsl.diagnostics import Span
 from netdsl.ir.expr import Const, Reduce, Ref, refs
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.tables import Block, Table
-from netdsl.sema.cells.types import equals, type_value
+from netdsl.sema.cells.types import equals, type_sizes, type_value
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, dotted
@@ -103,7 +103,11 @@ def _places(
             arg.span,
         )
         return None
-    missing = [name for name in value.choices if names is not None and name not in names]
+    codes = list(range(len(value.choices)))
+    if isinstance(value.expr, Const):  # all neurons there are of one type
+        codes = [int(value.expr.value)]
+    found = [value.choices[code] for code in codes]
+    missing = [name for name in found if names is not None and name not in names]
     if missing:
         scope.context.bag.error(
             "E0648",
@@ -112,10 +116,7 @@ def _places(
             help=f"along this axis it has {', '.join(names or ())}",
         )
         return None
-    codes = range(len(value.choices))
     places = [names.index(value.choices[code]) if names is not None else code for code in codes]
-    if isinstance(value.expr, Const):
-        return [(places[int(value.expr.value)], None)]
     tests: list[Value | None] = [equals(value, code) for code in codes]
     return list(zip(places, [*tests[:-1], None], strict=True))
 
@@ -157,9 +158,9 @@ def _made(node: ast.TableDecl, context: Context) -> TypeTable | None:
             _wrong(context, "an axis of a table is a cell type", axis.span, "write `pre type`")
     if isinstance(node.value, ast.ListExpr):
         return _numbers(node, context)
-    if isinstance(node.value, ast.Call) and node.value.func.name == MEAN:
-        return _means(node, node.value, context)
-    _wrong(context, f"`{node.name}` is not a table of types", node.value.span, _FORMS)
+    if not isinstance(node.value, ast.Call) or node.value.func.name != MEAN:
+        _wrong(context, f"`{node.name}` is not a table of types", node.value.span, _FORMS)
+    return _means(node, node.value, context)
 
 
 class _Reported(Exception):
@@ -247,13 +248,13 @@ def _dotted(node: ast.Node) -> tuple[tuple[str, ...], str | None] | None:
 
 def _types(end: ast.Ref, context: Context) -> tuple[tuple[str, int | None, int], ...]:
     """(type, its number, how many neurons) at one end; without a number all are of this type."""
-    parts = end.name.split(".")
-    population = context.populations.get(end.name) or context.populations.get(parts[0])
-    if population is None:
-        return ()
-    if population.name != end.name:
-        return tuple((t, None, b - a) for t, a, b in population.types if [t] == parts[1:])
-    return tuple((t, code, b - a) for code, (t, a, b) in enumerate(population.types))
+    name, *part = [end.name] if context.declarations.find("population", end.name) else end.parts
+    node = context.declarations.find("population", name)
+    types = tuple(count.name for count in node.types) if node is not None else ()
+    sizes = type_sizes(name, types, context) if types else []
+    if part:
+        return tuple((t, None, n) for t, n in zip(types, sizes, strict=True) if [t] == part)
+    return tuple((t, code, n) for code, (t, n) in enumerate(zip(types, sizes, strict=True)))
 
 
 # -------------------------------------------------------------------- bodies

@@ -274,6 +274,7 @@ class Projection:
     sign: Expr | None = None  # +-1 over the pre index: `weight` is then the stored magnitude
     span: Span | None = field(default=None, compare=False)
     mask_of: str | None = None  # `mask_transpose of`: its synapses backwards, without its weight
+    present: Expr | None = None  # with `mask_of`: where learning decides which of these there are
 
     @property
     def carrier(self) -> str | None:

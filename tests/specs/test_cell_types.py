@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from netdsl.backends.native import available
 from netdsl.frontend import check
 from netdsl.passes import lower
 from netdsl.runtime import backend as backends
+from netdsl.runtime.errors import RunFault
 from tests.backends import test_cuda_golden
 
 Array = NDArray[np.float64]
@@ -144,3 +146,109 @@ def test_tables_follow_the_weights(backend: str, form: tuple[str, ...]) -> None:
             np.testing.assert_allclose(held.state[key][0], value, 1e-12, 1e-12, err_msg=key)
         np.testing.assert_allclose(held.state[hand.key], hand.stored, 1e-12, 1e-12)
     held.close()
+
+
+BY_TYPE = """
+edition 1
+neuron cell {
+  input i
+  state s = 1; s := 0.5 * s + i + index
+  state r = 0; r := mean(s by type)
+  state q = 0; q := max(s by type) - min(s by type) + sum(s by type)
+}
+modulator level on rec { scope celltype; let h = mean(s by type); emit 2 * h + (type == I) }
+rule hebb { dw = 0.05 * pre.s * level }
+population rec : cell[10] types { I: 3; E: 7 } shuffled
+projection R : rec -> rec dense delay 1 step { weight w = 0; deliver i += w * pre.s; learn hebb() }
+protocol train { reset; phase run 1 steps learning }
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_number_for_each_type(backend: str) -> None:
+    held = model(BY_TYPE, backend)
+    held.phase("run")
+    state, kind = held.state, held.state["rec.type"]
+    s = state["rec.s"][0]
+    mean = np.array([s[kind == own].mean() for own in kind])
+    rest = np.array([np.ptp(s[kind == own]) + s[kind == own].sum() for own in kind])
+    np.testing.assert_allclose(state["rec.r"][0], mean, 1e-12)
+    np.testing.assert_allclose(state["rec.q"][0], rest, 1e-12)
+    change = np.broadcast_to(0.05 * (2 * mean + (kind == 0)), (10, 10))
+    np.testing.assert_allclose(state["R.w"], change, 1e-12)
+    held.close()
+
+
+PARTS = """
+edition 1
+celltype E sign +
+celltype I sign -
+neuron cell {
+  param b per neuron = 0
+  input i; input m
+  state a = 0.5; a := 0.1 * index
+  state u = 0; u := m
+  state s = 0.3; s := i + b + gain[E, type]
+}
+rule slow { at update { dw = 0.01 * pre.s * post.m } }
+population rec : cell[row: 2, col: 5] types { I: 3; E: 7 } { b = 0.5 if row < 1 else 0.25 * col }
+projection R : rec.E -> rec sparse(p = 0.6) sign by pre delay 1 step {
+  weight w ~ uniform(0, 1)
+  deliver i += (0 if self else w) * (1 if pre.type == post.type else 0.5) * pre.s
+  learn slow()
+}
+projection O : rec -> rec one_to_one delay 1 step {
+  deliver i += (0.1 if pre.type == post.type else 0) * pre.a
+}
+table gain[pre type, post type] = block_mean(R.w over present, no_self)
+projection Mb : rec -> rec.E mask_transpose of R delay 0 {
+  deliver m += (0 if self else gain[post.type, pre.type]) * pre.a
+}
+projection Nl : rec -> rec dense delay 0 { deliver m += gain[E, pre.type] * pre.a }
+allow aggregated_weights on Mb, Nl, gain because "means"
+protocol train { reset; phase run 2 steps; update R }
+"""
+
+
+@pytest.mark.parametrize("synapses", ["masked", "edges"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_parts_cells_and_updates(backend: str, synapses: str) -> None:
+    held = model(PARTS, backend, synapses)
+    held.present()
+    state = held.state
+    mag, kind, index = state["R.mag"].copy(), state["rec.type"], np.arange(10)
+    b = np.where(index < 5, 0.5, 0.25 * (index % 5))
+    np.testing.assert_allclose(state["rec.b"], b)
+    held.phase("run")
+    held.update()
+    off, alike = index[3:, None] != index, np.where(kind[3:, None] == kind, 1, 0.5)
+    blocks = [(mag > 0) & off & (kind == post) for post in (0, 1)]
+    gain = np.array([(mag * block).sum() / block.sum() for block in blocks])[kind.astype(int)]
+    s, a = np.full(10, 0.3), np.full(10, 0.5)
+    for _ in range(2):
+        s = s[3:] @ (mag * off * alike) + 0.1 * a + b + gain
+        a = 0.1 * index
+    m = np.full(10, (gain * a).sum())
+    m[3:] += ((mag > 0) * off * gain) @ a
+    np.testing.assert_allclose(state["rec.s"][0], s, 1e-12)
+    np.testing.assert_allclose(state["rec.u"][0], m, 1e-12)
+    wanted = mag + 0.01 * s[3:, None] * m * (mag > 0)
+    np.testing.assert_allclose(state["R.mag"], wanted, 1e-12)
+    held.close()
+
+
+def test_types_can_be_given(tmp_path: Path) -> None:
+    """From Python and from a state file; what reads them follows."""
+    held = model(BY_TYPE, "numpy")
+    kind = np.array([0.0] * 3 + [1.0] * 7)
+    with pytest.raises(RunFault, match="given 5 neurons of type `I`"):
+        held.state["rec.type"] = np.array([0.0] * 5 + [1.0] * 5)
+    held.state["rec.type"] = kind
+    held.save_state(tmp_path / "state.npz")
+    other = model(BY_TYPE, "numpy")
+    other.load_state(tmp_path / "state.npz")
+    np.testing.assert_array_equal(other.state["rec.type"], kind)
+    other.phase("run")
+    s = other.state["rec.s"][0]
+    wanted = np.where(kind == 0, s[:3].mean(), s[3:].mean())
+    np.testing.assert_allclose(other.state["rec.r"][0], wanted)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Const, Expr, refs
+from netdsl.ir.expr import Const, Expr, Ref, apply, refs
 from netdsl.ir.network import Connectivity, Deliver, Draw, Kind, Place, Projection, Type, Variable
 from netdsl.sema.cells.draws import WeightScope, build_draw
 from netdsl.sema.cells.populations import PopulationScope, size_of
@@ -76,6 +76,7 @@ class ProjectionBuilder:
             sign=self.ends.sign if self.ends.weight in self.variables else None,
             transpose_of=self.wiring.transpose_of,
             mask_of=self.wiring.mask_of,
+            present=self._present(),
             fixed=self.wiring.fixed,
             pre_slice=pre_slice,
             post_slice=post_slice,
@@ -308,6 +309,13 @@ class ProjectionBuilder:
         self.ends.weight = owner.weight
         self.ends.weight_name = self.context.weight_names[owner.name]
         self.ends.sign = turned(owner.sign) if owner.sign is not None else None
+
+    def _present(self) -> Expr | None:
+        """Of a signed projection a synapse is present while its magnitude is above 0."""
+        original = self.context.projections.get(self.wiring.mask_of or "")
+        if original is None or original.weight is None or original.sign is None:
+            return None
+        return apply("gt", Ref(original.weight, "synapse"), Const(0.0))
 
     # ------------------------------------------------------------ body
 

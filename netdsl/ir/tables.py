@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """`table NAME[pre type, post type] = block_mean(body over present)`: it follows the weights.
+    """`table NAME[pre type, post type] = block_mean(e over present)`: it follows the weights.
 
+    What it is the mean of is the body of the reduction that the variables of its blocks define.
     `over`: "present", over the synapses that exist, or "all", over all pairs. `loops`: whether a
     neuron's synapse onto itself counts.
     """
@@ -32,7 +32,6 @@ class Table:
     name: str
     projection: str
     over: str
-    body: Expr
     blocks: tuple[Block, ...]
     loops: bool = True
     span: Span | None = field(default=None, compare=False)

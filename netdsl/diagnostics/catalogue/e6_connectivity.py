@@ -237,7 +237,7 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0653",
         "cell types given in other numbers than declared",
-        "Which neuron is of which type can be given from Python or a state file, as `rec.type`; how "
-        "many are of each type is what `types` says.",
+        "Which neuron is of which type can be given from Python or a state file, as `rec.type`; "
+        "how many are of each type is what `types` says.",
     ),
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Reduce
 from netdsl.ir.network import Place, Projection
 from netdsl.ir.program import Each, Op, Reduction, Routine, Store
 from netdsl.ir.roles import reads_of
@@ -74,7 +74,8 @@ class _Block:
 
     def ops(self) -> list[Op]:
         strength = Strength(self.context, self.projection)
-        body = strength.resolve(self.table.body)
+        mean = self.context.variable(self.block.path).definition
+        body = strength.resolve(mean.body) if isinstance(mean, Reduce) else None
         assert body is not None
         inside = self._inside()
         exists = self._exists()
@@ -90,9 +91,9 @@ class _Block:
             number = Const(float(self._pairs()))
         some = Apply("gt", (number, Const(0.0)))
         divisor = Apply("max", (number, Const(1.0)))
-        mean = Apply("select", (some, Apply("div", (Load(total), divisor)), Const(0.0)))
+        value = Apply("select", (some, Apply("div", (Load(total), divisor)), Const(0.0)))
         target = variable_buffer(self.context, self.context.variable(self.block.path))
-        ops.append(Each((), (Store(target, mean, self.table.span),), label=self.block.path))
+        ops.append(Each((), (Store(target, value, self.table.span),), label=self.block.path))
         return ops
 
     def _sum(self, value: Expr, why: str) -> tuple[str, Op]:

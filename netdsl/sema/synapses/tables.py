@@ -222,7 +222,7 @@ def _means(node: ast.TableDecl, call: ast.Call, context: Context) -> TypeTable |
             blocks.append(Block(path, pre, post))
             cells.append(Value(Ref(path), context.dims[path], Type.REAL, span=node.name_span))
     context.means[node.name] = Table(
-        node.name, projection.name, over[0], Const(0.0), tuple(blocks), len(over) == 1, node.span
+        node.name, projection.name, over[0], tuple(blocks), len(over) == 1, node.span
     )
     return TypeTable(names, tuple(cells), (len(names[0]), len(names[1])))
 
@@ -287,7 +287,7 @@ def finish_tables(context: Context, ends: Mapping[str, Ends]) -> Mapping[str, Ta
             body = _body(call, end, context)
         except _Reported:
             continue
-        done[name] = replace(table, body=body.expr)
+        done[name] = table
         for block in table.blocks:
             unify(context.dims[block.path], body.dim)
             mean = Reduce("mean", "synapses", body.expr, node.name_span)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netdsl.api import Model
-from tests.specs.test_cell_types import BACKENDS, cuda, model
+from tests.specs.test_cell_types import BACKENDS, Array, cuda, model
 
 __all__ = ["cuda"]
 ADAM = """
@@ -93,3 +93,49 @@ def _train(held: Model) -> None:
     held.reset()
     held.phase("run")
     held.update()
+
+
+BACK = """
+edition 1
+neuron src { state s = 0; s := 0.3 + 0.1 * index }
+neuron cell { input i; input j; def y = tanh(i + j); state z = 0; z := y }
+loss err = mean(sum((rec.z@run - 0.2)^2))
+population x : src[8]
+population rec : cell[6]
+population o : cell[4]
+projection W : x -> rec dense delay 0 {
+  weight w = 0.01 * (pre.index - post.index)
+  deliver i += w * pre.s
+}
+projection R : rec -> o sparse(p = 0.5) sign - delay 1 step {
+  weight w ~ uniform(-0.1, 0.4)
+  deliver j += w * pre.z
+  learn bptt(loss = err)
+}
+projection Rt : o -> rec transpose of R delay 1 step { deliver j += 2 * w * pre.z }
+allow non_local on R because "reference"
+protocol train { reset; phase run 4 steps; update R }
+"""
+
+
+def _loss(mag: Array) -> float:
+    w, s = -np.maximum(mag, 0), 0.3 + 0.1 * np.arange(8)
+    sent = s @ (0.01 * (np.arange(8)[:, None] - np.arange(6)))
+    z, o = np.zeros(6), np.zeros(4)
+    for _ in range(4):
+        z, o = np.tanh(sent + 2 * o @ w.T), np.tanh(z @ w)
+    return float(((z - 0.2) ** 2).sum())
+
+
+@pytest.mark.parametrize("synapses", ["masked", "edges"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_through_a_transpose(backend: str, synapses: str) -> None:
+    held = model(BACK, backend, synapses)
+    mag = held.state["R.mag"].copy()
+    _train(held)
+    change = held.state["R.mag"] - mag
+    for at in zip(*np.nonzero(mag > 0), strict=True):
+        step = np.zeros_like(mag)
+        step[at] = 1e-6
+        slope = (_loss(mag + step) - _loss(mag - step)) / 2e-6
+        np.testing.assert_allclose(change[at], -slope, 1e-6, 1e-9)

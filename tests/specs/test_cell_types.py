@@ -252,3 +252,22 @@ def test_types_can_be_given(tmp_path: Path) -> None:
     s = other.state["rec.s"][0]
     wanted = np.where(kind == 0, s[:3].mean(), s[3:].mean())
     np.testing.assert_allclose(other.state["rec.r"][0], wanted)
+
+
+def test_tables_of_numbers_in_cells() -> None:
+    text = """
+edition 1
+dt = 1 ms
+neuron cell {
+  state s = 1; d s/dt = -s / tau[type]; integrate s with euler
+  state q = 0; q := three[type, type, type]
+}
+population rec : cell[10] types { I: 3; E: 7 }
+table tau[cell type] = [10 ms, 20 ms]
+table three[pre type, post type, own type] = [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+protocol train { phase run 1 steps }
+"""
+    held = model(text, "numpy")
+    held.phase("run")
+    np.testing.assert_allclose(held.state["rec.s"][0], [0.9] * 3 + [0.95] * 7)
+    np.testing.assert_array_equal(held.state["rec.q"][0], [1] * 3 + [8] * 7)

@@ -48,6 +48,8 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
     context.use("table", base)
     table = table_of(declared, context)
     if table is None:
+        if not context.bag.has_errors:
+            context.bag.error("E0109", f"the table `{base}` depends on itself", node.span)
         return bad(node.span)
     if scope.host:
         context.bag.error(
@@ -191,7 +193,8 @@ def _numbers(node: ast.TableDecl, context: Context) -> TypeTable | None:
     cells = [expressions.constant(row, context.scope, "a number of a table") for row in rows]
     if any(cell.bad for cell in cells):
         return None
-    expressions.same(tuple(cells), node, context.scope)
+    if expressions.same(tuple(cells), node, context.scope) is None:
+        return None
     return TypeTable((None,) * len(shape), tuple(cells), tuple(shape))
 
 

@@ -12,7 +12,7 @@ from netdsl.ir.network import Network
 def check(network: Network) -> Iterator[Diagnostic]:
     """A transpose runs between as many neurons as its original, the other way round."""
     for projection in network.projections.values():
-        original = network.projections.get(projection.transpose_of or "")
+        original = network.projections.get(projection.carrier or "")
         if original is None:
             continue
         pre, post = sizes(network, projection)

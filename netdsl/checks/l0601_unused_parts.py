@@ -68,6 +68,8 @@ def _by_cell(network: Network, kinds: tuple[Kind, ...]) -> dict[tuple[str, str],
             own = f"{population.name}."
             if variable.path.startswith(own) and "." in variable.path.removeprefix(own):
                 continue  # not written by the user: a surrogate's margin, a refractory counter
+            if variable.path == f"{own}type" and population.types:
+                continue  # stands in the population; parts of it are ends of projections
             if variable.kind in kinds and not variable.exposed and _written_here(network, variable):
                 cells.setdefault((population.cell, variable.name), []).append(variable)
     return cells

@@ -56,6 +56,11 @@ class FlowGraph:
             variable.kind is Kind.PARAM and variable.place is Place.GLOBAL
         )
 
+    def is_table(self, path: str) -> bool:
+        """Whether a variable is one place of a table that follows weights."""
+        variable = self.variable(path)
+        return variable is not None and variable.kind is Kind.TABLE
+
     def is_sample_field(self, path: str) -> bool:
         """`sample.NAME`."""
         variable = self.variable(path)

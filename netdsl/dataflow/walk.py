@@ -62,7 +62,8 @@ class Flow:
     """The values `sources` enter `target`; `expr` is what is read.
 
     `kind`: initial | statement | def | slope (of a spike: its margin and surrogate) | deliver |
-    sign | rule | modulator | readout | metric | loss | clamp | set | control | decide | record.
+    structure (which synapses are read backwards) | sign | rule | modulator | readout | metric |
+    loss | clamp | set | control | decide | record.
     `target`: the path of a variable; "" where the values enter none, or change what a rule learns.
     `owner`: name of the population, projection, modulator, readout or protocol that it is written
     in. `node`: the declaration or statement. `section`: the part of a rule.
@@ -137,6 +138,10 @@ def walk_projection(projection: Projection) -> Iterator[Flow]:
         span = deliver.span or projection.span
         yield Flow(deliver.input, deliver.value, "deliver", name, deliver, span)
     yield from _definitions(name, variables)
+    if projection.present is not None:
+        for deliver in projection.delivers:
+            present, span = projection.present, projection.span
+            yield Flow(deliver.input, present, "structure", name, projection, span)
     if projection.sign is not None:
         yield Flow(projection.weight or name, projection.sign, "sign", name, projection)
     if projection.rule is not None:

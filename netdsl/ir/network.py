@@ -15,6 +15,7 @@ from functools import cached_property
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
+from netdsl.ir.tables import Table
 from netdsl.ir.windows import Windows
 
 
@@ -36,6 +37,7 @@ class Kind(Enum):
     GLOBAL = "global"
     SAMPLE = "sample"
     COUNTER = "counter"
+    TABLE = "table"  # a mean over synapses between two cell types
 
 
 class Place(Enum):
@@ -83,7 +85,7 @@ class Variable:
     type: Type = Type.REAL
     owner: str = ""  # population or projection it belongs to; "" for network-wide ones
     init: Expr | Draw | None = None
-    definition: Expr | None = None  # of a DEF, over the owner's variables
+    definition: Expr | None = None  # of a DEF, over the owner's variables; of a TABLE the mean
     keep: bool = False  # survives `reset`
     exposed: bool = False  # readable by other cells although not delivered (`expose`)
     differentiated: bool = False  # a `grad` of it was taken, and took its place
@@ -152,6 +154,7 @@ class Population:
     body: tuple[Statement, ...]
     on_phase: tuple[Assign, ...] = ()
     span: Span | None = field(default=None, compare=False)
+    shuffled: bool = False  # which neuron has which type is drawn: `types` says how many
     notes: tuple[str, ...] = ()  # what passes made of it: `show schedule`
 
     @property
@@ -277,6 +280,13 @@ class Projection:
     post_slice: tuple[int, int] | None = None
     sign: Expr | None = None  # +-1 over the pre index: `weight` is then the stored magnitude
     span: Span | None = field(default=None, compare=False)
+    mask_of: str | None = None  # `mask_transpose of`: its synapses backwards, without its weight
+    present: Expr | None = None  # with `mask_of`: where learning decides which of these there are
+
+    @property
+    def carrier(self) -> str | None:
+        """The projection whose synapses this one reads backwards; None where it has its own."""
+        return self.transpose_of or self.mask_of
 
 
 @dataclass(frozen=True)
@@ -345,6 +355,7 @@ class Network:
     recorders: tuple[Recorder, ...]
     claims: tuple[Claim, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     @cached_property
     def table(self) -> Mapping[str, Variable]:

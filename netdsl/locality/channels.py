@@ -46,6 +46,8 @@ def _equal_starts(
 
 def _channel(projection: Projection) -> str:
     fixed = "fixed, " if projection.fixed else ""
+    if projection.mask_of is not None:
+        fixed = f"which synapses `{projection.mask_of}` has, backwards, "
     return f"`{projection.name}` ({fixed}from `{projection.pre}`)"
 
 

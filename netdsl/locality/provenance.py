@@ -31,7 +31,8 @@ STOPPED_BY_CHANNELS = frozenset({AGGREGATED, COUNT, REDUCTION})
 class Taint:
     """One origin: `kind`, the declaration it starts at, and why in words.
 
-    `seeds` are the variables tainted directly; `origin` is the name a waiver may give.
+    `seeds` are the variables tainted directly; `origin` is the name a waiver may give. What is
+    `lasting` goes through projections whatever its kind.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Taint:
     why: str
     seeds: tuple[str, ...]
     span: Span | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,14 @@ def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ..
 
 
 def _stops(taint: Taint, flow: Flow) -> bool:
+    if taint.lasting and flow.kind == "deliver":  # what delivers a table has a taint of its own
+        return any(ref.path in taint.seeds for ref in flow.sources)
     return flow.kind == "deliver" and taint.kind in STOPPED_BY_CHANNELS
 
 
 def _taints(graph: FlowGraph) -> Iterator[Taint]:
     yield from _transposes(graph.network)
+    yield from _tables(graph.network)
     for flow in graph.flows:
         if flow.channel is not None:
             yield from _delivery(graph, graph.network.projections[flow.channel], flow)
@@ -131,6 +136,14 @@ def _transposes(network: Network) -> Iterator[Taint]:
             yield Taint(TRANSPORT, projection.name, why, seeds, projection.span)
 
 
+def _tables(network: Network) -> Iterator[Taint]:
+    """Means over weights: no projection that relays one makes it anybody's own."""
+    for table in network.tables.values():
+        why = f"the table `{table.name}` holds means of the weights of `{table.projection}`"
+        seeds = tuple(block.path for block in table.blocks)
+        yield Taint(AGGREGATED, table.name, why, seeds, table.span, lasting=True)
+
+
 def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[Taint]:
     name, span = projection.name, flow.span
     own = {projection.name, graph.owner(projection.weight or "")}
@@ -138,6 +151,10 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
         if graph.is_synaptic(ref.path) and graph.owner(ref.path) not in own:
             why = f"projection `{name}` delivers `{ref.path}`, a weight of other synapses"
             yield Taint(TRANSPORT, name, why, (flow.target,), ref.span or span)
+    for table in graph.network.tables.values():
+        if any(ref.path == block.path for block in table.blocks for ref in flow.sources):
+            why = f"projection `{name}` delivers means of the weights of `{table.projection}`"
+            yield Taint(AGGREGATED, name, why, (flow.target,), span, lasting=True)
     if not any(_weight_without_pre(graph, term) for term in terms(flow.expr)):
         return
     backwards = graph.owner(flow.target) == projection.pre != projection.post
@@ -212,8 +229,8 @@ def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:
-    if graph.is_shared(flow.target):
-        return  # data in controls and global states is an error of its own
+    if graph.is_shared(flow.target) or graph.is_table(flow.target):
+        return  # tables have taints of their own, data in controls and global states an error
     where = flow.span
     for node in walk(flow.expr):
         if not isinstance(node, Reduce):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.dataflow.walk import Flow, walk_rule
-from netdsl.ir.expr import Ref
+from netdsl.ir.expr import Ref, refs
 from netdsl.ir.network import Kind, Projection, Rule
 
-SETTLED_KINDS = (Kind.DEF, Kind.INPUT, Kind.LET, Kind.MODULATOR)
+SETTLED_KINDS = (Kind.DEF, Kind.INPUT, Kind.LET, Kind.MODULATOR, Kind.TABLE)
 
 
 def reach(
@@ -25,9 +25,9 @@ def reach(
     if rule.optimiser is not None:
         reached.seen |= set(rule.optimiser.variables)
     reached.seen |= {projection.weight or "", *rule.variables}
-    for flow in walk_rule(rule):
-        for ref in flow.sources:
-            reached.visit(ref)
+    sign = refs(projection.sign) if projection.sign is not None else ()
+    for ref in (*sign, *(ref for flow in walk_rule(rule) for ref in flow.sources)):
+        reached.visit(ref)
     return frozenset(reached.seen)
 
 
@@ -59,8 +59,8 @@ class _Reach:
         for flow in self.graph.into.get(path, ()):
             if flow.kind in ("set", "initial"):
                 continue
-            # Old values are what they are, except definitions, which are computed from old ones.
-            if old and kind is not Kind.DEF:
+            # Old values are what they are, except what is computed from old ones where it is read.
+            if old and kind not in (Kind.DEF, Kind.TABLE):
                 continue
             if self.settled and kind not in SETTLED_KINDS:
                 continue

@@ -70,6 +70,8 @@ def spelled(network: Network, ref: Ref) -> str:
     variable = network.table.get(ref.path)
     if modulator is not None:
         name = modulator.name
+    elif variable is not None and variable.kind is Kind.TABLE:
+        name = ref.path.partition("[")[0]
     elif ref.side in ("pre", "post"):
         name = f"{ref.side}.{ref.path.rsplit('.', 1)[-1]}"
     elif ref.side == "synapse" and variable is not None:
@@ -126,6 +128,8 @@ class Reader:
             return self._sample_or("constant" if known else "synapse", ref)
         if self.graph.is_sample_field(ref.path):
             return self._sample_or("constant", ref, variable)
+        if self.graph.is_table(ref.path):
+            return "constant", "none", (), ()  # what it is made of arrives with it
         if variable.owner in self.network.projections:
             return self._synaptic(ref, name, variable)
         return self._unit(ref, name, variable)
@@ -196,6 +200,8 @@ class Reader:
         # Delivered, exposed, or a declared trace of one of these.
         if variable.path in self.sent or variable.exposed:
             return True
+        if variable.kind is Kind.PARAM and variable.name == "type":
+            return True  # of which type a sender is does not have to be told
         if variable.kind is Kind.TRACE and variable.of is not None:
             traced = self.graph.variable(variable.of)
             return traced is not None and self._arrives(traced)
@@ -206,7 +212,10 @@ class Reader:
 
     def _receivers(self, variable: Variable) -> str:
         """Who gets the same number: with a reduction over one axis, not the whole population."""
-        found = [r for e in self.graph.own_expressions(variable.path) for r in reductions(e)]
+        own = self.graph.own_expressions(variable.path)
+        if any(ref.path == f"{variable.owner}.type" for e in own for ref in refs(e)):
+            return "celltype"
+        found = [r for e in own for r in reductions(e)]
         axes = {name for name, _ in self.network.populations[variable.owner].axes if name}
         return "neuron" if any(r.axis in axes for r in found) else "population"
 

@@ -36,7 +36,7 @@ from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
 from netdsl.streams import connectivity
 from netdsl.streams.connectivity import Connections, connections_of
-from netdsl.streams.draws import PhiloxStream
+from netdsl.streams.draws import PhiloxStream, build_permutation
 
 Array = NDArray[np.float64]
 
@@ -167,6 +167,8 @@ class _Initial:
         _in_range(draw.distribution, dict(enumerate(args)), draw.span)
         stream = PhiloxStream(self._seed, draw.stream)
         flat = shape or (1,)
+        if draw.distribution == "shuffle":
+            return _shuffled(self._seed, draw, args)
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
         value = value.reshape(shape)
         return np.asarray(value @ value.T) if draw.gram else value
@@ -253,6 +255,12 @@ def _count(args: list[Array]) -> int:
 
 def _integer(drawn: NDArray[np.int64], args: list[Array]) -> Array:
     return (int(args[0]) + drawn).astype(np.float64)
+
+
+def _shuffled(seed: int, draw: Draw, args: list[Array]) -> Array:
+    """As many 0s, 1s, 2s … as the arguments say, in an order drawn from the stream."""
+    codes = np.repeat(np.arange(len(args), dtype=np.float64), [int(n) for n in args])
+    return codes[build_permutation(seed, draw.stream, len(codes))]
 
 
 _Whole = Callable[[PhiloxStream, tuple[int, ...], list[Array]], Array]

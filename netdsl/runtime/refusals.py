@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netdsl.ir.program import Key
 from netdsl.runtime.errors import RunFault
 
 if TYPE_CHECKING:
+    from netdsl.ir.network import Network
     from netdsl.runtime.session import Session
 
 
@@ -38,3 +40,20 @@ def require_binary(key: str, value: Any) -> None:
             f"`{key}` is true or false, and was given {float(odd[0]):g}",
             "compare it first, as in `x > 0.5`: it holds 0 or 1",
         )
+
+
+def require_partition(network: Network, path: str, value: NDArray[Any]) -> None:
+    """Raises RunFault E0653 where the types given to neurons are not as many as declared."""
+    population = network.populations.get(path.removesuffix(".type"))
+    if population is None or not population.types or not path.endswith(".type"):
+        return
+    given = np.broadcast_to(value, (population.size,))
+    for code, (name, first, last) in enumerate(population.types):
+        found = int(np.count_nonzero(given == code))
+        if found != last - first:
+            raise RunFault(
+                "E0653",
+                f"`{path}` was given {found} neurons of type `{name}` ({code}), which has "
+                f"{last - first}",
+                "change the numbers in `types`, which tables and means by type divide by",
+            )

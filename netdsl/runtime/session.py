@@ -23,7 +23,7 @@ from netdsl.ir.protocol import RunPhase
 from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
-from netdsl.runtime.refusals import not_kept, require_binary
+from netdsl.runtime.refusals import not_kept, require_binary, require_partition
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -211,7 +211,7 @@ class Session:
     def write(self, key: str, value: Any) -> None:
         """Overwrite a variable; shapes as `read` gives them, numbers fill.
 
-        Raises RunFault E0742, E0722, and E0441 for a bool given something else than 0 and 1.
+        Raises RunFault E0742, E0722, E0653, and E0441 for a bool that is neither 0 nor 1.
         """
         name = self.program.find(*self.program.key(key))
         self.require_binary(name, value, key)
@@ -228,6 +228,7 @@ class Session:
                 f"`{key}` has shape {shape}, and the array given has {array.shape}",
                 "rows lead, then neurons; synapses are (pre, post)",
             )
+        require_partition(self.network, key, array)
         self.executor.write(name, array)
         if self.program.buffers[name].place in PER_SAMPLE:
             self.started = max(self.started, self.rows)

@@ -21,6 +21,7 @@ from netdsl.sema.scopes.overrides import Overrides, Raw
 from netdsl.sema.scopes.specification import SpecificationScope
 from netdsl.sema.scopes.units import display
 from netdsl.sema.synapses.projections import ProjectionBuilder
+from netdsl.sema.synapses.tables import finish_tables
 from netdsl.sema.unsupported import report_unsupported
 from netdsl.syntax import ast
 
@@ -147,6 +148,8 @@ class _Run:
                 good.append(builder)
             else:
                 context.bag.poison("projection", builder.node.name)
+        ends = {b.node.name: b.ends for b in good if b.ends is not None}
+        self.tables = finish_tables(context, ends)
         for node in declarations.table("modulator").values():
             elaborate_modulator(node, context)
         for builder in good:
@@ -211,6 +214,7 @@ class _Run:
             self.recorders,
             self.claims,
             self.waivers,
+            self.tables,
         )
 
     def _with_units(self, population: Population) -> Population:

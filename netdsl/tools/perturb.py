@@ -172,6 +172,8 @@ class _Bench:
     def __init__(self, model: Model, generator: np.random.Generator, trials: list[Trial]) -> None:
         self.model, self.generator, self.trials = model, generator, trials
         self.graph = FlowGraph(model.network)
+        sources = [p.mask_of for p in model.network.projections.values() if p.mask_of is not None]
+        self.masks = {model.network.projections[name].weight for name in sources}
 
     def test(
         self, call: Callable[[], None], projections: tuple[str, ...], clock: str, where: str
@@ -244,6 +246,8 @@ class _Bench:
         shape = value.shape
         if buffer.type is Type.BOOL:
             new = 1.0 - value
+        elif buffer.of in self.masks:  # another projection reads which synapses are present
+            new = value * self.generator.uniform(0.5, 1.5, shape)
         else:
             new = value + self.generator.uniform(0.5, 1.5, shape)
         self.model.session.executor.write(buffer.name, new)

@@ -15,6 +15,28 @@ RIGHT = """\
 projection Vt : c -> b transpose of V delay 1 step { deliver back += w * pre.s }
 allow weight_transport on Vt because "the energy is symmetric\""""
 
+MASKED = """
+projection Mt : {} mask_transpose of {} delay 1 step {{ deliver back += 0.1 * pre.s }}
+"""
+TABLE = "table gain[pre type, post type] = "
+GAINED = "i += gain[pre.type, post.type] * w * pre.s"
+SAID = 'allow aggregated_weights on gain because "means"'
+
+
+def typed(
+    order: str = "", *, deliver: str = "i += w * pre.s", more: str = "", types: str = "E: 8; I: 2"
+) -> str:
+    """The example with cell types on both sides."""
+    text = network(deliver=deliver, more=more)
+    text = text.replace("source[64]", f"source[64] types {{ E: 60; I: 4 }} {order}")
+    return text.replace("unit[10]", f"unit[10] types {{ {types} }}")
+
+
+def sensing(scope: str, emit: str) -> str:
+    """The example with a modulator on the postsynaptic population, which has types."""
+    more = f"modulator good on b {{ scope {scope}; emit {emit} }}\n"
+    return typed(more=more).replace("post.s }", "good }")
+
 
 def maps(edge: str, post: str = "row: 6, col: 6, ch: 4", *, pre: str = "row: 8, col: 8") -> str:
     """The example between populations with rows and columns."""
@@ -142,5 +164,80 @@ ENTRIES: list[Entry] = [
         "by neuron have no meaning there.",
         maps("conv(kernel = 3)").replace("w * pre.s", "w * pre.s * (pre.index > 3)"),
         maps("conv(kernel = 3)"),
+    ),
+    Entry(
+        "E0645",
+        "a cell type where there are none",
+        "`type`, `pre.type` and `post.type` are the cell type of a neuron, which the `types` of "
+        "its population say.",
+        network(deliver="i += w * pre.s * (pre.type == E)"),
+        typed(deliver="i += w * pre.s * (pre.type == E)"),
+    ),
+    Entry(
+        "E0646",
+        "a cell type without neurons",
+        "The types of a population share its neurons out; each has at least one. `shuffled` needs "
+        "types to shuffle.",
+        typed(types="E: 10; I: 0"),
+        typed(types="E: 9; I: 1"),
+    ),
+    Entry(
+        "E0647",
+        "a part of a population whose types are shuffled",
+        "`a.E` is a block of neurons that stand together. With `shuffled` types a projection joins "
+        "the whole population, and a factor of what it delivers says which neurons take part.",
+        typed("shuffled").replace("W : a ->", "W : a.E ->"),
+        typed("shuffled", deliver="i += w * pre.s * (pre.type == E)"),
+    ),
+    Entry(
+        "E0648",
+        "an index that a table does not have",
+        "A table is read at the type of a neuron along each of its axes: `gain[pre.type, "
+        "post.type]`, in a cell `[type, type]`, or at a type by name where the table has names.",
+        typed(
+            deliver="i += gain[pre.index, post.type] * w * pre.s", more=TABLE + "[[1, 2], [3, 4]]\n"
+        ),
+        typed(deliver=GAINED, more=TABLE + "[[1, 2], [3, 4]]\n"),
+    ),
+    Entry(
+        "E0649",
+        "a table that does not say what stands in it",
+        "A table over cell types is a list of numbers, a row for each type along the first axis, "
+        "or the mean of a projection's weights over the synapses between two types: "
+        "`block_mean(W.w over present)`, or `over all` pairs.",
+        typed(deliver=GAINED, more=TABLE + "block_mean(W.w over batch)\n"),
+        typed(
+            deliver="i += w * pre.s",
+            more=TABLE + "block_mean(W.w over present)\n" + SAID + "\n",
+        ).replace("post.s }", "post.s * gain[pre.type, post.type] }"),
+    ),
+    Entry(
+        "E0650",
+        "a mask transposed of what has none",
+        "`mask_transpose of` reads which synapses another projection has, backwards. A transpose "
+        "has no synapses of its own, and a shared kernel or a one-to-one projection no mask.",
+        network(unit=TAUGHT, more=CHAIN + RIGHT + MASKED.format("b -> c", "Vt")),
+        network(unit=TAUGHT, more=CHAIN + MASKED.format("c -> b", "V")),
+    ),
+    Entry(
+        "E0651",
+        "a transpose with a sign",
+        "A transpose delivers through the weights of its original, with the signs that they have "
+        "there.",
+        network(unit=TAUGHT, more=CHAIN + RIGHT.replace("of V", "of V sign -")),
+        network(unit=TAUGHT, more=CHAIN + RIGHT),
+    ),
+    Entry(
+        "E0652",
+        "a modulator of scope celltype with a number for each neuron",
+        "`scope celltype` sends all neurons of a type the same number, such as a mean `by type`.",
+        sensing("celltype", "s"),
+        sensing("celltype", "mean(s by type)"),
+    ),
+    Entry(
+        "E0653",
+        "cell types given in other numbers than declared",
+        "Which neuron is of which type can be given from Python or a state file, as `rec.type`; "
+        "how many are of each type is what `types` says.",
     ),
 ]

@@ -67,6 +67,8 @@ def _projection(projection: Projection) -> Iterator[str]:
         kind += f"pad {_by(windows.pad)}, {windows.positions} positions)"
     if projection.transpose_of is not None:
         kind = f"transpose of {projection.transpose_of}"
+    elif projection.mask_of is not None:
+        kind = f"mask_transpose of {projection.mask_of}"
     yield (
         f"\nprojection {projection.name} : {projection.pre} -> {projection.post} {kind} "
         f"delay {projection.delay} step"

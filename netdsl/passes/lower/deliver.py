@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netdsl.ir.algebra.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, factor, times
-from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.algebra.factor import POST, PRE, ROW, SYNAPSE, NotFactorable, Term, times
 from netdsl.ir.expr import (
     Apply,
     Const,
@@ -17,16 +16,13 @@ from netdsl.ir.expr import (
     Ref,
     refs,
     span_of,
-    transform,
     walk,
 )
 from netdsl.ir.network import Deliver, Place, Projection, Type
-from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store, SynapseUpdate
+from netdsl.ir.program import Elementwise, Fill, Op, Propagate, RowReduce, Store
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context, add
-from netdsl.passes.lower.mask import mask_of, presence_of
-from netdsl.passes.lower.resolve import variable_buffer
-from netdsl.passes.lower.windows import ones_of
+from netdsl.passes.lower.strength import Strength, factored
 
 ResolvePre = Callable[[Projection, Expr], tuple[list[Op], Expr]]
 ResolvePost = Callable[[Projection, Expr], tuple[list[Op], Expr]]
@@ -54,7 +50,7 @@ def terms_of(context: Context, projection: Projection, deliver: Deliver) -> tupl
     """The delivery as a sum of factored terms. Raises LoweringError where it does not factor."""
     try:
         _require_own(deliver.value)
-        return factor(deliver.value, classify(context))
+        return factored(context, projection, deliver.value, classify(context))
     except NotFactorable as problem:
         raise LoweringError(
             "E0801",
@@ -71,17 +67,6 @@ def _require_own(value: Expr) -> None:
         over = refs(node.body) if isinstance(node, Reduce) else ()
         if any(ref.side == SYNAPSE for ref in over):
             raise NotFactorable(span_of(node))
-
-
-def synapse_resolver(context: Context, projection: Projection) -> Callable[[Expr], Expr]:
-    """Resolve reads at the synapse itself (weights, per-synapse parameters, `self`)."""
-
-    def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref):
-            return Load(variable_buffer(context, context.variable(node.path)), node.span)
-        return None
-
-    return lambda expr: simplify(transform(expr, visit))
 
 
 def within(value: Expr, part: tuple[int, int] | None) -> Expr:
@@ -101,6 +86,7 @@ class Delivery:
     resolve_pre: ResolvePre
     resolve_post: ResolvePost
     ops: list[Op] = field(default_factory=list)
+    weights: list[Op] = field(default_factory=list)  # what the deliveries go through
 
     def emit(self, projection: Projection, deliver: Deliver, target: str, started: bool) -> bool:
         """Add the delivery's terms to `target`; returns True."""
@@ -114,17 +100,10 @@ class Delivery:
     ) -> None:
         if projection.connectivity.kind == "one_to_one":
             self._one_to_one(projection, term, target, started)
-        elif term.synapse is None and self._everywhere(projection):
+        elif term.synapse is None and Strength(self.context, projection).everywhere():
             self._broadcast(projection, term, target, started)
         else:
             self._dense(projection, deliver, term, target, started)
-
-    def _everywhere(self, projection: Projection) -> bool:
-        """Does every unit receive from every other?"""
-        windows = projection.connectivity.windows
-        if windows is not None:
-            return windows.still
-        return presence_of(self.context, projection) is None
 
     def _one_to_one(self, projection: Projection, term: Term, target: str, started: bool) -> None:
         if projection.pre_slice is not None or projection.post_slice is not None:
@@ -137,7 +116,7 @@ class Delivery:
             )
         synapse = None
         if term.synapse is not None:
-            synapse = synapse_resolver(self.context, projection)(term.synapse)
+            synapse = Strength(self.context, projection).resolve(term.synapse)
         value = times(self._scalar(projection, term), synapse)
         for part, resolve in ((term.pre, self.resolve_pre), (term.post, self.resolve_post)):
             if part is not None:
@@ -187,7 +166,9 @@ class Delivery:
         started: bool,
     ) -> None:
         context = self.context
-        weight = self._weight(projection, term)
+        strength = Strength(context, projection)
+        weight = strength.buffer(term.synapse)
+        self.weights += [op for op in strength.ops if op not in self.weights]
         source, ops = self._source(projection, term.pre)
         self.ops += ops
         goal, fresh = target, not started
@@ -199,12 +180,12 @@ class Delivery:
         if fresh and projection.post_slice is not None:  # the other units receive nothing
             self.ops.append(Fill(goal, 0.0))
             fresh = False
-        back = projection.transpose_of is not None
+        back = projection.carrier is not None
         ends = (projection.pre_slice, projection.post_slice)
         rows, columns = ends[::-1] if back else ends  # of the weights
         self.ops.append(
             Propagate(
-                projection.name,
+                strength.listed,
                 weight,
                 source,
                 goal,
@@ -236,28 +217,3 @@ class Delivery:
             f"{projection.name}.sent", Place.UNIT, population, "what the projection sends"
         )
         return name, [*ops, Elementwise(population, (Store(name, value),), label=name)]
-
-    def _weight(self, projection: Projection, term: Term) -> str:
-        """The buffer of the effective weight: the weight itself, a function of it, or 1 where a
-        synapse exists."""
-        context = self.context
-        if term.synapse is None:
-            exists = presence_of(context, projection)
-            return exists if exists is not None else ones_of(context, projection)
-        mask = mask_of(context, projection)
-        value = synapse_resolver(context, projection)(term.synapse)
-        if isinstance(value, Load) and (mask is None or value.buffer == projection.weight):
-            return value.buffer
-        if mask is not None:
-            value = Apply("mul", (Load(mask), value))
-        name = context.effective_weight(projection.name, value)
-        self.ops.append(
-            SynapseUpdate(
-                projection.name,
-                (),
-                (Store(name, value, projection.span),),
-                label=name,
-                span=projection.span,
-            )
-        )
-        return name

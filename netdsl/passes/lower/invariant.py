@@ -15,6 +15,7 @@ from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.pulse import pulsed
 from netdsl.passes.lower.resolve import assigned
 from netdsl.passes.lower.settle import contributions
+from netdsl.passes.lower.strength import weights_read
 from netdsl.passes.lower.times import steps_ago
 
 Feed = tuple[Projection, Deliver]
@@ -138,7 +139,7 @@ class Invariants:
             return variable.path not in ("phase.step", "t")
         if kind in (Kind.WEIGHT, Kind.OPTIMISER):
             return variable.owner not in self.changing
-        if kind is Kind.DEF:
+        if kind in (Kind.DEF, Kind.TABLE):
             return variable.definition is not None and self.constant_expr(variable.definition)
         if kind is Kind.INPUT and moves(self.context, variable.path):
             return False
@@ -159,7 +160,7 @@ class Invariants:
 
     def constant_send(self, projection: Projection, deliver: Deliver) -> bool:
         """Does a delivery bring the same numbers at every step?"""
-        if projection.name in self.changing:
+        if weights_read(self.context.network, projection) & self.changing:
             return False
         return self.steady(deliver.value, projection.delay)
 

@@ -27,7 +27,7 @@ def edge_layouts(network: Network, form: str = AUTO) -> dict[str, Edges]:
     whole = _taken_as_matrices(network)
     for projection in network.projections.values():
         draw = mask_draw(projection)
-        if draw is None or form == MASKED or projection.name in whole:
+        if draw is None or form == MASKED or projection.name in whole or projection.carrier:
             continue
         share = density(projection.connectivity, *shape_of(network, projection))
         if form == EDGES or share < DENSITY:
@@ -57,7 +57,7 @@ def layout_notes(network: Network, layouts: Container[str]) -> Iterator[str]:
     """A line for every projection that is not full: how it is stored, and why."""
     whole = _taken_as_matrices(network)
     for projection in network.projections.values():
-        if mask_draw(projection) is None or projection.transpose_of is not None:
+        if mask_draw(projection) is None or projection.carrier is not None:
             continue
         m, n = shape_of(network, projection)
         share = density(projection.connectivity, m, n)
@@ -67,14 +67,14 @@ def layout_notes(network: Network, layouts: Container[str]) -> Iterator[str]:
         if projection.name in layouts:
             yield f"{head}; only existing synapses are stored"
         elif projection.name in whole and share < DENSITY:
-            yield f"{head}; a matrix with a mask, because `set` or `transpose of` takes it whole"
+            yield f"{head}; a matrix with a mask, because `set` takes it whole"
         else:
             yield f"{head}; a matrix with a mask (edges below {DENSITY:g})"
 
 
 def _taken_as_matrices(network: Network) -> set[str]:
-    """Projections whose weights are copied to or from others, or delivered by a transpose."""
-    found = {p.transpose_of for p in network.projections.values() if p.transpose_of is not None}
+    """Projections whose weights are copied to or from others."""
+    found: set[str] = set()
     for flow in walk_host(network):
         if isinstance(flow.node, SetState) and flow.target in network.table:
             found |= _owners(network, flow)

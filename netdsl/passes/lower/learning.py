@@ -82,7 +82,7 @@ class UpdateBuilder(BatchSums):
         if Key(path) in context.observed:
             why = "reduced dw"
             observed = context.need(path, Place.SYNAPSE, owner, "observed", why, tag="")
-            change_of_w = times(self.projection.sign, Local(GRADIENT))
+            change_of_w = times(self._sign(), Local(GRADIENT))
             assert change_of_w is not None
             statements.append(Store(observed, change_of_w, rule.span))
         change, optimiser = self._change()

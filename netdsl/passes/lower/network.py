@@ -28,6 +28,7 @@ from netdsl.passes.lower.resolve import phase_buffer, variable_buffer
 from netdsl.passes.lower.settle import Settle
 from netdsl.passes.lower.sites import Site, learns, sites
 from netdsl.passes.lower.step import PhaseBuilder
+from netdsl.passes.lower.tables import with_tables
 from netdsl.passes.lower.updates import update_routine
 from netdsl.passes.lower.windows import shared_kernels, window_notes
 from netdsl.passes.reverse.rules import reference_rules
@@ -77,6 +78,7 @@ class _Lowering:
         self._add(settle_routine(self.context))
         self._phase_ends()
         self._lines()
+        self.routines = with_tables(self.context, self.routines)
         reference_rules(self.context, self.routines)
         for population in self.network.populations.values():
             for routine in reset_routines(self.context, population):
@@ -96,7 +98,7 @@ class _Lowering:
             if variable.kind in STORED:
                 variable_buffer(self.context, variable)
         for projection in self.network.projections.values():
-            if projection.transpose_of is None:
+            if projection.carrier is None:
                 mask_of(self.context, projection)
         for projection in self.network.projections.values():
             if projection.connectivity.kind == "one_to_one" and projection.weight is not None:

@@ -9,7 +9,7 @@ become scalars that the host computes when a batch is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
@@ -25,7 +25,7 @@ from netdsl.ir.expr import (
     transform,
     walk,
 )
-from netdsl.ir.network import Kind, Place, Type, Variable
+from netdsl.ir.network import Draw, Kind, Place, Type, Variable
 from netdsl.ir.program import PHASE, AxisReduce, Key, RowReduce, Statement
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
@@ -49,6 +49,7 @@ _ROLE = {
     Kind.OPTIMISER: "optimiser",
     Kind.LET: "scratch",
     Kind.DEF: "scratch",
+    Kind.TABLE: "scratch",
 }
 
 
@@ -56,7 +57,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
     """The buffer that holds a variable's present value."""
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = variable.place
-    init = variable.init
+    init = _with_flat_indices(context, variable)
     per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE)
     return context.need(
         variable.path,
@@ -69,6 +70,20 @@ def variable_buffer(context: Context, variable: Variable) -> str:
         span=variable.span,
         tag="",
     )
+
+
+def _with_flat_indices(context: Context, variable: Variable) -> Expr | Draw | None:
+    """What a parameter starts with; an index along an axis comes from the flat one."""
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Index) and node.axis is not None:
+            return axis_index(context, variable.owner, node)
+        return None
+
+    init = variable.init
+    if isinstance(init, Draw):
+        return replace(init, args=tuple(transform(arg, visit) for arg in init.args))
+    return None if init is None else transform(init, visit)
 
 
 @dataclass

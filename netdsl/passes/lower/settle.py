@@ -114,9 +114,9 @@ class Settle:
         )
         started = False
         for projection, deliver in feeds:
-            delivery.ops = []
+            delivery.ops, delivery.weights = [], []
             started = delivery.emit(projection, deliver, target, started)
-            self.ops += delivery.ops
+            self.ops += (*delivery.weights, *delivery.ops)
         self._open.pop()
         return target
 

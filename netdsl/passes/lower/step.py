@@ -15,7 +15,7 @@ from functools import partial
 from netdsl.dataflow.order import Circle, Node, in_order, waits_within_step
 from netdsl.ir.expr import Expr
 from netdsl.ir.network import Deliver, Place, Projection
-from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine, SynapseUpdate
+from netdsl.ir.program import Elementwise, Fill, Op, Propagate, Routine
 from netdsl.ir.protocol import RunPhase
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.assignments import clamp_ops, entry_ops
@@ -35,6 +35,7 @@ from netdsl.passes.lower.pulse import begin, from_base, pulsed
 from netdsl.passes.lower.readout import accumulators, wanted_reductions
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
 from netdsl.passes.lower.sites import Site
+from netdsl.passes.lower.strength import weights_read
 from netdsl.passes.lower.synapse import Factors
 from netdsl.passes.lower.times import at_arrival
 
@@ -144,11 +145,10 @@ class PhaseBuilder:
             lambda p, e: self._resolved(p.post, e),
         )
         started = delivery.emit(projection, deliver, target, started)
-        if projection.name in self.facts.changing:
-            return started, delivery.ops
-        held = [op for op in delivery.ops if isinstance(op, SynapseUpdate)]
-        self.weights += [op for op in held if op not in self.weights]
-        return started, [op for op in delivery.ops if not isinstance(op, SynapseUpdate)]
+        if weights_read(self.network, projection) & self.facts.changing:
+            return started, [*delivery.weights, *delivery.ops]
+        self.weights += [op for op in delivery.weights if op not in self.weights]
+        return started, delivery.ops
 
     def _resolved(
         self, population: str, expr: Expr, *, sent: bool = False

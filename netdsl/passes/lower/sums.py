@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netdsl.ir.algebra.factor import NotFactorable, Term, factor, times
+from netdsl.ir.algebra.factor import NotFactorable, Term, times
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, Ref, refs
 from netdsl.ir.network import Kind, Place, Type
@@ -13,6 +13,7 @@ from netdsl.ir.program import Bind, Product, RowSum, Sum
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.deliver import classify
 from netdsl.passes.lower.states import RowReads, own_reads, require_synapses
+from netdsl.passes.lower.strength import factored
 from netdsl.passes.lower.synapse import SynapseReads, complement
 from netdsl.passes.network.place import with_lets
 
@@ -33,7 +34,7 @@ class BatchSums(SynapseReads):
         value = reads.value(_total(rows))
         self.ops += reads.ops
         sums = [Sum(f"{name}_rows", (), (RowSum(value),))]
-        total = times(self._share(self.projection.sign), Local(f"{name}_rows"))
+        total = times(self._share(self._sign()), Local(f"{name}_rows"))
         assert total is not None
         rest = tuple(part for part in parts if part not in rows)
         if rest:
@@ -49,7 +50,7 @@ class BatchSums(SynapseReads):
         if any(variable.place is Place.ROW_SYNAPSE for variable in own):
             return True
         try:
-            factor(expr, classify(self.context))
+            factored(self.context, self.projection, expr, classify(self.context))
         except NotFactorable:
             return bool(own)
         return False
@@ -73,7 +74,7 @@ class BatchSums(SynapseReads):
 
     def _terms(self, expr: Expr) -> tuple[Term, ...]:
         try:
-            return factor(expr, classify(self.context))
+            return factored(self.context, self.projection, expr, classify(self.context))
         except NotFactorable as problem:
             raise LoweringError(
                 "E0802",
@@ -107,7 +108,7 @@ class BatchSums(SynapseReads):
             ((scalar, post),) = terms
         else:
             scalar, post = None, self._sum(terms)
-        coefficient = self._share(times(times(self.projection.sign, scalar), synapse))
+        coefficient = self._share(times(times(self._sign(), scalar), synapse))
         buffer = self._buffer(self.projection.post, post)
         return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
 
@@ -141,6 +142,10 @@ class BatchSums(SynapseReads):
         ops, value = self.read(self.projection.post, own_reads(self.rule, expr), 0)
         self.ops += ops
         return value
+
+    def _sign(self) -> Expr | None:
+        """The slope of the weight along what is stored."""
+        return self._synapse(self.projection.sign)
 
     def _synapse(self, expr: Expr | None) -> Expr | None:
         return None if expr is None else self._at_synapse(expr)

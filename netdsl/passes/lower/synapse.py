@@ -12,6 +12,7 @@ from netdsl.ir.program import Elementwise, Op, Product, Store, Sum
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import variable_buffer
+from netdsl.passes.lower.strength import spread
 
 Read = Callable[[str, Expr, int], tuple[list[Op], Expr]]  # population, expression, delay
 GRADIENT, DECREMENT, BEFORE, PART = "g", "d", "w_before", "g_once"
@@ -100,6 +101,11 @@ class SynapseReads:
                 node.span,
                 f"reduce it, as in `mean({node.path} over batch)`, or put the factor into `dw`",
             )
+        if variable.place is Place.NEURON and node.side in ("pre", "post"):
+            held = variable_buffer(self.context, variable)
+            name, ops = spread(self.context, self.projection.name, held, node.side)
+            self.ops += [op for op in ops if op not in self.ops]
+            return Load(name, node.span)
         if variable.place not in (Place.ROW, Place.UNIT):
             return Load(variable_buffer(self.context, variable), node.span)
         if node.path not in self.means:

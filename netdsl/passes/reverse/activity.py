@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Const, Expr, Load, Local, loads, walk
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, loads, transform, walk
 from netdsl.ir.program import (
     Bind,
     DrawStore,
@@ -19,8 +19,14 @@ from netdsl.ir.program import (
 )
 
 
-def delivered(ops: Iterable[Op], weights: Iterable[str]) -> dict[str, tuple[str, Expr | None]]:
-    """Buffers that are delivered through, with the weight behind each and their slope along it."""
+def delivered(
+    ops: Iterable[Op], weights: Iterable[str], signed: Container[str] = ()
+) -> dict[str, tuple[str, Expr | None]]:
+    """Buffers that are delivered through, with the weight behind each and their slope along it.
+
+    `signed` weights are stored as magnitudes: a synapse that is absent, as its magnitude is not
+    above 0, has the slope that it would have if it were present.
+    """
     found: dict[str, tuple[str, Expr | None]] = {weight: (weight, None) for weight in weights}
     for op in ops:
         if not isinstance(op, SynapseUpdate) or op.sums:
@@ -28,10 +34,18 @@ def delivered(ops: Iterable[Op], weights: Iterable[str]) -> dict[str, tuple[str,
         for statement in op.statements:
             for weight in loads(statement.value):
                 if isinstance(statement, Store) and found.get(weight) == (weight, None):
-                    slope = simplify(derivative(statement.value, weight))
+                    value = statement.value
+                    if weight in signed:
+                        value = _as_present(value, weight)
+                    slope = simplify(derivative(value, weight))
                     if slope != Const(0.0):
                         found[statement.buffer] = (weight, slope)
     return found
+
+
+def _as_present(value: Expr, magnitude: str) -> Expr:
+    strength = Apply("max", (Load(magnitude), Const(0.0)))
+    return transform(value, lambda node: Load(magnitude) if node == strength else None)
 
 
 def active(ops: Iterable[Op], weights: Iterable[str]) -> set[str]:

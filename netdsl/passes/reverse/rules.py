@@ -119,7 +119,8 @@ class Gradient:
     def sweep(self, loss: Loss) -> Sweep:
         """The sweep from a loss. Raises LoweringError E0807 where it reaches no weight."""
         names = [p.weight for p in self.projections if p.weight is not None]
-        self.through = delivered(self.tape.ops, names)
+        signed = [p.weight for p in self.projections if p.weight is not None and p.sign is not None]
+        self.through = delivered(self.tape.ops, names, signed)
         adjoints = Adjoints(self.context, self.number)
         per_row, seed, forward = self._loss(loss)
         moving = active((*self.tape.ops, *forward), self.through)

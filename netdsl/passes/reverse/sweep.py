@@ -160,6 +160,7 @@ class Sweep:
             live.add(slot)
         back = replace(
             op,
+            projection=self._owner(op),
             source=adjoint,
             target=target,
             scale=self._scale(section, index, op),
@@ -172,6 +173,12 @@ class Sweep:
         weight = Load(op.weight)
         self.tape.then(section, index, weight)  # refuses weights that change meanwhile
         return [*ops, back]
+
+    def _owner(self, op: Propagate) -> str:
+        """The projection that stores the weights, as soon as these are not read backwards."""
+        network, owner = self.tape.context.network, self.tape.context.buffers[op.weight].owner
+        shared = network.projections[op.projection].connectivity.windows is not None
+        return op.projection if shared or not op.transposed else owner
 
     def _scale(self, section: str, index: int, op: Propagate) -> Expr | None:
         """The scale as it was: one number for all samples."""

@@ -9,8 +9,9 @@ from netdsl.ir.expr import Const, Expr, Ref
 from netdsl.ir.network import Draw, Kind, Place, Population, Type, Variable
 from netdsl.sema.cells.bodies import declared_dim
 from netdsl.sema.cells.draws import build_draw
-from netdsl.sema.cells.populations import PopulationScope, size_of, variable_type
+from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
+from netdsl.sema.cells.types import TYPE, declare_type, types_of
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
@@ -31,17 +32,20 @@ def elaborate_population(node: ast.PopulationDecl, context: Context) -> None:
     context.use("neuron", cell.name)
     scope = PopulationScope(context, node.name, cell.name, axes)
     context.cells[node.name] = scope
+    types = types_of(node, axes, context)
+    declare_type(node, types, scope)
     builder = CellBuilder(node, cell, scope)
     body = builder.build()
     context.populations[node.name] = Population(
         node.name,
         cell.name,
         axes,
-        _types(node, axes, context),
+        types,
         scope.variables,
         tuple(body.statements),
         tuple(body.on_phase),
         node.span,
+        shuffled=node.shuffled and bool(types),
     )
 
 
@@ -54,29 +58,6 @@ def _axes(node: ast.PopulationDecl, context: Context) -> tuple[tuple[str, int], 
     return tuple(axes)
 
 
-def _types(
-    node: ast.PopulationDecl, axes: tuple[tuple[str, int], ...], context: Context
-) -> tuple[tuple[str, int, int], ...]:
-    if node.shuffled:
-        context.unsupported(
-            "shuffled cell types are",
-            node.span,
-            "leave out `shuffled`: types are then in the order written",
-        )
-    types, first = [], 0
-    for count in node.types:
-        number = expressions.whole(count.count, context.scope, "a number of neurons", least=0)
-        types.append((count.name, first, first + (number or 0)))
-        first += number or 0
-    if types and first != size_of(axes):
-        context.bag.error(
-            "E0203",
-            f"the types of `{node.name}` are {first} neurons, it has {size_of(axes)}",
-            node.types[0].span.to(node.types[-1].span),
-        )
-    return tuple(types)
-
-
 class CellBuilder:
     """Parameters and variables first, then the statements in the order written."""
 
@@ -87,6 +68,8 @@ class CellBuilder:
         self.context = scope.context
         self.initial = scope.initial()
         self.places: dict[str, Span] = {}
+        if node.types:
+            self.places[TYPE] = node.types[0].span.to(node.types[-1].span)
         self.refused: set[int] = set()  # declarations of names that others have
 
     def build(self) -> CellStatements:

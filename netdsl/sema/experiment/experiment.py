@@ -256,7 +256,7 @@ def waivers(node: ast.Allow, context: Context) -> list[Waiver]:
     """`allow weight_transport on Wt because "…"`."""
     found = []
     for ref in node.on:
-        kinds = ("projection", "rule", "modulator", "population")
+        kinds = ("projection", "rule", "modulator", "population", "table")
         reference = ref.name == "bptt" and any(
             p.rule is not None and p.rule.loss is not None for p in context.projections.values()
         )

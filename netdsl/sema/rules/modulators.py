@@ -6,10 +6,11 @@ import copy
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Ref, refs
+from netdsl.ir.expr import Const, Expr, Ref, refs
 from netdsl.ir.network import Assign, Kind, Modulator, Place, Type, Variable
 from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
+from netdsl.sema.cells.types import same_for_a_type
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -138,12 +139,6 @@ class _Instance:
     def _level(self, node: ast.Scope) -> None:
         if node.level not in SCOPES:
             self.context.unknown("scope", node.level, node.span, SCOPES)
-        elif node.level == "celltype":
-            self.context.unsupported(
-                "scopes per cell type are",
-                node.span,
-                "use `scope population` on one population per type",
-            )
         else:
             self.level = node.level
 
@@ -166,7 +161,9 @@ class _Instance:
     def _finish(self, statements: CellStatements) -> None:
         assert self.emit is not None
         value, span = self.emit
-        neuron = self.level == "neuron"
+        neuron = self.level in ("neuron", "celltype")
+        if self.level == "celltype":
+            self._by_type(value, statements, span)
         if not neuron and value.place in (Place.UNIT, Place.NEURON):
             self.context.bag.error(
                 "E0208",
@@ -193,6 +190,25 @@ class _Instance:
         )
         self.context.modulators.setdefault(self.node.name, {})[self.population.name] = instance
         self._closed([*statements.statements, emitted])
+
+    def _by_type(self, value: Value, statements: CellStatements, span: Span) -> None:
+        """One number for each type, however it was computed."""
+        assigned = {s.target: s.value for s in statements.statements if isinstance(s, Assign)}
+
+        def seen(path: str) -> Expr | None:
+            variable = self.population.variables.get(path)
+            if variable is None or variable.place in (Place.ROW, Place.GLOBAL):
+                return Const(0.0)
+            return assigned.get(path) if variable.kind is Kind.LET else variable.definition
+
+        name = self.population.name
+        if not same_for_a_type(value.expr, f"{name}.type", seen):
+            self.context.bag.error(
+                "E0652",
+                "`scope celltype` needs one number for each type, this is one per neuron",
+                span,
+                help="reduce it, as in `mean(… by type)`, or write `scope neuron`",
+            )
 
     def _to_one_number(self) -> str:
         """How to emit one number: an own state of every neuron is often what stands in the way."""

@@ -65,14 +65,14 @@ def elaborate_rule(builder: ProjectionBuilder) -> None:
             "several rules on one projection are", extra.span, "write one rule with a sum of terms"
         )
     assert builder.ends is not None and builder.scope is not None
-    if builder.ends.weight is None or builder.wiring.transpose_of is not None:
+    if builder.ends.weight is None or builder.wiring.backwards_of is not None:
         context.bag.error(
             "E0633",
             f"projection `{node.name}` has no weight of its own to learn",
             learns[0].span,
             help="add `weight w ~ …`"
-            if builder.wiring.transpose_of is None
-            else f"`{builder.wiring.transpose_of}` owns the weight: let that projection learn",
+            if builder.wiring.backwards_of is None
+            else f"`{builder.wiring.backwards_of}` owns the weight: let that projection learn",
         )
         return
     if builder.wiring.fixed:

@@ -144,6 +144,10 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
     over = node.over
     if over is None:
         return scope.reduce(node.func.name, body, node)
+    if over.kind == "by" and over.axes[0].name == "type" and not scope.host:
+        from netdsl.sema.cells.types import by_type
+
+        return by_type(node.func.name, body, node, scope)
     if over.kind != "over" or over.index is not None or over.last is not None:
         scope.context.unsupported(
             "this kind of reduction is", over.span, "reduce over the whole axis"

@@ -18,6 +18,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.protocol import Data, Metric, Pairs, Readout
+from netdsl.ir.tables import Table
 from netdsl.sema.scopes.expansion import Expansion
 from netdsl.sema.scopes.units import Dim
 from netdsl.sema.scopes.values import Value
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from netdsl.sema.scopes.declarations import Declarations
     from netdsl.sema.scopes.overrides import Overrides
     from netdsl.sema.scopes.specification import SpecificationScope
+    from netdsl.sema.synapses.tables import TypeTable
     from netdsl.syntax import ast
 
 _HINTED = 100  # findings after which no likely names are looked for any more
@@ -59,6 +61,9 @@ class Context:
     readouts: dict[str, Readout] = field(default_factory=dict)
     readout_values: dict[str, Value] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
+    tables: dict[str, TypeTable | None] = field(default_factory=dict)
+    means: dict[str, Table] = field(default_factory=dict)  # tables that follow weights
+    weight_names: dict[str, str] = field(default_factory=dict)  # by projection, as written
     phases: dict[str, Span] = field(default_factory=dict)
     foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations

@@ -57,6 +57,10 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
         return replace(value, dim=product(value.dim, unit), span=node.span)
     if isinstance(node, ast.Call):
         return calls.call(node, scope)
+    if isinstance(node, ast.Index):
+        from netdsl.sema.synapses import tables
+
+        return tables.read(node, scope) or _refuse(node, scope)
     return _refuse(node, scope)
 
 
@@ -121,7 +125,9 @@ def _unary(node: ast.Unary, scope: Scope) -> Value:
 
 def _binary(node: ast.Binary, scope: Scope) -> Value:
     if node.op in ("==", "!="):
-        choice = _choice(node, scope)
+        from netdsl.sema.cells.types import compared
+
+        choice = compared(node, scope) or _choice(node, scope)
         if choice is not None:
             return choice
     args = (translate(node.left, scope), translate(node.right, scope))

@@ -11,8 +11,8 @@ from netdsl.sema.synapses import windows
 from netdsl.syntax import ast
 
 _KINDS = ("dense", "one_to_one", "sparse", "fixed_in", "fixed_out")
-_LATER = ("mask_transpose",)
-_WORDS = (*_KINDS, *windows.KINDS, "no_self", "fixed", "transpose")
+_BACKWARDS = ("transpose", "mask_transpose")
+_WORDS = (*_KINDS, *windows.KINDS, "no_self", "fixed", *_BACKWARDS)
 _DRAWS = ("bernoulli", "exact", "pairs_with_replacement")
 
 
@@ -23,8 +23,14 @@ class Wiring:
     connectivity: Connectivity
     fixed: bool = False
     transpose_of: str | None = None
+    mask_of: str | None = None
     broken: bool = False  # reported: nothing can be said of its weights
     windows: ast.Connectivity | None = None  # the clause that shares a kernel
+
+    @property
+    def backwards_of(self) -> str | None:
+        """The projection whose synapses this one reads backwards."""
+        return self.transpose_of or self.mask_of
 
 
 def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
@@ -32,10 +38,7 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
     wiring, stated = Wiring(Connectivity(span=node.span)), False
     for clause in node.connectivity:
         name = clause.name
-        if name in _LATER:
-            context.unsupported(f"`{name}` projections are", clause.span, "use a dense projection")
-            stated = True
-        elif name in windows.KINDS:
+        if name in windows.KINDS:
             found = replace(wiring.connectivity, span=clause.span)
             if name != "shared_over":  # which says no more than how a full projection is shared
                 found = replace(found, kind=name)
@@ -49,10 +52,10 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
             wiring = replace(wiring, connectivity=found)
         elif name == "fixed":
             wiring = replace(wiring, fixed=True)
-        elif name == "transpose" and clause.of is not None:
+        elif name in _BACKWARDS and clause.of is not None:
             wiring, stated = _transpose(clause, wiring, context), True
         else:
-            context.unknown("connectivity", name, clause.span, (*_WORDS, *_LATER))
+            context.unknown("connectivity", name, clause.span, _WORDS)
             stated = True
     if not stated:
         context.bag.error(
@@ -81,14 +84,22 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
             context.unknown("projection", owner, clause.of.span, known)
         return replace(wiring, broken=True)
     context.use("projection", owner)
-    found = context.projections[owner].connectivity
-    if found.kind != "dense" and found.windows is None:
-        context.unsupported(
-            "transposes of projections that are not dense are",
+    original = context.projections[owner]
+    found = original.connectivity
+    if clause.name == "transpose":
+        return replace(wiring, transpose_of=owner, connectivity=found)
+    if original.carrier is not None or found.windows is not None or found.kind == "one_to_one":
+        why = "is one to one" if found.kind == "one_to_one" else "shares a kernel"
+        if original.carrier is not None:
+            why = f"has the synapses of `{original.carrier}`"
+        context.bag.error(
+            "E0650",
+            f"`{owner}` {why}: it has no mask to transpose",
             clause.span,
-            "make the projection dense",
+            help="name the projection that has the synapses",
         )
-    return replace(wiring, transpose_of=owner, connectivity=found)
+        return replace(wiring, broken=True)
+    return replace(wiring, mask_of=owner, connectivity=found)
 
 
 def _kind(clause: ast.Connectivity, before: Connectivity, context: Context) -> Connectivity:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Const, Expr, refs
+from netdsl.ir.expr import Const, Expr, Ref, apply, refs
 from netdsl.ir.network import Connectivity, Deliver, Draw, Kind, Place, Projection, Type, Variable
 from netdsl.sema.cells.draws import WeightScope, build_draw
 from netdsl.sema.cells.populations import PopulationScope, size_of
@@ -17,7 +17,7 @@ from netdsl.sema.scopes.templates import bind
 from netdsl.sema.scopes.units import Dim, Unknown, parse_unit
 from netdsl.sema.scopes.values import Value
 from netdsl.sema.synapses.connectivity import Wiring, connectivity
-from netdsl.sema.synapses.signs import MAGNITUDE, sign_of
+from netdsl.sema.synapses.signs import MAGNITUDE, sign_of, turned
 from netdsl.sema.synapses.synapses import (
     DELIVER,
     Ends,
@@ -73,8 +73,10 @@ class ProjectionBuilder:
             self.variables,
             tuple(self.delivers),
             weight=self.ends.weight,
-            sign=self.ends.sign if self.ends.weight is not None else None,
+            sign=self.ends.sign if self.ends.weight in self.variables else None,
             transpose_of=self.wiring.transpose_of,
+            mask_of=self.wiring.mask_of,
+            present=self._present(),
             fixed=self.wiring.fixed,
             pre_slice=pre_slice,
             post_slice=post_slice,
@@ -94,8 +96,18 @@ class ProjectionBuilder:
         self.context.use("population", name)
         if not rest:
             return scope, None
-        types = self.context.populations[name].types if name in self.context.populations else ()
+        population = self.context.populations.get(name)
+        types = population.types if population is not None else ()
         for found, first, last in types:
+            if [found] == rest and population is not None and population.shuffled:
+                self.context.bag.error(
+                    "E0647",
+                    f"the neurons of `{ref.name}` do not stand together: types are shuffled",
+                    ref.span,
+                    help=f"join all of `{name}` and multiply what is delivered by "
+                    f"`(pre.type == {found})` or `(post.type == {found})`, or leave out `shuffled`",
+                )
+                return None, None
             if [found] == rest:
                 return scope, (first, last)
         known = [f"{name}.{found}" for found, _, _ in types]
@@ -207,7 +219,7 @@ class ProjectionBuilder:
     def _weight(self, body: list[ast.Statement]) -> None:
         assert self.ends is not None
         found = [s for s in body if isinstance(s, ast.Weight)]
-        if self.wiring.transpose_of is not None:
+        if self.wiring.backwards_of is not None:
             self._transposed(found)
             return
         for extra in found[1:]:
@@ -220,6 +232,7 @@ class ProjectionBuilder:
         path = f"{self.node.name}.{MAGNITUDE if self.ends.sign is not None else node.name}"
         init, dim = self._initial(node, path)
         self.ends.weight, self.ends.weight_name = path, node.name
+        self.context.weight_names[self.node.name] = node.name
         self.context.dims[path] = dim
         self.variables[path] = Variable(
             path, Kind.WEIGHT, Place.SYNAPSE, Type.REAL, self.node.name, init, span=node.name_span
@@ -273,25 +286,36 @@ class ProjectionBuilder:
 
     def _transposed(self, found: list[ast.Weight]) -> None:
         assert self.ends is not None
-        owner = self.context.projections.get(self.wiring.transpose_of or "")
+        source = self.wiring.backwards_of
         for node in found:
             self.context.bag.error(
                 "E0104",
                 "a transpose has no weight of its own",
                 node.name_span,
-                help=f"it reads the weight of `{self.wiring.transpose_of}`",
+                help=f"it reads the weight of `{source}`"
+                if self.wiring.transpose_of is not None
+                else f"it reads which synapses `{source}` has",
             )
+        if self.ends.sign is not None:
+            self.context.bag.error(
+                "E0651",
+                f"`{self.node.name}` has no sign of its own: it delivers through `{source}`",
+                self.node.span,
+                help="leave out `sign`; the signs of the original hold",
+            )
+        owner = self.context.projections.get(self.wiring.transpose_of or "")
         if owner is None or owner.weight is None:
             return
-        if owner.sign is not None or self.ends.sign is not None:
-            self.context.unsupported(
-                "transposes of signed projections are",
-                self.node.span,
-                "write a projection of its own that learns by the same rule",
-            )
-            return
         self.ends.weight = owner.weight
-        self.ends.weight_name = owner.weight.rsplit(".", 1)[-1]
+        self.ends.weight_name = self.context.weight_names[owner.name]
+        self.ends.sign = turned(owner.sign) if owner.sign is not None else None
+
+    def _present(self) -> Expr | None:
+        """Of a signed projection a synapse is present while its magnitude is above 0."""
+        original = self.context.projections.get(self.wiring.mask_of or "")
+        if original is None or original.weight is None or original.sign is None:
+            return None
+        return apply("gt", Ref(original.weight, "synapse"), Const(0.0))
 
     # ------------------------------------------------------------ body
 

@@ -6,7 +6,9 @@ presynaptic cell type (`sign by pre`, Dale's law). A synapse is present while `m
 
 from __future__ import annotations
 
-from netdsl.ir.expr import Const, Expr, Index, apply
+from dataclasses import replace
+
+from netdsl.ir.expr import NOW, Const, Expr, Index, Ref, apply, transform
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.synapses.synapses import Ends
 from netdsl.syntax import ast
@@ -23,6 +25,15 @@ def sign_of(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr | No
     return _by_type(node, ends, context)
 
 
+def turned(sign: Expr) -> Expr:
+    """The sign as a transpose sees it, whose senders are the original's receivers."""
+
+    def visit(node: Expr) -> Expr | None:
+        return replace(node, side="post") if isinstance(node, Index | Ref) else None
+
+    return transform(sign, visit)
+
+
 def _by_type(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr:
     types = context.populations[ends.pre.name].types if ends.pre.name in context.populations else ()
     if not types:
@@ -33,6 +44,8 @@ def _by_type(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr:
             help=f"write `population {ends.pre.name} : … types {{ I: 20; E: 80 }}`",
         )
         return Const(1.0)
+    if context.populations[ends.pre.name].shuffled:
+        return _by_unit(node, ends, context)
     offset = ends.pre_slice[0] if ends.pre_slice is not None else 0
     index = Index(None, "pre", node.span)
     sign: Expr = Const(1.0)
@@ -44,6 +57,18 @@ def _by_type(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr:
             if sign == Const(1.0) and name == types[-1][0]
             else apply("select", before, own, sign)
         )
+    return sign
+
+
+def _by_unit(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr:
+    """The sign of each sender's own type."""
+    names = [name for name, _, _ in context.populations[ends.pre.name].types]
+    signs = [_type_sign(name, node, context) for name in names]
+    code = Ref(f"{ends.pre.name}.type", "pre", NOW, node.span)
+    sign: Expr = Const(signs[-1])
+    for number, own in reversed(tuple(enumerate(signs[:-1]))):
+        if Const(own) != sign:
+            sign = apply("select", apply("eq", code, Const(number)), Const(own), sign)
     return sign
 
 

@@ -119,11 +119,8 @@ class SynapseScope(Scope):
             return bad(span)
         if name == "index" and at is None:
             return self._index(side, span)
-        if name == "type":
-            self.context.unsupported(
-                "cell types in rules are", span, "write one projection per type: `rec.E`"
-            )
-            return bad(span)
+        if name == "type" and at is None:
+            return self._type(side, end, span)
         if (side, name) in (("pre", "sent"), ("post", "received")):
             return self._channel(side, end, at, span)
         if name in end.params:
@@ -160,8 +157,7 @@ class SynapseScope(Scope):
 
     def _param(self, value: Value, side: str, span: Span) -> Value:
         if isinstance(value.expr, Ref):
-            expr = Ref(value.expr.path, side, NOW, span)
-            return Value(expr, value.dim, value.type, value.place, span=span)
+            return replace(value, expr=Ref(value.expr.path, side, NOW, span), span=span)
         return value.at(span)
 
     def _channel(self, side: str, end: PopulationScope, at: str | None, span: Span) -> Value:
@@ -180,6 +176,23 @@ class SynapseScope(Scope):
 
     def _index(self, side: str, span: Span) -> Value:
         return Value(Index(None, side, span), NONE, Type.COUNT, Place.SYNAPSE, span=span)
+
+    def _type(self, side: str, end: PopulationScope, span: Span) -> Value:
+        value = end.params.get("type")
+        if value is None or not value.choices:
+            self.context.bag.error(
+                "E0645",
+                f"`{end.name}` has no cell types",
+                span,
+                help=f"write `population {end.name} : … types {{ E: 80; I: 20 }}`",
+            )
+            return bad(span)
+        part = self.ends.pre_slice if side == "pre" else self.ends.post_slice
+        if part is not None:  # all neurons of a part are of one type
+            types = self.context.populations[end.name].types
+            code = [(first, last) for _, first, last in types].index(part)
+            return replace(value, expr=Const(code, span), place=Place.GLOBAL, span=span)
+        return self._param(value, side, span)
 
     def _weight(self, at: str | None, span: Span) -> Value:
         stored = self._stored(at, span)

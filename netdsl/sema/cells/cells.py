@@ -15,6 +15,7 @@ from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.units import NONE, Dim, Unknown, parse_unit
 from netdsl.sema.scopes.values import Value, bad
+from netdsl.sema.scopes.vectors import expanded
 from netdsl.syntax import ast
 
 
@@ -95,7 +96,7 @@ class CellBuilder:
         for param in (*self.cell.params, *formals):
             self._param(param)
         self._unknown_overrides()
-        statements = self._flatten(body)
+        statements = expanded(self._flatten(body), self.scope, self.scope.vectors)
         for statement in statements:
             self._declare(statement)
         statements = [s for s in statements if id(s) not in self.refused]
@@ -242,7 +243,6 @@ class CellBuilder:
     def _declare(self, statement: ast.Statement) -> None:
         unit = Place.UNIT
         if isinstance(statement, ast.Input):
-            self._sized(statement)
             dim = self._dim(statement.type)
             self._add(statement, Kind.INPUT, unit, variable_type(statement.type), dim)
         elif isinstance(statement, ast.State):
@@ -250,7 +250,6 @@ class CellBuilder:
         elif isinstance(statement, ast.Let):
             self._add(statement, Kind.LET, unit, Type.REAL, Unknown())
         elif isinstance(statement, ast.Def):
-            self._sized(statement)
             self._add(statement, Kind.DEF, unit, Type.REAL, Unknown())
             if id(statement) not in self.refused:
                 self.scope.definitions[f"{self.scope.name}.{statement.name}"] = statement
@@ -265,19 +264,12 @@ class CellBuilder:
             self._add(drawn, Kind.DRAW, unit, Type.REAL, Unknown())
 
     def _state(self, node: ast.State) -> None:
-        self._sized(node)
         if node.level == "projection" or node.per is not None:
             self.context.bag.error(
                 "E0104", "a cell has states per neuron, or one `population state`", node.span
             )
         place = Place.ROW if node.level == "population" else Place.UNIT
         self._add(node, Kind.STATE, place, variable_type(node.type), self._dim(node.type))
-
-    def _sized(self, node: ast.Input | ast.State | ast.Def) -> None:
-        if node.size is not None:
-            self.context.unsupported(
-                "vectors per neuron are", node.span, "write one variable per component"
-            )
 
     def _dim(self, node: ast.TypeRef | None) -> Dim:
         if node is None:

@@ -9,6 +9,7 @@ from netdsl.diagnostics import Span
 from netdsl.ir.expr import NOW, PREV, SETTLED, Expr, Ref
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.sema.scopes.calls import reduced
+from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, neuron_index
 from netdsl.sema.scopes.units import NONE, Dim
@@ -30,6 +31,7 @@ class PopulationScope(Scope):
         self.params: dict[str, Value] = {}
         self.variables: dict[str, Variable] = {}
         self.paths: dict[str, str] = {}  # name in the text -> path
+        self.vectors: dict[str, int] = {}  # lengths of short vectors
         self.ready: set[str] = set()  # lets whose statement has been passed
         self.hidden: set[str] = set()  # lets of the cell, where a modulator stands
         self.definitions: dict[str, ast.Def] = {}
@@ -65,6 +67,12 @@ class PopulationScope(Scope):
         yield from self.paths
         yield from self.params
         yield from super().names()
+
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        own = parts[1:] if len(parts) == 2 and parts[0] == self.name else parts
+        if len(own) == 1 and own[0] in self.vectors:
+            return Vector(self.vectors[own[0]], own, self)
+        return super().vector(parts)
 
     def modulator(self, name: str, at: str | None, span: Span) -> Value | None:
         """A modulator of this population, or a global one."""

@@ -21,6 +21,7 @@ from netdsl.sema.cells.draws import build_draw
 from netdsl.sema.cells.equations import Equations
 from netdsl.sema.cells.populations import PopulationScope
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import without_index
 from netdsl.sema.scopes.units import Unknown, unify
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
@@ -91,14 +92,14 @@ class CellStatements:
 
     def target(self, node: ast.Name | ast.Index) -> Variable | None:
         """The state that a statement assigns to; None after a report."""
-        if isinstance(node, ast.Index):
-            self.context.unsupported(
-                "vectors per neuron are", node.span, "write one variable per component"
-            )
-            return None
+        assert isinstance(node, ast.Name)  # vectors are written out
         path = self.scope.paths.get(node.id)
         reported = self.scope.params.get(node.id)
         if reported is not None and reported.bad:
+            return None
+        vector = self.scope.vector((node.id,))
+        if path is None and vector is not None:
+            without_index(node.id, vector, node.span, self.scope)
             return None
         if path is None:
             fixed = self.context.declarations.find("param", node.id) is not None

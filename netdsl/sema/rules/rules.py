@@ -15,6 +15,7 @@ from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, Thunk, dotted
 from netdsl.sema.scopes.templates import bind, callee
 from netdsl.sema.scopes.values import bad
+from netdsl.sema.scopes.vectors import expanded
 from netdsl.sema.synapses.projections import ProjectionBuilder
 from netdsl.sema.synapses.synapses import (
     AFTER,
@@ -125,6 +126,7 @@ class _RuleBuilder:
         body = self._body_of(declared)
         self.clock = rule_clock(body, self._home(STEP_RULE, what, declared, bound), self.context)
         self.home = self._home(self.clock, what, declared, bound)
+        body = tuple(expanded(body, self.home, self.home.vectors))
         self._run(body)
         self._tail(self.builder.learning, rescope(self.outer, AFTER))
         if not self.dw and not self.misnamed:

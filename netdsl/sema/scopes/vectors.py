@@ -1,0 +1,244 @@
+"""Short vectors: `state g[K] = 0` is K variables `g[0]`, `g[1]`, …, each as any other.
+
+A body is written out over the tree, with a declaration and a statement for each component. Nothing
+below the analysis knows of vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import (
+    length,
+    named,
+    no_vector,
+    place_of,
+    range_of,
+    rewritten,
+    uses,
+    with_index,
+)
+from netdsl.sema.scopes.scope import Scope, dotted
+from netdsl.syntax import ast
+
+if TYPE_CHECKING:
+    from netdsl.sema.scopes.context import Context
+
+
+def expanded(
+    body: Iterable[ast.Statement], scope: Scope, declared: dict[str, int]
+) -> list[ast.Statement]:
+    """A body with a declaration and a statement for each component of its vectors.
+
+    The lengths of vectors that it declares go to `declared`, where `scope` is to find them.
+    """
+    return _Body(scope, declared).expanded(tuple(body))
+
+
+class _Body:
+    def __init__(self, scope: Scope, declared: dict[str, int]) -> None:
+        self.scope, self.declared = scope, declared
+        self.context: Context = scope.context
+        self.defs: set[str] = set()
+        self.names: set[str] = set()  # that the body declares
+        self.made = 0  # statements that keep what they compute until all is computed
+
+    def expanded(self, body: tuple[ast.Statement, ...]) -> list[ast.Statement]:
+        everything = [part for node in body for part in ast.walk(node)]
+        sized = [n for n in everything if isinstance(n, _SIZED) and n.size is not None]
+        self.defs = {n.name for n in everything if isinstance(n, ast.Def)}
+        self.names = {n.name for n in everything if isinstance(n, ast.Named)}
+        for node in sized:
+            assert node.size is not None
+            size = length(node.size, self.scope, f"the length of `{node.name}`")
+            self.declared[node.name] = 1 if size is None else size
+        return self._body(body)
+
+    def _body(self, body: tuple[ast.Statement, ...]) -> list[ast.Statement]:
+        return [new for node in body for new in self._statement(node)]
+
+    def _statement(self, node: ast.Statement) -> Iterable[ast.Statement]:
+        if isinstance(node, _SIZED) and node.size is not None:
+            return self._declaration(node)
+        if isinstance(node, _NESTED):
+            return (replace(node, body=tuple(self._body(node.body))),)
+        if isinstance(node, ast.WhenBody):
+            then, otherwise = tuple(self._body(node.body)), tuple(self._body(node.otherwise))
+            return (replace(node, body=then, otherwise=otherwise),)
+        if isinstance(node, ast.Integrate | ast.Expose):
+            return (replace(node, names=self._refs(node.names)),)
+        if isinstance(node, ast.Refractory):
+            return (replace(node, hold=self._refs(node.hold)),)
+        if isinstance(node, ast.Reads):
+            return (replace(node, values=tuple(v for n in node.values for v in self._read(n))),)
+        if isinstance(node, _TARGETED) and isinstance(node.target, ast.Index):
+            return self._indexed(node, node.target)
+        return (node,)
+
+    def _declaration(self, node: ast.Input | ast.State | ast.Def) -> Iterator[ast.Statement]:
+        for place in range(self.declared[node.name]):
+            new = replace(node, name=named(node.name, place), size=None)
+            if isinstance(new, ast.Def):
+                index = new.index
+                value = new.value if index is None else with_index(new.value, index, place)
+                if index is not None and place == 0:
+                    self.context.hides(index, node.span, f"`{index}` is an index")
+                new = replace(new, value=value, index=None)
+            yield new
+
+    def _refs(self, names: tuple[ast.Ref, ...]) -> tuple[ast.Ref, ...]:
+        """`integrate g` and `hold g` mean all components."""
+        return tuple(
+            replace(ref, name=name)
+            for ref in names
+            for name in (
+                [named(ref.name, i) for i in range(self.declared[ref.name])]
+                if ref.name in self.declared
+                else [ref.name]
+            )
+        )
+
+    def _read(self, node: ast.Expr) -> Iterator[ast.Expr]:
+        """What a `reads` list names: of a vector all components."""
+        found = dotted(node)
+        vector = self.scope.vector(found[0]) if found is not None else None
+        if found is None or vector is None:
+            yield node
+            return
+        for place in range(vector.size):
+            *head, last = found[0]
+            parts = [*head, named(last, place)]
+            read: ast.Expr = ast.Name(parts[0], span=node.span)
+            for part in parts[1:]:
+                read = ast.Attribute(read, part, span=node.span)
+            yield ast.At(read, found[1], span=node.span) if found[1] is not None else read
+
+    # ------------------------------------------------------------ statements with an index
+
+    def _indexed(
+        self, node: ast.Assign | ast.Ode | ast.Deliver, target: ast.Index
+    ) -> Iterable[ast.Statement]:
+        name = target.base.id if isinstance(target.base, ast.Name) else None
+        side = ("post",) if isinstance(node, ast.Deliver) else ()
+        vector = self.scope.vector((*side, name)) if name is not None else None
+        if name is None or vector is None or len(target.args) != 1:
+            no_vector(target, name, self.scope)
+            return ()
+        index = target.args[0]
+        if isinstance(index, ast.Name) and self._free(index):
+            reads = list(uses(node.value, index.id))
+            agrees = not reads or range_of(index.id, [target, *reads], self.scope, side)
+            return self._all(node, name, index.id, vector.size) if agrees else ()
+        if isinstance(node, ast.Deliver) and _names_end(index):
+            return self._chosen(node, name, index, vector.size)
+        place = place_of(index, name, vector.size, self.scope)
+        return () if place is None else (_at(node, name, place),)
+
+    def _free(self, index: ast.Name) -> bool:
+        """Whether a name is an index of the statement's own, and not that of a value."""
+        if index.id in self.names:
+            return False
+        return self.scope.find((index.id,), None, index.span) is None
+
+    def _all(
+        self, node: ast.Assign | ast.Ode | ast.Deliver, name: str, index: str, size: int
+    ) -> Iterator[ast.Statement]:
+        """A statement for each component, all from the values before it."""
+        copies = [_at(with_index(node, index, place), name, place) for place in range(size)]
+        if not isinstance(node, ast.Assign) or size == 1 or not self._mixes(node, name, index):
+            yield from copies
+            return
+        self.made += 1
+        new = [f"{named(name, place)}.new{self.made}" for place in range(size)]
+        for let, copy in zip(new, copies, strict=True):
+            yield ast.Let(let, copy.value, span=node.span, name_span=node.target.span)
+        for place, let in enumerate(new):
+            yield _at(replace(node, value=ast.Name(let, span=node.span)), name, place)
+
+    def _mixes(self, node: ast.Assign, name: str, index: str) -> bool:
+        """Whether one component may be computed from another, which the statement changes too."""
+        own = {id(use) for use in uses(node.value, index)}
+        for part in ast.walk(node.value):
+            if isinstance(part, ast.Index) and isinstance(part.base, ast.Name):
+                if part.base.id == name and id(part) not in own:
+                    return True
+            if isinstance(part, ast.Name) and part.id in self.defs:
+                return True
+        return False
+
+    def _chosen(
+        self, node: ast.Deliver, name: str, index: ast.Expr, size: int
+    ) -> Iterator[ast.Statement]:
+        """`deliver cls[pre.index] += e`: component c receives where the index is c."""
+        if not self._within(index, name, size):
+            return
+        for place in range(size):
+            here = ast.Binary("==", index, ast.Number(place, span=index.span), span=index.span)
+            value = ast.Binary("*", here, node.value, span=node.value.span)
+            yield _at(replace(node, value=value), name, place)
+
+    def _within(self, index: ast.Expr, name: str, size: int) -> bool:
+        """Whether an index is a component for every unit at its end; reports where it is not."""
+        sides = _ends_in(index)
+        if len(sides) != 1:
+            self.context.bag.error(
+                "E0166",
+                "the component of a delivery depends on one end of the synapse, this on both",
+                index.span,
+                help="compute it from `pre.index` or from `post.index`",
+            )
+            return False
+        units = self.scope.units(sides[0])
+        if units is None:
+            return True
+        for unit in range(units):
+            value = expressions.translate(_of_unit(index, sides[0], unit), self.scope)
+            if value.bad:
+                return False
+            place = value.constant
+            if place is None:
+                return True  # a type of each unit: its codes are looked at where they are made
+            if place != int(place) or not 0 <= place < size:
+                self.context.bag.error(
+                    "E0166",
+                    f"`{name}` has no component {place:g}, which unit {unit} of "
+                    f"`{sides[0]}` would choose: there are {size}",
+                    index.span,
+                    help=f"make `{name}` as long as there are choices",
+                )
+                return False
+        return True
+
+
+def _at(node: Any, name: str, place: int) -> Any:
+    """A statement whose target is one component."""
+    target = ast.Name(named(name, place), span=node.target.span)
+    return replace(node, target=target)
+
+
+def _names_end(node: ast.Expr) -> bool:
+    return bool(_ends_in(node))
+
+
+def _ends_in(node: ast.Expr) -> list[str]:
+    """The ends of a synapse that an index is computed from."""
+    found = [dotted(part) for part in ast.walk(node) if isinstance(part, ast.Attribute)]
+    sides = [parts[0][0] for parts in found if parts is not None]
+    return list(dict.fromkeys(side for side in sides if side in ("pre", "post")))
+
+
+def _of_unit(node: ast.Expr, side: str, unit: int) -> ast.Expr:
+    def visit(part: ast.Node) -> ast.Node | None:
+        if isinstance(part, ast.Attribute) and dotted(part) == ((side, "index"), None):
+            return ast.Number(unit, span=part.span)
+        return None
+
+    return rewritten(node, visit)
+
+
+_SIZED = (ast.Input, ast.State, ast.Def)
+_NESTED = (ast.Spike, ast.OnEvent, ast.AtUpdate)
+_TARGETED = (ast.Assign, ast.Ode, ast.Deliver)

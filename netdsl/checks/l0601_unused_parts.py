@@ -54,8 +54,13 @@ def _by_cell(network: Network, kinds: tuple[Kind, ...]) -> dict[tuple[str, str],
             if variable.path.startswith(own) and "." in variable.path.removeprefix(own):
                 continue  # not written by the user: a surrogate's margin, a refractory counter
             if variable.kind in kinds and not variable.exposed and _written_here(network, variable):
-                cells.setdefault((population.cell, variable.name), []).append(variable)
+                cells.setdefault((population.cell, _declared(variable)), []).append(variable)
     return cells
+
+
+def _declared(variable: Variable) -> str:
+    """The name that was declared: all components of a vector have one."""
+    return variable.name.partition("[")[0]
 
 
 def _written_here(network: Network, variable: Variable) -> bool:

@@ -293,4 +293,38 @@ ENTRIES: list[Entry] = [
         network(steps="clamp a = sample.image; phase run 5 steps learning"),
         network(steps="clamp a.s = sample.image; phase run 5 steps learning"),
     ),
+    Entry(
+        "E0165",
+        "an index without a vector, or a vector without an index",
+        "Names are those of one neuron or synapse and take no index. A vector is declared with its"
+        " length, `state g[3] = 0`; it is read component by component, `g[0]`, `g[n - 1]`, by an"
+        " index that a statement leaves free, `g[k] := 0.9 * g[k]`, or reduced, `sum(g[k] over k)`.",
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g)"),
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[0])"),
+    ),
+    Entry(
+        "E0166",
+        "no such component",
+        "The components of a vector of n are 0 to n - 1. An index is known when the specification"
+        " is compiled; that of a delivery may also be chosen by the sender, `deliver m[pre.index] +="
+        " …`, where every sender must have its component.",
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[3])"),
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[2])"),
+    ),
+    Entry(
+        "E0167",
+        "a free index that fits no vector, or two of different length",
+        "A free index goes over all components of the vectors that it stands at, which must be as"
+        " many. Sum, mean, max, min and any reduce over it.",
+        network(unit="input i; state g[3] = 0; state q[2] = 0; g[k] := q[k] + i; def s = g[0]"),
+        network(unit="input i; state g[3] = 0; state q[3] = 0; g[k] := q[k] + i; def s = g[0]"),
+    ),
+    Entry(
+        "E0168",
+        "a vector that is too long",
+        "Each component of a vector is a variable with statements of its own, so at most 1000 are"
+        " written out. What there is a thousand of is a population.",
+        network(unit="input i; state s = 0; state g[5000] = 0; g[k] := i; s := relu(g[0])"),
+        network(unit="input i; state s = 0; state g[50] = 0; g[k] := i; s := relu(g[0])"),
+    ),
 ]

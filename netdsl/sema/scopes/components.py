@@ -61,6 +61,12 @@ def component(node: ast.Index, at: str | None, scope: Scope) -> Value:
     return value if value is not None else bad(node.span)
 
 
+def _scalar(reads: list[ast.Index], scope: Scope) -> bool:
+    """Whether an index stands at what is no vector, so that it goes nowhere."""
+    found = [dotted(use.base) for use in reads]
+    return any(parts is None or scope.vector(parts[0]) is None for parts in found)
+
+
 def spelled(node: ast.Expr, scope: Scope) -> tuple[tuple[str, ...], str | None] | None:
     """The parts of the name of a variable, which may be a component; None for what is no name."""
     if not isinstance(node, ast.Index):
@@ -89,13 +95,14 @@ def place_of(node: ast.Expr, name: str, size: int, scope: Scope) -> int | None:
 
 def no_vector(node: ast.Index, name: str | None, scope: Scope) -> Value:
     """Report an index where there is no vector."""
-    scope.context.bag.error(
-        "E0165",
-        f"`{name}` is no vector and takes no index" if name else "this takes no index",
-        node.span,
-        help="names are those of one neuron or synapse; a vector is declared with its length, as in"
-        " `state g[3] = 0`",
-    )
+    if scope.context.bag.poison("an index", scope.kind):
+        scope.context.bag.error(
+            "E0165",
+            f"`{name}` is no vector and takes no index" if name else "this takes no index",
+            node.span,
+            help="leave it out: names are those of one neuron or synapse; a vector is declared with"
+            " its length, as in `state g[3] = 0`",
+        )
     return bad(node.span)
 
 
@@ -128,7 +135,7 @@ def summed(node: ast.Call, scope: Scope) -> Value | None:
     else:
         size = range_of(name, reads, scope)
     if size is None:
-        return bad(node.span)
+        return component(reads[0], None, scope) if _scalar(reads[:1], scope) else bad(node.span)
     how = {"sum": "add", "mean": "add", "max": "max", "min": "min", "any": "or"}.get(node.func.name)
     if how is None:
         scope.context.bag.error(
@@ -224,8 +231,7 @@ def range_of(
         vector = scope.vector((*side, *found[0])) if found is not None else None
         side = ()
         if vector is None:
-            component(use, None, scope)
-            return None
+            continue  # reported where it is read
         if first is None:
             first = vector.size, use
         elif first[0] != vector.size:

@@ -128,6 +128,9 @@ class _Body:
             no_vector(target, name, self.scope)
             return ()
         index = target.args[0]
+        if isinstance(index, ast.Name) and index.id in self.names:
+            self._moving(index)
+            return ()
         if isinstance(index, ast.Name) and self._free(index):
             reads = list(uses(node.value, index.id))
             agrees = not reads or range_of(index.id, [target, *reads], self.scope, side)
@@ -137,10 +140,16 @@ class _Body:
         place = place_of(index, name, vector.size, self.scope)
         return () if place is None else (_at(node, name, place),)
 
+    def _moving(self, index: ast.Name) -> None:
+        self.context.bag.error(
+            "E0106",
+            f"`{index.id}` is a variable: an index must be known when the specification is compiled",
+            index.span,
+            help="give the index a name of its own",
+        )
+
     def _free(self, index: ast.Name) -> bool:
         """Whether a name is an index of the statement's own, and not that of a value."""
-        if index.id in self.names:
-            return False
         return self.scope.find((index.id,), None, index.span) is None
 
     def _all(

@@ -66,6 +66,7 @@ from netdsl.syntax.ast.declarations import (
     OptimiserDecl,
     PopulationDecl,
     ProjectionDecl,
+    Receiver,
     RewireDecl,
     RuleDecl,
     SynapseDecl,

@@ -298,7 +298,8 @@ ENTRIES: list[Entry] = [
         "an index without a vector, or a vector without an index",
         "Names are those of one neuron or synapse and take no index. A vector is declared with its"
         " length, `state g[3] = 0`; it is read component by component, `g[0]`, `g[n - 1]`, by an"
-        " index that a statement leaves free, `g[k] := 0.9 * g[k]`, or reduced, `sum(g[k] over k)`.",
+        " index that a statement leaves free, `g[k] := 0.9 * g[k]`, or reduced, `sum(g[k] over"
+        " k)`.",
         network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g)"),
         network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[0])"),
     ),
@@ -306,8 +307,8 @@ ENTRIES: list[Entry] = [
         "E0166",
         "no such component",
         "The components of a vector of n are 0 to n - 1. An index is known when the specification"
-        " is compiled; that of a delivery may also be chosen by the sender, `deliver m[pre.index] +="
-        " …`, where every sender must have its component.",
+        " is compiled; that of a delivery may also be chosen by the sender, `deliver"
+        " m[pre.index] += …`, where every sender must have its component.",
         network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[3])"),
         network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[2])"),
     ),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import NOW, PREV, SETTLED, Expr, Ref
 from netdsl.ir.network import Kind, Place, Type, Variable
+from netdsl.sema.scopes import reach
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
@@ -34,11 +35,13 @@ class PopulationScope(Scope):
         self.vectors: dict[str, int] = {}  # lengths of short vectors
         self.ready: set[str] = set()  # lets whose statement has been passed
         self.hidden: set[str] = set()  # lets of the cell, where a modulator stands
+        self.after: frozenset[str] = frozenset()  # populations that are computed before this one
         self.definitions: dict[str, ast.Def] = {}
         self.surrogates: dict[str, tuple[Expr, Expr]] = {}  # spike -> margin, surrogate
         self.time = NOW
         self.in_definition = False
         self.building = True
+        self.is_cell = True  # these are a cell's own names, not those that a modulator reads
         self.define = _no_definition
 
     # ------------------------------------------------------------ look-up
@@ -74,26 +77,24 @@ class PopulationScope(Scope):
             return Vector(self.vectors[own[0]], own, self)
         return super().vector(parts)
 
-    def modulator(self, name: str, at: str | None, span: Span) -> Value | None:
-        """A modulator of this population, or a global one."""
+    def modulator(
+        self, name: str, at: str | None, span: Span, *, cell: bool = True
+    ) -> Value | None:
+        """A modulator of this population, or one that reaches it; `cell`: as its cells read it."""
         instances = self.context.modulators.get(name)
         if instances is None:
-            return None
+            return reach.announced(name, at, span, self, cell=cell and self.is_cell)
         self.context.use("modulator", name)
-        instance = instances.get(self.name) or instances.get(None)
         if not instances:
             return bad(span)
+        instance = reach.chosen(name, instances, self.name)
         if instance is None:
-            self.context.bag.error(
-                "E0104",
-                f"modulator `{name}` is not on `{self.name}`",
-                span,
-                help=f"it is on {', '.join(str(p) for p in instances)}",
-            )
+            reach.report(name, instances, self, span)
             return bad(span)
-        table = self.variables if instance.population is not None else self.context.variables
-        variable = table[instance.variable]
+        variable = self.context.cells[instance.home].variables[instance.variable]
         time = self.time_of(at)
+        if time == NOW and instance.home not in (self.name, *self.after):
+            time = PREV  # of what is computed elsewhere, a population knows the step before
         return Value(
             Ref(variable.path, "own", time, span),
             self.dim(variable.path),

@@ -143,7 +143,7 @@ class _Body:
     def _moving(self, index: ast.Name) -> None:
         self.context.bag.error(
             "E0106",
-            f"`{index.id}` is a variable: an index must be known when the specification is compiled",
+            f"`{index.id}` is a variable: an index is known when the specification is compiled",
             index.span,
             help="give the index a name of its own",
         )
@@ -171,9 +171,9 @@ class _Body:
         """Whether one component may be computed from another, which the statement changes too."""
         own = {id(use) for use in uses(node.value, index)}
         for part in ast.walk(node.value):
-            if isinstance(part, ast.Index) and isinstance(part.base, ast.Name):
-                if part.base.id == name and id(part) not in own:
-                    return True
+            other = isinstance(part, ast.Index) and id(part) not in own
+            if other and isinstance(part.base, ast.Name) and part.base.id == name:
+                return True
             if isinstance(part, ast.Name) and part.id in self.defs:
                 return True
         return False

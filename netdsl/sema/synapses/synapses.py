@@ -226,10 +226,10 @@ class SynapseScope(Scope):
         return Value(expr, NONE, Type.BOOL, Place.SYNAPSE, span=span)
 
     def _modulator(self, name: str, at: str | None, span: Span) -> Value | None:
-        value = self.ends.post.modulator(name, at, span)
+        value = self.ends.post.modulator(name, at, span, cell=False)
         if value is None or value.bad or not isinstance(value.expr, Ref):
             return value
-        time = self._time("post", at)
+        time = PREV if self.clock == DELIVER and at is None else self._time("post", at)
         expr = Ref(value.expr.path, "post", time, span)
         return Value(expr, value.dim, value.type, value.place, span=span)
 

@@ -225,6 +225,7 @@ __all__ = [
     "Range",
     "Readout",
     "Reads",
+    "Receiver",
     "Record",
     "Reduce",
     "Ref",

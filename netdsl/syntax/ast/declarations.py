@@ -141,7 +141,7 @@ class RuleDecl(Named):
 
 @dataclass(frozen=True, slots=True)
 class Receiver(Node):
-    """A population whose rules a modulator reaches, as in `to h`; with `cells` its cells as well."""
+    """A population whose rules a modulator reaches, as in `to h`; with `cells` its cells too."""
 
     population: Ref
     cells: bool = False

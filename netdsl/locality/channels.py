@@ -54,7 +54,8 @@ def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
     through = frozenset({Kind.LET, Kind.DEF, Kind.MODULATOR})
     expressions = list(dict.fromkeys(graph.own_expressions(modulator.variable, through)))
     if modulator.population is None:  # its states are numbers already: what they are made of
-        for path in graph.network.populations[modulator.home].variables:
+        home = graph.network.populations.get(modulator.home)
+        for path in home.variables if home is not None else ():
             expressions += graph.own_expressions(path, through)
             set_to = (f for f in graph.into.get(path, ()) if f.kind in ("clamp", "set"))
             expressions += [flow.expr for flow in set_to]

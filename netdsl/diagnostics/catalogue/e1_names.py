@@ -328,4 +328,39 @@ ENTRIES: list[Entry] = [
         network(unit="input i; state s = 0; state g[5000] = 0; g[k] := i; s := relu(g[0])"),
         network(unit="input i; state s = 0; state g[50] = 0; g[k] := i; s := relu(g[0])"),
     ),
+    Entry(
+        "E0169",
+        "a modulator that reaches nobody",
+        "A modulator `on P` reaches the rules of projections to P. One that is on no population"
+        " says whom it reaches: all rules with `scope global`, or those of projections to the"
+        " populations that it is `to`.",
+        network(
+            before="modulator m { input p; emit p }",
+            rule="dw = 0.01 * pre.s * post.s",
+            steps="set m.p := 1; phase run 5 steps learning",
+        ),
+        network(
+            before="modulator m to b { input p; emit p }",
+            rule="dw = 0.01 * pre.s * m",
+            steps="set m.p := 1; phase run 5 steps learning",
+        ),
+    ),
+    Entry(
+        "E0171",
+        "several populations send one modulator",
+        "A modulator `on P, Q` is one number for P and another for Q. What it sends `to` others is"
+        " one number, so that it stands on one population, or on none.",
+        network(before="modulator m on a, b to b { emit mean(s) }", rule="dw = 0.01 * pre.s * m"),
+        network(before="modulator m on a to b { emit mean(s) }", rule="dw = 0.01 * pre.s * m"),
+    ),
+    Entry(
+        "E0172",
+        "one number per neuron, where others are to receive it",
+        "`scope neuron` gives each neuron of the modulator's own population a number of its own."
+        " Others receive one number for all, or the numbers as a vector, `emit vector e`.",
+        network(
+            before="modulator m on a to b { scope neuron; emit s }", rule="dw = 0.01 * pre.s * m"
+        ),
+        network(before="modulator m on b { scope neuron; emit s }", rule="dw = 0.01 * pre.s * m"),
+    ),
 ]

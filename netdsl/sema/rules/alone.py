@@ -107,8 +107,7 @@ class AloneBuilder:
     def build(self) -> None:
         node, context = self.node, self.context
         if node.name in context.cells:
-            context.bag.error("E0102", f"`{node.name}` is a population already", node.name_span)
-            return
+            return  # declared twice, as was reported
         scope = AloneScope(node, context)
         cell = ast.NeuronDecl(
             node.name,

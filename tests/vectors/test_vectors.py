@@ -105,15 +105,17 @@ def test_components_are_computed_together(backend: str, monkeypatch: pytest.Monk
     np.testing.assert_allclose(model.state["V.w"], wanted["v"], rtol=1e-11)
 
 
-def test_recordings_and_checkpoints_have_components(tmp_path: Path) -> None:
+def test_recordings_and_run_directories_have_components(tmp_path: Path) -> None:
     model = netdsl.compile(SPEC, "numpy", dtype="float64")
     recordings = model.evaluate(split="test", limit=1).recordings
-    wanted = np.cumsum(np.full(STEPS, 1.0)) if recordings is None else None
-    assert wanted is None
-    run = model.run(epochs=1, limit=3, out=tmp_path)
+    wanted = expected(model.state["W.w"])["c"]
+    for k in (2, 3):
+        np.testing.assert_allclose(recordings[f"y.c[{k}]"][-1, 0], wanted[k], rtol=1e-11)
+    run = model.run(epochs=1, limit=3, out=tmp_path, test=False)
     other = netdsl.compile(SPEC, "numpy", dtype="float64")
-    longer = other.run(epochs=1, limit=3, resume=run.folder) if run.folder else None
-    assert longer is None or (other.state["y.q[1]"] == model.state["y.q[1]"]).all()
+    other.run(epochs=1, limit=3, resume=run.directory, test=False)
+    for k in range(3):
+        assert (other.state[f"y.q[{k}]"] == model.state[f"y.q[{k}]"]).all()
 
 
 def test_text_of_programs_keeps_components() -> None:
@@ -127,3 +129,40 @@ def test_formatting_keeps_vectors() -> None:
     assert format_source(once) == once
     networks = [replace(check(text, None).require(), text="") for text in (SPEC, once)]
     assert networks[0] == networks[1]
+
+
+SETTLED = """edition 1
+neuron source { state z = 0 }
+neuron cell { input j; input m[2]; def e[k in 2] = j - m[k]; state v = 0; v := j }
+population x : source[4]
+population y : cell[3]
+modulator err on y to y { emit vector v }
+rule late(a, b) {
+  reads a, b, err, pre.z
+  at update { dw = 0.1 * pre.z * sum(b[k] * (k + 1) over k) + 0.01 * pre.z * a[1] * sum(err[k] over k) }
+}
+projection W : x -> y dense delay 0 {
+  weight w ~ uniform(-1, 1)
+  deliver j += w * pre.z
+  deliver m[k] += 0.1 * k * w * pre.z
+  learn late(a = post.m, b = post.e)
+}
+data digits { source = "digits"; batch = 1; split train = train }
+protocol train { each batch of digits.train { reset; clamp x.z = 1 + index; phase run 2 steps; update W } }
+"""
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native", "shim"])
+def test_settled_components_of_arguments(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if backend == "shim":
+        if shim.compiler() is None:
+            pytest.skip("no g++ for CUDA on the CPU")
+        monkeypatch.setattr("netdsl.runtime.backend.executor_class", lambda _: shim.ShimExecutor)
+    model = netdsl.compile(SETTLED, backend, dtype="float64")
+    w, z = model.state["W.w"].copy(), 1.0 + np.arange(4)
+    model.run(epochs=1, limit=1, test=False)
+    j = z @ w
+    m = np.stack([0 * j, 0.1 * j])
+    total = ((j - m) * np.array([[1], [2]])).sum(0)
+    wanted = w + np.outer(z, 0.1 * total + 0.01 * m[1] * j.sum())
+    np.testing.assert_allclose(model.state["W.w"], wanted, rtol=1e-12)

@@ -109,8 +109,7 @@ class _Body:
             yield node
             return
         for place in range(vector.size):
-            *head, last = found[0]
-            parts = [*head, named(last, place)]
+            parts = vector.component(place)
             read: ast.Expr = ast.Name(parts[0], span=node.span)
             for part in parts[1:]:
                 read = ast.Attribute(read, part, span=node.span)

@@ -19,8 +19,11 @@ population h : cell[5]
 population out : gated[3]
 modulator reward on out to h, out cells, dopamine {
   population state e = 0
+  population state slow = 0.5
+  d slow/dt = (mean(v) - slow) / (10 ms)
+  integrate slow
   e := 0.9 * e + 0.1 * mean(v)
-  emit mean(v) - e + 0.001 * dopamine
+  emit mean(v) - e + 0.001 * dopamine + 0.1 * slow
 }
 modulator err on out { scope global; emit vector 1 - v }
 modulator dopamine {
@@ -63,6 +66,7 @@ def expected(w: np.ndarray, u: np.ndarray, label: np.ndarray) -> dict[str, np.nd
     """What the last step ends with."""
     z, v, o = np.zeros((2, 4)), np.zeros((2, 5)), np.zeros((2, 3))
     e = level = reward = dopamine = np.zeros((2, 1))
+    slow = np.full((2, 1), 0.5)
     pulse = 1 + label
     for step in range(7):
         if step == 4:
@@ -74,8 +78,9 @@ def expected(w: np.ndarray, u: np.ndarray, label: np.ndarray) -> dict[str, np.nd
         v = 0.5 * v + z @ w
         r = np.maximum(v, 0)
         o = 0.5 * o + sent @ u * (1 + 0.1 * dopamine) + 0.01 * reward
+        slow = o.mean(1, keepdims=True) + (slow - o.mean(1, keepdims=True)) * np.exp(-0.1)
         e = 0.9 * e + 0.1 * o.mean(1, keepdims=True)
-        reward = o.mean(1, keepdims=True) - e + 0.001 * dopamine
+        reward = o.mean(1, keepdims=True) - e + 0.001 * dopamine + 0.1 * slow
         error = ((1 - o) * np.arange(1, 4)).sum(1, keepdims=True)
         level = level * np.exp(-1 / 200)
         level = level + pulse + 0.1 * r.sum(1, keepdims=True) + 0.01 * reward
@@ -140,7 +145,9 @@ population h : actor[12]
 population out : actor[10]
 population critic : judge[1]
 modulator reward on critic to h, out { emit mean(target - value) }
-modulator rpe { scope global; input pulse; state level = 0; level := 0.9 * level + pulse; emit level }
+modulator rpe {
+  scope global; input pulse; state level = 0; level := 0.9 * level + pulse; emit level
+}
 rule explore { reads pre.sent, post.xi, reward; dw = 0.1 * reward * pre.sent * post.xi }
 rule dopamine { reads pre.sent, post.xi, rpe; dw = 0.1 * rpe * pre.sent * post.xi }
 rule local_one { dw = 0.1 * pre.sent * post.y }
@@ -181,7 +188,9 @@ MARKS = """edition 1
 neuron unit { input j; input fb; state v = 0; v := 0.5 * v + j; state q = 0; q := fb; %s }
 population a : unit[4]
 population b : unit[4]
-projection W : a -> b dense delay 1 step { weight w ~ uniform(0, 1); deliver j += w * pre.v; learn r() }
+projection W : a -> b dense delay 1 step {
+  weight w ~ uniform(0, 1); deliver j += w * pre.v; learn r()
+}
 projection T : b -> a transpose of W delay 1 step { deliver fb += w * pre.v }
 %s
 rule r { dw = 0.01 * pre.v * %s }
@@ -195,7 +204,8 @@ protocol train { each batch of digits.train { reset; set a.v := 1; phase run 3 s
     [
         ("", "modulator m { scope global; emit sum(a.v) }", "m", "three-factor"),
         ("", "modulator m on a to b { emit mean(v) }", "m", "three-factor"),
-        ("", "modulator m on a { scope global; emit vector v }", "sum(m[k] over k)", "three-factor"),
+        ("", "modulator m on a { scope global; emit vector v }", "sum(m[k] over k)",
+         "three-factor"),
         # A mark of weight transport passes through every kind of modulator.
         ("", "modulator m { scope global; emit sum(a.q) }", "m", "weight-transport"),
         ("", "modulator m on a to b { emit mean(q) }", "m", "weight-transport"),
@@ -219,3 +229,65 @@ def test_marks_pass_through_modulators(
     found = check(MARKS % (cell, modulators, factor))
     assert found.certificate is not None, [d.message for d in found.diagnostics]
     assert found.certificate["W"].verdict == verdict
+
+
+REVERSE = """edition 1
+neuron source { state z = 0 }
+neuron cell {
+  input j; state v = 0; v := 0.5 * v + j %s
+  state g[2] = 0; g[k] := 0.5 * g[k] + v * (k + 1); def y = g[0] + g[1]
+}
+population x : source[2]
+population h : cell[3]
+population out : cell[2]
+%s
+projection W : x -> h dense delay 0 {
+  weight w ~ uniform(-1, 1); deliver j += w * pre.z; learn bptt(loss = E)
+}
+projection V : h -> out dense delay 1 step {
+  weight w ~ uniform(-1, 1); deliver j += w * pre.y %s; learn bptt(loss = E)
+}
+allow non_local on bptt because "the reference"
+loss E = mean(sum((out.y@run)^2))
+data digits { source = "digits"; batch = 1; split train = train }
+protocol train { each batch of digits.train {
+  reset; clamp x.z = 1 + index; phase run 4 steps; update W, V
+} }
+"""
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("+ 0.1 * m", "modulator m on out to h cells, out cells { emit mean(v) }", ""),
+        ("", "modulator m on out { emit mean(v) }", "* (1 + m)"),
+        ("+ 0.1 * m", "modulator m to h cells, out cells { state q = 0; q := 0.5 * q + sum(h.v)\n"
+         "emit q }", ""),
+    ],
+    ids=["cells", "delivery", "on none"],
+)  # fmt: skip
+def test_gradients_pass_through_modulators(parts: tuple[str, str, str]) -> None:
+    model = netdsl.compile(REVERSE % parts, "numpy", dtype="float64")
+
+    def loss() -> float:
+        model.present(image=np.ones((1, 64)), label=np.zeros(1))
+        model.reset()
+        model.phase("run")
+        return float(((model.state["out.g[0]"] + model.state["out.g[1]"]) ** 2).sum())
+
+    start = {name: model.state[name].copy() for name in ("W.w", "V.w")}
+    slopes = {}
+    for name, w in start.items():
+        moved = w.copy()
+        moved[0, 0] += 1e-6
+        model.state[name] = moved
+        above = loss()
+        moved[0, 0] -= 2e-6
+        model.state[name] = moved
+        slopes[name] = (above - loss()) / 2e-6
+        model.state[name] = w
+    loss()
+    model.update()
+    for name, w in start.items():
+        found = (w - model.state[name])[0, 0]
+        assert found == pytest.approx(slopes[name], rel=1e-6)

@@ -53,7 +53,9 @@ rule three {
   dw = 0.01 * pre.z * sum(post.g[k] * post.q[k] over k) + 0.001 * any(post.g[k] > 0 over k)
 }
 data digits { source = "digits"; batch = 1; split train = train }
-protocol train { each batch of digits.train { reset; clamp x.p = 1 + index; phase run 8 steps learning } }
+protocol train { each batch of digits.train {
+  reset; clamp x.p = 1 + index; phase run 8 steps learning
+} }
 protocol test(split) { each batch of split { reset; clamp x.p = 1 + index; phase run 8 steps } }
 readout shown = y.g[K - 1]@run + sum(y.o[0] over run)
 metric m = mean(mean(shown))
@@ -78,7 +80,9 @@ def expected(w: np.ndarray) -> dict[str, np.ndarray]:
         g = 0.9 * g + m * np.arange(1, 4)[:, None]
         q = 0.1 * (q * g).sum(0) + np.roll(q, -1, axis=0)
         c = c + z[:, None] * w
-        o = o + np.stack([sum(3 * z[i] * w[i] for i in (1, 3)), sum(3 * z[i] * w[i] for i in (0, 2))])
+        o = o + np.stack(
+            [sum(3 * z[i] * w[i] for i in (1, 3)), sum(3 * z[i] * w[i] for i in (0, 2))]
+        )
         s = (g[0] > 2) & (blocked <= 0)
         blocked = np.where(s, 2, np.maximum(blocked - 1, 0))
         g = np.where(s, 0.5 * g, g)
@@ -139,7 +143,8 @@ population y : cell[3]
 modulator err on y to y { emit vector v }
 rule late(a, b) {
   reads a, b, err, pre.z
-  at update { dw = 0.1 * pre.z * sum(b[k] * (k + 1) over k) + 0.01 * pre.z * a[1] * sum(err[k] over k) }
+  let all = sum(err[k] over k)
+  at update { dw = 0.1 * pre.z * sum(b[k] * (k + 1) over k) + 0.01 * pre.z * a[1] * all }
 }
 projection W : x -> y dense delay 0 {
   weight w ~ uniform(-1, 1)
@@ -148,7 +153,9 @@ projection W : x -> y dense delay 0 {
   learn late(a = post.m, b = post.e)
 }
 data digits { source = "digits"; batch = 1; split train = train }
-protocol train { each batch of digits.train { reset; clamp x.z = 1 + index; phase run 2 steps; update W } }
+protocol train { each batch of digits.train {
+  reset; clamp x.z = 1 + index; phase run 2 steps; update W
+} }
 """
 
 

@@ -346,6 +346,15 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Entry(
+        "E0170",
+        "components that change together, in an action",
+        "What is assigned with a free index is computed from the values before the statement. In"
+        " what a spike or `on phase` does there is no room to keep these: a component may be"
+        " computed from itself, and not from others that change too.",
+        network(unit="input i; state g[3] = 0; def s = g[0]; on phase { g[k] := g[(k + 1) % 3] }"),
+        network(unit="input i; state g[3] = 0; def s = g[0]; on phase { g[k] := 0.5 * g[k] }"),
+    ),
+    Entry(
         "E0171",
         "several populations send one modulator",
         "A modulator `on P, Q` is one number for P and another for Q. What it sends `to` others is"

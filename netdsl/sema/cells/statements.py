@@ -136,13 +136,21 @@ class CellStatements:
         value = expressions.translate(node.value, scope)
         if variable is None or value.bad:
             return None
-        if not self._fits(variable, value, node):
+        if not self._fits(variable, value):
             return None
         if not self.context.expansion.written_out(value.expr, node.value):
             return None
         return Assign(variable.path, value.expr, node.span)
 
-    def _fits(self, variable: Variable, value: Value, node: ast.Node) -> bool:
+    def _fits(self, variable: Variable, value: Value) -> bool:
+        message = f"`{variable.name}` is"
+        dim = self.context.dims[variable.path]
+        return self.one_number(variable, value) and expressions.expect(
+            value, dim, message, self.scope
+        )
+
+    def one_number(self, variable: Variable, value: Value) -> bool:
+        """Whether a value is as many numbers as the variable; reports where it is not."""
         if variable.place is Place.ROW and value.place in (Place.UNIT, Place.NEURON):
             self.context.bag.error(
                 "E0208",
@@ -151,8 +159,7 @@ class CellStatements:
                 help="reduce it, as in `sum(…)`",
             )
             return False
-        message = f"`{variable.name}` is"
-        return expressions.expect(value, self.context.dims[variable.path], message, self.scope)
+        return True
 
     # ------------------------------------------------------------ kinds of statement
 

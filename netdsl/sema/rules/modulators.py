@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import Const, Expr, Index, Reduce, Ref, apply, refs
-from netdsl.ir.network import Assign, Kind, Modulator, Place, Type, Variable
+from netdsl.ir.network import Assign, Integrate, Kind, Modulator, Place, Statement, Type, Variable
 from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.rules.alone import AloneBuilder
@@ -86,6 +86,13 @@ def _is_alone(name: str, context: Context) -> bool:
     return isinstance(node, ast.ModulatorDecl) and not node.on
 
 
+def _values(statement: Statement) -> list[Expr]:
+    """What a statement of a modulator computes."""
+    if isinstance(statement, Integrate):
+        return [rate for _, rate in statement.equations]
+    return [statement.value] if isinstance(statement, Assign) else []
+
+
 class _Instance:
     def __init__(
         self,
@@ -114,8 +121,10 @@ class _Instance:
         for statement in body:
             self._declare(statement)
         statements = CellStatements(self.scope)
+        statements.equations.collect(body)
         for statement in body:
             self._statement(statement, statements)
+        statements.equations.finish()
         if self.emit is None:
             self.context.bag.error(
                 "E0116",
@@ -170,9 +179,9 @@ class _Instance:
             self._emit(node)
         elif isinstance(node, ast.Reads):
             self._reads(node)
-        elif isinstance(node, ast.Let | ast.Assign):
+        elif isinstance(node, ast.Let | ast.Assign | ast.Integrate):
             statements.statement(node)
-        elif not isinstance(node, ast.State | ast.Waive):
+        elif not isinstance(node, ast.State | ast.Ode | ast.Waive):
             self.context.unsupported(
                 "dynamics of this kind in a modulator are",
                 node.span,
@@ -283,7 +292,7 @@ class _Instance:
         """One number for all is none for each of several populations (E0350)."""
         if self.level != "global" or len(self.node.on) < 2:
             return
-        values = [s.value for s in statements.statements if isinstance(s, Assign)]
+        values = [value for s in statements.statements for value in _values(s)]
         assert self.emit is not None
         for ref in (ref for value in (*values, self.emit[0].expr) for ref in refs(value)):
             variable = self.population.variables.get(ref.path)
@@ -307,12 +316,12 @@ class _Instance:
                 return f"write `population state {variable.name} = …`: one number per sample"
         return "reduce it, as in `sum(…)`, or write `scope neuron`"
 
-    def _closed(self, statements: list[object]) -> None:
+    def _closed(self, statements: list[Statement]) -> None:
         """What the modulator's `reads` list leaves out may not be read."""
         if self.reads is None:
             return
         for statement in statements:
-            for ref in refs(statement.value) if isinstance(statement, Assign) else ():
+            for ref in (ref for value in _values(statement) for ref in refs(value)):
                 self._listed(ref)
 
     def _listed(self, ref: Ref) -> None:

@@ -46,9 +46,9 @@ def component(node: ast.Index, at: str | None, scope: Scope) -> Value:
     found = dotted(node.base)
     vector = scope.vector(found[0]) if found is not None else None
     if found is None or vector is None:
-        value = expressions.translate(node.base, scope)
+        scalar = expressions.translate(node.base, scope)
         name = ".".join(found[0]) if found is not None else None
-        return value if value.bad else no_vector(node, name, scope)
+        return scalar if scalar.bad else no_vector(node, name, scope)
     if len(node.args) != 1:
         scope.context.bag.error(
             "E0165", f"`{'.'.join(found[0])}` has one index, here are {len(node.args)}", node.span

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from netdsl.diagnostics import Label
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.components import (
     length,
@@ -44,18 +45,38 @@ class _Body:
         self.context: Context = scope.context
         self.defs: set[str] = set()
         self.names: set[str] = set()  # that the body declares
+        self.action = False  # in what a spike or an event does
         self.made = 0  # statements that keep what they compute until all is computed
 
     def expanded(self, body: tuple[ast.Statement, ...]) -> list[ast.Statement]:
         everything = [part for node in body for part in ast.walk(node)]
-        sized = [n for n in everything if isinstance(n, _SIZED) and n.size is not None]
         self.defs = {n.name for n in everything if isinstance(n, ast.Def)}
         self.names = {n.name for n in everything if isinstance(n, ast.Named)}
-        for node in sized:
+        body = self._once(body)
+        parts = [part for node in body for part in ast.walk(node)]
+        for node in (n for n in parts if isinstance(n, _SIZED) and n.size is not None):
             assert node.size is not None
             size = length(node.size, self.scope, f"the length of `{node.name}`")
             self.declared[node.name] = 1 if size is None else size
         return self._body(body)
+
+    def _once(self, body: tuple[ast.Statement, ...]) -> tuple[ast.Statement, ...]:
+        """The body without vectors that have a name of the body already, and the other way round,
+        after a report."""
+        first: dict[str, ast.Named] = {}
+        kept: list[ast.Statement] = []
+        for node in body:
+            known = first.setdefault(node.name, node) if isinstance(node, _DECLARING) else node
+            if known is node or not (_sized(node) or _sized(known)):
+                kept.append(node)
+            elif isinstance(node, _DECLARING) and isinstance(known, _DECLARING):
+                self.context.bag.error(
+                    "E0102",
+                    f"`{node.name}` is declared twice in {self.scope.kind}",
+                    node.name_span,
+                    Label(known.name_span, "first declared here"),
+                )
+        return tuple(kept)
 
     def _body(self, body: tuple[ast.Statement, ...]) -> list[ast.Statement]:
         return [new for node in body for new in self._statement(node)]
@@ -64,7 +85,10 @@ class _Body:
         if isinstance(node, _SIZED) and node.size is not None:
             return self._declaration(node)
         if isinstance(node, _NESTED):
-            return (replace(node, body=tuple(self._body(node.body))),)
+            outer, self.action = self.action, not isinstance(node, ast.AtUpdate)
+            inner = tuple(self._body(node.body))
+            self.action = outer
+            return (replace(node, body=inner),)
         if isinstance(node, ast.WhenBody):
             then, otherwise = tuple(self._body(node.body)), tuple(self._body(node.otherwise))
             return (replace(node, body=then, otherwise=otherwise),)
@@ -159,6 +183,14 @@ class _Body:
         if not isinstance(node, ast.Assign) or size == 1 or not self._mixes(node, name, index):
             yield from copies
             return
+        if self.action:
+            self.context.bag.error(
+                "E0170",
+                f"components of `{name}` are computed from others, which change here too",
+                node.span,
+                help="compute them outside of the braces, into a further vector, and assign that",
+            )
+            return
         self.made += 1
         new = [f"{named(name, place)}.new{self.made}" for place in range(size)]
         for let, copy in zip(new, copies, strict=True):
@@ -170,8 +202,8 @@ class _Body:
         """Whether one component may be computed from another, which the statement changes too."""
         own = {id(use) for use in uses(node.value, index)}
         for part in ast.walk(node.value):
-            other = isinstance(part, ast.Index) and id(part) not in own
-            if other and isinstance(part.base, ast.Name) and part.base.id == name:
+            vector = part.base if isinstance(part, ast.Index) and id(part) not in own else None
+            if vector is not None and dotted(vector) == ((name,), None):
                 return True
             if isinstance(part, ast.Name) and part.id in self.defs:
                 return True
@@ -247,6 +279,11 @@ def _of_unit(node: ast.Expr, side: str, unit: int) -> ast.Expr:
     return rewritten(node, visit)
 
 
+def _sized(node: ast.Node) -> bool:
+    return isinstance(node, _SIZED) and node.size is not None
+
+
+_DECLARING = (ast.Input, ast.State, ast.Def, ast.Let, ast.Spike, ast.Trace, ast.Param)
 _SIZED = (ast.Input, ast.State, ast.Def)
 _NESTED = (ast.Spike, ast.OnEvent, ast.AtUpdate)
 _TARGETED = (ast.Assign, ast.Ode, ast.Deliver)

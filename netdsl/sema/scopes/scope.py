@@ -43,9 +43,9 @@ class Scope:
         found = self.parent.vector(parts) if self.parent is not None else None
         return replace(found, scope=self) if found is not None else None
 
-    def units(self, side: str) -> int | None:
-        """Units at an end of the synapse that an expression is evaluated for."""
-        return self.parent.units(side) if self.parent is not None else None
+    def units(self, side: str, of: str = "index") -> int | None:
+        """Units at an end of the synapse that an expression is evaluated for, or cell types."""
+        return self.parent.units(side, of) if self.parent is not None else None
 
     def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
         """A reduction without an axis, or over an axis that only this scope knows."""

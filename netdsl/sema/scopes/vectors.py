@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Label
@@ -231,21 +232,19 @@ class _Body:
                 help="compute it from `pre.index` or from `post.index`",
             )
             return False
-        units = self.scope.units(sides[0])
-        if units is None:
-            return True
-        for unit in range(units):
-            value = expressions.translate(_of_unit(index, sides[0], unit), self.scope)
-            if value.bad:
+        counts = {of: self.scope.units(sides[0], of) or 0 for of in _choices(index)}
+        for chosen in product(*(range(count) for count in counts.values())):
+            here = _with(index, sides[0], dict(zip(counts, chosen, strict=True)))
+            place = expressions.constant(here, self.scope, f"the component of `{name}`")
+            if place.bad:
                 return False
-            place = value.constant
-            if place is None:
-                return True  # a type of each unit: its codes are looked at where they are made
-            if place != int(place) or not 0 <= place < size:
+            number = place.constant
+            if number is None or number != int(number) or not 0 <= number < size:
+                unit = ", ".join(f"{of} {code}" for of, code in zip(counts, chosen, strict=True))
                 self.context.bag.error(
                     "E0166",
-                    f"`{name}` has no component {place:g}, which unit {unit} of "
-                    f"`{sides[0]}` would choose: there are {size}",
+                    f"`{name}` has no component {number:g}, which `{sides[0]}` with {unit} would "
+                    f"choose: there are {size}",
                     index.span,
                     help=f"make `{name}` as long as there are choices",
                 )
@@ -270,11 +269,20 @@ def _ends_in(node: ast.Expr) -> list[str]:
     return list(dict.fromkeys(side for side in sides if side in ("pre", "post")))
 
 
-def _of_unit(node: ast.Expr, side: str, unit: int) -> ast.Expr:
+def _choices(node: ast.Expr) -> list[str]:
+    """By what of a unit an index chooses: its `index`, its `type`."""
+    names = [part.name for part in ast.walk(node) if isinstance(part, ast.Attribute)]
+    return list(dict.fromkeys(name for name in names if name in ("index", "type")))
+
+
+def _with(node: ast.Expr, side: str, numbers: dict[str, int]) -> ast.Expr:
+    """An index for a unit of such numbers."""
+
     def visit(part: ast.Node) -> ast.Node | None:
-        if isinstance(part, ast.Attribute) and dotted(part) == ((side, "index"), None):
-            return ast.Number(unit, span=part.span)
-        return None
+        if not isinstance(part, ast.Attribute) or dotted(part.base) != ((side,), None):
+            return None
+        known = numbers.get(part.name)
+        return None if known is None else ast.Number(known, span=part.span)
 
     return rewritten(node, visit)
 

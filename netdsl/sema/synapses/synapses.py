@@ -82,12 +82,15 @@ class SynapseScope(Scope):
             return Vector(size, parts, self) if size is not None else None
         return super().vector(parts)
 
-    def units(self, side: str) -> int | None:
+    def units(self, side: str, of: str = "index") -> int | None:
         whole, part = (
             (self.ends.pre, self.ends.pre_slice)
             if side == "pre"
             else (self.ends.post, self.ends.post_slice)
         )
+        if of == "type":
+            population = self.context.populations.get(whole.name)
+            return len(population.types) if population is not None else None
         return whole.width() if part is None else part[1] - part[0]
 
     def _bare(self, name: str, span: Span) -> Value | None:

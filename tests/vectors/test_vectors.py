@@ -173,3 +173,12 @@ def test_settled_components_of_arguments(backend: str, monkeypatch: pytest.Monke
     total = ((j - m) * np.array([[1], [2]])).sum(0)
     wanted = w + np.outer(z, 0.1 * total + 0.01 * m[1] * j.sum())
     np.testing.assert_allclose(model.state["W.w"], wanted, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_what_is_written_out_has_bounds() -> None:
+    text = SETTLED.replace("state v = 0;", "state v = 0; state g[1000] = 0;")
+    wide = text.replace("v := j", "g[k] := sum(g[i] * g[i] over i); v := j")
+    assert [d.code for d in check(wide).diagnostics if d.severity == "error"] == ["E0121"]
+    narrow = text.replace("v := j", "g[k] := 0.5 * g[k] + j * (k + 1); v := j")
+    assert not [d for d in check(narrow).diagnostics if d.severity == "error"]

@@ -48,7 +48,8 @@ class Arguments(Scope):
         named = dotted(argument.node) if isinstance(argument, Thunk) else None
         if named is None or named[1] is not None or not isinstance(argument, Thunk):
             return None
-        return self.reader(argument.scope).vector(named[0])
+        with self.context.expansion.of(f"{self.kind},", parts[0], argument.node) as fits:
+            return self.reader(argument.scope).vector(named[0]) if fits else None
 
     def _argument(self, name: str) -> Value:
         argument = self.arguments[name]

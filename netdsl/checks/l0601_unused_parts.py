@@ -20,8 +20,10 @@ def check(network: Network) -> Iterator[Diagnostic]:
     read = set(_read_paths(flows))
     read |= {path for path, variable in network.table.items() if variable.differentiated}
     fed = {flow.target for flow in flows if flow.kind in _FEEDS}
+    alone = {m.home for m in network.modulators if m.population is None}
     for population in network.populations.values():
-        if all(edge.kind in _INSIDE for edge in graph.of(population.name)):
+        inside = all(edge.kind in _INSIDE for edge in graph.of(population.name))
+        if inside and population.name not in alone:
             message = f"no projection, clamp or readout touches population `{population.name}`"
             yield Diagnostic("L0601", message, population.span or NO_SPAN, severity="lint")
     yield from _unfed(network, read, fed)
@@ -71,8 +73,13 @@ def _by_cell(network: Network, kinds: tuple[Kind, ...]) -> dict[tuple[str, str],
             if variable.path == f"{own}type" and population.types:
                 continue  # stands in the population; parts of it are ends of projections
             if variable.kind in kinds and not variable.exposed and _written_here(network, variable):
-                cells.setdefault((population.cell, variable.name), []).append(variable)
+                cells.setdefault((population.cell, _declared(variable)), []).append(variable)
     return cells
+
+
+def _declared(variable: Variable) -> str:
+    """The name that was declared: all components of a vector have one."""
+    return variable.name.partition("[")[0]
 
 
 def _written_here(network: Network, variable: Variable) -> bool:

@@ -78,8 +78,13 @@ class FlowGraph:
         """Whether an expression reads nothing but sample fields and shared numbers."""
         return all(self.is_sample_field(ref.path) or self.is_shared(ref.path) for ref in refs(expr))
 
-    def own_expressions(self, path: str) -> tuple[Expr, ...]:
-        """A variable's own definition: what its statements read, with `let`s and `def`s inlined."""
+    def own_expressions(
+        self, path: str, through: frozenset[Kind] = frozenset({Kind.LET, Kind.DEF})
+    ) -> tuple[Expr, ...]:
+        """A variable's own definition: what its statements read, with `let`s and `def`s inlined.
+
+        `through`: the kinds of variables that are looked into.
+        """
         found: list[Expr] = []
         seen: set[str] = set()
         waiting = [path]
@@ -92,12 +97,12 @@ class FlowGraph:
                 if flow.kind in ("deliver", "clamp", "set", "initial"):
                     continue
                 found.append(flow.expr)
-                waiting.extend(ref.path for ref in flow.sources if self._inlined(ref.path))
+                waiting.extend(r.path for r in flow.sources if self._is(r.path, through))
         return tuple(found)
 
-    def _inlined(self, path: str) -> bool:
+    def _is(self, path: str, kinds: frozenset[Kind]) -> bool:
         variable = self.variable(path)
-        return variable is not None and variable.kind in (Kind.LET, Kind.DEF)
+        return variable is not None and variable.kind in kinds
 
 
 def reductions(expr: Expr) -> tuple[Reduce, ...]:

@@ -12,7 +12,8 @@ from collections.abc import Set as AbstractSet
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, TypeVar
 
-from netdsl.ir.expr import PREV, Expr, refs
+from netdsl.dataflow.walk import walk_population
+from netdsl.ir.expr import NOW, PREV, Expr, refs
 from netdsl.ir.network import Deliver, Kind, Network, Projection
 
 T = TypeVar("T")
@@ -58,8 +59,10 @@ def waits_within_step(
     """
     waits: dict[Node, list[Node]] = {}
     for name, pieces in bodies.items():
+        others = [n for n in _read_elsewhere(network, name) if bodies.get(n)]
         for index, piece in enumerate(pieces):
             before: list[Node] = [("body", name, index - 1)] if index else []
+            before += [("body", other, len(bodies[other]) - 1) for other in others]
             before += [("input", path, 0) for path in sorted(piece.inputs & late.keys())]
             waits["body", name, index] = before
     for path, feeds in late.items():
@@ -69,6 +72,17 @@ def waits_within_step(
             waits["input", path, 0].append(node)
             waits[node] = _before_send(network, projection, deliver, bodies, late, post)
     return waits
+
+
+def _read_elsewhere(network: Network, name: str) -> list[str]:
+    """Populations whose values of this step another's body reads: those a modulator reduces."""
+    found: dict[str, None] = {}
+    for flow in walk_population(network.populations[name]):
+        for ref in flow.sources if flow.kind in ("statement", "def") else ():
+            variable = network.table.get(ref.path)
+            if variable is not None and ref.time == NOW and variable.kind is Kind.MODULATOR:
+                found[variable.owner] = None
+    return [owner for owner in found if owner != name]
 
 
 def _before_send(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -63,6 +64,9 @@ class DiagnosticError(Exception):
         return render_all(self.diagnostics, self.sources)
 
 
+_COMPONENT = re.compile(r"(?<=\w)\[\d+\]")
+
+
 class DiagnosticBag:
     """Collects the findings of a run, each once, and remembers names not to report again."""
 
@@ -72,8 +76,12 @@ class DiagnosticBag:
         self.extend(initial)
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding unless the same code, place and message is there already."""
-        key = (diagnostic.code, diagnostic.primary, diagnostic.message)
+        """Keep a finding unless the same code, place and message is there already.
+
+        Components of a vector, `g[0]` and `g[1]`, have one place: the first stands for all.
+        """
+        message = _COMPONENT.sub("[]", diagnostic.message)
+        key = (diagnostic.code, diagnostic.primary, message)
         self._seen.setdefault(key, diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -294,15 +294,27 @@ class Modulator:
     """One instance of a modulator; its statements live in the population's body.
 
     `variable` is the path of what it emits: place ROW for scopes global and population,
-    UNIT for neuron.
+    UNIT for neuron. Each component of a vector that is emitted is a modulator of its own. One
+    without a population is the only unit of a population of its own name (`home`).
     """
 
     name: str
-    population: str | None  # None for a global one
+    population: str | None  # None for one that is on no population
     scope: str  # global | population | celltype | neuron
     variable: str
     emit: Expr
     span: Span | None = field(default=None, compare=False)
+    to: tuple[str, ...] = ()  # further populations whose rules it reaches
+    cells: tuple[str, ...] = ()  # those of them whose cells may read it, one step later
+
+    @property
+    def home(self) -> str:
+        """The population whose body computes it."""
+        return self.variable.rsplit(".", 1)[-1]
+
+    def reaches(self, population: str) -> bool:
+        """Whether rules of projections to a population may read it."""
+        return self.scope == "global" or population in (self.population, *self.to)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from netdsl.dataflow.walk import walk_host
 from netdsl.diagnostics import Diagnostic, Label
 from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir.expr import Expr, Reduce, Ref, children
-from netdsl.ir.network import Modulator, Place, Projection
+from netdsl.ir.network import Kind, Modulator, Place, Projection
 from netdsl.ir.protocol import SetGlobal
 from netdsl.locality.reads import modulator_of
 
@@ -23,12 +23,29 @@ def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
         in_cell = flow.kind in ("statement", "def") and owner in graph.network.populations
         if in_cell and modulator is None:
             for ref in flow.sources:
-                yield from _cell_read(graph, owner, ref)
+                if not _reached(graph, flow.target, owner, ref.path):
+                    yield from _cell_read(graph, owner, ref)
     for modulator in graph.network.modulators:
         for ref, reduced in _reads(modulator.emit, False):
             yield from _modulator_read(graph, modulator, ref, reduced)
     yield from _deliveries(graph)
     yield from _controls(graph)
+
+
+def _reached(graph: FlowGraph, target: str, population: str, path: str) -> bool:
+    """Whether a modulator carries a value to where a population computes `target`.
+
+    To cells only where it is said so; to other modulators wherever it reaches.
+    """
+    alone = {m.home for m in graph.network.modulators if m.population is None}
+    variable = graph.variable(path)
+    if population in alone and path.startswith(f"{population}."):
+        return variable is not None and variable.kind is Kind.MODULATOR  # a reduction of its own
+    modulator = modulator_of(graph.network, path)
+    if modulator is None:
+        return False
+    in_cell = population not in alone and target.startswith(f"{population}.")
+    return population in modulator.cells if in_cell else modulator.reaches(population)
 
 
 def _deliveries(graph: FlowGraph) -> Iterator[Diagnostic]:
@@ -41,6 +58,9 @@ def _deliveries(graph: FlowGraph) -> Iterator[Diagnostic]:
         own = ("", projection.name, projection.transpose_of)
         for ref in flow.sources:
             owner = graph.owner(ref.path)
+            modulator = modulator_of(graph.network, ref.path)
+            if modulator is not None and ref.side == "post" and modulator.reaches(projection.post):
+                continue
             if owner not in own and whose.get(ref.side) != owner:
                 yield Diagnostic(
                     "E0340",
@@ -90,8 +110,10 @@ def _modulator_read(
 ) -> Iterator[Diagnostic]:
     owner = graph.owner(ref.path)
     other = modulator_of(graph.network, ref.path)
-    if other is not None and other.population in (None, modulator.population):
+    if other is not None and other.reaches(modulator.home):
         return
+    if modulator.population is None and ref.path.startswith(f"{modulator.home}."):
+        return  # its own, and the reductions that are made for it
     if graph.is_synaptic(ref.path) and reduced:
         return  # labelled aggregated-weights where a rule reads the modulator
     on = f" on `{modulator.population}`" if modulator.population else ""

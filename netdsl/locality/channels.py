@@ -53,9 +53,16 @@ def _channel(projection: Projection) -> str:
 
 def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
     name = f"modulator `{modulator.name}` (scope {modulator.scope})"
-    expressions = (modulator.emit, *graph.own_expressions(modulator.variable))
+    through = frozenset({Kind.LET, Kind.DEF, Kind.MODULATOR})
+    expressions = list(dict.fromkeys(graph.own_expressions(modulator.variable, through)))
+    if modulator.population is None:  # its states are numbers already: what they are made of
+        home = graph.network.populations.get(modulator.home)
+        for path in home.variables if home is not None else ():
+            expressions += graph.own_expressions(path, through)
+            set_to = (f for f in graph.into.get(path, ()) if f.kind in ("clamp", "set"))
+            expressions += [flow.expr for flow in set_to]
     for node in dict.fromkeys(n for e in expressions for n in walk(e)):
-        if isinstance(node, Reduce):
+        if isinstance(node, Reduce) and not _alone(graph, node):
             of = ", ".join(f"`{path}`" for path in dict.fromkeys(r.path for r in refs(node.body)))
             at = line_of(span_of(node) or modulator.span)
             yield f"{name} aggregates: {node.kind} over {node.axis} of {of} ({at})"
@@ -67,6 +74,12 @@ def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
     }
     if fields:
         yield f"{name} reads {', '.join(f'`{field}`' for field in sorted(fields))}"
+
+
+def _alone(graph: FlowGraph, node: Reduce) -> bool:
+    """Whether this is the one number of a modulator that is on no population."""
+    alone = {m.home for m in graph.network.modulators if m.population is None}
+    return all(graph.owner(ref.path) in alone for ref in refs(node.body))
 
 
 def _is_count(graph: FlowGraph, path: str) -> bool:

@@ -41,12 +41,15 @@ def closed_list(graph: FlowGraph, finding: RuleFinding) -> Iterator[Diagnostic]:
 def _unused(finding: RuleFinding, used: set[str]) -> Iterator[Diagnostic]:
     listed = finding.rule.reads or ()
     spans = finding.rule.reads_spans
+    vectors = {name.partition("[")[0] for name in used}  # that have a component which is read
     for position, name in enumerate(listed):
-        if name not in used:
+        whole = name.partition("[")[0]
+        component = whole != name
+        if name not in used and not (component and (whole in vectors or "[0]" not in name)):
             span = spans[position] if position < len(spans) else finding.rule.span
             yield Diagnostic(
                 "L0301",
-                f"`{name}` is in the `reads` list of rule `{finding.rule.name}`, which never "
+                f"`{whole}` is in the `reads` list of rule `{finding.rule.name}`, which never "
                 "reads it",
                 span or NO_SPAN,
                 severity="lint",

@@ -8,7 +8,7 @@ from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
 from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
-from netdsl.locality.labels import SAMPLE, SPACE, Label, Level, join_all
+from netdsl.locality.labels import SAMPLE, SCOPES, SPACE, Label, Level, join_all
 from netdsl.locality.provenance import (
     AGGREGATED,
     COUNT,
@@ -152,7 +152,7 @@ class Reader:
     def _modulator(
         self, modulator: Modulator, ref: Ref, name: str
     ) -> tuple[str, str, tuple[Violation, ...], tuple[str, ...]]:
-        if modulator.population not in (None, self.projection.post):
+        if not modulator.reaches(self.projection.post):
             why = f"is the modulator of `{modulator.population}`"
             return "non-local", modulator.scope, (self._foreign(ref, name, why),), ()
         on = f" on `{modulator.population}`" if modulator.population else ""
@@ -188,6 +188,10 @@ class Reader:
                 return "pre", "none", (), ()
             why = f"{line_of(ref.span)}: `{self.projection.name}` does not send `{name}`"
             return "pre-internal", "none", (), (why,)
+        modulator = self._modulated(variable)
+        if modulator is not None:
+            why = f"{line_of(variable.span)}: `{variable.path}` reads modulator `{modulator.name}`"
+            return "modulator", modulator.scope, (), (why,)
         if variable.place is Place.ROW or self._own_reduction(variable):
             why = (
                 f"{line_of(variable.span)}: `{variable.path}` is defined by a reduction over "
@@ -206,6 +210,16 @@ class Reader:
             traced = self.graph.variable(variable.of)
             return traced is not None and self._arrives(traced)
         return False
+
+    def _modulated(self, variable: Variable) -> Modulator | None:
+        """The most specific modulator that a variable's own statements read."""
+        found = [
+            modulator
+            for expr in self.graph.own_expressions(variable.path)
+            for ref in refs(expr)
+            if (modulator := modulator_of(self.network, ref.path)) is not None
+        ]
+        return max(found, key=lambda m: SCOPES.index(m.scope), default=None)
 
     def _own_reduction(self, variable: Variable) -> bool:
         return any(reductions(e) for e in self.graph.own_expressions(variable.path))

@@ -12,7 +12,7 @@ from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
 from netdsl.sema.experiment.protocols import elaborate_protocol
-from netdsl.sema.rules.modulators import elaborate_modulator
+from netdsl.sema.rules.modulators import declare_vectors, elaborate_modulator
 from netdsl.sema.rules.rules import elaborate_rule
 from netdsl.sema.scopes.collect import Collector, Loaded, Loader, declare_globals
 from netdsl.sema.scopes.context import Context
@@ -139,6 +139,7 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
+        declare_vectors(context)
         builders = [
             ProjectionBuilder(n, context) for n in declarations.table("projection").values()
         ]

@@ -293,4 +293,83 @@ ENTRIES: list[Entry] = [
         network(steps="clamp a = sample.image; phase run 5 steps learning"),
         network(steps="clamp a.s = sample.image; phase run 5 steps learning"),
     ),
+    Entry(
+        "E0165",
+        "an index without a vector, or a vector without an index",
+        "Names are those of one neuron or synapse and take no index. A vector is declared with its"
+        " length, `state g[3] = 0`; it is read component by component, `g[0]`, `g[n - 1]`, by an"
+        " index that a statement leaves free, `g[k] := 0.9 * g[k]`, or reduced, `sum(g[k] over"
+        " k)`.",
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g)"),
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[0])"),
+    ),
+    Entry(
+        "E0166",
+        "no such component",
+        "The components of a vector of n are 0 to n - 1. An index is known when the specification"
+        " is compiled; that of a delivery may also be chosen by the sender, `deliver"
+        " m[pre.index] += …`, where every sender must have its component.",
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[3])"),
+        network(unit="input i; state s = 0; state g[3] = 0; g[k] := g[k] + i; s := relu(g[2])"),
+    ),
+    Entry(
+        "E0167",
+        "a free index that fits no vector, or two of different length",
+        "A free index goes over all components of the vectors that it stands at, which must be as"
+        " many. Sum, mean, max, min and any reduce over it.",
+        network(unit="input i; state g[3] = 0; state q[2] = 0; g[k] := q[k] + i; def s = g[0]"),
+        network(unit="input i; state g[3] = 0; state q[3] = 0; g[k] := q[k] + i; def s = g[0]"),
+    ),
+    Entry(
+        "E0168",
+        "a vector that is too long",
+        "Each component of a vector is a variable with statements of its own, so at most 1000 are"
+        " written out. What there is a thousand of is a population.",
+        network(unit="input i; state s = 0; state g[5000] = 0; g[k] := i; s := relu(g[0])"),
+        network(unit="input i; state s = 0; state g[50] = 0; g[k] := i; s := relu(g[0])"),
+    ),
+    Entry(
+        "E0169",
+        "a modulator that reaches nobody",
+        "A modulator `on P` reaches the rules of projections to P. One that is on no population"
+        " says whom it reaches: all rules with `scope global`, or those of projections to the"
+        " populations that it is `to`.",
+        network(
+            before="modulator m { input p; emit p }",
+            rule="dw = 0.01 * pre.s * post.s",
+            steps="set m.p := 1; phase run 5 steps learning",
+        ),
+        network(
+            before="modulator m to b { input p; emit p }",
+            rule="dw = 0.01 * pre.s * m",
+            steps="set m.p := 1; phase run 5 steps learning",
+        ),
+    ),
+    Entry(
+        "E0170",
+        "components that change together, in an action",
+        "What is assigned with a free index is computed from the values before the statement. In"
+        " what a spike or `on phase` does there is no room to keep these: a component may be"
+        " computed from itself, and not from others that change too.",
+        network(unit="input i; state g[3] = 0; def s = g[0]; on phase { g[k] := g[(k + 1) % 3] }"),
+        network(unit="input i; state g[3] = 0; def s = g[0]; on phase { g[k] := 0.5 * g[k] }"),
+    ),
+    Entry(
+        "E0171",
+        "several populations send one modulator",
+        "A modulator `on P, Q` is one number for P and another for Q. What it sends `to` others is"
+        " one number, so that it stands on one population, or on none.",
+        network(before="modulator m on a, b to b { emit mean(s) }", rule="dw = 0.01 * pre.s * m"),
+        network(before="modulator m on a to b { emit mean(s) }", rule="dw = 0.01 * pre.s * m"),
+    ),
+    Entry(
+        "E0172",
+        "one number per neuron, where others are to receive it",
+        "`scope neuron` gives each neuron of the modulator's own population a number of its own."
+        " Others receive one number for all, or the numbers as a vector, `emit vector e`.",
+        network(
+            before="modulator m on a to b { scope neuron; emit s }", rule="dw = 0.01 * pre.s * m"
+        ),
+        network(before="modulator m on b { scope neuron; emit s }", rule="dw = 0.01 * pre.s * m"),
+    ),
 ]

@@ -193,4 +193,33 @@ ENTRIES: list[Entry] = [
             steps="set c.s := mean(a.s); phase run 5 steps learning",
         ),
     ),
+    Entry(
+        "E0350",
+        "one number for all, and a number for each population",
+        "A modulator `on P, Q` that reads their variables is one number for P and another for Q, so"
+        " that its scope is not global, whatever is written.",
+        network(
+            before="modulator m on a, b { scope global; emit mean(s) }",
+            rule="dw = 0.01 * pre.s * m",
+        ),
+        network(
+            before="modulator m on a, b { scope population; emit mean(s) }",
+            rule="dw = 0.01 * pre.s * m",
+        ),
+    ),
+    Entry(
+        "E0351",
+        "a modulator on no population reads a neuron",
+        "What is on no population knows populations by one number each: explicit reductions, as"
+        " `sum(b.s)`. Values of single neurons are sent by a modulator `on` their population, as a"
+        " vector.",
+        network(
+            before="modulator m { scope global; emit b.s }",
+            rule="dw = 0.01 * pre.s * m",
+        ),
+        network(
+            before="modulator m { scope global; emit sum(b.s) }",
+            rule="dw = 0.01 * pre.s * m",
+        ),
+    ),
 ]

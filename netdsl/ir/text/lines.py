@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     r'\s*(?P<text>"(?:[^"\\]|\\.)*")'
     rf"|\s*(?P<name>{BARE.pattern})"
     r"|\s*(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|\s*(?P<local>%[A-Za-z_][\w.@:#]*)"
+    r"|\s*(?P<local>%[A-Za-z_](?:[\w.@:#]|\[\d+\])*)"
     r"|\s*(?P<symbol>:=|\+=|==|!=|<=|>=|//|[-+*/%^<>=~().,\[\]])"
 )
 _SYMBOLS = {symbol: (name, level) for name, (symbol, level) in INFIX.items()}

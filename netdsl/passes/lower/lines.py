@@ -34,9 +34,14 @@ def advance(context: Context, read: AbstractSet[str], *, counters: bool = False)
     return ops
 
 
-def forget(context: Context, population: Population) -> list[Op]:
+def forget(
+    context: Context, population: Population, only: AbstractSet[str] | None = None
+) -> list[Op]:
     """Operations after a population's states have their start values: inputs and whatever else a
-    presentation left behind are 0, and every slot of a delay line holds the present value."""
+    presentation left behind are 0, and every slot of a delay line holds the present value.
+
+    `only`: what is left behind of these variables alone.
+    """
     lines = list(_lines(context, population))
     known = {op.target for op in lines} | context.views.keys()
     left = [
@@ -46,6 +51,7 @@ def forget(context: Context, population: Population) -> list[Op]:
         and buffer.place in (Place.UNIT, Place.ROW)
         and buffer.role in _COMPUTED
         and name not in known
+        and (only is None or buffer.of in only)
     ]
     return [*(Fill(name, 0.0) for name in left), *lines]
 

@@ -17,6 +17,7 @@ from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.units import NONE, Dim, Unknown
 from netdsl.sema.scopes.values import Value, bad
+from netdsl.sema.scopes.vectors import expanded
 from netdsl.syntax import ast
 
 
@@ -79,7 +80,7 @@ class CellBuilder:
         for param in (*self.cell.params, *formals):
             self._param(param)
         self._unknown_overrides()
-        statements = self._flatten(body)
+        statements = expanded(self._flatten(body), self.scope, self.scope.vectors)
         for statement in statements:
             self._declare(statement)
         statements = [s for s in statements if id(s) not in self.refused]
@@ -226,7 +227,6 @@ class CellBuilder:
     def _declare(self, statement: ast.Statement) -> None:
         unit = Place.UNIT
         if isinstance(statement, ast.Input):
-            self._sized(statement)
             dim = declared_dim(statement.type, self.context)
             self._add(statement, Kind.INPUT, unit, variable_type(statement.type), dim)
         elif isinstance(statement, ast.State):
@@ -234,7 +234,6 @@ class CellBuilder:
         elif isinstance(statement, ast.Let):
             self._add(statement, Kind.LET, unit, Type.REAL, Unknown())
         elif isinstance(statement, ast.Def):
-            self._sized(statement)
             self._add(statement, Kind.DEF, unit, Type.REAL, Unknown())
             if id(statement) not in self.refused:
                 self.scope.definitions[f"{self.scope.name}.{statement.name}"] = statement
@@ -249,7 +248,6 @@ class CellBuilder:
             self._add(drawn, Kind.DRAW, unit, Type.REAL, Unknown())
 
     def _state(self, node: ast.State) -> None:
-        self._sized(node)
         if node.level == "projection" or node.per is not None:
             self.context.bag.error(
                 "E0104", "a cell has states per neuron, or one `population state`", node.span
@@ -258,12 +256,6 @@ class CellBuilder:
         self._add(
             node, Kind.STATE, place, variable_type(node.type), declared_dim(node.type, self.context)
         )
-
-    def _sized(self, node: ast.Input | ast.State | ast.Def) -> None:
-        if node.size is not None:
-            self.context.unsupported(
-                "vectors per neuron are", node.span, "write one variable per component"
-            )
 
     def _start_value(self, node: ast.Statement) -> None:
         if not isinstance(node, ast.State):

@@ -94,6 +94,8 @@ class Equations:
             return None
         expected = product(self.context.dims[path], dt.dim, -1)
         name = self.scope.variables[path].name
+        if not self.cell.one_number(self.scope.variables[path], value):
+            return None
         if not expressions.expect(value, expected, f"d {name}/dt is", self.scope, node.value):
             return None
         return value.expr

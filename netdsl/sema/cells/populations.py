@@ -6,10 +6,12 @@ import copy
 from collections.abc import Iterator
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import SETTLED, Ref
+from netdsl.ir.expr import NOW, PREV, SETTLED, Ref
 from netdsl.ir.network import Place, Type
 from netdsl.sema.cells.bodies import BodyScope
+from netdsl.sema.scopes import reach
 from netdsl.sema.scopes.calls import reduced
+from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, neuron_index
 from netdsl.sema.scopes.values import Value, bad
@@ -24,6 +26,9 @@ class PopulationScope(BodyScope):
     ) -> None:
         super().__init__(context, context.scope, name, f"cell `{cell}`")
         self.cell, self.axes = cell, axes
+        self.vectors: dict[str, int] = {}  # lengths of short vectors
+        self.after: frozenset[str] = frozenset()  # populations that are computed before this one
+        self.is_cell = True  # these are a cell's own names, not those that a modulator reads
 
     # ------------------------------------------------------------ look-up
 
@@ -52,26 +57,30 @@ class PopulationScope(BodyScope):
         yield from self.params
         yield from super().names()
 
-    def modulator(self, name: str, at: str | None, span: Span) -> Value | None:
-        """A modulator of this population, or a global one."""
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        own = parts[1:] if len(parts) == 2 and parts[0] == self.name else parts
+        if len(own) == 1 and own[0] in self.vectors:
+            return Vector(self.vectors[own[0]], own, self)
+        return super().vector(parts)
+
+    def modulator(
+        self, name: str, at: str | None, span: Span, *, cell: bool = True
+    ) -> Value | None:
+        """A modulator of this population, or one that reaches it; `cell`: as its cells read it."""
         instances = self.context.modulators.get(name)
         if instances is None:
-            return None
+            return reach.announced(name, at, span, self, cell=cell and self.is_cell)
         self.context.use("modulator", name)
-        instance = instances.get(self.name) or instances.get(None)
         if not instances:
             return bad(span)
+        instance = reach.chosen(name, instances, self.name)
         if instance is None:
-            self.context.bag.error(
-                "E0104",
-                f"modulator `{name}` is not on `{self.name}`",
-                span,
-                help=f"it is on {', '.join(str(p) for p in instances)}",
-            )
+            reach.report(name, instances, self, span)
             return bad(span)
-        table = self.variables if instance.population is not None else self.context.variables
-        variable = table[instance.variable]
+        variable = self.context.cells[instance.home].variables[instance.variable]
         time = self.time_of(at)
+        if time == NOW and instance.home not in (self.name, *self.after):
+            time = PREV  # of what is computed elsewhere, a population knows the step before
         return Value(
             Ref(variable.path, "own", time, span),
             self.dim(variable.path),

@@ -21,6 +21,7 @@ from netdsl.sema.cells.bodies import BodyScope
 from netdsl.sema.cells.draws import build_draw
 from netdsl.sema.cells.equations import Equations
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import without_index
 from netdsl.sema.scopes.units import Unknown, unify
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
@@ -91,14 +92,14 @@ class CellStatements:
 
     def target(self, node: ast.Name | ast.Index) -> Variable | None:
         """The state that a statement assigns to; None after a report."""
-        if isinstance(node, ast.Index):
-            self.context.unsupported(
-                "vectors per neuron are", node.span, "write one variable per component"
-            )
-            return None
+        assert isinstance(node, ast.Name)  # vectors are written out
         path = self.scope.paths.get(node.id)
         reported = self.scope.params.get(node.id)
         if reported is not None and reported.bad:
+            return None
+        vector = self.scope.vector((node.id,))
+        if path is None and vector is not None:
+            without_index(node.id, vector, node.span, self.scope)
             return None
         if path is None:
             fixed = self.context.declarations.find("param", node.id) is not None
@@ -135,13 +136,21 @@ class CellStatements:
         value = expressions.translate(node.value, scope)
         if variable is None or value.bad:
             return None
-        if not self._fits(variable, value, node):
+        if not self._fits(variable, value):
             return None
         if not self.context.expansion.written_out(value.expr, node.value):
             return None
         return Assign(variable.path, value.expr, node.span)
 
-    def _fits(self, variable: Variable, value: Value, node: ast.Node) -> bool:
+    def _fits(self, variable: Variable, value: Value) -> bool:
+        message = f"`{variable.name}` is"
+        dim = self.context.dims[variable.path]
+        return self.one_number(variable, value) and expressions.expect(
+            value, dim, message, self.scope
+        )
+
+    def one_number(self, variable: Variable, value: Value) -> bool:
+        """Whether a value is as many numbers as the variable; reports where it is not."""
         if variable.place is Place.ROW and value.place in (Place.UNIT, Place.NEURON):
             self.context.bag.error(
                 "E0208",
@@ -150,8 +159,7 @@ class CellStatements:
                 help="reduce it, as in `sum(…)`",
             )
             return False
-        message = f"`{variable.name}` is"
-        return expressions.expect(value, self.context.dims[variable.path], message, self.scope)
+        return True
 
     # ------------------------------------------------------------ kinds of statement
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netdsl.ir.network import Claim, Loss, Place, Waiver
 from netdsl.ir.protocol import Data, Metric, Pairs, Readout, Recorder
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import spelled, without_index
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.host import HostScope, LossScope, NetworkScope
 from netdsl.sema.scopes.overrides import read_value
@@ -212,9 +213,13 @@ def elaborate_loss(node: ast.Loss, context: Context) -> None:
 
 def recorder(node: ast.Record, context: Context) -> Recorder | None:
     """`record h1.s every 1 step on test limit 64 samples`."""
-    found = dotted(node.value)
     scope = NetworkScope(context, "`record`")
+    found = spelled(node.value, scope)
     variable = scope._variable(found[0]) if found is not None and found[1] is None else None
+    vector = scope.vector(found[0]) if found is not None else None
+    if found is not None and vector is not None:
+        without_index(".".join(found[0]), vector, node.value.span, scope)
+        return None
     if variable is None:
         name = ".".join(found[0]) if found is not None else "?"
         if not context.bag.is_poisoned("population", name.split(".")[0]):

@@ -45,6 +45,14 @@ def _target(build: Builder, ref: ast.Ref) -> tuple[PopulationScope, Variable] | 
             context.unknown("variable", ref.name, ref.span, known, build.kind)
         return None
     path = scope.paths.get(parts[-1])
+    if parts[-1] in scope.vectors:
+        context.bag.error(
+            "E0165",
+            f"`{ref}` is a vector of {scope.vectors[parts[-1]]}: clamp and set take one variable",
+            ref.span,
+            help="read an input of its own in the cell: `input p; g[0] := p`",
+        )
+        return None
     if path is None:
         known = [f"{scope.name}.{name}" for name in scope.paths]
         context.unknown("variable", ref.name, ref.span, known, build.kind)

@@ -6,16 +6,19 @@ import copy
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Const, Expr, Ref, refs
-from netdsl.ir.network import Assign, Kind, Modulator, Place, Type, Variable
+from netdsl.ir.expr import Const, Expr, Index, Reduce, Ref, apply, refs
+from netdsl.ir.network import Assign, Integrate, Kind, Modulator, Place, Statement, Type, Variable
 from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.cells.types import same_for_a_type
-from netdsl.sema.scopes import expressions
+from netdsl.sema.rules.alone import AloneBuilder
+from netdsl.sema.scopes import expressions, reach
+from netdsl.sema.scopes.components import MAX_LENGTH, named
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
-from netdsl.sema.scopes.units import Unknown
+from netdsl.sema.scopes.units import Unknown, unify
 from netdsl.sema.scopes.values import Value
+from netdsl.sema.scopes.vectors import expanded
 from netdsl.syntax import ast
 
 SCOPES = ("global", "population", "celltype", "neuron")
@@ -23,21 +26,17 @@ SCOPES = ("global", "population", "celltype", "neuron")
 
 def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     """Elaborate all instances of a modulator."""
-    if node.params or node.per is not None or not node.on:
-        context.dead.add(node.name)
     if node.params or node.per is not None:
+        context.dead.add(node.name)
         context.unsupported(
             "modulator templates and modulators per slot are",
             node.name_span,
             "write one modulator `on` the populations it is for",
         )
         return
+    to = _receivers(node, context)
     if not node.on:
-        context.unsupported(
-            "modulators without a population are",
-            node.name_span,
-            "put it `on` the population whose values it reads",
-        )
+        AloneBuilder(node, to, context).build()
         return
     for ref in node.on:
         scope = context.cells.get(ref.name)
@@ -47,14 +46,63 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
             context.modulators.setdefault(node.name, {})
             continue
         context.use("population", ref.name)
-        _Instance(node, scope, context).build()
+        _Instance(node, scope, context, to).build()
+
+
+def declare_vectors(context: Context) -> None:
+    """Tell how long vector modulators are, before anything reads one."""
+    for node in context.declarations.table("modulator").values():
+        sizes = [s.width() for ref in node.on if (s := context.cells.get(ref.name)) is not None]
+        vector = any(isinstance(part, ast.Emit) and part.vector for part in ast.walk(node))
+        if vector and sizes and sizes[0] is not None:
+            context.vectors[node.name] = sizes[0]
+
+
+def _receivers(node: ast.ModulatorDecl, context: Context) -> tuple[str, ...]:
+    """The populations that a modulator names after `to`."""
+    found = []
+    for receiver in node.to:
+        ref = receiver.population
+        if ref.name in context.cells:
+            context.use("population", ref.name)
+            found.append(ref.name)
+        elif _is_alone(ref.name, context):
+            found.append(ref.name)
+        elif not context.bag.is_poisoned("population", ref.name):
+            context.unknown("population", ref.name, ref.span, context.cells)
+    if found and len(node.on) > 1:
+        context.bag.error(
+            "E0171",
+            f"modulator `{node.name}` has a number for each of {len(node.on)} populations: which of"
+            " them is sent?",
+            node.to[0].span,
+            help="write one modulator for each population that sends",
+        )
+    return tuple(found)
+
+
+def _is_alone(name: str, context: Context) -> bool:
+    """Whether a modulator on no population has this name."""
+    node = context.declarations.table("modulator").get(name)
+    return isinstance(node, ast.ModulatorDecl) and not node.on
+
+
+def _values(statement: Statement) -> list[Expr]:
+    """What a statement of a modulator computes."""
+    if isinstance(statement, Integrate):
+        return [rate for _, rate in statement.equations]
+    return [statement.value] if isinstance(statement, Assign) else []
 
 
 class _Instance:
     def __init__(
-        self, node: ast.ModulatorDecl, population: PopulationScope, context: Context
+        self,
+        node: ast.ModulatorDecl,
+        population: PopulationScope,
+        context: Context,
+        to: tuple[str, ...],
     ) -> None:
-        self.node, self.context = node, context
+        self.node, self.context, self.to = node, context, to
         self.population = population
         self.path = f"{node.name}.{population.name}"
         self.scope = copy.copy(population)
@@ -62,17 +110,22 @@ class _Instance:
         self.scope.kind = f"modulator `{node.name}`"
         lets = {p for p, v in population.variables.items() if v.kind is Kind.LET}
         self.scope.hidden = lets
+        self.scope.is_cell = False
+        self.scope.vectors = dict(population.vectors)
         self.emit: tuple[Value, Span] | None = None
+        self.vector = False
         self.level = "population"
         self.reads: tuple[str, ...] | None = None
 
     def build(self) -> None:
-        body = self._flatten(self.node.body)
+        body = expanded(self._flatten(self.node.body), self.scope, self.scope.vectors)
         for statement in body:
             self._declare(statement)
         statements = CellStatements(self.scope)
+        statements.equations.collect(body)
         for statement in body:
             self._statement(statement, statements)
+        statements.equations.finish()
         if self.emit is None:
             self.context.bag.error(
                 "E0116",
@@ -127,9 +180,9 @@ class _Instance:
             self._emit(node)
         elif isinstance(node, ast.Reads):
             self._reads(node)
-        elif isinstance(node, ast.Let | ast.Assign):
+        elif isinstance(node, ast.Let | ast.Assign | ast.Integrate):
             statements.statement(node)
-        elif not isinstance(node, ast.State | ast.Waive):
+        elif not isinstance(node, ast.State | ast.Ode | ast.Waive):
             self.context.unsupported(
                 "dynamics of this kind in a modulator are",
                 node.span,
@@ -143,8 +196,7 @@ class _Instance:
             self.level = node.level
 
     def _emit(self, node: ast.Emit) -> None:
-        if node.vector:
-            self.context.unsupported("vector modulators are", node.span, "emit one number")
+        self.vector = node.vector
         if self.emit is not None:
             self.context.bag.error("E0102", "a modulator emits once", node.span)
             return
@@ -161,10 +213,23 @@ class _Instance:
     def _finish(self, statements: CellStatements) -> None:
         assert self.emit is not None
         value, span = self.emit
-        neuron = self.level in ("neuron", "celltype")
+        if self.level == "neuron" and (self.to or self.vector):
+            self.context.bag.error(
+                "E0172",
+                "`scope neuron` is one number for each neuron of the modulator's own population",
+                span,
+                help="reduce it and write `scope population`, or send it through a projection",
+            )
         if self.level == "celltype":
             self._by_type(value, statements, span)
-        if not neuron and value.place in (Place.UNIT, Place.NEURON):
+        self._global(statements, span)
+        unit = value.place in (Place.UNIT, Place.NEURON)
+        if self.vector:
+            emitted = self._components(value, span)
+        elif not unit or self.level in ("neuron", "celltype"):
+            emitted = [self._emitted(self.node.name, value.expr, value, span)]
+        else:
+            emitted = []
             self.context.bag.error(
                 "E0208",
                 f"`scope {self.level}` needs one number, this is one per neuron",
@@ -172,24 +237,74 @@ class _Instance:
                 help=self._to_one_number(),
             )
         population = self.context.populations.get(self.population.name)
-        variable = Variable(
-            self.path,
-            Kind.MODULATOR,
-            Place.UNIT if neuron else Place.ROW,
-            owner=self.population.name,
-            span=self.node.name_span,
-        )
-        self.population.variables[self.path] = variable
-        self.context.dims[self.path] = value.dim
-        emitted = Assign(self.path, value.expr, span)
         if population is not None:
-            body = (*population.body, *statements.statements, emitted)
+            body = (*population.body, *statements.statements, *emitted)
             self.context.populations[population.name] = replace(population, body=body)
-        instance = Modulator(
-            self.node.name, self.population.name, self.level, self.path, value.expr, self.node.span
+        self._closed([*statements.statements, *emitted])
+
+    def _emitted(self, name: str, expr: Expr, value: Value, span: Span) -> Assign:
+        """One number that is emitted: its variable, its instance, and the last statement."""
+        path = reach.emitted(name, self.population.name)
+        each = self.level in ("neuron", "celltype")
+        place = Place.UNIT if each else Place.ROW
+        self.population.variables[path] = Variable(
+            path, Kind.MODULATOR, place, owner=self.population.name, span=self.node.name_span
         )
-        self.context.modulators.setdefault(self.node.name, {})[self.population.name] = instance
-        self._closed([*statements.statements, emitted])
+        unify(self.context.dims.setdefault(path, Unknown()), value.dim)
+        instance = Modulator(
+            name,
+            self.population.name,
+            self.level,
+            path,
+            expr,
+            self.node.span,
+            self.to,
+            tuple(r.population.name for r in self.node.to if r.cells),
+        )
+        self.context.modulators.setdefault(name, {})[self.population.name] = instance
+        return Assign(path, expr, span)
+
+    def _components(self, value: Value, span: Span) -> list[Assign]:
+        """`emit vector e`: the value of each neuron, as a component that has its index."""
+        size = self.population.width() or 0
+        if value.bad:
+            return []
+        if size > MAX_LENGTH:
+            self.context.bag.error(
+                "E0168",
+                f"`{self.population.name}` has {size} neurons: a vector has at most {MAX_LENGTH} "
+                "components",
+                span,
+                help="send what is one for each of many through a projection",
+            )
+            return []
+        found = []
+        for place in range(size):
+            here = apply("eq", Index(None, "own", span), Const(place), span=span)
+            one = apply("select", here, value.expr, Const(0.0), span=span)
+            expr = Reduce("sum", "population", one, span)
+            found.append(self._emitted(named(self.node.name, place), expr, value, span))
+        return found
+
+    def _global(self, statements: CellStatements, span: Span) -> None:
+        """One number for all is none for each of several populations (E0350)."""
+        if self.level != "global" or len(self.node.on) < 2:
+            return
+        values = [value for s in statements.statements for value in _values(s)]
+        assert self.emit is not None
+        for ref in (ref for value in (*values, self.emit[0].expr) for ref in refs(value)):
+            variable = self.population.variables.get(ref.path)
+            own = ref.path.startswith(f"{self.path}.")
+            if variable is None or own or variable.kind is Kind.PARAM:
+                continue
+            if self.context.bag.poison("E0350", self.node.name):
+                self.context.bag.error(
+                    "E0350",
+                    f"`{variable.name}` differs between {', '.join(r.name for r in self.node.on)}:"
+                    f" modulator `{self.node.name}` is one number for each, and not global",
+                    ref.span or span,
+                    help="write `scope population`, or a modulator on one of them `to` the others",
+                )
 
     def _by_type(self, value: Value, statements: CellStatements, span: Span) -> None:
         """One number for each type, however it was computed."""
@@ -218,12 +333,12 @@ class _Instance:
                 return f"write `population state {variable.name} = …`: one number per sample"
         return "reduce it, as in `sum(…)`, or write `scope neuron`"
 
-    def _closed(self, statements: list[object]) -> None:
+    def _closed(self, statements: list[Statement]) -> None:
         """What the modulator's `reads` list leaves out may not be read."""
         if self.reads is None:
             return
         for statement in statements:
-            for ref in refs(statement.value) if isinstance(statement, Assign) else ():
+            for ref in (ref for value in _values(statement) for ref in refs(value)):
                 self._listed(ref)
 
     def _listed(self, ref: Ref) -> None:

@@ -24,6 +24,7 @@ from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, Thunk, dotted
 from netdsl.sema.scopes.templates import bind, callee
 from netdsl.sema.scopes.values import Value, bad
+from netdsl.sema.scopes.vectors import expanded
 from netdsl.sema.synapses.projections import ProjectionBuilder
 from netdsl.sema.synapses.synapses import (
     AFTER,
@@ -130,9 +131,12 @@ class _RuleBuilder:
             return None
         body = self._body_of(declared)
         home = self._home(STEP_RULE, what, declared, bound)
+        body = tuple(expanded(body, home, home.vectors))
         chosen = tuple(selected(body, home, self.context))
         self.clock = self.tail.clock = rule_clock(chosen, self.context)
         self.homes = {c: self._home(c, what, declared, bound) for c in (STEP_RULE, UPDATE_RULE)}
+        for each in self.homes.values():
+            each.vectors = home.vectors
         self._remember(name, [node for clock, node in chosen if clock == STEP_RULE])
         self._run(chosen)
         self.tail.run(self.builder.learning, rescope(self.outer, AFTER))

@@ -11,6 +11,7 @@ from netdsl.sema.cells.bodies import BodyScope, declared_dim
 from netdsl.sema.cells.populations import variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.units import Dim, Unknown
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.sema.synapses.synapses import SynapseArguments
@@ -29,6 +30,7 @@ class RuleScope(BodyScope):
     def __init__(self, home: SynapseArguments, path: str, projection: str) -> None:
         super().__init__(home.context, home, path, home.kind)
         self.owner = projection
+        self.vectors = home.vectors
         self.lets: dict[str, ast.Let] = {}
         self.defs: dict[str, ast.Def] = {}
 
@@ -46,6 +48,11 @@ class RuleScope(BodyScope):
             if name in self.paths:
                 return self.read(self.paths[name], at, span)
         return super().find(parts, at, span)
+
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        if len(parts) == 1 and parts[0] in self.vectors:
+            return Vector(self.vectors[parts[0]], parts, self)
+        return super().vector(parts)
 
     def names(self) -> Iterator[str]:
         yield from self.paths
@@ -175,16 +182,10 @@ class RuleStates:
         elif isinstance(node, ast.Let):
             self._add(node, Kind.LET, Type.REAL, Unknown())
             self.scope.lets[node.name] = node
-        elif isinstance(node, ast.Def):
-            if node.size is not None:
-                self._vector(node)
-            elif self._add(node, Kind.DEF, Type.REAL, Unknown()):
-                self.scope.defs[node.name] = node
+        elif isinstance(node, ast.Def) and self._add(node, Kind.DEF, Type.REAL, Unknown()):
+            self.scope.defs[node.name] = node
 
     def _state(self, node: ast.State) -> None:
-        if node.size is not None:
-            self._vector(node)
-            return
         if node.level is not None or node.per is not None:
             self.context.bag.error(
                 "E0104", "a rule has states per synapse and sample: `state x = 0`", node.span
@@ -198,12 +199,6 @@ class RuleStates:
         init = expressions.constant(node.init, self.scope.parent or self.scope, "a start value")
         dim = declared_dim(node.type, self.context)
         self._add(node, Kind.STATE, variable_type(node.type), dim, init, keep=node.keep)
-
-    def _vector(self, node: ast.State | ast.Def) -> None:
-        self.context.unsupported(
-            "vectors per synapse are", node.span, "write one variable per component"
-        )
-        self.scope.params[node.name] = bad(node.span)
 
     def _add(
         self,

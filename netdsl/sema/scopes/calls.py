@@ -11,7 +11,7 @@ from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
 from netdsl.ir.space import held
 from netdsl.sema.cells import gradients
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import components, expressions
 from netdsl.sema.scopes.scope import Bound, Scope, dotted, neuron_index
 from netdsl.sema.scopes.units import NONE, Dim
 from netdsl.sema.scopes.values import Value, bad, number
@@ -138,6 +138,9 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
     if len(node.args) != 1:
         scope.context.bag.error("E0110", f"`{node.func.name}` reduces one value", node.span)
         return bad(node.span)
+    total = components.summed(node, scope) if node.over is not None else None
+    if total is not None:
+        return total
     body = expressions.translate(node.args[0].value, scope)
     if body.bad:
         return bad(node.span)

@@ -55,6 +55,7 @@ class Context:
     populations: dict[str, Population] = field(default_factory=dict)
     projections: dict[str, Projection] = field(default_factory=dict)
     modulators: dict[str, dict[str | None, Modulator]] = field(default_factory=dict)
+    vectors: dict[str, int] = field(default_factory=dict)  # lengths of vector modulators
     losses: dict[str, Loss] = field(default_factory=dict)
     data: dict[str, Data] = field(default_factory=dict)
     pairs: dict[str, Pairs] = field(default_factory=dict)

@@ -33,9 +33,14 @@ class Expansion:
         self._open: list[str] = []
 
     def enter(self, node: ast.Expr) -> bool:
-        """Go one expression further in; False, after a report, where that is too far."""
+        """Go one expression further in; False, after a report, where that is too far.
+
+        What is translated at one place again and again, as the components of a vector, counts
+        together.
+        """
         if self._depth == 0:
-            self._outer, self._work = node, 0
+            same = self._outer is not None and self._outer.span == node.span
+            self._outer, self._work = node, self._work if same and node.span.line else 0
         self._depth += 1
         self._work += 1
         if self._depth <= MAX_DEPTH and self._work <= MAX_WORK:

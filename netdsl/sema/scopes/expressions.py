@@ -10,7 +10,7 @@ from netdsl.diagnostics import Label
 from netdsl.ir.expr import Const
 from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Place, Type
-from netdsl.sema.scopes import calls
+from netdsl.sema.scopes import calls, components
 from netdsl.sema.scopes.scope import Scope, dotted
 from netdsl.sema.scopes.units import (
     NONE,
@@ -43,6 +43,10 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
         return _number(node, scope)
     if isinstance(node, ast.Bool):
         return number(node.value, node.span)
+    if isinstance(node, ast.Index):
+        return components.component(node, None, scope)
+    if isinstance(node, ast.At) and isinstance(node.base, ast.Index):
+        return components.component(node.base, node.phase, scope)
     if isinstance(node, ast.Name | ast.Attribute | ast.At):
         return _name(node, scope)
     if isinstance(node, ast.Unary):
@@ -65,19 +69,8 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
 
 
 def _refuse(node: ast.Expr, scope: Scope) -> Value:
-    bag = scope.context.bag
-    if isinstance(node, ast.Index):
-        if not scope.context.bag.poison("an index", scope.kind):
-            return bad(node.span)
-        scope.context.unsupported(
-            "indexed values are",
-            node.span,
-            "leave the index out: names are those of one neuron or synapse, and each component of"
-            " a vector is a state of its own",
-        )
-    else:
-        what = "a text" if isinstance(node, ast.String) else "a list"
-        bag.error("E0207", f"{what} stands where a number is needed", node.span)
+    what = "a text" if isinstance(node, ast.String) else "a list"
+    scope.context.bag.error("E0207", f"{what} stands where a number is needed", node.span)
     return bad(node.span)
 
 
@@ -108,10 +101,13 @@ def _name(node: ast.Name | ast.Attribute | ast.At, scope: Scope) -> Value:
     if at is not None and at != "prev" and at not in scope.context.phases:
         scope.context.unknown("phase", at, node.span, scope.context.phases)
         return bad(node.span)
+    name = ".".join(parts)
+    vector = scope.vector(parts)
+    if vector is not None:
+        return components.without_index(name, vector, node.span, scope)
     value = scope.find(parts, at, node.span)
     if value is not None:
         return value
-    name = ".".join(parts)
     scope.context.unknown("name", name, node.span, scope.names(), scope.kind)
     return bad(node.span)
 

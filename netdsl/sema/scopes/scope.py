@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netdsl.diagnostics import Span
@@ -13,6 +13,7 @@ from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
 if TYPE_CHECKING:
+    from netdsl.sema.scopes.components import Vector
     from netdsl.sema.scopes.context import Context
 
 
@@ -36,6 +37,15 @@ class Scope:
         """What could have been meant, nearest first."""
         if self.parent is not None:
             yield from self.parent.names()
+
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        """The short vector of a dotted name; None where it names none."""
+        found = self.parent.vector(parts) if self.parent is not None else None
+        return replace(found, scope=self) if found is not None else None
+
+    def units(self, side: str, of: str = "index") -> int | None:
+        """Units at an end of the synapse that an expression is evaluated for, or cell types."""
+        return self.parent.units(side, of) if self.parent is not None else None
 
     def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
         """A reduction without an axis, or over an axis that only this scope knows."""

@@ -9,6 +9,7 @@ from netdsl.diagnostics import Span
 from netdsl.ir.expr import Const, Ref
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.scope import Scope
@@ -34,6 +35,14 @@ class SpecificationScope(Scope):
             context.variables[path] = Variable(
                 path, Kind.COUNTER, Place.GLOBAL, Type.COUNT, init=Const(0)
             )
+
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        """A vector of a population, as `rec.g`, or what a vector modulator emits."""
+        if len(parts) == 1 and parts[0] in self.context.vectors:
+            return Vector(self.context.vectors[parts[0]], parts, self)
+        owner = self.context.cells.get(".".join(parts[:-1]))
+        size = owner.vectors.get(parts[-1]) if owner is not None else None
+        return Vector(size, parts, self) if size is not None else None
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         path = ".".join(parts)

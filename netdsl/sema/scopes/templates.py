@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from netdsl.diagnostics import Span, did_you_mean
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
-from netdsl.sema.scopes.scope import Scope, Thunk
+from netdsl.sema.scopes.scope import Scope, Thunk, dotted
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
@@ -27,6 +28,7 @@ class Arguments(Scope):
         super().__init__(context, parent)
         self.arguments = dict(arguments)
         self.kind = kind or parent.kind
+        self.vectors: dict[str, int] = {}  # lengths of the body's own vectors
         self._cache: dict[str, Value] = {}
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
@@ -36,6 +38,18 @@ class Arguments(Scope):
                 self._cache[name] = self._argument(name)
             return self._cache[name].at(span)
         return super().find(parts, at, span)
+
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        if len(parts) == 1 and parts[0] in self.vectors:
+            return Vector(self.vectors[parts[0]], parts, self)
+        argument = self.arguments.get(parts[0]) if len(parts) == 1 else None
+        if argument is None:
+            return super().vector(parts)
+        named = dotted(argument.node) if isinstance(argument, Thunk) else None
+        if named is None or named[1] is not None or not isinstance(argument, Thunk):
+            return None
+        with self.context.expansion.of(f"{self.kind},", parts[0], argument.node) as fits:
+            return self.reader(argument.scope).vector(named[0]) if fits else None
 
     def _argument(self, name: str) -> Value:
         argument = self.arguments[name]

@@ -11,11 +11,13 @@ from netdsl.ir.network import Connectivity, Deliver, Draw, Kind, Place, Projecti
 from netdsl.sema.cells.draws import WeightScope, build_draw
 from netdsl.sema.cells.populations import PopulationScope, size_of
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.components import without_index
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.templates import bind
 from netdsl.sema.scopes.units import Dim, Unknown, parse_unit
 from netdsl.sema.scopes.values import Value
+from netdsl.sema.scopes.vectors import expanded
 from netdsl.sema.synapses.connectivity import Wiring, connectivity
 from netdsl.sema.synapses.signs import MAGNITUDE, sign_of, turned
 from netdsl.sema.synapses.synapses import (
@@ -59,7 +61,7 @@ class ProjectionBuilder:
         kind = f"projection `{node.name}`"
         synapse = SynapseScope(context, self.ends, DELIVER, kind)
         self.scope = SynapseArguments(context, synapse, {}, kind)
-        body = self._body()
+        body = expanded(self._body(), self.scope, self.scope.vectors)
         self._weight(body)
         for statement in body:
             self._statement(statement)
@@ -346,14 +348,14 @@ class ProjectionBuilder:
         assert self.ends is not None and self.scope is not None
         value = expressions.translate(node.value, self.scope)
         target = node.target
-        if isinstance(target, ast.Index):
-            self.context.unsupported(
-                "vectors per neuron are", target.span, "write one input per component"
-            )
-            return
+        assert isinstance(target, ast.Name)  # vectors are written out
         post = self.ends.post
         path = post.paths.get(target.id)
         inputs = [n for n, p in post.paths.items() if post.variables[p].kind is Kind.INPUT]
+        vector = self.scope.vector(("post", target.id))
+        if vector is not None:
+            without_index(target.id, vector, target.span, self.scope)
+            return
         if path is None:
             self.context.unknown("input", target.id, target.span, inputs, f"`{post.name}`")
             return

@@ -9,6 +9,7 @@ from netdsl.diagnostics import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Const, Expr, Index, Reduce, Ref, apply
 from netdsl.ir.network import Kind, Place, Type
 from netdsl.sema.cells.populations import PopulationScope
+from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, Thunk
 from netdsl.sema.scopes.templates import Argument, Arguments
@@ -73,6 +74,24 @@ class SynapseScope(Scope):
             return self.ends.post.foreign(".".join(parts), at, span)
         found = super().find(parts, at, span)
         return self._bare(name, span) if found is None and len(parts) == 1 else found
+
+    def vector(self, parts: tuple[str, ...]) -> Vector | None:
+        if len(parts) == 2 and parts[0] in ("pre", "post"):
+            end = self.ends.pre if parts[0] == "pre" else self.ends.post
+            size = end.vectors.get(parts[1])
+            return Vector(size, parts, self) if size is not None else None
+        return super().vector(parts)
+
+    def units(self, side: str, of: str = "index") -> int | None:
+        whole, part = (
+            (self.ends.pre, self.ends.pre_slice)
+            if side == "pre"
+            else (self.ends.post, self.ends.post_slice)
+        )
+        if of == "type":
+            population = self.context.populations.get(whole.name)
+            return len(population.types) if population is not None else None
+        return whole.width() if part is None else part[1] - part[0]
 
     def _bare(self, name: str, span: Span) -> Value | None:
         """A variable of an end, named without saying which end."""
@@ -223,10 +242,10 @@ class SynapseScope(Scope):
         return Value(expr, NONE, Type.BOOL, Place.SYNAPSE, span=span)
 
     def _modulator(self, name: str, at: str | None, span: Span) -> Value | None:
-        value = self.ends.post.modulator(name, at, span)
+        value = self.ends.post.modulator(name, at, span, cell=False)
         if value is None or value.bad or not isinstance(value.expr, Ref):
             return value
-        time = self._time("post", at)
+        time = PREV if self.clock == DELIVER and at is None else self._time("post", at)
         expr = Ref(value.expr.path, "post", time, span)
         return Value(expr, value.dim, value.type, value.place, span=span)
 
@@ -271,6 +290,7 @@ class SynapseArguments(Arguments):
         """The same arguments at another moment."""
         parent = rescope(self.parent, clock) if self.parent is not None else self
         moved = SynapseArguments(self.context, parent, {}, self.kind, clock)
+        moved.vectors = self.vectors
         for name, argument in self.arguments.items():
             same = isinstance(argument, Thunk) and argument.scope is self
             moved.arguments[name] = (

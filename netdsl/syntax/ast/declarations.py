@@ -140,13 +140,22 @@ class RuleDecl(Named):
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver(Node):
+    """A population whose rules a modulator reaches, as in `to h`; with `cells` its cells too."""
+
+    population: Ref
+    cells: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModulatorDecl(Named):
-    """`modulator NAME(params) on h1, h2 per slot { … }`."""
+    """`modulator NAME(params) on h1, h2 per slot to h3, h4 cells { … }`."""
 
     body: Body
     params: tuple[Param, ...] = ()
     on: tuple[Ref, ...] = ()
     per: str | None = None
+    to: tuple[Receiver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,15 +99,24 @@ class DeclarationBuilder(ExperimentBuilder):
         )
 
     def item_modulator(self, parts: list[Part], span: Span) -> ast.Item:
-        name, formals, on, per, body = parts
+        name, formals, on, per, to, body = parts
         return ast.ModulatorDecl(
             str(name),
             self.body_of("modulator", name, body),
             self.formals(formals),
             self.refs(on),
             self.text(per),
+            self._receivers(to),
             span=span,
             name_span=self.span(name),
+        )
+
+    def _receivers(self, tree: Tree[Any] | None) -> tuple[ast.Receiver, ...]:
+        """`h, out cells`"""
+        return tuple(
+            ast.Receiver(self.ref(ref), cells is not None, span=self.span(part))
+            for part in (tree.children if tree is not None else ())
+            for ref, cells in (part.children,)
         )
 
     def item_celltype(self, parts: list[Part], span: Span) -> ast.Item:

@@ -85,7 +85,9 @@ class DeclarationPrinter(ExperimentPrinter):
                 return (head, self.body(node.body))
             case ast.ModulatorDecl():
                 head = f"modulator {node.name}{formals(node.params)}"
-                return (words(head, opt("on", node.on), opt("per", node.per)), self.body(node.body))
+                to = ", ".join(f"{r.population}{' cells' if r.cells else ''}" for r in node.to)
+                clauses = (opt("on", node.on), opt("per", node.per), f"to {to}" if to else "")
+                return (words(head, *clauses), self.body(node.body))
             case ast.InitialiserDecl():
                 head = f"initialiser {node.name}{formals(node.params) or '()'}"
                 if node.value is None:

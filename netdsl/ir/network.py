@@ -62,7 +62,8 @@ class Type(Enum):
 class Draw:
     """A random initial value or draw: `distribution` of `args`, from the stream named `stream`.
 
-    Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high).
+    Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high),
+    poisson(mean).
     `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ.
     """
 

@@ -78,7 +78,7 @@ class Session:
                 if isinstance(init, Expr) and not isinstance(init, Const):
                     value = self.evaluate(init)
                 self.set_host(path, float(value))
-        for path in ("epoch", "batch.index", "batch.rows"):
+        for path in ("epoch", "iteration", "batch.index", "batch.rows"):
             self.host.setdefault(path, 0.0)
 
     def set_host(self, path: str, value: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from netdsl.sema.scopes.context import Context
 
 _KINDS = {
-    "task": ("generated data (`task`) is", "write the samples to a file and load it"),
     "memory": ("memories are", "keep what the rule needs in traces of its cells"),
     "table": ("tables are", "use one projection per pair of types"),
     "rewire": ("rewiring is", "use a fixed sparse projection"),

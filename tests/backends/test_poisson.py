@@ -29,7 +29,8 @@ def test_counts_alike(backend: str, dtype: str) -> None:
     if missing(backend):
         pytest.skip(f"no compiler for {backend}")
     size, rows = 37, 3
-    text = SPEC.format(mean="mean", size=size, clamp="0.002 * index^2 + (1000 if index == 36 else 0)")
+    clamp = "0.002 * index^2 + (1000 if index == 36 else 0)"
+    text = SPEC.format(mean="mean", size=size, clamp=clamp)
     program = netdsl.compile(text, "numpy").program
     executor: Executor = BACKENDS[backend](program, {}, rows=rows, dtype=dtype)
     keys = row_key(0, 0, np.arange(rows))

@@ -61,7 +61,12 @@ def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
 
 
 def _shared(
-    part: str, profile: bool, draws: tuple[bool, bool], real: str, title: str = "", most_sources: int = 1
+    part: str,
+    profile: bool,
+    draws: tuple[bool, bool],
+    real: str,
+    title: str = "",
+    most_sources: int = 1,
 ) -> str:
     single = real == "float"
     return render(
@@ -121,9 +126,7 @@ class _Writer:
 
     def _part(self, part: str, title: str = "") -> str:
         draws = (self.layout.normals > 0, self.layout.poisson)
-        return _shared(
-            part, self.profile, draws, self.layout.real, title, self.layout.most_sources
-        )
+        return _shared(part, self.profile, draws, self.layout.real, title, self.layout.most_sources)
 
     def _draws(self) -> bool:
         return self.layout.words > 0

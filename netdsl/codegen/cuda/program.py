@@ -115,8 +115,8 @@ class _Writer:
             )
         plans = [self._plan(routine) for routine in self.program.routines.values()]
         # Which lists hold values is known when all operations have been written.
-        for parts in plans:
-            for instruction in (i for part in parts.values() for i in part):
+        for plan in plans:
+            for instruction in (i for part in plan.values() for i in part):
                 if not isinstance(instruction, _DERIVED):
                     self._actions(instruction)
         routines = {

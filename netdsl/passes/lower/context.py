@@ -125,6 +125,13 @@ class Context:
         variable = self.variable(path)
         scalar = variable.place is Place.ROW
         place, whose = (Place.ROW, "") if scalar else (Place.UNIT, owner)
+        if variable.shape and variable.shape != (self.size(owner),):
+            raise LoweringError(
+                "E0784",
+                f"`{path}` has {variable.shape[0]} values, `{owner}` has {self.size(owner)} units",
+                variable.span,
+                "declare the field with the population's size, or read it elsewhere",
+            )
         held = self.buffers.get(self.named.get(Key(path), ""))
         if held is not None and not scalar and self.size(held.owner) != self.size(owner):
             raise LoweringError(

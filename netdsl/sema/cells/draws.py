@@ -116,7 +116,9 @@ def _distribution(
         if bad:
             scope.context.bag.error("E0202", fault.message, node.span, help=fault.help)
             return None
-    type = {"bernoulli": Type.BOOL, "integer": Type.COUNT, "poisson": Type.COUNT}.get(name, Type.REAL)
+    type = {"bernoulli": Type.BOOL, "integer": Type.COUNT, "poisson": Type.COUNT}.get(
+        name, Type.REAL
+    )
     exprs: tuple[Expr, ...] = tuple(value.expr for value in values)
     return Drawn(Draw(name, exprs, stream, span=node.span), dim, type)
 

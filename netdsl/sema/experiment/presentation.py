@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netdsl.diagnostics import Span
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Apply, Reduce, Ref, walk
 from netdsl.ir.functions import HOST_FUNCTIONS
 from netdsl.ir.network import Kind, Place, Variable
 from netdsl.ir.protocol import Clamp, Reset, SetGlobal, SetState, Step
 from netdsl.sema.cells.populations import PopulationScope
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.context import Signal
 from netdsl.sema.scopes.scope import Bound, Scope
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
@@ -202,6 +203,10 @@ class _Inside(Scope):
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         name = parts[0]
+        if name == "sample" and len(parts) == 2 and at is None:
+            signal = self.context.signals.get(parts[1])
+            if signal is not None:
+                return self._signal(parts[1], signal, span)
         bound = self.parent
         if len(parts) == 1 and isinstance(bound, Bound) and name in bound.values:
             return bound.values[name].at(span)
@@ -209,6 +214,20 @@ class _Inside(Scope):
         if len(parts) == 1 and own:
             return self.population.find(parts, at, span)
         return super().find(parts, at, span)
+
+    def _signal(self, name: str, signal: Signal, span: Span) -> Value:
+        """A signal stands for its expression."""
+        width = self.population.width()
+        if signal.size is not None and signal.size != width:
+            self.context.bag.error(
+                "E0784",
+                f"signal `{name}` has {signal.size} units, `{self.population.name}` has {width}",
+                span,
+                Label(signal.span, "declared here"),
+                help=f"declare `signal {name}[{width}]`, or change the population's size",
+            )
+            return bad(span)
+        return signal.value.at(span)
 
     def names(self) -> Iterator[str]:
         yield from self.population.paths

@@ -26,8 +26,10 @@ def split_of(build: Builder, ref: ast.Ref) -> SplitRef | None:
     context.use("pairs" if name in context.pairs else "data", name)
     data = context.pairs[name].data if name in context.pairs else name
     splits = context.data[data].splits if data in context.data else {}
+    if len(parts) == 1 and "" in splits:
+        return SplitRef(name, "")  # a task is its own split
     if len(parts) != 2 or parts[1] not in splits:
-        known = [f"{name}.{split}" for split in splits]
+        known = [f"{name}.{split}" if split else name for split in splits]
         context.unknown("split", ref.name, ref.span, known)
         return None
     return SplitRef(name, parts[1])
@@ -92,7 +94,11 @@ def _as_ref(node: ast.Expr) -> ast.Ref | None:
 
 
 def _splits(context: Context) -> list[str]:
-    names = [f"{name}.{split}" for name, data in context.data.items() for split in data.splits]
+    names = [
+        f"{name}.{split}" if split else name
+        for name, data in context.data.items()
+        for split in data.splits
+    ]
     for name, pair in context.pairs.items():
         if pair.data in context.data:
             names += [f"{name}.{split}" for split in context.data[pair.data].splits]

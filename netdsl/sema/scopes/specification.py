@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from netdsl.diagnostics import Span
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Const, Ref
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.sema.scopes import expressions
@@ -16,7 +16,7 @@ from netdsl.sema.scopes.units import NONE, STEP, TIME, describe, resolve
 from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
-COUNTERS = ("epoch", "t", "batch.index", "batch.rows", "phase.step")
+COUNTERS = ("epoch", "iteration", "t", "batch.index", "batch.rows", "phase.step")
 _MOST_STEPS = 2**53  # a step has a number of its own
 _LEAST_DT = 1e-30  # s; so that any time is a number of steps
 _TIMES = re.compile(r"\d[ \t]*[munp]?s\b")
@@ -58,6 +58,9 @@ class SpecificationScope(Scope):
                 return self._declared(path, node).at(span)
         if path == "dt":
             return self.dt(span)
+        if path in self.context.known:
+            self.context.use("data", path.partition(".")[0])
+            return self.context.known[path].at(span)
         variable = self.context.variables.get(path)
         if variable is not None:
             self.context.use(variable.kind.value, path)
@@ -70,6 +73,15 @@ class SpecificationScope(Scope):
     def _sample(self, name: str, at: str | None, span: Span) -> Value:
         if at is not None:
             self.context.bag.error("E0106", "sample fields do not change within a sample", span)
+            return bad(span)
+        if name in self.context.signals:
+            self.context.bag.error(
+                "E0783",
+                f"`sample.{name}` is a signal, and is computed where it is clamped",
+                span,
+                Label(self.context.signals[name].span, "declared here"),
+                help="read the input or state that it is clamped on",
+            )
             return bad(span)
         variable = self.context.sample(name, span)
         path = Ref(variable.path, span=span)

@@ -2,8 +2,8 @@
 
 ``poisson(mean)`` is the smallest n with ``unit < P(N <= n)``. The sum of the probabilities begins
 at n = 0, and for means from 64 on at ``floor(mean - 8 sqrt(mean))``, below which lies less than
-what a uniform can tell apart. Each probability is ``mean / n`` times the one before. A mean that is not
-above 0, or no number, gives 0; one above 2^30 counts as 2^30.
+what a uniform can tell apart. Each probability is ``mean / n`` times the one before. A mean that
+is not above 0, or no number, gives 0; one above 2^30 counts as 2^30.
 """
 
 from __future__ import annotations

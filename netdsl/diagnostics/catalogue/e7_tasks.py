@@ -34,6 +34,19 @@ def _spec(
     return _TEXT.format(batch=batch, task=task, size=size, loop=loop, clamp=clamp, metric=metric)
 
 
+_SERIES = """\
+edition 1
+neuron unit {{ input i; state v = 0; v := 0.5 * v + i }}
+population a : unit[3]
+param calm : count = 5
+let steps = calm + epoch
+data waves {{ source = "waves.npz"; batch = 4 }}
+protocol show {{
+  each batch of waves.train {{ reset; clamp a.i = sample.{field}; phase run {steps} steps }}
+}}
+metric high = mean(max(a.v@run))
+"""
+
 ENTRIES = [
     Entry(
         "E0780",
@@ -47,25 +60,26 @@ ENTRIES = [
     Entry(
         "E0781",
         "two tasks give a name of `sample` two meanings",
-        "`sample.NAME` means one field, or one signal, in the whole specification. Tasks may share a "
-        "field of the same size; a signal is compiled into the step, so that only one may have it.",
+        "`sample.NAME` means one field, or one signal, in the whole specification. Tasks may share "
+        "a field of the same size; a signal is compiled into the step, so that only one may have "
+        "it.",
         _spec(task="field wave[2] = index; field x[3] = index"),
         _spec(),
     ),
     Entry(
         "E0782",
         "a permutation is too short for a batch, or has a size",
-        "`draw k ~ permutation(n)` takes the first numbers of a random order of 0 to n - 1, so that "
-        "no two samples of a batch have the same: a batch has at most n samples, and each of them "
-        "one number.",
+        "`draw k ~ permutation(n)` takes the first numbers of a random order of 0 to n - 1, so "
+        "that no two samples of a batch have the same: a batch has at most n samples, and each of "
+        "them one number.",
         _spec(batch=9),
         _spec(batch=8),
     ),
     Entry(
         "E0783",
         "a signal is read where nothing is clamped",
-        "A signal has no array: its expression is computed at every step where `clamp` or `set` puts "
-        "it. Elsewhere read the input or state that it was put on.",
+        "A signal has no array: its expression is computed at every step where `clamp` or `set` "
+        "puts it. Elsewhere read the input or state that it was put on.",
         _spec(metric=" + mean(sample.wave)"),
         _spec(metric=" + mean(mean(a.i@run))"),
     ),
@@ -85,5 +99,21 @@ ENTRIES = [
             "  }\n}\nmetric", "  } }\n}\nmetric"
         ),
         _spec(loop="each iteration limit 2"),
+    ),
+    Entry(
+        "E0786",
+        "a trial is longer than the data that it reads",
+        "`sample.wave@step` reads the value of the present step, `t`, of a field of shape "
+        "(samples, steps, units). The phases of a presentation together have no more steps than "
+        "the field.",
+    ),
+    Entry(
+        "E0787",
+        "a field is read `@step` where that has no meaning",
+        "`clamp` and `set` read fields with a value for each step. How many steps a presentation "
+        "has is known when the specification is compiled, as so many are kept for each sample. What "
+        "a task makes has no such values: its signals vary by themselves.",
+        _SERIES.format(field="wave@step", steps="steps"),
+        _SERIES.format(field="wave@step", steps="calm"),
     ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from netdsl.diagnostics.span import Span
@@ -14,6 +14,7 @@ from netdsl.ir.protocol import RunPhase, steps_of
 from netdsl.ir.rings import View
 from netdsl.ir.space import held
 from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.series import series_steps
 
 STORED = {
     Kind.PARAM,
@@ -141,8 +142,13 @@ class Context:
                 variable.span,
                 "a vector field has one width: give both populations the same size",
             )
-        why = "sample field"
-        return self.need(path, place, whose, "sample", why, type=variable.type, tag="")
+        why = "sample field, of each step" if variable.series else "sample field"
+        name = self.need(path, place, whose, "sample", why, type=variable.type, tag="")
+        if variable.series:
+            # Slot k is what is read at step k.
+            slots = max(2, series_steps(self.network, variable))
+            self.buffers[name] = replace(self.buffers[name], slots=slots)
+        return name
 
     def size(self, population: str) -> int:
         """Neurons of a population."""

@@ -14,6 +14,7 @@ from netdsl.sema.cells.populations import PopulationScope
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Signal
 from netdsl.sema.scopes.scope import Bound, Scope
+from netdsl.sema.scopes.units import NONE
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
@@ -203,10 +204,10 @@ class _Inside(Scope):
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         name = parts[0]
-        if name == "sample" and len(parts) == 2 and at is None:
-            signal = self.context.signals.get(parts[1])
-            if signal is not None:
-                return self._signal(parts[1], signal, span)
+        if name == "sample" and len(parts) == 2 and at in (None, "step"):
+            found = self._varying(parts[1], at, span)
+            if found is not None:
+                return found
         bound = self.parent
         if len(parts) == 1 and isinstance(bound, Bound) and name in bound.values:
             return bound.values[name].at(span)
@@ -214,6 +215,24 @@ class _Inside(Scope):
         if len(parts) == 1 and own:
             return self.population.find(parts, at, span)
         return super().find(parts, at, span)
+
+    def _varying(self, name: str, at: str | None, span: Span) -> Value | None:
+        """What changes from step to step: a signal, or a field with a value for each step."""
+        signal = self.context.signals.get(name)
+        if at is None:
+            return None if signal is None else self._signal(name, signal, span)
+        tasks = (data.task for data in self.context.data.values() if data.task is not None)
+        made = {field.name for task in tasks for field in task.fields}
+        if signal is not None or name in made:
+            self.context.bag.error(
+                "E0787",
+                f"`sample.{name}` is made by a task, and is read as it is, without `@step`",
+                span,
+                help="a signal varies by itself; a field of a task does not vary",
+            )
+            return bad(span)
+        path = self.context.series(name, span).path
+        return Value(Ref(path, span=span), NONE, place=Place.UNIT, span=span)
 
     def _signal(self, name: str, signal: Signal, span: Span) -> Value:
         """A signal stands for its expression."""

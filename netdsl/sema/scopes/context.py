@@ -144,6 +144,13 @@ class Context:
             )
         return self.variables[path]
 
+    def series(self, name: str, span: Span) -> Variable:
+        """The variable of a sample field that has a value for each step."""
+        path = f"sample.{name}@step"
+        if path not in self.variables:
+            self.variables[path] = Variable(path, Kind.SAMPLE, Place.UNIT, series=True, span=span)
+        return self.variables[path]
+
     def choose(self, node: ast.WhenBody, condition: bool) -> ast.Body:
         """The branch of a `when` inside a body; remembers where the other one stands."""
         taken = condition is not self.flip

@@ -71,6 +71,14 @@ class SpecificationScope(Scope):
         return None
 
     def _sample(self, name: str, at: str | None, span: Span) -> Value:
+        if at == "step":
+            self.context.bag.error(
+                "E0787",
+                f"`sample.{name}@step` is read where nothing is clamped",
+                span,
+                help="clamp an input or a state on it, and read that",
+            )
+            return bad(span)
         if at is not None:
             self.context.bag.error("E0106", "sample fields do not change within a sample", span)
             return bad(span)

@@ -111,8 +111,8 @@ ENTRIES = [
         "E0787",
         "a field is read `@step` where that has no meaning",
         "`clamp` and `set` read fields with a value for each step. How many steps a presentation "
-        "has is known when the specification is compiled, as so many are kept for each sample. What "
-        "a task makes has no such values: its signals vary by themselves.",
+        "has is known when the specification is compiled, as so many are kept for each sample. "
+        "What a task makes has no such values: its signals vary by themselves.",
         _SERIES.format(field="wave@step", steps="steps"),
         _SERIES.format(field="wave@step", steps="calm"),
     ),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Checkpoint, Evaluate, SplitRef
+from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.values import number
 from netdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -60,9 +63,29 @@ def evaluate_step(build: Builder, node: ast.Evaluate) -> Evaluate | None:
             node.span,
         )
         return None
-    limit = build.value(node.limit).expr if node.limit is not None else None
+    limit = _samples(build, node.limit, splits) if node.limit is not None else None
     label = evaluation_label(node)
     return Evaluate(declared.name, tuple(splits), label, node.from_present, limit, node.span)
+
+
+def _samples(build: Builder, node: ast.Expr, splits: list[SplitRef]) -> Expr:
+    """How many samples `limit 500 samples` or `limit 2 batches` means."""
+    value = build.value(node)
+    if not (isinstance(node, ast.Measured) and node.unit == "batch"):
+        return value.expr
+    context = build.context
+    source = splits[0].source if splits else ""
+    source = context.pairs[source].data if source in context.pairs else source
+    if source not in context.data:
+        context.bag.error(
+            "E0104",
+            "how many samples these batches have is not known here",
+            node.span,
+            help="write `limit 500 samples`",
+        )
+        return value.expr
+    batch = number(context.data[source].eval_batch, node.span)
+    return expressions.apply("mul", (value, batch), node, build.scope).expr
 
 
 def checkpoint_step(build: Builder, node: ast.Checkpoint) -> Checkpoint | None:

@@ -60,9 +60,9 @@ ENTRIES = [
     Entry(
         "E0781",
         "two tasks give a name of `sample` two meanings",
-        "`sample.NAME` means one field, or one signal, in the whole specification. Tasks may share "
-        "a field of the same size; a signal is compiled into the step, so that only one may have "
-        "it.",
+        "Tasks may share the name of a field if it has the same size in both, and that of a signal "
+        "where the loop says whose it is: `each batch of cues`, not `each batch of split`. A name "
+        "is not that of a field and of a signal.",
         _spec(task="field wave[2] = index; field x[3] = index"),
         _spec(),
     ),

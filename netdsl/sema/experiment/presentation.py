@@ -58,7 +58,7 @@ def _target(build: Builder, ref: ast.Ref) -> tuple[PopulationScope, Variable] | 
 
 def clamp_step(build: Builder, node: ast.Clamp) -> Clamp | None:
     target = _target(build, node.target)
-    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0])
+    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0], build.source)
     value = expressions.translate(node.value, scope)
     if target is None or value.bad:
         return None
@@ -107,7 +107,7 @@ def set_step(build: Builder, ref: ast.Ref, node: ast.Expr, step: ast.Node) -> Se
     if weight is not None:
         return _set_weight(build, weight, node, step)
     target = _target(build, ref)
-    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0])
+    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0], build.source)
     value = expressions.translate(node, scope)
     if target is None or value.bad:
         return None
@@ -197,9 +197,9 @@ class _Drawing(Scope):
 class _Inside(Scope):
     """A value written for a variable of a population: its names first, then the protocol's."""
 
-    def __init__(self, outer: Bound, population: PopulationScope) -> None:
+    def __init__(self, outer: Bound, population: PopulationScope, source: str) -> None:
         super().__init__(outer.context, outer)
-        self.population = population.settled()
+        self.population, self.source = population.settled(), source
         self.kind = f"what {outer.kind} puts on `{population.name}`"
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
@@ -218,12 +218,12 @@ class _Inside(Scope):
 
     def _varying(self, name: str, at: str | None, span: Span) -> Value | None:
         """What changes from step to step: a signal, or a field with a value for each step."""
-        signal = self.context.signals.get(name)
+        signals = self.context.signals.get(name, {})
         if at is None:
-            return None if signal is None else self._signal(name, signal, span)
+            return self._signal(name, signals, span) if signals else None
         tasks = (data.task for data in self.context.data.values() if data.task is not None)
         made = {field.name for task in tasks for field in task.fields}
-        if signal is not None or name in made:
+        if signals or name in made:
             self.context.bag.error(
                 "E0787",
                 f"`sample.{name}` is made by a task, and is read as it is, without `@step`",
@@ -234,8 +234,22 @@ class _Inside(Scope):
         path = self.context.series(name, span).path
         return Value(Ref(path, span=span), NONE, place=Place.UNIT, span=span)
 
-    def _signal(self, name: str, signal: Signal, span: Span) -> Value:
-        """A signal stands for its expression."""
+    def _signal(self, name: str, signals: dict[str, Signal], span: Span) -> Value:
+        """A signal stands for its expression, that of the task which the loop takes from."""
+        signal = signals.get(self.source)
+        if signal is None and not self.source and len(signals) == 1:
+            (signal,) = signals.values()
+        if signal is None:
+            tasks = " and ".join(f"`{task}`" for task in signals)
+            here = f"this loop is over `{self.source}`" if self.source else "any may be meant here"
+            self.context.bag.error(
+                "E0781",
+                f"`sample.{name}` is a signal of {tasks}, and {here}",
+                span,
+                *(Label(found.span, "declared here") for found in signals.values()),
+                help="name the task in the loop, `each batch of TASK`, or rename the signal",
+            )
+            return bad(span)
         width = self.population.width()
         if signal.size is not None and signal.size != width:
             self.context.bag.error(

@@ -44,6 +44,7 @@ class Builder:
         self.data_parameters: set[str] = set()
         self.parameters: list[tuple[str, Expr | None]] = []
         self.sites = 0
+        self.source = ""  # the data that the loop around takes from, where it is known
 
     def build(self) -> Protocol:
         for param in self.node.params:
@@ -150,8 +151,11 @@ class Builder:
             return None
         else:
             split = evaluation.split_of(self, node.of)
-        site = self.site()
-        return Each(node.kind, split, limit, self.steps(node.body), site, node.span)
+        site, outer = self.site(), self.source
+        self.source = split.source if split is not None else outer
+        body = self.steps(node.body)
+        self.source = outer
+        return Each(node.kind, split, limit, body, site, node.span)
 
     def _round(self, node: ast.Each, *, limited: bool) -> None:
         """`each epoch` and `each iteration` say how often, and do not stand in each other."""

@@ -238,6 +238,9 @@ class _Builder:
         shape = () if size is None else (size,)
         known = self.context.sample(node.name, node.name_span, place)
         before = known if known.shape or known.place is Place.ROW else None
+        if node.name in self.context.signals:
+            self._twice(node, next(iter(self.context.signals[node.name].values())).span)
+            return
         if before is not None and (before.place, before.shape) != (place, shape):
             self._twice(node, before.span)
             return
@@ -263,9 +266,9 @@ class _Builder:
         value = expressions.translate(node.value, self.scope)
         self.scope.sized = False
         wide = any(isinstance(part, Index) for part in walk(value.expr))
-        known = self.context.signals.get(node.name)
-        if known is not None or f"sample.{node.name}" in self.context.variables:
-            self._twice(node, known.span if known is not None else None)
+        field = self.context.variables.get(f"sample.{node.name}")
+        if field is not None:
+            self._twice(node, field.span)
         elif not value.bad and (wide or value.place is Place.UNIT) and size is None:
             self.bag.error(
                 "E0780",
@@ -278,7 +281,8 @@ class _Builder:
                 "reductions in a signal are", node.value.span, "make them a `field`"
             )
         else:
-            self.context.signals[node.name] = Signal(value, size, node.name_span)
+            signals = self.context.signals.setdefault(node.name, {})
+            signals[self.node.name] = Signal(value, size, node.name_span)
 
     # ------------------------------------------------------------ checks
 

@@ -73,7 +73,7 @@ class Context:
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations
     texts: dict[str, str] = field(default_factory=dict)  # by source
     known: dict[str, Value] = field(default_factory=dict)  # parameters of tasks, by path
-    signals: dict[str, Signal] = field(default_factory=dict)
+    signals: dict[str, dict[str, Signal]] = field(default_factory=dict)  # by name and task
     dt: float | None = None
     dt_dim: Dim = None
 

@@ -87,7 +87,10 @@ class SpecificationScope(Scope):
                 "E0783",
                 f"`sample.{name}` is a signal, and is computed where it is clamped",
                 span,
-                Label(self.context.signals[name].span, "declared here"),
+                *(
+                    Label(found.span, "declared here")
+                    for found in self.context.signals[name].values()
+                ),
                 help="read the input or state that it is clamped on",
             )
             return bad(span)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import netdsl
-from netdsl.ir.protocol import SplitRef
+from netdsl.ir.protocol import Evaluate, SplitRef
 from netdsl.runtime.datasets import Batch
+from netdsl.runtime.steps import all_steps
 
 SOURCE = """edition 1
 dt = 1 ms
@@ -136,7 +137,7 @@ allow non_local on bptt because "the true gradient"
 protocol train(iterations = 5) {
   each iteration {
     each batch of numbers limit 2 { reset; phase run 2 steps; update W }
-    when iteration % 2 == 0 { evaluate test(numbers) as seen }
+    when iteration % 2 == 0 { evaluate test(numbers) as seen limit 3 batches }
   }
 }
 protocol test(split) { each batch of split { reset; phase run 2 steps } }
@@ -190,3 +191,62 @@ def test_a_file_may_stand_for_a_task(tmp_path: Path) -> None:
     (one, two) = held.datasets.batches(opened, training=True, epoch=0, repetition=0)
     np.testing.assert_array_equal(np.concatenate([one.fields["both"], two.fields["both"]]), both)
     assert "test" in held.run(epochs=1).metrics
+
+
+def test_limits_of_evaluations_count_samples_or_batches() -> None:
+    for text, samples in (("3 batches", 12), ("3 samples", 3), ("6", 6), ("1 batch", 4)):
+        held = netdsl.compile(STREAM.replace("limit 3 batches", f"limit {text}"), "numpy")
+        (step,) = [s for s in all_steps(held.network) if isinstance(s, Evaluate)]
+        assert step.limit is not None and held.session.evaluate(step.limit) == samples
+
+
+def test_a_loss_of_two_means_and_two_populations() -> None:
+    """Central differences of the metric of the same text."""
+    text = """edition 1
+neuron cell { input i; state v = 0; v := 0.5 * v + tanh(i) }
+population x : std.one[1]
+population a : cell[3]
+population b : cell[2]
+task goals(batch = 4) { draw goal[2] ~ normal(0, 1) }
+loss E = mean(sum((b.v@run - sample.goal)^2)) + 0.5 * mean(sum((mean(a.v over run) - 0.2)^2))
+projection V : x -> a dense delay 0 {
+  weight w ~ normal(0, 1); deliver i += w * pre.s; learn bptt(loss = E) }
+projection W : a -> b dense delay 0 {
+  weight w ~ normal(0, 1); deliver i += w * pre.v; learn bptt(loss = E) }
+allow non_local on bptt because "the true gradient"
+protocol train(iterations = 1) {
+  each iteration { each batch of goals { reset; phase run 3 steps; update V, W } }
+}
+metric E1 = mean(sum((b.v@run - sample.goal)^2)) + 0.5 * mean(sum((mean(a.v over run) - 0.2)^2))
+protocol look(split) { each batch of split { reset; phase run 3 steps } }
+"""
+    held = netdsl.compile(text, "numpy", dtype="float64", observe=["V.dw", "W.dw"])
+    drawn = batch(held, "goals")
+    held.reserve(4)
+    held.session.load(drawn.fields, drawn.keys, 0, 0)
+
+    def loss() -> float:
+        held.reset()
+        seen = []
+        for _ in range(3):
+            held.step(1, "run", "train")
+            seen.append(np.array(held.state["a.v"]))
+        wrong = (np.asarray(held.state["b.v"]) - drawn.fields["goal"]) ** 2
+        calm = (np.mean(seen, axis=0) - 0.2) ** 2
+        return float(wrong.sum(1).mean() + 0.5 * calm.sum(1).mean())
+
+    weights = {name: np.array(held.state[f"{name}.w"]) for name in "VW"}
+    loss()
+    held.update()
+    changes = {name: np.array(held.state[f"{name}.dw"]) for name in "VW"}
+    for name, start in weights.items():
+        held.state[f"{name}.w"] = start
+    for name, start in weights.items():
+        sides = []
+        for move in (1e-5, -1e-5):
+            moved = start.copy()
+            moved[0, 1] += move
+            held.state[f"{name}.w"] = moved
+            sides.append(loss())
+        held.state[f"{name}.w"] = start
+        assert changes[name][0, 1] == pytest.approx((sides[1] - sides[0]) / 2e-5, rel=1e-6)

@@ -71,7 +71,8 @@ def evaluate_step(build: Builder, node: ast.Evaluate) -> Evaluate | None:
 def _samples(build: Builder, node: ast.Expr, splits: list[SplitRef]) -> Expr:
     """How many samples `limit 500 samples` or `limit 2 batches` means."""
     value = build.value(node)
-    if not (isinstance(node, ast.Measured) and node.unit == "batch"):
+    counted = node.unit if isinstance(node, ast.Number | ast.Measured) else None
+    if counted not in ("batch", "batches"):
         return value.expr
     context = build.context
     source = splits[0].source if splits else ""

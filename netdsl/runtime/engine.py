@@ -97,7 +97,8 @@ class Interpreter:
             if default is not None:
                 self.session.host[name] = self.session.evaluate(default)
         if self.options.epochs is not None and self.training:
-            for many in ("epochs", "iterations"):
+            asked = {"epochs", "iterations"} & {name for name, _ in protocol.parameters}
+            for many in asked or {"epochs"}:
                 self.session.host[many] = float(self.options.epochs)
         self.block(protocol.body)
         self.place.position = [len(protocol.body)]

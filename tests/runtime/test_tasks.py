@@ -131,7 +131,7 @@ population one : std.one[1]
 projection W : one -> a dense delay 0 {
   weight w = 0
   deliver i += w * pre.s
-  learn bptt(loss = E, optimise = sgd(rate = 0.1))
+  learn bptt(loss = E, optimise = sgd(rate = 0.1 * 0.8^iteration))
 }
 allow non_local on bptt because "the true gradient"
 protocol train(iterations = 5) {

@@ -16,7 +16,8 @@ from netdsl.sema.scopes.units import NONE, STEP, TIME, describe, resolve
 from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
-COUNTERS = ("epoch", "iteration", "t", "batch.index", "batch.rows", "phase.step")
+COUNTERS = ("epoch", "t", "batch.index", "batch.rows", "phase.step")
+ITERATION = "iteration"  # a counter that only those specifications have that read it
 _MOST_STEPS = 2**53  # a step has a number of its own
 _LEAST_DT = 1e-30  # s; so that any time is a number of steps
 _TIMES = re.compile(r"\d[ \t]*[munp]?s\b")
@@ -31,9 +32,7 @@ class SpecificationScope(Scope):
         self._values: dict[str, Value] = {}
         self._open: list[str] = []
         for path in COUNTERS:
-            context.variables[path] = Variable(
-                path, Kind.COUNTER, Place.GLOBAL, Type.COUNT, init=Const(0)
-            )
+            context.variables[path] = _counter(path)
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         path = ".".join(parts)
@@ -61,6 +60,8 @@ class SpecificationScope(Scope):
         if path in self.context.known:
             self.context.use("data", path.partition(".")[0])
             return self.context.known[path].at(span)
+        if path == ITERATION:
+            self.context.variables.setdefault(path, _counter(path))
         variable = self.context.variables.get(path)
         if variable is not None:
             self.context.use(variable.kind.value, path)
@@ -237,5 +238,9 @@ class SpecificationScope(Scope):
         for kind in ("param", "let", "control", "global"):
             yield from declarations.names(kind)
         yield from self.context.variables
-        yield from ("dt", *_CONSTANTS)
+        yield from ("dt", ITERATION, *_CONSTANTS)
         yield from ("sample.image", "sample.label", "sample.positive", "sample.shown_label")
+
+
+def _counter(path: str) -> Variable:
+    return Variable(path, Kind.COUNTER, Place.GLOBAL, Type.COUNT, init=Const(0))

@@ -11,6 +11,7 @@ import netdsl
 from netdsl.ir.protocol import Evaluate, SplitRef
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.steps import all_steps
+from tests.ir.test_functions import BACKENDS, missing
 
 SOURCE = """edition 1
 dt = 1 ms
@@ -250,3 +251,18 @@ protocol look(split) { each batch of split { reset; phase run 3 steps } }
             sides.append(loss())
         held.state[f"{name}.w"] = start
         assert changes[name][0, 1] == pytest.approx((sides[1] - sides[0]) / 2e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_signals_alike(backend: str) -> None:
+    if missing(backend):
+        pytest.skip(f"no compiler for {backend}")
+    found = []
+    for name in ("numpy", backend):
+        held = model("cues", n_cue=3, cue=4, pause=1, delay=3, recall=2, group=2, batch=8)
+        held.reserve(8)
+        held.session.executor = BACKENDS[name](held.program, {}, rows=8, dtype="float32")
+        drawn = batch(held, "cues")
+        found.append(traces(held, drawn, 19, "x.rate"))
+        assert held.state["x.total"].sum() > 0
+    np.testing.assert_array_equal(*found)

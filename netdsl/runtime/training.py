@@ -322,7 +322,7 @@ def evaluate_model(
 def _require_epochs(model: Model, place: Place, epochs: int | None) -> None:
     """A run that goes on has not done more epochs than are asked for. Raises RunFault E0761."""
     host = model.session.host
-    counter = "iteration" if host["iteration"] else "epoch"
+    counter = "iteration" if host.get("iteration") else "epoch"
     begun = int(host[counter]) + 1
     if epochs is not None and place.batches and begun > epochs:
         raise RunFault(

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import product
 
 import numpy as np
+from scipy import stats
 
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
@@ -263,6 +264,9 @@ class Interpreter(Spaces):
         unit = stream.uniform(self.keys, step, n, dtype=np.float64)
         if statement.distribution == "bernoulli":
             return 1.0 * (unit < args[0])
+        if statement.distribution == "poisson":
+            mean = np.maximum(args[0], 0.0)
+            return np.maximum(stats.poisson.ppf(np.nextafter(unit, 1.0), mean), 0.0)
         return args[0] + (args[1] - args[0]) * unit
 
     def _elementwise(self, op: Elementwise) -> None:

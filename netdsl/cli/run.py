@@ -16,7 +16,8 @@ from netdsl.cli.options import compile_model, duration, given_options, set_optio
 @click.argument("spec", type=click.Path(), required=False)
 @set_options
 @click.option("--seeds", type=int, default=1, help="Run this many seeds, one after the other.")
-@click.option("--epochs", type=int, help="In place of the protocol's own.")
+@click.option("--epochs", "--iterations", "epochs", type=int,
+              help="In place of the protocol's own.")  # fmt: skip
 @click.option("--limit", type=int, help="Use so many training samples in an epoch.")
 @click.option("--protocol", help="The protocol to run.  [default: train]")
 @click.option("--out", type=click.Path(), default="runs", show_default=True,

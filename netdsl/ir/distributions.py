@@ -48,18 +48,27 @@ _MANY = Fault(
     "use `floor` of a `uniform` draw",
 )
 
+_MEAN = Fault(
+    ("mean",),
+    lambda mean: mean < 0,
+    "the mean of `poisson` is negative",
+    "a mean number of events is 0 or more: a rate times a duration",
+)
+
 # Parameters of the built-in distributions, which all initialisers are made of.
 DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "uniform": ("low", "high"),
     "normal": ("mean", "std"),
     "bernoulli": ("p",),
     "integer": ("low", "high"),
+    "poisson": ("mean",),
 }
 _FAULTS: dict[str, tuple[Fault, ...]] = {
     "uniform": (_ENDS,),
     "normal": (_STD,),
     "bernoulli": (_PROBABILITY,),
     "integer": (_ENDS, _WHOLE, _MANY),
+    "poisson": (_MEAN,),
 }
 
 

@@ -64,7 +64,8 @@ class Type(Enum):
 class Draw:
     """A random initial value or draw: `distribution` of `args`, from the stream named `stream`.
 
-    Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high).
+    Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high),
+    poisson(mean).
     `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ.
     """
 
@@ -92,12 +93,13 @@ class Variable:
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path
     shape: tuple[int, ...] = ()  # sample fields: per-sample shape
+    series: bool = False  # sample fields: with a value for each step, `sample.x@step`
     span: Span | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
-        """Last part of the path."""
-        return self.path.rsplit(".", 1)[-1]
+        """Last part of the path; of a series that of its field."""
+        return self.path.rsplit(".", 1)[-1].partition("@")[0]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
+
+if TYPE_CHECKING:
+    from netdsl.ir.task import Task
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Data:
     # split name -> (source split, first, past last)
     settings: Mapping[str, object] = field(default_factory=dict)  # mean, std, ...
     span: Span | None = field(default=None, compare=False)
+    task: Task | None = None  # generated: `task NAME { … }`
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class SplitRef:
 
 @dataclass(frozen=True)
 class Each:
-    """`each epoch|batch|sample of SPLIT limit N { ... }`; epochs: `of` is None."""
+    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`."""
 
     kind: str
     of: SplitRef | None

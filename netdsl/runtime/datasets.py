@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.network import Network
 from netdsl.ir.protocol import Data, Pairs, SplitRef
-from netdsl.runtime.data import Batches, PairContext, Split, load_source, make_pairs, positive_only
+from netdsl.runtime.data import (
+    Batches,
+    Generator,
+    PairContext,
+    Split,
+    load_source,
+    make_pairs,
+    positive_only,
+)
 from netdsl.runtime.data.source import place_of
 from netdsl.runtime.errors import RunFault
 from netdsl.streams.draws import row_key, stream_hash
@@ -40,6 +48,12 @@ class Opened:
     split: Split
     offset: int
     name: str
+    generator: Generator | None = None  # of a task: `split` has samples of its kind
+
+    @property
+    def rows(self) -> int:
+        """Samples in a pass."""
+        return self.split.rows if self.generator is None else self.generator.size
 
 
 def fault_at(fault: RunFault, span: Span | None) -> DiagnosticError:
@@ -116,6 +130,8 @@ class Datasets:
         return found
 
     def _open(self, data: Data, pairs: Pairs | None, name: str) -> Opened:
+        if data.task is not None:
+            return self._generated(data, name)
         source = self._source(data)
         origin, first, last = data.splits.get(name, (name, None, None))
         if origin not in source:
@@ -131,6 +147,18 @@ class Datasets:
                 break
             before += split.rows
         return Opened(data, pairs, cut, before + start, name)
+
+    def _generated(self, data: Data, name: str) -> Opened:
+        """A task, or the file that stands for it: its first split, whatever it is called."""
+        if data.name in self._paths:
+            return Opened(data, None, next(iter(self._source(data).values())), 0, name)
+        generator = Generator(data, self._seed)
+        call = stream_hash(f"shape:{data.name}") >> 1
+        keys = row_key(call, 0, np.arange(data.batch))
+        fields = generator.fields(keys, np.atleast_1d(row_key(call, 0, 0)))
+        label = fields.get("label")
+        classes = None if label is None else int(label.max()) + 1
+        return Opened(data, None, Split(fields, classes=classes), 0, name, generator)
 
     def batches(
         self,
@@ -167,10 +195,14 @@ class Datasets:
     ) -> Batches:
         """How a split is cut into batches. Raises DiagnosticError E0716."""
         data = opened.data
-        rows = opened.split.rows if samples is None else min(samples, opened.split.rows)
         batch = size or (data.batch if training else data.eval_batch)
+        endless = opened.generator is not None
+        if endless:
+            rows = opened.rows if samples is None else samples
+        else:
+            rows = opened.rows if samples is None else min(samples, opened.rows)
         try:
-            if not training:
+            if endless or not training:
                 return Batches(rows, batch)
             if rows < opened.split.rows and data.shuffle:
                 # A cut split takes the first samples of the shuffled order, not of the file.
@@ -188,6 +220,8 @@ class Datasets:
         call: int,
         repetition: int,
     ) -> Batch:
+        if opened.generator is not None:
+            return self._new_batch(opened.generator, chosen, index, (call, epoch, repetition))
         samples = chosen + opened.offset
         fields = opened.split.take(chosen)
         if opened.pairs is None:
@@ -210,6 +244,22 @@ class Datasets:
                 raise fault_at(fault, pairs.span) from None
         keys = row_key(call, epoch, streams.samples, streams.members, repetition)
         return Batch(streams.fields, keys, index, streams.samples)
+
+    def _new_batch(
+        self,
+        generator: Generator,
+        samples: NDArray[np.int64],
+        index: int,
+        when: tuple[int, int, int],
+    ) -> Batch:
+        call, epoch, repetition = when
+        keys = row_key(call, epoch, samples, 0, repetition)
+        whole = np.atleast_1d(row_key(call, epoch, index, 0, repetition))
+        try:
+            fields = generator.fields(keys, whole)
+        except RunFault as fault:
+            raise fault_at(fault, generator.data.span) from None
+        return Batch(fields, keys, index, samples)
 
 
 class _Cut(Batches):

@@ -8,7 +8,6 @@ between two batches and taken up again at the same place.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.ir.expr import Apply, Expr, walk
@@ -29,68 +28,14 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.runtime.datasets import Batch, Datasets, evaluation_call
+from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
 from netdsl.runtime.session import Session
 
+__all__ = ["Hooks", "Interpreter", "Interrupted", "Options", "Place"]
+
 PhaseRunner = Callable[[RunPhase, int], None]
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; the state is that between two batches."""
-
-
-class Hooks:
-    """What a run wants to hear of; every method may be overridden, none must be."""
-
-    def poll(self) -> None:
-        """Called before every batch, those of evaluations included; may raise Interrupted."""
-
-    def before_batch(self, interpreter: Interpreter) -> None:
-        """Called before every training batch."""
-
-    def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        """Called after every batch of this interpreter."""
-
-    def start_epoch(self, epoch: int, batches: int) -> None:
-        """An epoch begins; `batches` is its number of training batches."""
-
-    def end_epoch(self, interpreter: Interpreter) -> None:
-        """An epoch ended."""
-
-    def evaluated(self, label: str, metrics: Mapping[str, float], epoch: int) -> None:
-        """An evaluation ended."""
-
-    def kept(self, name: str, interpreter: Interpreter) -> None:
-        """A checkpoint took the present parameters."""
-
-
-@dataclass
-class Options:
-    """Settings of a run: `epochs` replaces the protocol's own, `limit` cuts training splits to so
-    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size."""
-
-    epochs: int | None = None
-    limit: int | None = None
-    eval_limit: int | None = None
-    batch: int | None = None
-
-
-@dataclass
-class Place:
-    """Where a run is, as JSON values: indices into the protocol, and counters."""
-
-    position: list[int] = field(default_factory=list)
-    loops: int = 0
-    batches: int = 0
-    draws: dict[str, int] = field(default_factory=dict)
-    best: dict[str, float] = field(default_factory=dict)
-    kept_at: int = 0  # the epoch of the last parameters kept
-    results: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a checkpoint file."""
-        return dict(vars(self))
 
 
 class Interpreter:
@@ -122,7 +67,7 @@ class Interpreter:
         self._clamps: dict[str, Clamp] = {}  # in force, by target
         self._call = 0
         self._finished = False
-        self._epochs: Expr | int | None = None
+        self._counter = "epoch"  # what counts the rounds: that of the loop around
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
 
     @property
@@ -152,7 +97,9 @@ class Interpreter:
             if default is not None:
                 self.session.host[name] = self.session.evaluate(default)
         if self.options.epochs is not None and self.training:
-            self.session.host["epochs"] = float(self.options.epochs)
+            asked = {"epochs", "iterations"} & {name for name, _ in protocol.parameters}
+            for many in asked or {"epochs"}:
+                self.session.host[many] = float(self.options.epochs)
         self.block(protocol.body)
         self.place.position = [len(protocol.body)]
         self._finished = True
@@ -172,35 +119,45 @@ class Interpreter:
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
-        """`each epoch|batch|sample`."""
-        if step.kind == "epoch":
-            self._epochs_loop(step)
+        """`each epoch|iteration|batch|sample`."""
+        if step.kind in ("epoch", "iteration"):
+            self._rounds(step)
         else:
             self._batch_loop(step)
 
-    def _epochs_loop(self, step: Each) -> None:
+    def _rounds(self, step: Each) -> None:
+        """Epochs, each of which is reported and saved, or iterations, which are reported as one."""
         first = self._first()
-        count = self._epoch_count(step)
+        count = self._round_count(step)
         batches = self._batches_inside(step)
+        whole = step.kind == "iteration"
+        self._counter = step.kind
+        if whole:
+            left = max(count - first, 0)
+            self.hooks.start_epoch(0, batches * left, left)
         for epoch in range(first, count):
             self.place.position[-1] = epoch
-            self.session.set_host("epoch", float(epoch))
+            self.session.set_host(step.kind, float(epoch))
             # Keys of training have the epoch besides; those of an evaluation do not.
             if self.training and not self._resume:
                 self.place.loops = 0
-            self.hooks.start_epoch(epoch, batches)
+            if not whole:
+                self.hooks.start_epoch(epoch, batches)
             self.block(step.body)
             # What is saved at the end of an epoch continues with the next one.
             self.place.position[-1] = epoch + 1
+            if not whole:
+                self.hooks.end_epoch(self)
+        if whole and count > first:
             self.hooks.end_epoch(self)
         self.place.position.pop()
 
-    def _epoch_count(self, step: Each) -> int:
+    def _round_count(self, step: Each) -> int:
         if self.options.epochs is not None and self.training:
             return self.options.epochs
         if step.limit is not None:
             return int(self.session.evaluate(step.limit))
-        return int(self.session.host.get("epochs", 1))
+        return int(self.session.host.get(f"{step.kind}s", 1))
 
     def _first(self) -> int:
         first = self._resume.pop(0) if self._resume else 0
@@ -213,8 +170,21 @@ class Interpreter:
             return ref
         return self._splits.get(ref.parameter, ref)
 
-    def _samples(self) -> int | None:
-        return self.options.limit if self.training else self.options.eval_limit
+    def _samples(self, opened: Opened, step: Each) -> int | None:
+        """Samples of a pass; of a task, which has no end, as many as the loop takes batches."""
+        asked = self.options.limit if self.training else self.options.eval_limit
+        if opened.generator is None:
+            return asked
+        whole = opened.rows
+        if step.limit is not None:
+            whole = int(self.session.evaluate(step.limit)) * self._batch_size(opened, step)
+        return whole if asked is None else min(asked, whole) if self.training else asked
+
+    def _batch_size(self, opened: Opened, step: Each) -> int:
+        if step.kind == "sample":
+            return 1
+        held = opened.data.batch if self.training else opened.data.eval_batch
+        return self.options.batch or held
 
     def _batch_loop(self, step: Each) -> None:
         if step.of is None:
@@ -228,10 +198,10 @@ class Interpreter:
         batches = self.datasets.batches(
             opened,
             training=self.training,
-            epoch=self.epoch,
+            epoch=self.round,
             repetition=repetition,
             size=size,
-            samples=self._samples(),
+            samples=self._samples(opened, step),
             first=first,
         )
         for batch in batches:
@@ -259,6 +229,16 @@ class Interpreter:
         """The present epoch, 0-based."""
         return int(self.session.host["epoch"])
 
+    @property
+    def counter(self) -> str:
+        """What the protocol counts: "epoch" or "iteration"."""
+        return self._counter
+
+    @property
+    def round(self) -> int:
+        """The present epoch or iteration, 0-based."""
+        return int(self.session.host[self._counter])
+
     def _batches_inside(self, step: Each) -> int:
         """Training batches of one pass through an epoch's body, for the progress bar."""
         count = 0
@@ -267,7 +247,7 @@ class Interpreter:
                 opened = self.datasets.open(self.resolve(inner.of))
                 size = 1 if inner.kind == "sample" else self.options.batch
                 plan = self.datasets.plan(
-                    opened, training=self.training, size=size, samples=self._samples()
+                    opened, training=self.training, size=size, samples=self._samples(opened, inner)
                 )
                 count += len(plan)
         return count
@@ -344,7 +324,7 @@ class Interpreter:
             return
         metrics = self._evaluator(step, self)
         self.place.results[step.label] = dict(metrics)
-        self.hooks.evaluated(step.label, metrics, self.epoch)
+        self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
         """Keep the parameters if the metric named is the best so far (larger is better)."""
@@ -355,7 +335,7 @@ class Interpreter:
         if step.name in self.place.best and not value > self.place.best[step.name]:
             return
         self.place.best[step.name] = value
-        self.place.kept_at = self.epoch
+        self.place.kept_at = self.round
         self.kept[step.name] = self.session.parameters()
         self.hooks.kept(step.name, self)
 

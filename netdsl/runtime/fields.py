@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Label, Span
 from netdsl.ir.expr import Apply, Expr, Index, Ref, walk
 from netdsl.ir.network import Network, Place
+from netdsl.ir.program import Buffer
 from netdsl.ir.protocol import Clamp, SetState, SplitRef
+from netdsl.passes.lower.series import series_steps
 from netdsl.runtime.datasets import Opened
 from netdsl.runtime.steps import all_steps
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model
+
+Array = NDArray[Any]
 
 _LABELS = ("sample.label", "sample.shown_label")
 _MADE = frozenset({"positive", "shown_label", "newest"})
@@ -43,6 +50,9 @@ def _check_widths(model: Model, opened: Opened) -> None:
             have = ", ".join(sorted(opened.split.fields))
             help = f"its fields are: {have}"
             raise _error(opened, "E0711", f"the data have no field `{field}`", help, buffer.span)
+        if buffer.slots > 1:
+            _check_series(model, opened, buffer, array)
+            continue
         width = array[0].size
         size = model.program.sizes[buffer.owner] if buffer.place is Place.UNIT else 1
         if width != size:
@@ -55,6 +65,23 @@ def _check_widths(model: Model, opened: Opened) -> None:
                 message = f"`sample.{field}` has {width} values ({shape}), one is expected"
             help = "change the population's size (--set), or give other data (--data)"
             raise _error(opened, "E0745", message, help, buffer.span)
+
+
+def _check_series(model: Model, opened: Opened, buffer: Buffer, array: Array) -> None:
+    """A field that is read `@step` has a value for each step and unit, and steps enough."""
+    field, size = model.network.table[buffer.of].name, model.program.sizes[buffer.owner]
+    shape = opened.split.shapes.get(field, array.shape[1:])
+    steps, units = (*shape, 1)[:2] if len(shape) < 3 else (shape[0], math.prod(shape[1:]))
+    needed = series_steps(model.network, model.network.table[buffer.of])
+    shown = " x ".join(str(n) for n in array.shape[:1] + tuple(shape))
+    if units != size:
+        message = f"`sample.{field}` is {shown}, and `{buffer.owner}` has {size} units"
+        help = "a field that is read `@step` is (samples, steps, units), or (samples, steps)"
+        raise _error(opened, "E0745", message, help, buffer.span)
+    if steps < needed:
+        message = f"`sample.{field}` has {steps} steps, and a trial of {needed} reads it"
+        help = "shorten the phases (--set), or give longer data (--data)"
+        raise _error(opened, "E0786", message, help, buffer.span)
 
 
 def _check_classes(network: Network, opened: Opened) -> None:

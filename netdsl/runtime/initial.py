@@ -36,6 +36,7 @@ from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
 from netdsl.streams import connectivity
 from netdsl.streams.connectivity import Connections, connections_of
+from netdsl.streams.counts import poisson_counts
 from netdsl.streams.draws import PhiloxStream, build_permutation
 
 Array = NDArray[np.float64]
@@ -263,11 +264,16 @@ def _shuffled(seed: int, draw: Draw, args: list[Array]) -> Array:
     return codes[build_permutation(seed, draw.stream, len(codes))]
 
 
+def _poisson(unit: Array, args: list[Array]) -> Array:
+    return poisson_counts(unit, args[0])
+
+
 _Whole = Callable[[PhiloxStream, tuple[int, ...], list[Array]], Array]
 _DISTRIBUTIONS: dict[str, _Whole] = {
     "uniform": lambda stream, shape, args: _uniform(stream.array(shape), args),
     "normal": lambda stream, shape, args: _normal(stream.array(shape, "normal"), args),
     "bernoulli": lambda stream, shape, args: _bernoulli(stream.array(shape), args),
+    "poisson": lambda stream, shape, args: _poisson(stream.array(shape), args),
     "integer": lambda stream, shape, args: _integer(
         stream.integers(_count(args), math.prod(shape)), args
     ).reshape(shape),
@@ -277,5 +283,6 @@ DRAWN_AT: dict[str, Callable[[PhiloxStream, NDArray[np.int64], list[Array]], Arr
     "uniform": lambda stream, at, args: _uniform(stream.array_at(at), args),
     "normal": lambda stream, at, args: _normal(stream.array_at(at, "normal"), args),
     "bernoulli": lambda stream, at, args: _bernoulli(stream.array_at(at), args),
+    "poisson": lambda stream, at, args: _poisson(stream.array_at(at), args),
     "integer": lambda stream, at, args: _integer(stream.integers_at(_count(args), at), args),
 }

@@ -34,6 +34,7 @@ class Progress:
         self._title, self._quiet = title, quiet
         self._stream = stream or sys.stderr
         self._epoch, self._done, self._since = 0, 0, time.perf_counter()
+        self._rounds = 0
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
         self._latest: dict[str, Any] = {}
@@ -55,8 +56,10 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def start_epoch(self, epoch: int, batches: int | None = None) -> None:
-        """Begin ``epoch`` (0-based); ``batches`` replaces the number given at first."""
+    def start_epoch(self, epoch: int, batches: int | None = None, rounds: int = 0) -> None:
+        """Begin ``epoch`` (0-based), or with ``rounds`` as many iterations; ``batches`` replaces
+        the number given at first."""
+        self._rounds = rounds
         self._epoch, self._done, self._since = epoch, 0, time.perf_counter()
         self._batches = self._batches if batches is None else batches
         if self._bar is not None and self._task is not None:
@@ -88,6 +91,8 @@ class Progress:
             print(text, file=self._stream, flush=True)
 
     def _heading(self) -> str:
+        if self._rounds:
+            return f"{self._title} {self._rounds} iterations"
         width = len(str(self._epochs))
         return f"{self._title} epoch {self._epoch + 1:>{width}}/{self._epochs}"
 

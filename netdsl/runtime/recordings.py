@@ -55,7 +55,7 @@ def recording_bytes(
     session = model.session
     loops = [step.of for step in steps_of(protocol.body) if isinstance(step, Each) and step.of]
     refs = splits or [ref for ref in loops if ref.parameter is None]
-    rows = max((model.datasets.open(ref).split.rows for ref in refs), default=1)
+    rows = max((model.datasets.open(ref).rows for ref in refs), default=1)
     rows = rows if limit is None else min(rows, limit)
     phases = [step for step in steps_of(protocol.body) if isinstance(step, RunPhase)]
     steps = sum(int(session.evaluate(step.steps)) for step in phases)

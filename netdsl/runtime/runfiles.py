@@ -113,7 +113,9 @@ def load_checkpoint(
     try:
         place = _place(counters["place"], protocol)
         host = {path: _number(value) for path, value in counters["host"].items()}
-        metric_rows, _ = _whole(counters["metric_rows"]), _whole(int(host["epoch"]))
+        metric_rows = _whole(counters["metric_rows"])
+        for counter in (host["epoch"], host.get("iteration", 0.0)):
+            _whole(int(counter))
         started = _whole(counters["started"])
         choices = counters["choices"].get(session.executor.name, {})
         choices = {what: [_whole(number) for number in held] for what, held in choices.items()}

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from netdsl.backends.base import Executor
 from netdsl.ir.expr import NOW, Const, Expr, Load, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.places import of_rows
+from netdsl.ir.places import of_rows, shape_of
 from netdsl.ir.program import PHASE, Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
 from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.runtime.refusals import not_kept, require_binary, require_partition
+from netdsl.runtime.series import sample_values
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -78,7 +79,7 @@ class Session:
                 if isinstance(init, Expr) and not isinstance(init, Const):
                     value = self.evaluate(init)
                 self.set_host(path, float(value))
-        for path in ("epoch", "batch.index", "batch.rows"):
+        for path in ("epoch", "iteration", "batch.index", "batch.rows"):
             self.host.setdefault(path, 0.0)
 
     def set_host(self, path: str, value: float) -> None:
@@ -285,10 +286,8 @@ class Session:
         if field not in self.fields:
             have = ", ".join(sorted(self.fields))
             raise RunFault("E0711", f"the data has no field `{field}`", f"its fields are: {have}")
-        value = np.asarray(self.fields[field], np.float64)
-        if buffer.place is Place.ROW:
-            return value.reshape(rows, -1)[:, 0]
-        return value.reshape(rows, -1)
+        shape = shape_of(buffer.name, self.program, rows)
+        return sample_values(field, self.fields[field], shape)
 
     def _write_scalars(self) -> None:
         read = self.reader()

@@ -100,7 +100,8 @@ class _Traced:
     def _raise(self, found: Origin, where: str) -> None:
         sample = "" if found.row is None else f", sample {found.row}"
         host = self._session.host
-        batch = f"batch {int(host['batch.index'])} of epoch {int(host['epoch'])}"
+        counter = "iteration" if "iterations" in host else "epoch"
+        batch = f"batch {int(host['batch.index'])} of {counter} {int(host[counter])}"
         batch = batch if host["batch.rows"] else ""
         raise nan_error(self._session, found, sample + where, batch, self._note)
 

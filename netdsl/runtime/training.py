@@ -205,17 +205,21 @@ class Training(Hooks):
         due = clocked_metrics(self._model.session, interpreter.place.batches, protocol)
         if due:
             self._log(
-                {"epoch": interpreter.epoch, "batch": batch.index + 1, "batches": self._batches},
+                {
+                    interpreter.counter: interpreter.round,
+                    "batch": batch.index + 1,
+                    "batches": self._batches,
+                },
                 due,
             )
             self._latest.update(due)
         if self._progress is not None:
             self._progress.batch(due)
 
-    def start_epoch(self, epoch: int, batches: int) -> None:
+    def start_epoch(self, epoch: int, batches: int, rounds: int = 0) -> None:
         self._batches = batches
         if self._progress is not None:
-            self._progress.start_epoch(epoch, batches)
+            self._progress.start_epoch(epoch, batches, rounds)
 
     def end_epoch(self, interpreter: Interpreter) -> None:
         if self._watch is not None:
@@ -226,9 +230,10 @@ class Training(Hooks):
         self._save(interpreter)
         self._epoch_saved = True
 
-    def evaluated(self, label: str, metrics: Mapping[str, float], epoch: int) -> None:
+    def evaluated(self, label: str, metrics: Mapping[str, float], interpreter: Interpreter) -> None:
         started = self._batches > 0
-        self._log({"epoch": epoch + started, "split": label}, metrics)
+        place = {interpreter.counter: interpreter.round + started, "split": label}
+        self._log(place, metrics)
         self._latest.update({f"{label}.{name}": value for name, value in metrics.items()})
 
     def kept(self, name: str, interpreter: Interpreter) -> None:
@@ -260,7 +265,7 @@ class Training(Hooks):
         interpreter.place.results["test"] = result.metrics
         # A finished run that is resumed has trained, though not now.
         self._batches = max(self._batches, int(interpreter.place.batches > 0))
-        self.evaluated("test", result.metrics, max(interpreter.epoch, 0))
+        self.evaluated("test", result.metrics, interpreter)
 
     def _interrupted(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
         if interpreter.done:
@@ -316,12 +321,14 @@ def evaluate_model(
 
 def _require_epochs(model: Model, place: Place, epochs: int | None) -> None:
     """A run that goes on has not done more epochs than are asked for. Raises RunFault E0761."""
-    begun = int(model.session.host["epoch"]) + 1
+    host = model.session.host
+    counter = "iteration" if host.get("iteration") else "epoch"
+    begun = int(host[counter]) + 1
     if epochs is not None and place.batches and begun > epochs:
         raise RunFault(
             "E0761",
-            f"the run is in epoch {begun} already, and {epochs} are asked for",
-            f"give `--epochs {begun}` or more, or begin a new run",
+            f"the run is in {counter} {begun} already, and {epochs} are asked for",
+            f"give `--{counter}s {begun}` or more, or begin a new run",
         )
 
 

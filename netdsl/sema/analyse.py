@@ -12,6 +12,7 @@ from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
 from netdsl.sema.experiment.protocols import elaborate_protocol
+from netdsl.sema.experiment.tasks import elaborate_task
 from netdsl.sema.rules.modulators import declare_vectors, elaborate_modulator
 from netdsl.sema.rules.rules import elaborate_rule
 from netdsl.sema.scopes.collect import Collector, Loaded, Loader, declare_globals
@@ -126,6 +127,8 @@ class _Run:
         if declarations.dt is not None:
             context.scope.dt(declarations.dt.span)
         report_unsupported(context)
+        for task in declarations.table("task").values():
+            elaborate_task(task, context)
         self._graph()
         self._experiment()
         self._foreign()

@@ -18,6 +18,7 @@ _WORDS = {
     "initialiser": "initialiser",
     "data": "data",
     "pairs": "pairs",
+    "task": "task",
     "loss": "loss",
 }
 
@@ -28,7 +29,7 @@ def report(context: Context, network: Network, spec: ast.Spec) -> None:
     for kind, word in _WORDS.items():
         for name, node in context.declarations.table(kind).items():
             imported = node.span.source.startswith("std.")
-            if (kind, name) in context.used or imported:
+            if ("data" if kind == "task" else kind, name) in context.used or imported:
                 continue
             if node.span.source != network.source:
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 from netdsl.sema.scopes.context import Context
 
 _KINDS = {
-    "task": ("generated data (`task`) is", "write the samples to a file and load it"),
     "memory": ("memories are", "keep what the rule needs in traces of its cells"),
     "rewire": ("rewiring is", "use a fixed sparse projection"),
     "fit": ("fitted tables are", "fit the table in Python from `netdsl.run`'s readouts"),

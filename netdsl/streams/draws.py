@@ -28,6 +28,8 @@ From the 32-bit word ``x`` of an element:
 * ``normal``: Box-Muller on lane pairs (0, 1) and (2, 3) with uniforms ``(ua, ub)``:
   ``r = sqrt(-2 ln(1 - ua))``; the even lane is ``r cos(2 pi ub)``, the odd one ``r sin(2 pi ub)``;
   all in float64, rounded once.
+* ``poisson(mean)``: the smallest n whose distribution P(N <= n) is above ``uniform``, by adding up
+  in float64 (``counts.py``).
 * ``randint(n)``: ``(x * n) >> 32`` in 64 bits (bias below n / 2**32).
 * ``random_sign``: +1 if the top bit of ``x`` is set, else -1.
 * ``permutation(n)``: the stable ascending argsort of the words of elements 0 to n - 1.

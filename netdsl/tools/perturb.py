@@ -117,7 +117,10 @@ def _fields(model: Model, generator: np.random.Generator) -> dict[str, Array]:
     for buffer in program.buffers.values():
         if buffer.role == "sample" and not buffer.tag:
             field = model.network.table[buffer.of].name
-            if buffer.place is Place.UNIT:
+            if buffer.slots > 1:
+                shape = (ROWS, buffer.slots, program.sizes[buffer.owner])
+                fields[field] = generator.random(shape)
+            elif buffer.place is Place.UNIT:
                 fields[field] = generator.random((ROWS, program.sizes[buffer.owner]))
             else:
                 fields[field] = np.arange(ROWS) % 2

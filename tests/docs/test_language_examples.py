@@ -71,7 +71,6 @@ REFUSED = [
     ("E0831", {"cell": "input g[3];"}),
     ("E0831", {"cell": "def q[k in 3] = v;"}),
     ("E0831", {"after": "memory past : window[4] of b.s"}),
-    ("E0831", {"after": "task cues(batch = 4) { draw p ~ permutation(8) }"}),
     ("E0831", {"data": "field z = 3"}),
     ("E0831", {"data": "augment image = image"}),
     ("E0831", {"after": "fit f = b.v on digits.train"}),

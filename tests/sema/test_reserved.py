@@ -146,7 +146,7 @@ def test_one_error_at_the_declaration(kind: str) -> None:
     "declaration", ["metric {} = mean(sum(y))", "protocol {} {{ phase run 1 step }}"]
 )
 def test_what_no_expression_reads_may_be_called_so(declaration: str) -> None:
-    for name in reserved.EVERYWHERE.keys() - {"epoch"}:
+    for name in reserved.EVERYWHERE.keys() - {"epoch", "iteration"}:
         after = declaration.format(name)
         text = SPEC.format(**{**PARTS, "after": after})
         assert check(text).ok, name

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.streams.counts import poisson_counts
 from netdsl.streams.draws import PhiloxStream
 
 Floats = NDArray[Any]
@@ -84,6 +85,14 @@ def draw_bernoulli(
     if np.shape(p)[-1:] != out.shape[-1:]:
         p = np.broadcast_to(np.asarray(p, out.dtype), out.shape)
     stream.bernoulli(np.asarray(p), keys, step, out=out)
+
+
+def draw_poisson(
+    stream: PhiloxStream, keys: NDArray[np.uint64], step: int, mean: Floats | float, out: Floats
+) -> None:
+    """Counts with `mean` ((R, n), (R, 1), (n,) or a number), into `out` (R, n)."""
+    unit = stream.uniform(keys, step, out.shape[1], dtype=np.float64)
+    np.copyto(out, poisson_counts(unit, mean), casting="same_kind")
 
 
 def draw_uniform(

@@ -117,7 +117,7 @@ class _Writer:
         # When a buffer is stored as a matrix, where that is not always.
         self.when = {w.buffer: f"net->{layout.lists[w].name}.nonzeros < 0" for w in made.light}
         self.when.update(dict.fromkeys(made.late, "net->storing"))
-        self.plan: RowPlan = plan_rows(op, layout.program)
+        self.plan: RowPlan = plan_rows(op, layout.program, behind=layout.splits)
         self.scope = Scope(layout, self.plan.places)
         self.printer = Printer(layout.real, self._read, self.scope.place, self.scope.rounded)
         self.wide = Printer(DOUBLE, self._read, self.scope.place, self.scope.double)
@@ -244,11 +244,17 @@ class _Writer:
         row = draw.buffer not in self.program.buffers  # the name of a ROW buffer's version
         words = self._words(draw, 1 if row else self.size)
         index = "0" if row else "k"
-        text = self._drawn(draw, words, index)
         if row:
+            text = self._drawn(draw, words, index)
             code.results.append(f"const real {self._version(draw)} = {text};")
+        elif draw.distribution == "poisson" and self.layout.splits:
+            # Most counts are 0 and seen to be so without a branch; the others follow the loop.
+            mean = self._number(draw.args[0])
+            code.body.append(self._store(draw, f"perhaps_of({words.words}[k], {mean})"))
+            name, pointer = self.layout.names(draw.buffer), self._pointer(draw.buffer, True)
+            code.results.append(f"{{ {pointer} poisson_row({name}, {words.words}, SIZE); }}")
         else:
-            code.body.append(self._store(draw, text))
+            code.body.append(self._store(draw, self._drawn(draw, words, index)))
 
     def _words(self, draw: DrawStore, count: int) -> DrawCode:
         padded = (count + 3) // 4 * 4
@@ -256,6 +262,7 @@ class _Writer:
         stream = f"0x{stream_hash(draw.stream):016X}u"
         made = DrawCode(name, self._word_count, count, stream)
         self._word_count += padded
+        self.layout.poisson |= draw.distribution == "poisson"
         if draw.distribution == "normal":
             made.normals = self.scope.fresh("normals")
             made.normals_offset = self._normal_count
@@ -268,6 +275,8 @@ class _Writer:
         if draw.distribution == "bernoulli":
             one, zero = literal(1, self.layout.real), literal(0, self.layout.real)
             return f"(uniform_of({word}) < {self._number(draw.args[0])} ? {one} : {zero})"
+        if draw.distribution == "poisson":
+            return f"(real)poisson_of({word}, {self._double(draw.args[0])})"
         a, b = (self._double(arg) for arg in draw.args)
         if draw.distribution == "normal":
             return f"(real)({a} + {b} * {made.normals}[{index}])"

@@ -22,6 +22,9 @@ from netdsl.ir.program import Program
 PARTS = ("functions", "random", "lists", "products", "outer", "edges", "windows")
 
 
+ALL_DRAWS = (True, True)  # are normal draws made, and Poisson counts
+
+
 @dataclass(frozen=True)
 class Operation:
     """One generated function: its kind (the template), name, label and the instruction."""
@@ -45,7 +48,7 @@ class Unit:
 
 def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
     """The C file of a program; BackendError E0816 for an expression that C cannot say."""
-    reserved = "".join(_shared(part, profile, True, "float") for part in ("header", *PARTS))
+    reserved = "".join(_shared(part, profile, ALL_DRAWS, "float") for part in ("header", *PARTS))
     layout = Layout.of(program, dtype, reserved)
     try:
         return _Writer(layout, profile).write()
@@ -58,14 +61,20 @@ def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
 
 
 def _shared(
-    part: str, profile: bool, normal: bool, real: str, title: str = "", most_sources: int = 1
+    part: str,
+    profile: bool,
+    draws: tuple[bool, bool],
+    real: str,
+    title: str = "",
+    most_sources: int = 1,
 ) -> str:
     single = real == "float"
     return render(
         "c",
         f"{part}.c",
         profile=profile,
-        normal=normal,
+        normal=draws[0],
+        poisson=draws[1],
         real=real,
         title=title,
         lanes=16 if single else 8,
@@ -116,10 +125,8 @@ class _Writer:
         return Unit(source, self.layout, operations, self.routines, plans)
 
     def _part(self, part: str, title: str = "") -> str:
-        normal = self.layout.normals > 0
-        return _shared(
-            part, self.profile, normal, self.layout.real, title, self.layout.most_sources
-        )
+        draws = (self.layout.normals > 0, self.layout.poisson)
+        return _shared(part, self.profile, draws, self.layout.real, title, self.layout.most_sources)
 
     def _draws(self) -> bool:
         return self.layout.words > 0

@@ -75,9 +75,12 @@ def version(buffer: str, number: int) -> str:
     return f"{buffer}#{number}"
 
 
-def plan_rows(op: Elementwise, program: Program) -> RowPlan:
-    """Split an operation into levels; shapes and meaning as in `netdsl.ir.program`."""
-    renamer = _Renamer(program, {bind.name: Place.GLOBAL for bind in op.scalars})
+def plan_rows(op: Elementwise, program: Program, *, behind: bool = False) -> RowPlan:
+    """Split an operation into levels; shapes and meaning as in `netdsl.ir.program`.
+
+    `behind`: counts are finished behind the loop that draws them.
+    """
+    renamer = _Renamer(program, {bind.name: Place.GLOBAL for bind in op.scalars}, behind)
     items = [renamer.item(statement) for statement in op.statements]
     scalars = op.scalars + tuple(renamer.scalars)
     kept = [item for item in items if item is not None]
@@ -95,8 +98,8 @@ def plan_rows(op: Elementwise, program: Program) -> RowPlan:
 
 
 class _Renamer:
-    def __init__(self, program: Program, places: dict[str, Place]) -> None:
-        self.program = program
+    def __init__(self, program: Program, places: dict[str, Place], behind: bool) -> None:
+        self.program, self.behind = program, behind
         self.places = places
         self.scalars: list[Bind] = []
         self.loaded: dict[str, str] = {}
@@ -146,7 +149,9 @@ class _Renamer:
         args = tuple(self._rename(arg) for arg in draw.args)
         reads = frozenset().union(*(_reads(arg) for arg in args)) if args else frozenset()
         if self.program.buffers[draw.buffer].place is not Place.ROW:
-            return _Item(replace(draw, args=args), False, reads, frozenset({draw.buffer}))
+            ends = self.behind and draw.distribution == "poisson"
+            held = replace(draw, args=args)
+            return _Item(held, False, reads, frozenset({draw.buffer}), ends_loop=ends)
         name = self._next(draw.buffer)
         drawn = replace(draw, args=args, buffer=name)
         return _Item(drawn, False, reads, frozenset({f"%{name}"}), ends_loop=True)
@@ -207,7 +212,7 @@ def _settle(items: list[_Item]) -> bool:
 
 def _least(earlier: _Item, later: _Item) -> int:
     """The lowest level that `later` may have because of `earlier`."""
-    if earlier.writes & later.reads:
+    if earlier.writes & (later.reads | later.writes if earlier.ends_loop else later.reads):
         return earlier.level + earlier.ends_loop
     if earlier.writes & later.writes or earlier.reads & later.writes:
         return earlier.level

@@ -33,6 +33,7 @@ from netdsl.codegen.templates import render
 from netdsl.ir.expr import loads
 from netdsl.ir.places import expected_edges
 from netdsl.ir.program import Program, Routine, SynapseUpdate
+from netdsl.ir.roles import parts
 
 _INLINE = "__device__ __forceinline__"
 _PARTS = ("once", "before_steps", "step", "after")
@@ -58,6 +59,13 @@ class CudaUnit:
     back: tuple[Action, Action] | None = None  # start, advance
 
 
+def _counts(program: Program) -> bool:
+    """Are Poisson counts drawn?"""
+    ops = (op for r in program.routines.values() for op in (*r.once, *r.step, *r.after))
+    drawn = (part for op in ops for part in parts(op))
+    return any(getattr(part, "distribution", "") == "poisson" for part in drawn)
+
+
 def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = None) -> CudaUnit:
     """The CUDA source of a program; BackendError E0855 for an expression that CUDA cannot say.
 
@@ -69,7 +77,7 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
     library = "\n".join(
         [
             render("c", "functions.c", inline=_INLINE),
-            render("c", "words.c", inline=_INLINE),
+            render("c", "words.c", inline=_INLINE, poisson=_counts(program)),
             *(render("cuda", f"{part}.cu", real=real) for part in _LIBRARY),
             render("cuda", "windows.cu") if program.windows else "",
         ]
@@ -107,8 +115,8 @@ class _Writer:
             )
         plans = [self._plan(routine) for routine in self.program.routines.values()]
         # Which lists hold values is known when all operations have been written.
-        for parts in plans:
-            for instruction in (i for part in parts.values() for i in part):
+        for plan in plans:
+            for instruction in (i for part in plan.values() for i in part):
                 if not isinstance(instruction, _DERIVED):
                     self._actions(instruction)
         routines = {

@@ -15,7 +15,7 @@ from netdsl.ir.windows import Windows
 _TEXT = (
     "np special bind spans blocks scratch propagate propagate_active outer outer_active row_keys "
     "rows step steps first last a b i j pre_index tiles block draw_bernoulli draw_uniform "
-    "draw_normal draw_integer reduce_groups propagate_edges edge_products "
+    "draw_normal draw_integer draw_poisson reduce_groups propagate_edges edge_products "
     "at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())

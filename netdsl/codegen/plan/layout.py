@@ -126,6 +126,7 @@ class Layout:
     pair_columns: int = 0
     words: int = 0
     normals: int = 0
+    poisson: bool = False  # are Poisson counts drawn
 
     @classmethod
     def of(cls, program: Program, dtype: str, reserved_text: str) -> Layout:

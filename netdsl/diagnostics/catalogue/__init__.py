@@ -19,6 +19,7 @@ FAMILIES = (
     "e5_schedule",
     "e6_connectivity",
     "e7_data",
+    "e7_tasks",
     "e8_backend",
     "lints",
 )

@@ -205,14 +205,15 @@ ENTRIES: list[Entry] = [
         "E0119",
         "a name that the language has taken",
         (
-            "Counters (`t`, `epoch`, `batch`, `phase`), `dt`, `sample`, `std`, `pi`, `index`, "
-            "`pre`, `post`, `self` mean the same everywhere, so nothing that can be read may be "
-            "called so (a protocol or a metric may, where no metric or readout reads the name). "
-            "Taken in their places are: names of functions and distributions, `bptt` among rules, "
-            "`type`, `sent`, `received` in cells, `g` and `w` in optimisers, `value` and `source` "
-            "in kinds of trace, `population` among axes, `population`, `prev`, `before` among "
-            "phases, `split`, `batches` and `epoch` among metrics. Protocols and other metrics may "
-            "have any name, since no expression reads them."
+            "Counters (`t`, `epoch`, `iteration`, `batch`, `phase`), `dt`, `sample`, `std`, "
+            "`pi`, `index`, `pre`, `post`, `self` mean the same everywhere, so nothing that "
+            "can be read may be called so (a protocol or a metric may, where no metric or "
+            "readout reads the name). Taken in their places are: names of functions and "
+            "distributions, `bptt` among rules, `type`, `sent`, `received` in cells, `g` and "
+            "`w` in optimisers, `value` and `source` in kinds of trace, `population` among "
+            "axes, `population`, `prev`, `before` among phases, `split`, `batches`, `epoch` "
+            "and `iteration` among metrics. Protocols and other metrics may have any name, "
+            "since no expression reads them."
         ),
         network(unit="input i; state t = 0; t := relu(i); state s = 0; s := t"),
         network(unit="input i; state u = 0; u := relu(i); state s = 0; s := u"),

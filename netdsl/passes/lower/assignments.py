@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from netdsl.ir.expr import Apply, Ref
-from netdsl.ir.network import Population, Variable
-from netdsl.ir.program import Copy, Elementwise, Op, Routine, Store, Transpose
+from netdsl.ir.expr import Apply, Expr, Local, Ref, transform
+from netdsl.ir.network import Place, Population, Variable
+from netdsl.ir.program import Bind, Copy, Elementwise, Op, Routine, Store, Transpose
 from netdsl.ir.protocol import Clamp, SetState
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
@@ -58,8 +58,27 @@ def clamp_ops(context: Context, clamp: Clamp, clamped: frozenset[str]) -> list[O
     settle = Settle(context, clamped)
     value = settle.value(variable.owner, clamp.value)
     target = variable_buffer(context, variable)
+    binds, value = _once_a_sample(context, clamp.target, value)
     store = Store(target, value, clamp.span)
-    return [*settle.ops, Elementwise(variable.owner, (store,), label=f"clamp {clamp.target}")]
+    cells = Elementwise(variable.owner, (*binds, store), label=f"clamp {clamp.target}")
+    return [*settle.ops, cells]
+
+
+def _once_a_sample(context: Context, target: str, value: Expr) -> tuple[list[Bind], Expr]:
+    """Names for the parts of a value that are one number a sample, and the value with them."""
+    binds: list[Bind] = []
+
+    def visit(node: Expr) -> Expr | None:
+        if not isinstance(node, Apply) or context.place(node) is not Place.ROW:
+            return None
+        bind = next((b for b in binds if b.value == node), None)
+        if bind is None:
+            bind = Bind(f"{target} of the sample {len(binds)}", node, node.span)
+            binds.append(bind)
+        return Local(bind.name, node.span)
+
+    made = transform(value, visit)
+    return (binds, made) if not isinstance(made, Local) else ([], value)
 
 
 def entry_ops(context: Context, clamped: frozenset[str]) -> list[Op]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from netdsl.diagnostics.span import Span
@@ -14,6 +14,7 @@ from netdsl.ir.protocol import RunPhase, steps_of
 from netdsl.ir.rings import View
 from netdsl.ir.space import held
 from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.series import series_steps
 
 STORED = {
     Kind.PARAM,
@@ -131,6 +132,13 @@ class Context:
         variable = self.variable(path)
         scalar = variable.place is Place.ROW
         place, whose = (Place.ROW, "") if scalar else (Place.UNIT, owner)
+        if variable.shape and variable.shape != (self.size(owner),):
+            raise LoweringError(
+                "E0784",
+                f"`{path}` has {variable.shape[0]} values, `{owner}` has {self.size(owner)} units",
+                variable.span,
+                "declare the field with the population's size, or read it elsewhere",
+            )
         held = self.buffers.get(self.named.get(Key(path), ""))
         if held is not None and not scalar and self.size(held.owner) != self.size(owner):
             raise LoweringError(
@@ -140,8 +148,13 @@ class Context:
                 variable.span,
                 "a vector field has one width: give both populations the same size",
             )
-        why = "sample field"
-        return self.need(path, place, whose, "sample", why, type=variable.type, tag="")
+        why = "sample field, of each step" if variable.series else "sample field"
+        name = self.need(path, place, whose, "sample", why, type=variable.type, tag="")
+        if variable.series:
+            # Slot k is what is read at step k.
+            slots = max(2, series_steps(self.network, variable))
+            self.buffers[name] = replace(self.buffers[name], slots=slots)
+        return name
 
     def size(self, population: str) -> int:
         """Neurons of a population."""

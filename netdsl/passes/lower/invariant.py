@@ -133,7 +133,9 @@ class Invariants:
         kind = variable.kind
         if variable.path in self.clamps:
             return variable.path not in self.moving
-        if kind in (Kind.PARAM, Kind.SAMPLE, Kind.CONTROL, Kind.GLOBAL):
+        if kind is Kind.SAMPLE:
+            return not variable.series
+        if kind in (Kind.PARAM, Kind.CONTROL, Kind.GLOBAL):
             return True
         if kind is Kind.COUNTER:
             return variable.path not in ("phase.step", "t")

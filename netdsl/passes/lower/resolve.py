@@ -120,7 +120,7 @@ class Resolver:
             return Local(ref.path, ref.span)
         variable = self.context.variable(ref.path)
         if variable.kind is Kind.SAMPLE:
-            return Load(self.context.sample(ref.path, self.population), ref.span)
+            return self._sample(variable, ref)
         if ref.time.startswith("@"):
             return self._phase_read(variable, ref)
         if variable.kind is Kind.DEF:
@@ -133,6 +133,13 @@ class Resolver:
         if variable.kind is Kind.LET:
             return self._stored_let(variable, ref)
         return Load(variable_buffer(self.context, variable), ref.span)
+
+    def _sample(self, variable: Variable, ref: Ref) -> Expr:
+        held = self.context.sample(ref.path, self.population)
+        if not variable.series:
+            return Load(held, ref.span)
+        step = Load(variable_buffer(self.context, self.context.variable("t")), ref.span)
+        return Load(held, ref.span, ago=step)
 
     def _stored_let(self, variable: Variable, ref: Ref) -> Expr:
         """A `let` read outside its body (a modulator's): only where it is observed. One of a rule

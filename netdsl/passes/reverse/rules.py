@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from netdsl.ir.algebra.factor import times
-from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs, transform
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs
 from netdsl.ir.network import Loss, Place, Projection
 from netdsl.ir.program import Elementwise, Op, Product, Routine, Store
 from netdsl.ir.protocol import RunPhase, Update
@@ -20,6 +20,7 @@ from netdsl.passes.lower.readout import accumulator_key, population_of
 from netdsl.passes.lower.resolve import Resolver
 from netdsl.passes.lower.sites import Site, sites
 from netdsl.passes.lower.synapse import Factors
+from netdsl.passes.reverse import losses
 from netdsl.passes.reverse.activity import active, delivered
 from netdsl.passes.reverse.adjoints import Adjoints
 from netdsl.passes.reverse.sweep import Sweep
@@ -138,7 +139,7 @@ class Gradient:
 
     def _loss(self, loss: Loss) -> tuple[str, Expr, list[Op]]:
         """Where the loss of a sample is stored, its share of the loss, and what computes it."""
-        value, seed = loss.value, Const(1.0)
+        value, seed = losses.together(loss.value), Const(1.0)
         share: Expr = seed
         if isinstance(value, Reduce) and value.axis == "batch":
             if value.kind == "mean":
@@ -147,10 +148,10 @@ class Gradient:
             value = value.body
         population = population_of(self.context, value)
         resolver = Resolver(self.context, population)
-        resolved = resolver.resolve(transform(value, self._summed))
+        forward, value = losses.elsewhere(self.context, population, value, self._summed)
+        resolved = resolver.resolve(value)
         hint = f"{population}.{loss.name}"
         per_row = self.context.scratch(hint, Place.ROW, population, "loss of a sample")
-        forward: list[Op] = []
         if resolver.emit:
             forward.append(Elementwise(population, tuple(resolver.emit), label=f"loss {loss.name}"))
         forward.append(Elementwise(population, (Store(per_row, resolved, loss.span),)))

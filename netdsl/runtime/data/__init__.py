@@ -2,6 +2,7 @@
 
 from netdsl.runtime.data.batches import Batches, sample_order
 from netdsl.runtime.data.fetch import data_cache, fetch_openml_npz
+from netdsl.runtime.data.generator import Generator
 from netdsl.runtime.data.pairs import PAIR_KINDS, PairContext, Streams, make_pairs, positive_only
 from netdsl.runtime.data.source import BUILTIN, load_source
 from netdsl.runtime.data.split import Split, choose_split
@@ -10,6 +11,7 @@ __all__ = [
     "BUILTIN",
     "PAIR_KINDS",
     "Batches",
+    "Generator",
     "PairContext",
     "Split",
     "Streams",

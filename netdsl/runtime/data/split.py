@@ -161,6 +161,8 @@ def _check_field(name: str, array: Array, where: str) -> Array:
         return _labels(array, where)
     if array.ndim > 2:
         array = array.reshape(len(array), -1)
+        if name != "image" and array.dtype.kind in "iub":
+            return array  # may be long, a value for each step: as it is stored
     if name != "image" and array.dtype.kind in "iub":
         return array.astype(np.int64)
     if array.dtype == np.uint8:

@@ -106,7 +106,7 @@ def _distribution(
     if any(value.bad for value in values):
         return None
     dim = expressions.same(tuple(values), node, scope)
-    if name in ("bernoulli", "integer") and not all(
+    if name in ("bernoulli", "integer", "poisson") and not all(
         v.is_zero or unify(v.dim, NONE) for v in values
     ):
         scope.context.bag.error("E0201", f"`{name}` takes numbers without unit", node.span)
@@ -116,7 +116,9 @@ def _distribution(
         if bad:
             scope.context.bag.error("E0202", fault.message, node.span, help=fault.help)
             return None
-    type = {"bernoulli": Type.BOOL, "integer": Type.COUNT}.get(name, Type.REAL)
+    type = {"bernoulli": Type.BOOL, "integer": Type.COUNT, "poisson": Type.COUNT}.get(
+        name, Type.REAL
+    )
     exprs: tuple[Expr, ...] = tuple(value.expr for value in values)
     return Drawn(Draw(name, exprs, stream, span=node.span), dim, type)
 

@@ -144,6 +144,8 @@ def elaborate_pairs(node: ast.Pairs, context: Context) -> None:
             context.use("data", data)
             if data not in context.data:
                 context.unknown("data", data, arg.span, context.data)
+            elif context.data[data].task is not None:
+                context.unsupported("pairs of a task are", arg.span, "draw them in the task")
         elif arg.name is not None:
             value = expressions.constant(arg.value, context.scope, "a setting").constant
             settings[arg.name] = float(value) if value is not None else 0.0

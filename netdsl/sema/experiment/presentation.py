@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netdsl.diagnostics import Span
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Apply, Reduce, Ref, walk
 from netdsl.ir.functions import HOST_FUNCTIONS
 from netdsl.ir.network import Kind, Place, Variable
 from netdsl.ir.protocol import Clamp, Reset, SetGlobal, SetState, Step
 from netdsl.sema.cells.populations import PopulationScope
 from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes.context import Signal
 from netdsl.sema.scopes.scope import Bound, Scope
+from netdsl.sema.scopes.units import NONE
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
@@ -64,7 +66,7 @@ def _target(build: Builder, ref: ast.Ref) -> tuple[PopulationScope, Variable] | 
 
 def clamp_step(build: Builder, node: ast.Clamp) -> Clamp | None:
     target = _target(build, node.target)
-    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0])
+    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0], build.source)
     value = expressions.translate(node.value, scope)
     if target is None or value.bad:
         return None
@@ -113,7 +115,7 @@ def set_step(build: Builder, ref: ast.Ref, node: ast.Expr, step: ast.Node) -> Se
     if weight is not None:
         return _set_weight(build, weight, node, step)
     target = _target(build, ref)
-    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0])
+    scope: Scope = build.scope if target is None else _Inside(build.scope, target[0], build.source)
     value = expressions.translate(node, scope)
     if target is None or value.bad:
         return None
@@ -203,13 +205,17 @@ class _Drawing(Scope):
 class _Inside(Scope):
     """A value written for a variable of a population: its names first, then the protocol's."""
 
-    def __init__(self, outer: Bound, population: PopulationScope) -> None:
+    def __init__(self, outer: Bound, population: PopulationScope, source: str) -> None:
         super().__init__(outer.context, outer)
-        self.population = population.settled()
+        self.population, self.source = population.settled(), source
         self.kind = f"what {outer.kind} puts on `{population.name}`"
 
     def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
         name = parts[0]
+        if name == "sample" and len(parts) == 2 and at in (None, "step"):
+            found = self._varying(parts[1], at, span)
+            if found is not None:
+                return found
         bound = self.parent
         if len(parts) == 1 and isinstance(bound, Bound) and name in bound.values:
             return bound.values[name].at(span)
@@ -217,6 +223,52 @@ class _Inside(Scope):
         if len(parts) == 1 and own:
             return self.population.find(parts, at, span)
         return super().find(parts, at, span)
+
+    def _varying(self, name: str, at: str | None, span: Span) -> Value | None:
+        """What changes from step to step: a signal, or a field with a value for each step."""
+        signals = self.context.signals.get(name, {})
+        if at is None:
+            return self._signal(name, signals, span) if signals else None
+        tasks = (data.task for data in self.context.data.values() if data.task is not None)
+        made = {field.name for task in tasks for field in task.fields}
+        if signals or name in made:
+            self.context.bag.error(
+                "E0787",
+                f"`sample.{name}` is made by a task, and is read as it is, without `@step`",
+                span,
+                help="a signal varies by itself; a field of a task does not vary",
+            )
+            return bad(span)
+        path = self.context.series(name, span).path
+        return Value(Ref(path, span=span), NONE, place=Place.UNIT, span=span)
+
+    def _signal(self, name: str, signals: dict[str, Signal], span: Span) -> Value:
+        """A signal stands for its expression, that of the task which the loop takes from."""
+        signal = signals.get(self.source)
+        if signal is None and not self.source and len(signals) == 1:
+            (signal,) = signals.values()
+        if signal is None:
+            tasks = " and ".join(f"`{task}`" for task in signals)
+            here = f"this loop is over `{self.source}`" if self.source else "any may be meant here"
+            self.context.bag.error(
+                "E0781",
+                f"`sample.{name}` is a signal of {tasks}, and {here}",
+                span,
+                *(Label(found.span, "declared here") for found in signals.values()),
+                help="name the task in the loop, `each batch of TASK`, or rename the signal",
+            )
+            return bad(span)
+        width = self.population.width()
+        if signal.size is not None and signal.size != width:
+            self.context.bag.error(
+                "E0784",
+                f"signal `{name}` has {signal.size} units, `{self.population.name}` has {width}",
+                span,
+                Label(signal.span, "declared here"),
+                help=f"declare `signal {name}[{width}]`, or change the population's size",
+            )
+            return bad(span)
+        return signal.value.at(span)
 
     def names(self) -> Iterator[str]:
         yield from self.population.paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netdsl.diagnostics import Label
 from netdsl.ir.expr import Const, Expr
 from netdsl.ir.network import Place
 from netdsl.ir.protocol import (
@@ -24,7 +25,7 @@ from netdsl.sema.scopes.units import NONE, STEP, TIME, describe, resolve
 from netdsl.sema.scopes.values import Value
 from netdsl.syntax import ast
 
-_LOOPS = ("epoch", "batch", "sample")
+_LOOPS = ("epoch", "iteration", "batch", "sample")
 
 
 def elaborate_protocol(node: ast.ProtocolDecl, context: Context) -> Protocol:
@@ -43,6 +44,7 @@ class Builder:
         self.data_parameters: set[str] = set()
         self.parameters: list[tuple[str, Expr | None]] = []
         self.sites = 0
+        self.source = ""  # the data that the loop around takes from, where it is known
 
     def build(self) -> Protocol:
         for param in self.node.params:
@@ -132,20 +134,13 @@ class Builder:
             self.context.unsupported(
                 f"`each {node.kind}` is",
                 node.span,
-                "use `each epoch`, `each batch of …` or `each sample of …`",
+                "use `each epoch`, `each iteration`, `each batch of …` or `each sample of …`",
             )
             return None
         limit = self.value(node.limit).expr if node.limit is not None else None
         split = None
-        if node.kind == "epoch":
-            names = [name for name, _ in self.parameters]
-            if limit is None and "epochs" not in names:
-                self.context.bag.error(
-                    "E0532",
-                    "this loop does not say how many epochs",
-                    node.span,
-                    help=f"write `protocol {self.node.name}(epochs = 10)` or `each epoch limit 10`",
-                )
+        if node.kind in ("epoch", "iteration"):
+            self._round(node, limited=limit is not None)
         elif node.of is None:
             self.context.bag.error(
                 "E0116",
@@ -156,8 +151,32 @@ class Builder:
             return None
         else:
             split = evaluation.split_of(self, node.of)
-        site = self.site()
-        return Each(node.kind, split, limit, self.steps(node.body), site, node.span)
+        site, outer = self.site(), self.source
+        self.source = split.source if split is not None else outer
+        body = self.steps(node.body)
+        self.source = outer
+        return Each(node.kind, split, limit, body, site, node.span)
+
+    def _round(self, node: ast.Each, *, limited: bool) -> None:
+        """`each epoch` and `each iteration` say how often, and do not stand in each other."""
+        kind, many = node.kind, f"{node.kind}s"
+        if not limited and many not in [name for name, _ in self.parameters]:
+            self.context.bag.error(
+                "E0532",
+                f"this loop does not say how many {many}",
+                node.span,
+                help=f"write `protocol {self.node.name}({many} = 10)` or `each {kind} limit 10`",
+            )
+        inner = (n for n in ast.walk(node) if isinstance(n, ast.Each) and n is not node)
+        for other in inner:
+            if other.kind in ("epoch", "iteration"):
+                self.context.bag.error(
+                    "E0785",
+                    f"`each {other.kind}` stands in `each {kind}`",
+                    other.span,
+                    Label(node.span, "in this loop"),
+                    help="count one of the two with `repeat` or with `limit`",
+                )
 
     def _repeat(self, node: ast.Repeat) -> Repeat | None:
         limit = self.value(node.limit).expr if node.limit is not None else Const(1000)

@@ -11,7 +11,7 @@ from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
 from netdsl.ir.space import held
 from netdsl.sema.cells import gradients
-from netdsl.sema.scopes import components, expressions
+from netdsl.sema.scopes import bits, components, expressions
 from netdsl.sema.scopes.scope import Bound, Scope, dotted, neuron_index
 from netdsl.sema.scopes.units import NONE, Dim
 from netdsl.sema.scopes.values import Value, bad, number
@@ -352,5 +352,7 @@ SPECIAL: dict[str, Special] = {
     "grad": _grad,
     "detach": _detach,
     "int": _int,
+    "bit": lambda node, scope: bits.bit(_positional(node, scope, 2), node, scope),
+    "popcount": lambda node, scope: bits.popcount(_positional(node, scope, 1), node, scope),
 }
 SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))

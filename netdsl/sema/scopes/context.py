@@ -35,6 +35,15 @@ _HINTED = 100  # findings after which no likely names are looked for any more
 _FIELD_TYPES = {"label": Type.COUNT, "shown_label": Type.COUNT, "positive": Type.BOOL}
 
 
+@dataclass(frozen=True)
+class Signal:
+    """A signal of a task: its value, over fields, `t` and `index`, and how many units it has."""
+
+    value: Value
+    size: int | None
+    span: Span
+
+
 @dataclass
 class Context:
     """Findings, declarations and what has been elaborated so far."""
@@ -69,6 +78,8 @@ class Context:
     foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations
     texts: dict[str, str] = field(default_factory=dict)  # by source
+    known: dict[str, Value] = field(default_factory=dict)  # parameters of tasks, by path
+    signals: dict[str, dict[str, Signal]] = field(default_factory=dict)  # by name and task
     dt: float | None = None
     dt_dim: Dim = None
 
@@ -125,7 +136,7 @@ class Context:
         """Report something of the language that no backend of this edition carries."""
         self.bag.error("E0831", f"{what} not offered by this edition's backends", span, help=help)
 
-    def sample(self, name: str, span: Span) -> Variable:
+    def sample(self, name: str, span: Span, place: Place | None = None) -> Variable:
         """The variable of a sample field, declared at its first mention."""
         path = f"sample.{name}"
         if path not in self.variables:
@@ -133,10 +144,17 @@ class Context:
             self.variables[path] = Variable(
                 path,
                 Kind.SAMPLE,
-                Place.ROW if scalar else Place.UNIT,
+                place or (Place.ROW if scalar else Place.UNIT),
                 _FIELD_TYPES.get(name, Type.REAL),
                 span=span,
             )
+        return self.variables[path]
+
+    def series(self, name: str, span: Span) -> Variable:
+        """The variable of a sample field that has a value for each step."""
+        path = f"sample.{name}@step"
+        if path not in self.variables:
+            self.variables[path] = Variable(path, Kind.SAMPLE, Place.UNIT, series=True, span=span)
         return self.variables[path]
 
     def choose(self, node: ast.WhenBody, condition: bool) -> ast.Body:

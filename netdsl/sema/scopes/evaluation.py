@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Checkpoint, Evaluate, SplitRef
+from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.values import number
 from netdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -26,8 +29,10 @@ def split_of(build: Builder, ref: ast.Ref) -> SplitRef | None:
     context.use("pairs" if name in context.pairs else "data", name)
     data = context.pairs[name].data if name in context.pairs else name
     splits = context.data[data].splits if data in context.data else {}
+    if len(parts) == 1 and "" in splits:
+        return SplitRef(name, "")  # a task is its own split
     if len(parts) != 2 or parts[1] not in splits:
-        known = [f"{name}.{split}" for split in splits]
+        known = [f"{name}.{split}" if split else name for split in splits]
         context.unknown("split", ref.name, ref.span, known)
         return None
     return SplitRef(name, parts[1])
@@ -58,9 +63,30 @@ def evaluate_step(build: Builder, node: ast.Evaluate) -> Evaluate | None:
             node.span,
         )
         return None
-    limit = build.value(node.limit).expr if node.limit is not None else None
+    limit = _samples(build, node.limit, splits) if node.limit is not None else None
     label = evaluation_label(node)
     return Evaluate(declared.name, tuple(splits), label, node.from_present, limit, node.span)
+
+
+def _samples(build: Builder, node: ast.Expr, splits: list[SplitRef]) -> Expr:
+    """How many samples `limit 500 samples` or `limit 2 batches` means."""
+    value = build.value(node)
+    counted = node.unit if isinstance(node, ast.Number | ast.Measured) else None
+    if counted not in ("batch", "batches"):
+        return value.expr
+    context = build.context
+    source = splits[0].source if splits else ""
+    source = context.pairs[source].data if source in context.pairs else source
+    if source not in context.data:
+        context.bag.error(
+            "E0104",
+            "how many samples these batches have is not known here",
+            node.span,
+            help="write `limit 500 samples`",
+        )
+        return value.expr
+    batch = number(context.data[source].eval_batch, node.span)
+    return expressions.apply("mul", (value, batch), node, build.scope).expr
 
 
 def checkpoint_step(build: Builder, node: ast.Checkpoint) -> Checkpoint | None:
@@ -92,7 +118,11 @@ def _as_ref(node: ast.Expr) -> ast.Ref | None:
 
 
 def _splits(context: Context) -> list[str]:
-    names = [f"{name}.{split}" for name, data in context.data.items() for split in data.splits]
+    names = [
+        f"{name}.{split}" if split else name
+        for name, data in context.data.items()
+        for split in data.splits
+    ]
     for name, pair in context.pairs.items():
         if pair.data in context.data:
             names += [f"{name}.{split}" for split in context.data[pair.data].splits]

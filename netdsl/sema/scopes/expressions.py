@@ -98,7 +98,8 @@ def _name(node: ast.Name | ast.Attribute | ast.At, scope: Scope) -> Value:
         )
         return bad(node.span)
     parts, at = found
-    if at is not None and at != "prev" and at not in scope.context.phases:
+    series = at == "step" and parts[0] == "sample"
+    if at not in (None, "prev") and at not in scope.context.phases and not series:
         scope.context.unknown("phase", at, node.span, scope.context.phases)
         return bad(node.span)
     name = ".".join(parts)

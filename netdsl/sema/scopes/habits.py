@@ -98,13 +98,13 @@ _MEANT = {
     "uniform(low, high)": "rand random unif uniform_ Uniform",
     "bernoulli(p)": "binomial binary coin flip",
     "integer(low, high)": "randint int discrete choice",
-    "bernoulli(rate * dt)": "poisson Poisson",
+    "poisson(mean)": "Poisson",
     "xavier_uniform": "xavier xavier_uniform_ glorot glorot_uniform",
     "kaiming_uniform": "kaiming kaiming_uniform_ he he_uniform",
 }
 _DISTRIBUTIONS = {word: meant for meant, words in _MEANT.items() for word in words.split()}
 _DRAWS = frozenset(
-    {"uniform", "normal", "bernoulli", "integer", "xavier_uniform", "kaiming_uniform"}
+    {"uniform", "normal", "bernoulli", "integer", "poisson", "xavier_uniform", "kaiming_uniform"}
 )
 _PLAIN_TYPES = "float float32 float64 double Float number scalar".split()  # noqa: SIM905
 _FEW = 6  # candidates that are all named

@@ -8,7 +8,7 @@ from importlib import resources
 from netdsl.syntax import ast
 from netdsl.syntax.parser import parse_or_raise
 
-MODULES = ("neuron", "optimiser", "initialiser", "trace", "surrogate", "rule")
+MODULES = ("neuron", "optimiser", "initialiser", "trace", "surrogate", "rule", "task")
 IMPLICIT = {"optimiser": "optimiser", "initialiser": "initialiser", "trace": "trace"}
 
 

@@ -17,6 +17,7 @@ _AXIS = "`over population` is a reduction over all units"
 EVERYWHERE: dict[str, str] = {
     "t": "`t` counts the steps since the presentation began",
     "epoch": "`epoch` counts the epochs",
+    "iteration": "`iteration` counts the iterations",
     "batch": "`batch.index` and `batch.rows` are counters",
     "phase": "`phase.step` is a counter",
     "dt": "`dt` is the time step, which `dt = 1 ms` at the top gives",
@@ -43,7 +44,8 @@ HEADS: dict[str, dict[str, str]] = {
     "initialiser": INITIALISER_NAMES,
     "rule": {"bptt": "`learn bptt(…)` is the reference rule"},
     "metric": dict.fromkeys(
-        ("split", "batches", "epoch"), "the rows of a run's metrics have a column of this name"
+        ("split", "batches", "epoch", "iteration"),
+        "the rows of a run's metrics have a column of this name",
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from netdsl.diagnostics import Span
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Const, Ref
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.sema.scopes import expressions
@@ -18,6 +18,7 @@ from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
 COUNTERS = ("epoch", "t", "batch.index", "batch.rows", "phase.step")
+ITERATION = "iteration"  # a counter that only those specifications have that read it
 _MOST_STEPS = 2**53  # a step has a number of its own
 _LEAST_DT = 1e-30  # s; so that any time is a number of steps
 _TIMES = re.compile(r"\d[ \t]*[munp]?s\b")
@@ -32,9 +33,7 @@ class SpecificationScope(Scope):
         self._values: dict[str, Value] = {}
         self._open: list[str] = []
         for path in COUNTERS:
-            context.variables[path] = Variable(
-                path, Kind.COUNTER, Place.GLOBAL, Type.COUNT, init=Const(0)
-            )
+            context.variables[path] = _counter(path)
 
     def vector(self, parts: tuple[str, ...]) -> Vector | None:
         """A vector of a population, as `rec.g`, or what a vector modulator emits."""
@@ -67,6 +66,11 @@ class SpecificationScope(Scope):
                 return self._declared(path, node).at(span)
         if path == "dt":
             return self.dt(span)
+        if path in self.context.known:
+            self.context.use("data", path.partition(".")[0])
+            return self.context.known[path].at(span)
+        if path == ITERATION:
+            self.context.variables.setdefault(path, _counter(path))
         variable = self.context.variables.get(path)
         if variable is not None:
             self.context.use(variable.kind.value, path)
@@ -77,8 +81,28 @@ class SpecificationScope(Scope):
         return None
 
     def _sample(self, name: str, at: str | None, span: Span) -> Value:
+        if at == "step":
+            self.context.bag.error(
+                "E0787",
+                f"`sample.{name}@step` is read where nothing is clamped",
+                span,
+                help="clamp an input or a state on it, and read that",
+            )
+            return bad(span)
         if at is not None:
             self.context.bag.error("E0106", "sample fields do not change within a sample", span)
+            return bad(span)
+        if name in self.context.signals:
+            self.context.bag.error(
+                "E0783",
+                f"`sample.{name}` is a signal, and is computed where it is clamped",
+                span,
+                *(
+                    Label(found.span, "declared here")
+                    for found in self.context.signals[name].values()
+                ),
+                help="read the input or state that it is clamped on",
+            )
             return bad(span)
         variable = self.context.sample(name, span)
         path = Ref(variable.path, span=span)
@@ -223,5 +247,9 @@ class SpecificationScope(Scope):
         for kind in ("param", "let", "control", "global"):
             yield from declarations.names(kind)
         yield from self.context.variables
-        yield from ("dt", *_CONSTANTS)
+        yield from ("dt", ITERATION, *_CONSTANTS)
         yield from ("sample.image", "sample.label", "sample.positive", "sample.shown_label")
+
+
+def _counter(path: str) -> Variable:
+    return Variable(path, Kind.COUNTER, Place.GLOBAL, Type.COUNT, init=Const(0))

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Columns that say when or where a row was measured, or how long it took.
-NOT_METRICS = ("epoch", "batch", "step", "split", "seconds", "time", "samples", "seed")
+NOT_METRICS = ("epoch", "iteration", "batch", "step", "split", "seconds", "time", "samples", "seed")
 _COLUMNS = 3
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def curves_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Curve]]:
-    """Curves in logged rows: metric -> split -> (x, y), with x in epochs done.
+    """Curves in logged rows: metric -> split -> (x, y), with x in epochs (or iterations) done.
 
     A row is {"epoch": e, "batch": b or absent, "split": name or absent, metric: value, ...}; a
     metric may also carry its split in its name (``dev.accuracy``). Rows with ``batch`` and
@@ -41,8 +41,11 @@ def curves_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Curve]]:
     return {m: {s: _sorted(p) for s, p in splits.items()} for m, splits in points.items()}
 
 
-def learning_curves(curves: Mapping[str, Mapping[str, Curve]], title: str = "") -> Figure:
-    """Draw ``curves`` (as ``curves_of`` gives them). Raises PlotError E0730 if there are none."""
+def learning_curves(
+    curves: Mapping[str, Mapping[str, Curve]], title: str = "", along: str = "epoch"
+) -> Figure:
+    """Draw ``curves`` (as ``curves_of`` gives them) along epochs or iterations. Raises PlotError
+    E0730 if there are none."""
     if not curves:
         raise PlotError("E0730", "no metrics were logged", "run at least one epoch")
     columns = min(_COLUMNS, len(curves))
@@ -55,7 +58,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], title: str = "") 
             style: Any = {"color": colour(index), "linestyle": dash(index), "linewidth": 1.6}
             marker = "o" if len(x) <= 40 else ""
             axes.plot(x, y, label=split or None, marker=marker, markersize=3, **style)
-        axes.set(title=metric.replace("_", " "), xlabel="epoch", ylabel=metric.replace("_", " "))
+        axes.set(title=metric.replace("_", " "), xlabel=along, ylabel=metric.replace("_", " "))
         light_grid(axes)
         whole_ticks(axes)
         if any(splits):
@@ -67,7 +70,14 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], title: str = "") 
     return figure
 
 
+def along_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the rows count."""
+    return "iteration" if any("iteration" in row for row in rows) else "epoch"
+
+
 def _position(row: Mapping[str, Any], number: int) -> float:
+    if "iteration" in row:
+        return float(row["iteration"])
     if "epoch" not in row:
         return float(number + 1)
     if "batch" in row and row.get("batches"):

@@ -15,7 +15,7 @@ from netdsl.runtime.atomic import make_folder
 from netdsl.runtime.errors import PlotError
 from netdsl.runtime.rundir import RunDir
 from netdsl.tools.plots.compare import compare_curves, compare_rows, compare_table
-from netdsl.tools.plots.curves import Curve, curves_of, learning_curves
+from netdsl.tools.plots.curves import Curve, along_of, curves_of, learning_curves
 from netdsl.tools.plots.embedding import MAX_SAMPLES, embed, embedding_map
 from netdsl.tools.plots.raster import raster
 from netdsl.tools.plots.style import check_formats, save_figure
@@ -84,7 +84,9 @@ def _jobs(run: RunDir, best: bool) -> dict[str, Callable[[], Figure]]:
     """Name of each picture -> the function that draws it."""
     model, recorded = run.model(), run.recordings()
     jobs: dict[str, Callable[[], Figure]] = {
-        "learning-curves": lambda: learning_curves(curves_of(run.metrics()))
+        "learning-curves": lambda: learning_curves(
+            curves_of(run.metrics()), along=along_of(run.metrics())
+        )
     }
     file = run.path / ("best.npz" if best else "weights.npz")
     weights = _weights(run.weights(best)) if file.exists() else {}

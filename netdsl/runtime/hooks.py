@@ -1,0 +1,70 @@
+"""What a run is asked, where it is, and what it wants to hear of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from netdsl.runtime.datasets import Batch
+
+if TYPE_CHECKING:
+    from netdsl.runtime.engine import Interpreter
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; the state is that between two batches."""
+
+
+class Hooks:
+    """What a run wants to hear of; every method may be overridden, none must be."""
+
+    def poll(self) -> None:
+        """Called before every batch, those of evaluations included; may raise Interrupted."""
+
+    def before_batch(self, interpreter: Interpreter) -> None:
+        """Called before every training batch."""
+
+    def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        """Called after every batch of this interpreter."""
+
+    def start_epoch(self, epoch: int, batches: int, rounds: int = 0) -> None:
+        """An epoch begins, or with `rounds` a loop of so many iterations; `batches` is its number
+        of training batches."""
+
+    def end_epoch(self, interpreter: Interpreter) -> None:
+        """An epoch ended."""
+
+    def evaluated(self, label: str, metrics: Mapping[str, float], interpreter: Interpreter) -> None:
+        """An evaluation ended."""
+
+    def kept(self, name: str, interpreter: Interpreter) -> None:
+        """A checkpoint took the present parameters."""
+
+
+@dataclass
+class Options:
+    """Settings of a run: `epochs` replaces the protocol's own, `limit` cuts training splits to so
+    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size."""
+
+    epochs: int | None = None
+    limit: int | None = None
+    eval_limit: int | None = None
+    batch: int | None = None
+
+
+@dataclass
+class Place:
+    """Where a run is, as JSON values: indices into the protocol, and counters."""
+
+    position: list[int] = field(default_factory=list)
+    loops: int = 0
+    batches: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+    kept_at: int = 0  # the epoch of the last parameters kept
+    results: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a checkpoint file."""
+        return dict(vars(self))

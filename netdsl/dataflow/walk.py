@@ -58,7 +58,8 @@ class Flow:
     """The values `sources` enter `target`; `expr` is what is read.
 
     `kind`: initial | statement | def | slope (of a spike: its margin and surrogate) | deliver |
-    sign | rule | modulator | readout | metric | loss | clamp | set | control | decide | record.
+    sign | rule | modulator | readout | metric | loss | clamp | set | rewire | control | decide
+    | record.
     `target`: the path of a variable; "" where the values enter none, or change what a rule learns.
     `owner`: name of the population, projection, modulator, readout or protocol that it is written
     in. `node`: the declaration or statement. `section`: the part of a rule.
@@ -239,6 +240,14 @@ def step_parts(step: proto.Step) -> Iterator[Part]:
         yield "decide", "", step.steps, span
         for path, value in step.controls:
             yield "control", path, value, span
+    elif isinstance(step, proto.Rewire):
+        for part in step.over:
+            for expr in (part.present, part.prune, part.share, part.start):
+                if expr is not None:
+                    yield "rewire", part.weight, expr, span
+        for expr in (step.count, step.budget):
+            if expr is not None:
+                yield "rewire", "", expr, span
     elif isinstance(step, proto.Choose):
         yield "decide", "", step.condition, span
     elif isinstance(step, proto.Repeat):

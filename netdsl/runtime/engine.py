@@ -22,6 +22,7 @@ from netdsl.ir.protocol import (
     Repeat,
     Reset,
     Restore,
+    Rewire,
     RunPhase,
     SetGlobal,
     SetState,
@@ -31,6 +32,7 @@ from netdsl.ir.protocol import (
 )
 from netdsl.runtime.datasets import Batch, Datasets, evaluation_call
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.rewiring import Choice, rewire
 from netdsl.runtime.session import Session
 
 PhaseRunner = Callable[[RunPhase, int], None]
@@ -68,12 +70,14 @@ class Hooks:
 @dataclass
 class Options:
     """Settings of a run: `epochs` replaces the protocol's own, `limit` cuts training splits to so
-    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size."""
+    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size. `choice` says
+    which synapses a rewiring opens, instead of draws."""
 
     epochs: int | None = None
     limit: int | None = None
     eval_limit: int | None = None
     batch: int | None = None
+    choice: Choice | None = None
 
 
 @dataclass
@@ -338,6 +342,10 @@ class Interpreter:
         """`update P, Q`."""
         self.session.executor.call(step.site)
 
+    def rewire(self, step: Rewire) -> None:
+        """`rewire NAME`."""
+        rewire(self.session, step, self.options.choice)
+
     def evaluate(self, step: Evaluate) -> None:
         """`evaluate PROTOCOL(split) as NAME`, by the evaluator in charge."""
         if self._evaluator is None:
@@ -374,6 +382,7 @@ _EXECUTE: dict[type, str] = {
     SetGlobal: "set_global",
     RunPhase: "run_phase",
     Update: "update",
+    Rewire: "rewire",
     Evaluate: "evaluate",
     Checkpoint: "checkpoint",
     Restore: "restore",

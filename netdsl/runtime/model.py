@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netdsl.ir.protocol import RunPhase
     from netdsl.locality import Certificate
     from netdsl.runtime.datasets import Datasets
+    from netdsl.runtime.rewiring import Choice
     from netdsl.runtime.session import Session
 
 Array = NDArray[Any]
@@ -58,8 +59,12 @@ class Model:
     """A compiled spec with its values. Buffers are allocated when they are first needed.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `options` (of the backend), `state`.
+    `seed`, `options` (of the backend), `state`. `choice`: instead of draws, a function that says
+    which synapses a `rewire` opens: given its name and the candidates by projection, (pre, post)
+    of bool, it gives those chosen; `lambda name, closed: closed` opens all.
     """
+
+    choice: Choice | None = None
 
     def __init__(
         self,
@@ -96,9 +101,12 @@ class Model:
     def session(self) -> Session:
         """The values; allocated now if they were not. Raises RunFault E0820 for lack of memory."""
         if self._session is None:
+            from netdsl.runtime.rewiring import check_budgets
             from netdsl.runtime.session import Session
 
-            self._session = Session(self.network, self.program, self._executor(), self.seed)
+            made = Session(self.network, self.program, self._executor(), self.seed)
+            check_budgets(made)
+            self._session = made
         return self._session
 
     def _executor(self) -> Executor:
@@ -210,6 +218,18 @@ class Model:
             have = "; ".join(", ".join(step.projections) for step in found) or "none"
             raise RunFault("E0742", f"no `update {', '.join(projections)}`", f"there are: {have}")
         self.session.executor.call(chosen[0].site)
+
+    def rewire(self, name: str | None = None) -> None:
+        """Run the `rewire` statement of that name (default: the only one)."""
+        from netdsl.ir.protocol import Rewire
+        from netdsl.runtime.rewiring import rewire
+
+        found = {step.name: step for step in all_steps(self.network) if isinstance(step, Rewire)}
+        chosen = next(iter(found)) if name is None and len(found) == 1 else name
+        if chosen not in found:
+            have = ", ".join(found) or "none"
+            raise RunFault("E0742", f"no `rewire {chosen or ''}`", f"there are: {have}")
+        rewire(self.session, found[chosen], self.choice)
 
     def _default_phase(self, protocol: str | None) -> str:
         names = dict.fromkeys(step.name for step in self._phases(protocol))

@@ -19,6 +19,7 @@ _WORDS = {
     "data": "data",
     "pairs": "pairs",
     "loss": "loss",
+    "rewire": "rewiring",
 }
 
 

@@ -8,7 +8,6 @@ _KINDS = {
     "task": ("generated data (`task`) is", "write the samples to a file and load it"),
     "memory": ("memories are", "keep what the rule needs in traces of its cells"),
     "table": ("tables are", "use one projection per pair of types"),
-    "rewire": ("rewiring is", "use a fixed sparse projection"),
     "fit": ("fitted tables are", "fit the table in Python from `netdsl.run`'s readouts"),
 }
 

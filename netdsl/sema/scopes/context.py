@@ -17,7 +17,7 @@ from netdsl.ir.network import (
     Type,
     Variable,
 )
-from netdsl.ir.protocol import Data, Metric, Pairs, Readout
+from netdsl.ir.protocol import Data, Metric, Pairs, Readout, Rewire
 from netdsl.sema.scopes.expansion import Expansion
 from netdsl.sema.scopes.units import Dim
 from netdsl.sema.scopes.values import Value
@@ -59,6 +59,7 @@ class Context:
     readouts: dict[str, Readout] = field(default_factory=dict)
     readout_values: dict[str, Value] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
+    rewirings: dict[str, Rewire] = field(default_factory=dict)
     phases: dict[str, Span] = field(default_factory=dict)
     foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations

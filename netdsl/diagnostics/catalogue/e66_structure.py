@@ -1,0 +1,63 @@
+"""Codes E066x: synapses that come and go, start values made in steps, arrays from files."""
+
+from __future__ import annotations
+
+from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
+
+EDGE = "sparse(p = 0.3) delay 1 step"
+
+
+def rewired(
+    body: str = "prune where abs(w) < 0.1; budget = 300; "
+    "regrow max(0, budget - present) among initial at 0.01",
+    edge: str = EDGE,
+    over: str = "W",
+) -> str:
+    """The example with synapses that come and go."""
+    body_of_v = "weight w = 0.5; deliver i += w * pre.s"
+    more = f"projection V : b -> b one_to_one delay 1 step {{ {body_of_v} }}\n"
+    more += f"rewire turnover over {over} {{ {body} }}"
+    steps = "phase run 5 steps learning; rewire turnover"
+    return network(edge=edge, more=more, steps=steps)
+
+
+ENTRIES: list[Entry] = [
+    Entry(
+        "E0660",
+        "a projection that cannot be rewired",
+        "A rewiring closes single synapses by setting their weight to 0, and opens others. A "
+        "transpose has no weights of its own, a shared kernel belongs to many synapses at once, "
+        "`one_to_one` has one synapse for each neuron, and `fixed` weights never change.",
+        rewired(over="W, V"),
+        rewired(),
+    ),
+    Entry(
+        "E0661",
+        "a rewiring that does not say what to do",
+        "A rewiring has `prune where CONDITION`, `budget = NUMBER` and `regrow NUMBER among "
+        "initial weighted by SHARE at STRENGTH`, each at most once, and at least one of the first "
+        "and the last. A synapse must begin with a strength at which it is alive: above 0 in a "
+        "signed projection, else not 0.",
+        rewired("regrow 10 among initial at 0"),
+        rewired("regrow 10 among initial at 0.01"),
+    ),
+    Entry(
+        "E0662",
+        "synapses anywhere, where only some can exist",
+        "`among absent` opens synapses between any pair of neurons. That takes a projection in "
+        "which every pair has a place and those that are closed do not learn: `dense` with a sign. "
+        "`among initial` opens again what the connectivity made.",
+        rewired("regrow 10 among absent at 0.01"),
+        rewired("regrow 10 among initial at 0.01"),
+    ),
+    Entry(
+        "E0663",
+        "a budget below the number of living synapses",
+        "The budget of a rewiring is the largest number of synapses that may be alive together in "
+        "its projections. What is negative is found by `check`, what is too small for the drawn "
+        "network when that is built, and what becomes too small in a run at the rewiring.",
+        rewired("budget = -1; regrow 10 among initial at 0.01"),
+        rewired("budget = 300; regrow 10 among initial at 0.01"),
+    ),
+]

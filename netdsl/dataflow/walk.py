@@ -266,7 +266,7 @@ def _body(owner: str, statements: Iterable[Statement]) -> Iterator[Flow]:
 def _starts(owner: str, variables: Iterable[Variable]) -> Iterator[Flow]:
     """`state thr = thr0`: parameters of a neuron enter its states; a draw by its arguments."""
     for variable in variables:
-        values = variable.init.args if isinstance(variable.init, Draw) else (variable.init,)
+        values = variable.init.expressions if isinstance(variable.init, Draw) else (variable.init,)
         for value in values:
             if value is not None:
                 yield Flow(variable.path, value, "initial", owner, variable, variable.span)

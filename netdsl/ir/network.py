@@ -63,14 +63,36 @@ class Draw:
     """A random initial value or draw: `distribution` of `args`, from the stream named `stream`.
 
     Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high).
-    `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ.
+    `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ. `made` says how the start
+    of a weight is made step by step; its result is the matrix `w`.
     """
 
     distribution: str
     args: tuple[Expr, ...]
     stream: str
     gram: bool = False
+    made: tuple[Made, ...] = ()
     span: Span | None = field(default=None, compare=False)
+
+    @property
+    def expressions(self) -> tuple[Expr, ...]:
+        """What is read to draw it."""
+        found = list(self.args)
+        for step in self.made:
+            found += step.value.args if isinstance(step.value, Draw) else (step.value,)
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A step of a start: the matrix `name` is drawn or computed from those before it (`Local`).
+
+    `square`: drawn with a row and a column for each presynaptic unit, else (pre, post).
+    """
+
+    name: str
+    value: Expr | Draw
+    square: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ def rewired(
     return network(edge=edge, more=more, steps=steps)
 
 
+def started(body: str, edge: str = "dense delay 1 step") -> str:
+    """The example with a start that is made in steps."""
+    text = network(edge=edge, before=f"initialiser mine(a = 1) {{ {body} }}")
+    return text.replace("weight w ~ uniform(-1, 1)", "weight w ~ mine(2)")
+
+
 ENTRIES: list[Entry] = [
     Entry(
         "E0660",
@@ -59,5 +65,29 @@ ENTRIES: list[Entry] = [
         "network when that is built, and what becomes too small in a run at the rewiring.",
         rewired("budget = -1; regrow 10 among initial at 0.01"),
         rewired("budget = 300; regrow 10 among initial at 0.01"),
+    ),
+    Entry(
+        "E0664",
+        "steps that do not make a weight",
+        "The body of an initialiser makes the matrix `w` step by step, for a weight with a synapse "
+        "for each pair of neurons: `w ~ normal(0, 1)` has the weight's rows and columns, `w ~ "
+        "square(normal(0, 1))` a row and a column for each sender, of which `columns(w)` takes as "
+        "many as there are receivers. Its steps are draws, `:=` and `let`.",
+        started("w ~ square(normal(0, a))"),
+        started("w ~ square(normal(0, a)); w := columns(w)"),
+    ),
+    Entry(
+        "E0665",
+        "signs of senders that have none",
+        "`pre.sign` in an initialiser is 1 or -1, the sign that the projection gives to its "
+        "synapses. Without `sign by pre`, `sign +` or `sign -` there is none.",
+        started("w ~ normal(0, a); w := w * pre.sign"),
+        started("w ~ normal(0, a); w := abs(w) * pre.sign", "dense sign + delay 1 step"),
+    ),
+    Entry(
+        "E0666",
+        "a start without values",
+        "What an initialiser computes is infinite or not a number: a step divides by 0, or takes "
+        "the spectral radius of what is not square. It is found when the network is built.",
     ),
 ]

@@ -227,7 +227,7 @@ class ProjectionBuilder:
 
     def _initial(self, node: ast.Weight, path: str) -> tuple[Expr | Draw, Dim]:
         assert self.ends is not None and self.scope is not None
-        scope = WeightScope(self.scope, *self._fans())
+        scope = WeightScope(self.scope, *self._fans(), self.ends.sign)
         if node.drawn:
             drawn = build_draw(node.init, scope, path)
             if drawn is None:
@@ -260,7 +260,15 @@ class ProjectionBuilder:
 
     def _square(self, draw: Draw, node: ast.Weight) -> None:
         assert self.ends is not None
-        windows = self.wiring.connectivity.windows
+        windows, kind = self.wiring.connectivity.windows, self.wiring.connectivity.kind
+        if draw.made and (windows is not None or kind == "one_to_one"):
+            self.context.bag.error(
+                "E0664",
+                "a start that is made in steps needs a synapse of its own for each pair of neurons",
+                node.init.span,
+                help="draw this weight from a distribution, as in `~ kaiming_uniform()`",
+            )
+            return
         sizes = size_of(self.ends.pre.axes), size_of(self.ends.post.axes)
         if windows is not None:
             sizes = windows.shape

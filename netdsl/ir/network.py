@@ -64,7 +64,8 @@ class Draw:
 
     Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high).
     `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ. `made` says how the start
-    of a weight is made step by step; its result is the matrix `w`.
+    of a weight is made step by step; its result is the matrix `w`. The distribution `array` is
+    the array of a file that `stream` names, "cells.C".
     """
 
     distribution: str
@@ -189,7 +190,7 @@ class Population:
 class Connectivity:
     """Which synapses exist.
 
-    `kind`: dense | one_to_one | sparse | fixed_in | fixed_out | conv | pool.
+    `kind`: dense | one_to_one | sparse | fixed_in | fixed_out | array | conv | pool.
     `windows`: one kernel stands for all positions (conv, pool, and dense with a shared weight).
     """
 
@@ -199,6 +200,7 @@ class Connectivity:
     draw: str = "bernoulli"  # bernoulli | exact | pairs_with_replacement
     self_connections: bool = True
     windows: Windows | None = None
+    array: str = ""  # "wiring.mask": not 0 where a synapse exists
     span: Span | None = field(default=None, compare=False)
 
 
@@ -360,6 +362,7 @@ class Network:
     recorders: tuple[Recorder, ...]
     claims: tuple[Claim, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    arrays: Mapping[str, str] = field(default_factory=dict)  # files by name
 
     @cached_property
     def table(self) -> Mapping[str, Variable]:

@@ -32,7 +32,7 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.places import shape_of
 from netdsl.ir.program import Buffer, DrawStore, Elementwise, Part, Program
-from netdsl.runtime import making
+from netdsl.runtime import arrays, making
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
 from netdsl.streams import connectivity
@@ -135,7 +135,7 @@ class _Initial:
         if not isinstance(init, Draw):
             value = self._expr(init, where)
             return np.array(np.broadcast_to(value, (edges.count,)), np.float64)
-        if init.gram or init.made:
+        if init.gram or init.made or init.distribution == "array":
             return edges.values(self._make(buffer, edges.shape))
         args = [self._expr(arg, where) for arg in init.args]
         _in_range(init.distribution, dict(enumerate(args)), init.span)
@@ -162,6 +162,11 @@ class _Initial:
 
     def _draw(self, draw: Draw, where: _Where) -> Array:
         shape = where.shape
+        if draw.distribution == connectivity.GIVEN:
+            mask = arrays.taken(draw, self._program.given, shape)
+            return connectivity.taken(draw, (shape[0], shape[1]), mask).matrix()
+        if draw.distribution == "array":
+            return arrays.taken(draw, self._program.given, shape)
         if draw.distribution.startswith(connectivity.PREFIX):
             found = connectivity.drawn(draw, (shape[0], shape[1]), self._seed)
             return found.matrix()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from netdsl.ir.network import Network
 from netdsl.ir.program import Program
 from netdsl.ir.protocol import Evaluate
+from netdsl.runtime.arrays import Arrays, given_arrays
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
 
@@ -77,6 +79,7 @@ class Model:
         data: Mapping[str, str] | None = None,
         base: Path | None = None,
         options: Mapping[str, Any] | None = None,
+        arrays: Arrays | None = None,
     ) -> None:
         from netdsl.runtime.backend import BACKENDS, executor_class
 
@@ -90,6 +93,10 @@ class Model:
         self.overrides: dict[str, Setting] = {}
         self.data_paths = dict(data or {})
         self._base, self.options = base or Path(), dict(options or {})
+        if network.arrays:
+            given = given_arrays(network, arrays or {}, self.data_paths, self._base)
+            self.program = replace(program, given=given)
+        self._filed = [name for name in network.arrays if name not in (arrays or {})]
         self._session: Session | None = None
         self._datasets: Datasets | None = None
         self._certificate: Certificate | None = None
@@ -132,8 +139,15 @@ class Model:
         if self._datasets is None:
             from netdsl.runtime.datasets import Datasets
 
-            self._datasets = Datasets(self.network, self.data_paths, self._base, self.seed)
+            named = {k: v for k, v in self.data_paths.items() if k not in self.network.arrays}
+            self._datasets = Datasets(self.network, named, self._base, self.seed)
         return self._datasets
+
+    def places(self) -> dict[str, str]:
+        """Absolute paths of the files of data and arrays, by declaration."""
+        paths, declared = self.data_paths, self.network.arrays
+        found = {name: Path(paths.get(name) or self._base / declared[name]) for name in self._filed}
+        return self.datasets.places() | {k: str(path.resolve()) for k, path in found.items()}
 
     def reserve(self, rows: int | None = None, *, exact: bool = False) -> None:
         """Make room for `rows` samples at a time (default: what the spec's batches need).

@@ -214,6 +214,7 @@ class _Run:
             self.recorders,
             self.claims,
             self.waivers,
+            {name: node.path for name, node in context.declarations.table("array").items()},
         )
 
     def _with_units(self, population: Population) -> Population:

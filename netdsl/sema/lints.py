@@ -20,6 +20,7 @@ _WORDS = {
     "pairs": "pairs",
     "loss": "loss",
     "rewire": "rewiring",
+    "array": "array file",
 }
 
 

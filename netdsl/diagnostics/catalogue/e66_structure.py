@@ -90,4 +90,33 @@ ENTRIES: list[Entry] = [
         "What an initialiser computes is infinite or not a number: a step divides by 0, or takes "
         "the spectral radius of what is not square. It is found when the network is built.",
     ),
+    Entry(
+        "E0667",
+        "an array that is not there",
+        '`array cells = "cells.npz"` names an NPZ archive beside the specification; `--data '
+        'cells=PATH` names another one, and `arrays={"cells": {...}}` in Python gives its content. '
+        "`cells.C` is its array `C`, which must be made of numbers.",
+    ),
+    Entry(
+        "E0668",
+        "an array of another shape",
+        "An array has a number for each neuron of the population, (n,), or for each pair of a "
+        "sender and a receiver, (pre, post), or is a single number; all are finite.",
+    ),
+    Entry(
+        "E0669",
+        "an array where it has no shape",
+        "Arrays of files give parameters and start values in cells, the start of a weight, which "
+        "synapses exist (`from wiring.mask`) and signs of senders (`sign by cells.sign`).",
+        network(before='array cells = "cells.npz"', rule="dw = cells.C * pre.s"),
+        network(
+            before='array cells = "cells.npz"',
+            unit="param C per neuron = cells.C; input i; state s = 0; s := relu(C * i)",
+        ),
+    ),
+    Entry(
+        "E0670",
+        "signs that are neither 1 nor -1",
+        "`sign by cells.sign` takes 1 for each excitatory sender and -1 for each inhibitory one.",
+    ),
 ]

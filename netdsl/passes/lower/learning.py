@@ -126,7 +126,7 @@ class UpdateBuilder(SynapseReads):
             ((scalar, post),) = terms
         else:
             scalar, post = None, self._sum(terms)
-        coefficient = times(times(self.projection.sign, scalar), synapse)  # of what is stored
+        coefficient = times(times(self._sign(), scalar), synapse)  # of what is stored
         if self.rule.reduce == "mean":
             rows = Load(self._samples())
             coefficient = simplify(Apply("div", (coefficient or Const(1.0), rows)))
@@ -162,6 +162,10 @@ class UpdateBuilder(SynapseReads):
         self.ops += ops
         return value
 
+    def _sign(self) -> Expr | None:
+        """The slope of the weight along what is stored."""
+        return self._synapse(self.projection.sign)
+
     def _synapse(self, expr: Expr | None) -> Expr | None:
         return None if expr is None else self._at_synapse(expr)
 
@@ -176,7 +180,7 @@ class UpdateBuilder(SynapseReads):
         if Key(path) in context.observed:
             why = "reduced dw"
             observed = context.need(path, Place.SYNAPSE, owner, "observed", why, tag="")
-            change_of_w = times(self.projection.sign, Local(GRADIENT))
+            change_of_w = times(self._sign(), Local(GRADIENT))
             assert change_of_w is not None
             statements.append(Store(observed, change_of_w, rule.span))
         change, optimiser = self._change()

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Const, Expr, refs
+from netdsl.ir.expr import Const, Expr, Ref, refs
 from netdsl.ir.network import Connectivity, Deliver, Draw, Kind, Place, Projection, Type, Variable
 from netdsl.sema.cells.draws import WeightScope, build_draw
 from netdsl.sema.cells.populations import PopulationScope, size_of
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import arrays, expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.templates import bind
@@ -40,6 +40,7 @@ class ProjectionBuilder:
         self.scope: SynapseArguments | None = None  # names of the body
         self.learning: list[ast.Statement] = []  # statements that concern the rule
         self.wiring = Wiring(Connectivity())
+        self.signs: Expr | None = None  # of the senders
         self.variables: dict[str, Variable] = {}
         self.delivers: list[Deliver] = []
 
@@ -55,12 +56,19 @@ class ProjectionBuilder:
         if not self._windows(pre, post, whole=pre_slice is None and post_slice is None):
             return False
         self.ends = Ends(node.name, pre, post, pre_slice, post_slice)
-        self.ends.sign = sign_of(node, self.ends, context)
+        self.signs = self.ends.sign = sign_of(node, self.ends, context)
+        if isinstance(self.signs, Ref):  # a number for each sender, at every synapse
+            self.ends.sign = Ref(f"{node.name}.sign", "synapse", span=node.span)
         kind = f"projection `{node.name}`"
         synapse = SynapseScope(context, self.ends, DELIVER, kind)
         self.scope = SynapseArguments(context, synapse, {}, kind)
         body = self._body()
         self._weight(body)
+        if isinstance(self.ends.sign, Ref):
+            path = self.ends.sign.path
+            self.variables[path] = Variable(
+                path, Kind.PARAM, Place.SYNAPSE, Type.REAL, node.name, self.signs, span=node.span
+            )
         for statement in body:
             self._statement(statement)
         self._channels()
@@ -227,7 +235,7 @@ class ProjectionBuilder:
 
     def _initial(self, node: ast.Weight, path: str) -> tuple[Expr | Draw, Dim]:
         assert self.ends is not None and self.scope is not None
-        scope = WeightScope(self.scope, *self._fans(), self.ends.sign)
+        scope = WeightScope(self.scope, *self._fans(), self.signs)
         if node.drawn:
             drawn = build_draw(node.init, scope, path)
             if drawn is None:
@@ -235,6 +243,9 @@ class ProjectionBuilder:
             self._square(drawn.draw, node)
             value = Value(Const(1.0), drawn.dim, span=node.init.span)
             return drawn.draw, self._declared(node, value)
+        given = arrays.start(node.init, self.context)
+        if given is not None:
+            return given, self._declared(node, Value(Const(1.0), Unknown(), span=node.init.span))
         value = expressions.translate(node.init, scope)
         return value.expr, self._declared(node, value)
 

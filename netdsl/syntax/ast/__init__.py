@@ -76,6 +76,7 @@ from netdsl.syntax.ast.declarations import (
     Use,
 )
 from netdsl.syntax.ast.experiment import (
+    ArrayDecl,
     Augment,
     DataBody,
     DataDecl,
@@ -145,6 +146,7 @@ __all__ = [
     "AfterUpdate",
     "Allow",
     "Arg",
+    "ArrayDecl",
     "Assign",
     "At",
     "AtUpdate",

@@ -10,8 +10,13 @@ import pytest
 
 import netdsl
 from netdsl.api import Model
+from netdsl.backends.cupy import shim
 from netdsl.backends.native import available
 from netdsl.diagnostics import DiagnosticError
+from netdsl.ir.protocol import RunPhase, Update
+from netdsl.runtime.initial import initial_values
+from netdsl.runtime.session import Session
+from netdsl.runtime.steps import all_steps
 
 TEXT = """\
 edition 1
@@ -68,6 +73,23 @@ def test_a_network_from_arrays(backend: str) -> None:
     model.rewire()
     opened = np.where((learnt <= 0) & WIRING["mask"], 0.5, learnt)
     assert np.allclose(model.state["W.mag"], opened, atol=1e-14)
+
+
+@pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
+def test_cuda_learns_the_same() -> None:
+    model = made()
+    initial = initial_values(model.program, model.seed)
+    executor = shim.ShimExecutor(model.program, initial, rows=1, dtype="float64", seed=0)
+    session = Session(model.network, model.program, executor, 0)
+    model.reset()
+    session.reset()
+    for step in all_steps(model.network):
+        if isinstance(step, RunPhase | Update):
+            steps = 1 if isinstance(step, RunPhase) else 0
+            model.session.executor.call(step.site, steps)
+            executor.call(step.site, steps)
+    for path in ("b.r", "W.mag"):
+        assert np.allclose(session.read(path), model.state[path], atol=1e-13)
 
 
 def test_files(tmp_path: Path) -> None:

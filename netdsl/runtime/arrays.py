@@ -13,6 +13,8 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.expr import Ref, refs
 from netdsl.ir.network import Draw, Network
 from netdsl.runtime.archive import ArchiveError, read_npz
+from netdsl.runtime.data.table import read_columns
+from netdsl.runtime.errors import DataError
 
 Arrays = Mapping[str, Mapping[str, Any]]
 
@@ -58,7 +60,12 @@ def _read(name: str, path: str, other: str | None, base: Path) -> Mapping[str, A
     place = Path(other).expanduser() if other is not None else base / path
     help = f"check its path, or give another with `--data {name}=PATH`"
     try:
+        if place.suffix == ".csv":
+            header, values = read_columns(place)
+            return dict(zip(header, values.T, strict=True))
         return read_npz(place)
+    except DataError as fault:
+        raise _fault("E0667", f"`array {name}`: {fault.message}", fault.help or help) from None
     except OSError as fault:
         why = fault.strerror or fault
         raise _fault("E0667", f"cannot read `{place}` of `array {name}`: {why}", help) from None

@@ -142,3 +142,16 @@ def test_a_run_with_files(tmp_path: Path) -> None:
     result = model.run(out=tmp_path / "runs")
     assert result.directory is not None
     assert Path(model.places()["cells"]) == tmp_path / "cells.npz"
+
+
+def test_tables(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.net"
+    spec.write_text(TEXT.replace("cells.s0", "0.5").replace("cells.npz", "cells.csv"))
+    rows = zip(CELLS["gain"], CELLS["r0"], strict=True)
+    table = "gain,r0\n" + "".join(f"{float(a)!r},{float(b)!r}\n" for a, b in rows)
+    (tmp_path / "cells.csv").write_text(table)
+    model = netdsl.compile(spec, "numpy", dtype="float64", rows=1, arrays={"wiring": WIRING})
+    assert np.array_equal(model.state["b.gain"], CELLS["gain"])
+    (tmp_path / "cells.csv").write_text("gain,r0\n1,x\n")
+    with pytest.raises(DiagnosticError, match="E0667"):
+        netdsl.compile(spec, "numpy", rows=1, arrays={"wiring": WIRING})

@@ -93,7 +93,7 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0667",
         "an array that is not there",
-        '`array cells = "cells.npz"` names an NPZ archive beside the specification; `--data '
+        '`array cells = "cells.npz"` names an NPZ archive or a CSV table; `--data '
         'cells=PATH` names another one, and `arrays={"cells": {...}}` in Python gives its content. '
         "`cells.C` is its array `C`, which must be made of numbers.",
     ),

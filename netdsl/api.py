@@ -39,14 +39,16 @@ def compile(
     rows: int | None = None,
     observe: tuple[str, ...] | list[str] = (),
     feed: tuple[str, ...] | list[str] = (),
+    arrays: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Any,
 ) -> Model:
     """Compile a spec, given as a path or as text, for a backend.
 
     `set`: parameters by path, as `--set`. `data`: files by data declaration. `rows`: the largest
     number of samples at a time (default: what the spec's batches need). `observe`: variables to
-    keep although nothing reads them; `feed`: draws that the caller will supply. `options` go to the
-    backend (`fast_math=True`). Raises DiagnosticError for a mistake in the spec, RunFault else.
+    keep although nothing reads them; `feed`: draws that the caller will supply. `arrays`: by array
+    declaration, in place of its file. `options` go to the backend (`fast_math=True`). Raises
+    DiagnosticError for a mistake in the spec, RunFault else.
 
     A `record` that no evaluation reaches (E0542) stands in the way of `run` only: what it names can
     be read here after steps of the caller's own.
@@ -59,7 +61,7 @@ def compile(
     program = lower_network(network, wanted, tuple(feed))
     base = Path() if checked.name == "<text>" else Path(spec).parent
     paths = {name: str(path) for name, path in (data or {}).items()}
-    model = Model(network, program, backend, seed, dtype, rows, paths, base, options)
+    model = Model(network, program, backend, seed, dtype, rows, paths, base, options, arrays)
     model.sources = checked.sources
     model.overrides = dict(set or {})
     model._certificate = checked.certificate

@@ -27,8 +27,7 @@ def _reached(
     for step in steps_of(protocol.body):
         if isinstance(step, proto.Evaluate):
             yield from _reached(network, origin, step.protocol, seen | {name})
-        elif isinstance(step, proto.Update) or (isinstance(step, proto.RunPhase) and step.learning):
-            what = "an update" if isinstance(step, proto.Update) else f"phase `{step.name}`"
+        elif (what := _learns(step)) is not None:
             here = origin.span
             labels = (Label(here, "the evaluation"),) if here is not None else ()
             yield Diagnostic(
@@ -38,3 +37,13 @@ def _reached(
                 labels,
                 "evaluate a protocol whose phases are not marked `learning`",
             )
+
+
+def _learns(step: proto.Step) -> str | None:
+    """What in a step changes weights."""
+    if isinstance(step, proto.Update):
+        return "an update"
+    if isinstance(step, proto.Rewire):
+        return f"rewiring `{step.name}`"
+    learning = isinstance(step, proto.RunPhase) and bool(step.learning)
+    return f"phase `{step.name}`" if isinstance(step, proto.RunPhase) and learning else None

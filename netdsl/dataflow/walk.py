@@ -63,7 +63,7 @@ class Flow:
 
     `kind`: initial | statement | def | slope (of a spike: its margin and surrogate) | deliver |
     structure (which synapses are read backwards) | sign | rule | modulator | readout | metric |
-    loss | clamp | set | control | decide | record.
+    loss | clamp | set | rewire | control | decide | record.
     `target`: the path of a variable; "" where the values enter none, or change what a rule learns.
     `owner`: name of the population, projection, modulator, readout or protocol that it is written
     in. `node`: the declaration or statement. `section`: the part of a rule.
@@ -260,6 +260,14 @@ def step_parts(step: proto.Step) -> Iterator[Part]:
         yield "decide", "", step.steps, span
         for path, value in step.controls:
             yield "control", path, value, span
+    elif isinstance(step, proto.Rewire):
+        for part in step.over:
+            for expr in (part.present, part.prune, part.share, part.start):
+                if expr is not None:
+                    yield "rewire", part.weight, expr, span
+        for expr in (step.count, step.budget):
+            if expr is not None:
+                yield "rewire", "", expr, span
     elif isinstance(step, proto.Choose):
         yield "decide", "", step.condition, span
     elif isinstance(step, proto.Repeat):
@@ -278,7 +286,7 @@ def _body(owner: str, statements: Iterable[Statement]) -> Iterator[Flow]:
 def _starts(owner: str, variables: Iterable[Variable]) -> Iterator[Flow]:
     """`state thr = thr0`: parameters of a neuron enter its states; a draw by its arguments."""
     for variable in variables:
-        values = variable.init.args if isinstance(variable.init, Draw) else (variable.init,)
+        values = variable.init.expressions if isinstance(variable.init, Draw) else (variable.init,)
         for value in values:
             if value is not None:
                 yield Flow(variable.path, value, "initial", owner, variable, variable.span)

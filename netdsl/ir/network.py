@@ -9,139 +9,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
 from netdsl.ir.tables import Table
+from netdsl.ir.variables import (
+    Assign,
+    Draw,
+    DrawAssign,
+    Integrate,
+    Kind,
+    Made,
+    Place,
+    Spike,
+    Statement,
+    Type,
+    Variable,
+)
 from netdsl.ir.windows import Windows
 
-
-class Kind(Enum):
-    """What a variable is."""
-
-    PARAM = "param"  # per neuron or per synapse; scalar parameters are folded away
-    INPUT = "input"
-    STATE = "state"
-    DEF = "def"  # re-evaluated where read: `Variable.definition`
-    LET = "let"
-    SPIKE = "spike"
-    TRACE = "trace"
-    DRAW = "draw"
-    WEIGHT = "weight"
-    OPTIMISER = "optimiser"
-    MODULATOR = "modulator"
-    CONTROL = "control"
-    GLOBAL = "global"
-    SAMPLE = "sample"
-    COUNTER = "counter"
-    TABLE = "table"  # a mean over synapses between two cell types
-
-
-class Place(Enum):
-    """How many numbers a variable is. Shapes with R rows (samples), n neurons, m presynaptic."""
-
-    GLOBAL = "global"  # one number
-    ROW = "row"  # (R,): one per sample
-    NEURON = "neuron"  # (n,): shared by samples
-    UNIT = "unit"  # (R, n)
-    SYNAPSE = "synapse"  # (m, n): pre, post
-    PAIR = "pair"  # (R, R): one row against another
-    ROW_SYNAPSE = "row_synapse"  # (R, m, n)
-
-
-class Type(Enum):
-    """Value types; BOOL counts as 0/1 in arithmetic."""
-
-    REAL = "real"
-    COUNT = "count"
-    BOOL = "bool"
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A random initial value or draw: `distribution` of `args`, from the stream named `stream`.
-
-    Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high),
-    poisson(mean).
-    `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ.
-    """
-
-    distribution: str
-    args: tuple[Expr, ...]
-    stream: str
-    gram: bool = False
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable of a population, projection, modulator, or of the whole network."""
-
-    path: str  # "h1.v", "W1.w", "W1.adam.m", "good.h1", "sample.label", "epoch"
-    kind: Kind
-    place: Place
-    type: Type = Type.REAL
-    owner: str = ""  # population or projection it belongs to; "" for network-wide ones
-    init: Expr | Draw | None = None
-    definition: Expr | None = None  # of a DEF, over the owner's variables; of a TABLE the mean
-    keep: bool = False  # survives `reset`
-    exposed: bool = False  # readable by other cells although not delivered (`expose`)
-    differentiated: bool = False  # a `grad` of it was taken, and took its place
-    unit: str = ""  # dimension as text, for display
-    of: str | None = None  # TRACE: the traced variable's path
-    shape: tuple[int, ...] = ()  # sample fields: per-sample shape
-    series: bool = False  # sample fields: with a value for each step, `sample.x@step`
-    span: Span | None = field(default=None, compare=False)
-
-    @property
-    def name(self) -> str:
-        """Last part of the path; of a series that of its field."""
-        return self.path.rsplit(".", 1)[-1].partition("@")[0]
-
-
-@dataclass(frozen=True)
-class Assign:
-    """`target := value` (states), or `let target = value` when `target` is a LET variable."""
-
-    target: str
-    value: Expr
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class DrawAssign:
-    """`target ~ D(...)` at every step."""
-
-    target: str
-    draw: Draw
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Spike:
-    """`spike target when condition`: `target` becomes 0/1. Resets follow as `Assign`s."""
-
-    target: str
-    condition: Expr
-    margin: Expr  # positive where the condition holds; what a surrogate is a function of
-    surrogate: Expr | None = None  # derivative by the margin, as an expression
-    span: Span | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Integrate:
-    """Advance all `equations` (state path, right-hand side in 1/s) together by `dt` seconds."""
-
-    equations: tuple[tuple[str, Expr], ...]
-    method: str  # auto | exact | expeuler | euler | rk4
-    dt: float
-    span: Span | None = field(default=None, compare=False)
-
-
-Statement = Assign | DrawAssign | Spike | Integrate
+__all__ = [
+    "Assign",
+    "Claim",
+    "Connectivity",
+    "Deliver",
+    "Draw",
+    "DrawAssign",
+    "Eligibility",
+    "Expect",
+    "Integrate",
+    "Kind",
+    "Loss",
+    "Made",
+    "Modulator",
+    "Network",
+    "Optimiser",
+    "Place",
+    "Population",
+    "Projection",
+    "Rule",
+    "Spike",
+    "Statement",
+    "Type",
+    "Variable",
+    "Waiver",
+]
 
 
 @dataclass(frozen=True)
@@ -172,7 +86,7 @@ class Population:
 class Connectivity:
     """Which synapses exist.
 
-    `kind`: dense | one_to_one | sparse | fixed_in | fixed_out | conv | pool.
+    `kind`: dense | one_to_one | sparse | fixed_in | fixed_out | array | conv | pool.
     `windows`: one kernel stands for all positions (conv, pool, and dense with a shared weight).
     """
 
@@ -182,6 +96,7 @@ class Connectivity:
     draw: str = "bernoulli"  # bernoulli | exact | pairs_with_replacement
     self_connections: bool = True
     windows: Windows | None = None
+    array: str = ""  # "wiring.mask": not 0 where a synapse exists
     span: Span | None = field(default=None, compare=False)
 
 
@@ -370,6 +285,7 @@ class Network:
     claims: tuple[Claim, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
+    arrays: Mapping[str, str] = field(default_factory=dict)  # files by name
 
     @cached_property
     def table(self) -> Mapping[str, Variable]:

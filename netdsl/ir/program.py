@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
@@ -228,6 +228,7 @@ class Program:
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     ends: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)  # file -> text
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False)  # arrays of files
 
     def find(self, of: str, tag: str = "") -> str | None:
         """The name of the buffer that holds a value of a variable."""

@@ -129,6 +129,35 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Rewired:
+    """What a rewiring does to one projection; expressions are over what is stored of a synapse.
+
+    `weight`: its path. `present`: 1 where a synapse is alive; the others have no effect. `prune`:
+    where it is closed. `share`: of the synapses to be opened, relative to other projections.
+    `start`: the stored number of one that is opened.
+    """
+
+    projection: str
+    weight: str
+    present: Expr
+    prune: Expr | None
+    share: Expr
+    start: Expr
+
+
+@dataclass(frozen=True)
+class Rewire:
+    """`rewire NAME`: close synapses, then open `count` others at random, at most up to `budget`."""
+
+    name: str
+    over: tuple[Rewired, ...]
+    count: Expr
+    budget: Expr | None = None
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """`evaluate PROTOCOL(split) as NAME [from present state]`."""
 
@@ -186,6 +215,7 @@ Step = (
     | SetGlobal
     | RunPhase
     | Update
+    | Rewire
     | Evaluate
     | Checkpoint
     | Restore

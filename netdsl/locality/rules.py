@@ -23,6 +23,7 @@ from netdsl.locality.labels import (
 from netdsl.locality.phases import phase_level
 from netdsl.locality.provenance import AGGREGATED, CROSS_SAMPLE, Provenance
 from netdsl.locality.reads import Read, Reader, Violation, line_of
+from netdsl.locality.rewiring import rewiring_notes
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,8 @@ def _notes(
             reduced.setdefault(reduction, {})[f"`{read.name.split('@')[0]}`"] = None
     for reduction, names in reduced.items():
         notes[f"behind {', '.join(names)}: {reduction}"] = None
+    for note in rewiring_notes(graph.network, projection):
+        notes[note] = None
     windows = projection.connectivity.windows
     if windows is not None and windows.positions > 1:
         notes[f"one kernel for {windows.positions} positions: its change is summed over them"] = (

@@ -21,6 +21,7 @@ from netdsl.ir.protocol import (
     Repeat,
     Reset,
     Restore,
+    Rewire,
     RunPhase,
     SetGlobal,
     SetState,
@@ -31,6 +32,7 @@ from netdsl.ir.protocol import (
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
+from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
 
 __all__ = ["Hooks", "Interpreter", "Interrupted", "Options", "Place"]
@@ -318,6 +320,10 @@ class Interpreter:
         """`update P, Q`."""
         self.session.executor.call(step.site)
 
+    def rewire(self, step: Rewire) -> None:
+        """`rewire NAME`."""
+        rewire(self.session, step, self.options.choice)
+
     def evaluate(self, step: Evaluate) -> None:
         """`evaluate PROTOCOL(split) as NAME`, by the evaluator in charge."""
         if self._evaluator is None:
@@ -354,6 +360,7 @@ _EXECUTE: dict[type, str] = {
     SetGlobal: "set_global",
     RunPhase: "run_phase",
     Update: "update",
+    Rewire: "rewire",
     Evaluate: "evaluate",
     Checkpoint: "checkpoint",
     Restore: "restore",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netdsl.runtime.datasets import Batch
+from netdsl.runtime.rewiring import Choice
 
 if TYPE_CHECKING:
     from netdsl.runtime.engine import Interpreter
@@ -45,12 +46,14 @@ class Hooks:
 @dataclass
 class Options:
     """Settings of a run: `epochs` replaces the protocol's own, `limit` cuts training splits to so
-    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size."""
+    many samples, `eval_limit` those of evaluations, `batch` replaces the batch size. `choice` says
+    which synapses a rewiring opens, instead of draws."""
 
     epochs: int | None = None
     limit: int | None = None
     eval_limit: int | None = None
     batch: int | None = None
+    choice: Choice | None = None
 
 
 @dataclass

@@ -92,11 +92,13 @@ class HostCompiler:
         self._key_of = key_of
         self._reads: dict[Key, None] = {}
         self._witness: list[Closure] = []
+        self._matrix: Closure | None = None  # synapses that the expression reads
 
     def compile(self, expr: Expr) -> Compiled:
         """The closure of one expression; `reads` lists what it will ask for."""
         self._reads = {}
         self._witness = []
+        self._matrix = None
         call, place = self._scope(expr)
         return Compiled(call, tuple(self._reads), place)
 
@@ -143,9 +145,16 @@ class HostCompiler:
         key = self._key_of(expr)
         place = self._place_of(key)
         self._reads[key] = None
+        if place is Place.SYNAPSE:
+            self._matrix = lambda read: read(key)
+        if isinstance(expr, Ref) and expr.side == "pre" and place is Place.NEURON:
+            return (lambda read: read(key).T), Place.SYNAPSE
         return (lambda read: read(key)), place
 
     def _index(self, expr: Index) -> tuple[Closure, Place]:
+        matrix = self._matrix
+        if expr.side in ("pre", "post") and matrix is not None:
+            return (lambda read: _along(matrix(read).shape, expr.side)), Place.SYNAPSE
         if not self._witness:
             raise HostError("a neuron's index is used where no population is read", span_of(expr))
         witness = self._witness[0]
@@ -183,6 +192,13 @@ class HostCompiler:
         if axis is None:
             return (lambda read: function(body(read).reshape(1, -1), 1)), result
         return (lambda read: function(body(read), axis)), result
+
+
+def _along(shape: tuple[int, ...], side: str) -> Matrix:
+    """Numbers of the neurons at one side of synapses, (pre, post)."""
+    if side == "pre":
+        return np.arange(shape[0], dtype=np.float64)[:, None]
+    return np.arange(shape[1], dtype=np.float64)[None, :]
 
 
 def _axis_of(axis: str, place: Place) -> tuple[int | None, Place]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
+from netdsl.diagnostics.waiting import slow
 from netdsl.ir.distributions import faults
 from netdsl.ir.expr import (
     Apply,
@@ -32,6 +33,7 @@ from netdsl.ir.network import Draw, Place
 from netdsl.ir.places import shape_of
 from netdsl.ir.program import Buffer, DrawStore, Elementwise, Part, Program
 from netdsl.ir.roles import of_kind
+from netdsl.runtime import arrays, making
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
 from netdsl.streams import connectivity
@@ -134,7 +136,7 @@ class _Initial:
         if not isinstance(init, Draw):
             value = self._expr(init, where)
             return np.array(np.broadcast_to(value, (edges.count,)), np.float64)
-        if init.gram:
+        if init.gram or init.made or init.distribution == "array":
             return edges.values(self._make(buffer, edges.shape))
         args = [self._expr(arg, where) for arg in init.args]
         _in_range(init.distribution, dict(enumerate(args)), init.span)
@@ -161,9 +163,16 @@ class _Initial:
 
     def _draw(self, draw: Draw, where: _Where) -> Array:
         shape = where.shape
+        if draw.distribution == connectivity.GIVEN:
+            mask = arrays.taken(draw, self._program.given, shape)
+            return connectivity.taken(draw, (shape[0], shape[1]), mask).matrix()
+        if draw.distribution == "array":
+            return arrays.taken(draw, self._program.given, shape)
         if draw.distribution.startswith(connectivity.PREFIX):
             found = connectivity.drawn(draw, (shape[0], shape[1]), self._seed)
             return found.matrix()
+        if draw.made:
+            return self._made(draw, where)
         args = [self._expr(arg, where) for arg in draw.args]
         _in_range(draw.distribution, dict(enumerate(args)), draw.span)
         stream = PhiloxStream(self._seed, draw.stream)
@@ -173,6 +182,20 @@ class _Initial:
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
         value = value.reshape(shape)
         return np.asarray(value @ value.T) if draw.gram else value
+
+    def _made(self, draw: Draw, where: _Where) -> Array:
+        """A matrix of start values, step by step."""
+        chosen = PhiloxStream(self._seed, f"{draw.stream}.columns")
+        where = replace(where, named={}, columns=chosen)
+        square = replace(where, shape=(where.shape[0], where.shape[0]))
+        with slow("making start values"), np.errstate(all="ignore"):
+            for step in draw.made:
+                if isinstance(step.value, Draw):
+                    value = self._draw(step.value, square if step.square else where)
+                else:
+                    value = self._expr(step.value, where)
+                where.named[step.name] = value
+        return making.result(draw, where.named["w"], where.shape)
 
     def _expr(self, expr: Expr, where: _Where) -> Array:
         """A value that broadcasts to what `where` says."""
@@ -186,6 +209,13 @@ class _Initial:
             return where.value(self._whole(name), side)
         if isinstance(expr, Index):
             return where.index(expr.side)
+        if isinstance(expr, Local) and expr.name in where.named:
+            return where.named[expr.name]
+        if isinstance(expr, Reduce) and where.columns is not None:
+            return making.reduced(expr.kind, expr.axis, self._expr(expr.body, where))
+        if isinstance(expr, Apply) and expr.function in making.WHOLE and where.columns is not None:
+            value = self._expr(expr.args[0], where)
+            return making.WHOLE[expr.function](value, where.shape[1], where.columns)
         function = primitive(expr) if isinstance(expr, Apply) else None
         if isinstance(expr, Apply) and function is not None:
             return function(*(self._expr(arg, where) for arg in expr.args))
@@ -207,12 +237,15 @@ def _in_range(distribution: str, known: Mapping[int, Array], span: Span | None) 
 class _Where:
     """The elements that a value is wanted for: all of `shape`, or only the existing synapses.
 
-    `ends`: the slices of the populations that a projection leads from and to.
+    `ends`: the slices of the populations that a projection leads from and to. `named`: matrices of
+    a start that is made in steps; `columns`: draws those that it takes.
     """
 
     shape: tuple[int, ...]
     ends: tuple[Part, Part] = (None, None)
     edges: Connections | None = None
+    named: dict[str, Array] = field(default_factory=dict)
+    columns: PhiloxStream | None = None
 
     def value(self, whole: Array, side: str) -> Array:
         """A variable that is read here."""

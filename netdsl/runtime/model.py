@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from netdsl.ir.network import Network
 from netdsl.ir.program import Program
 from netdsl.ir.protocol import Evaluate
+from netdsl.runtime.arrays import Arrays, given_arrays
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from netdsl.ir.protocol import RunPhase
     from netdsl.locality import Certificate
     from netdsl.runtime.datasets import Datasets
+    from netdsl.runtime.rewiring import Choice
     from netdsl.runtime.session import Session
 
 Array = NDArray[Any]
@@ -58,8 +61,12 @@ class Model:
     """A compiled spec with its values. Buffers are allocated when they are first needed.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `options` (of the backend), `state`.
+    `seed`, `options` (of the backend), `state`. `choice`: instead of draws, a function that says
+    which synapses a `rewire` opens: given its name and the candidates by projection, (pre, post)
+    of bool, it gives those chosen; `lambda name, closed: closed` opens all.
     """
+
+    choice: Choice | None = None
 
     def __init__(
         self,
@@ -72,6 +79,7 @@ class Model:
         data: Mapping[str, str] | None = None,
         base: Path | None = None,
         options: Mapping[str, Any] | None = None,
+        arrays: Arrays | None = None,
     ) -> None:
         from netdsl.runtime.backend import BACKENDS, executor_class
 
@@ -85,6 +93,10 @@ class Model:
         self.overrides: dict[str, Setting] = {}
         self.data_paths = dict(data or {})
         self._base, self.options = base or Path(), dict(options or {})
+        if network.arrays:
+            given = given_arrays(network, arrays or {}, self.data_paths, self._base)
+            self.program = replace(program, given=given)
+        self._filed = [name for name in network.arrays if name not in (arrays or {})]
         self._session: Session | None = None
         self._datasets: Datasets | None = None
         self._certificate: Certificate | None = None
@@ -96,9 +108,12 @@ class Model:
     def session(self) -> Session:
         """The values; allocated now if they were not. Raises RunFault E0820 for lack of memory."""
         if self._session is None:
+            from netdsl.runtime.rewiring import check_budgets
             from netdsl.runtime.session import Session
 
-            self._session = Session(self.network, self.program, self._executor(), self.seed)
+            made = Session(self.network, self.program, self._executor(), self.seed)
+            check_budgets(made)
+            self._session = made
         return self._session
 
     def _executor(self) -> Executor:
@@ -124,8 +139,15 @@ class Model:
         if self._datasets is None:
             from netdsl.runtime.datasets import Datasets
 
-            self._datasets = Datasets(self.network, self.data_paths, self._base, self.seed)
+            named = {k: v for k, v in self.data_paths.items() if k not in self.network.arrays}
+            self._datasets = Datasets(self.network, named, self._base, self.seed)
         return self._datasets
+
+    def places(self) -> dict[str, str]:
+        """Absolute paths of the files of data and arrays, by declaration."""
+        paths, declared = self.data_paths, self.network.arrays
+        found = {name: Path(paths.get(name) or self._base / declared[name]) for name in self._filed}
+        return self.datasets.places() | {k: str(path.resolve()) for k, path in found.items()}
 
     def reserve(self, rows: int | None = None, *, exact: bool = False) -> None:
         """Make room for `rows` samples at a time (default: what the spec's batches need).
@@ -210,6 +232,18 @@ class Model:
             have = "; ".join(", ".join(step.projections) for step in found) or "none"
             raise RunFault("E0742", f"no `update {', '.join(projections)}`", f"there are: {have}")
         self.session.executor.call(chosen[0].site)
+
+    def rewire(self, name: str | None = None) -> None:
+        """Run the `rewire` statement of that name (default: the only one)."""
+        from netdsl.ir.protocol import Rewire
+        from netdsl.runtime.rewiring import rewire
+
+        found = {step.name: step for step in all_steps(self.network) if isinstance(step, Rewire)}
+        chosen = next(iter(found)) if name is None and len(found) == 1 else name
+        if chosen not in found:
+            have = ", ".join(found) or "none"
+            raise RunFault("E0742", f"no `rewire {chosen or ''}`", f"there are: {have}")
+        rewire(self.session, found[chosen], self.choice)
 
     def _default_phase(self, protocol: str | None) -> str:
         names = dict.fromkeys(step.name for step in self._phases(protocol))

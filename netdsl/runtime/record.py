@@ -100,7 +100,7 @@ def write_record(run: RunDir, model: Model, settings: Settings) -> None:
             "source": model.network.source,
             "params": dict(model.network.params),
             "set": model.overrides,
-            "data": model.datasets.places(),
+            "data": model.places(),
             "seed": model.seed,
             "dtype": model.dtype,
             "backend": model.backend,
@@ -198,7 +198,7 @@ def note_changes(run: RunDir, record: Record, model: Model, settings: Settings) 
     held = run.params()
     again = {"at": datetime.datetime.now().isoformat(timespec="seconds"), "changed": changed}
     held["resumed"] = [*record.resumed, again]
-    held.update({"data": model.datasets.places()})
+    held.update({"data": model.places()})
     held.update({name: now[name] for name in ("epochs", "backend", "options")})
     run.write_params(held)
     run.write_versions({"backend": model.backend})

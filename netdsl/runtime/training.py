@@ -110,7 +110,7 @@ class Training(Hooks):
     def _run_protocol(self, record: Record | None, held: ExitStack) -> RunResult:
         model, settings = self._model, self._settings
         protocol = runnable(model, settings.protocol or "train")
-        options = Options(epochs=settings.epochs, limit=settings.limit)
+        options = Options(settings.epochs, settings.limit, choice=model.choice)
         self._open_data(protocol)
         with hush(settings.quiet):
             model.reserve()

@@ -12,6 +12,7 @@ from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
 from netdsl.sema.experiment.protocols import elaborate_protocol
+from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
 from netdsl.sema.rules.modulators import declare_vectors, elaborate_modulator
 from netdsl.sema.rules.rules import elaborate_rule
@@ -167,6 +168,8 @@ class _Run:
             experiment.elaborate_pairs(node, context)
         for node in declarations.table("loss").values():
             experiment.elaborate_loss(node, context)
+        for node in declarations.table("rewire").values():
+            elaborate_rewiring(node, context)
         for node in declarations.table("readout").values():
             experiment.elaborate_readout(node, context)
         for node in declarations.table("metric").values():
@@ -219,6 +222,7 @@ class _Run:
             self.claims,
             self.waivers,
             self.tables,
+            {name: node.path for name, node in context.declarations.table("array").items()},
         )
 
     def _with_units(self, population: Population) -> Population:

@@ -20,6 +20,8 @@ _WORDS = {
     "pairs": "pairs",
     "task": "task",
     "loss": "loss",
+    "rewire": "rewiring",
+    "array": "array file",
 }
 
 

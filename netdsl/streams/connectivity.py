@@ -18,6 +18,7 @@ from netdsl.streams.wiring import DRAWS, Matrix
 
 Indices = NDArray[np.int32]
 PREFIX = "connect:"
+GIVEN = f"{PREFIX}array"  # not drawn: a matrix of a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,8 @@ def synapses_of(program: Program, projection: str, seed: int) -> Connections | N
     init = mask.init if mask is not None else None
     if not isinstance(init, Draw) or init.distribution == f"{PREFIX}dense":
         return None
+    if init.distribution == GIVEN:
+        return taken(init, program.shapes[projection], program.given[init.stream])
     return drawn(init, program.shapes[projection], seed)
 
 
@@ -116,6 +119,15 @@ def drawn(draw: Draw, shape: tuple[int, int], seed: int) -> Connections:
     """
     args = tuple(float(arg.value) for arg in draw.args if isinstance(arg, Const))
     return _drawn(draw.distribution.removeprefix(PREFIX), args, draw.stream, shape, seed)
+
+
+def taken(draw: Draw, shape: tuple[int, int], given: NDArray[Any]) -> Connections:
+    """The synapses where an array (pre, post) is not 0."""
+    args = tuple(float(arg.value) for arg in draw.args if isinstance(arg, Const))
+    matrix = Matrix(shape, None if args[1] else int(args[2]))
+    elements = matrix.without_loops(np.flatnonzero(given))
+    pre, post = np.divmod(elements, max(1, shape[1]))
+    return Connections(shape, pre.astype(np.int32), post.astype(np.int32))
 
 
 @lru_cache(maxsize=16)

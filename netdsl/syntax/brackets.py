@@ -20,7 +20,7 @@ _TEXT = {"RPAR": ")", "RSQB": "]", "RBRACE": "}"}
 _TOP_LEVEL = frozenset(
     """edition import function control neuron synapse population celltype projection rule modulator
     optimiser initialiser table data task pairs memory readout metric loss record protocol claim
-    ensemble use""".split()  # noqa: SIM905 (a list of words reads best as words)
+    ensemble use array""".split()  # noqa: SIM905 (a list of words reads best as words)
 )
 
 

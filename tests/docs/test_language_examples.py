@@ -74,7 +74,6 @@ REFUSED = [
     ("E0831", {"data": "field z = 3"}),
     ("E0831", {"data": "augment image = image"}),
     ("E0831", {"after": "fit f = b.v on digits.train"}),
-    ("E0831", {"after": "rewire r over W { prune where w < 0 }"}),
     ("E0831", {"after": "ensemble 3 vary weights"}),
     ("E0831", {"before": "modulator m on b { scope neuron; emit vector v }"}),
     ("E0831", {"before": "modulator m(q) on b { emit mean(v) }"}),

@@ -18,6 +18,7 @@ FAMILIES = (
     "e4_dynamics",
     "e5_schedule",
     "e6_connectivity",
+    "e66_structure",
     "e7_data",
     "e7_tasks",
     "e8_backend",

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 from netdsl.ir.expr import Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref
-from netdsl.ir.network import Draw
+from netdsl.ir.network import Draw, Made
 from netdsl.ir.program import OPERATIONS, STATEMENTS, Edges
 from netdsl.ir.roles import Node, Role, fields, role_of
 from netdsl.ir.space import Space, axis_of
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     r"|\s*(?P<symbol>:=|\+=|==|!=|<=|>=|//|[-+*/%^<>=~().,\[\]])"
 )
 _SYMBOLS = {symbol: (name, level) for name, (symbol, level) in INFIX.items()}
-_RECORDS = {kind.__name__: kind for kind in (Draw, Edges, Windows)}
+_RECORDS = {kind.__name__: kind for kind in (Draw, Edges, Made, Windows)}
 _WORDS = {"none": None, "true": True, "false": False, "inf": float("inf"), "nan": float("nan")}
 
 

@@ -27,7 +27,9 @@ def edge_layouts(network: Network, form: str = AUTO) -> dict[str, Edges]:
     whole = _taken_as_matrices(network)
     for projection in network.projections.values():
         draw = mask_draw(projection)
-        if draw is None or form == MASKED or projection.name in whole or projection.carrier:
+        given = projection.connectivity.kind == "array"  # known when the network is built
+        whole_one = projection.name in whole or projection.carrier
+        if draw is None or given or form == MASKED or whole_one:
             continue
         share = density(projection.connectivity, *shape_of(network, projection))
         if form == EDGES or share < DENSITY:
@@ -63,6 +65,9 @@ def layout_notes(network: Network, layouts: Container[str]) -> Iterator[str]:
         share = density(projection.connectivity, m, n)
         if projection.connectivity.kind == "dense":
             share = 1.0 - min(m, n) / max(1, m * n)
+        if projection.connectivity.kind == "array":
+            yield f"{projection.name}: {m} x {n}; a matrix with a mask, which a file gives"
+            continue
         head = f"{projection.name}: density {share:.3g} of {m} x {n} synapses expected"
         if projection.name in layouts:
             yield f"{head}; only existing synapses are stored"

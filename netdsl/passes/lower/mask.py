@@ -18,6 +18,8 @@ def mask_draw(projection: Projection) -> Draw | None:
     if kind == "sparse":
         kind = f"sparse:{connectivity.draw}"
     amount = connectivity.probability
+    if kind == "array":
+        amount = 1.0
     if amount is None:
         amount = float(connectivity.number or 0)
     # A unit meets itself where pre + shift = post, both counted within their slices.
@@ -25,7 +27,7 @@ def mask_draw(projection: Projection) -> Draw | None:
     return Draw(
         f"connect:{kind}",
         (Const(amount), Const(connectivity.self_connections), Const(shift)),
-        f"{projection.name}.mask",
+        connectivity.array or f"{projection.name}.mask",
         span=connectivity.span,
     )
 

@@ -27,12 +27,13 @@ class Accumulation:
 
 
 def decisions(network: Network) -> list[Expr]:
-    """What the host evaluates of protocols: conditions, lengths, controls, global states."""
+    """What the host evaluates of protocols: conditions, lengths, controls, global states, and
+    which synapses are closed and opened."""
     return [flow.expr for flow in walk_host(network) if _decides(flow)]
 
 
 def _decides(flow: Flow) -> bool:
-    return flow.kind in DECISIONS or isinstance(flow.node, SetGlobal)
+    return flow.kind in (*DECISIONS, "rewire") or isinstance(flow.node, SetGlobal)
 
 
 def host_values(network: Network) -> list[Expr]:

@@ -41,6 +41,18 @@ def read_table(path: Path) -> dict[str, NDArray[Any]]:
     Raises DataError E0702 if it cannot be opened, E0708 if a line is malformed, E0750 if it is no
     regular file, E0751 if it does not fit into memory.
     """
+    header, values = read_columns(path)
+    pixels = [i for i, name in enumerate(header) if name != "label"]
+    fields: dict[str, NDArray[Any]] = {}
+    if pixels:
+        fields["image"] = values[:, pixels].astype(np.float32)
+    if "label" in header:
+        fields["label"] = values[:, header.index("label")]
+    return fields
+
+
+def read_columns(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """The names of a table's columns, and its numbers (rows, columns). Raises as `read_table`."""
     header, rows = _survey(path)
     require_room(path, rows * len(header) * _CELL_BYTES)
     try:
@@ -68,14 +80,7 @@ def read_table(path: Path) -> dict[str, NDArray[Any]]:
             f"table `{path}` has {len(header)} names in its header and {values.shape[1]} columns",
             "the first line must name every column",
         )
-    values = values.reshape(-1, len(header))
-    pixels = [i for i, name in enumerate(header) if name != "label"]
-    fields: dict[str, NDArray[Any]] = {}
-    if pixels:
-        fields["image"] = values[:, pixels].astype(np.float32)
-    if "label" in header:
-        fields["label"] = values[:, header.index("label")]
-    return fields
+    return header, values.reshape(-1, len(header))
 
 
 def _reason(said: str) -> str:

@@ -31,7 +31,10 @@ class Drawn:
 class WeightScope(Bound):
     """Where a weight's start is computed; a parameter may shadow `fan_in` and `fan_out`."""
 
-    def __init__(self, parent: Arguments, fan_in: int, fan_out: int) -> None:
+    def __init__(
+        self, parent: Arguments, fan_in: int, fan_out: int, sign: Expr | None = None
+    ) -> None:
+        self.sign = sign  # of the senders
         self.fans = {"fan_in": number(fan_in), "fan_out": number(fan_out)}
         visible = {k: v for k, v in self.fans.items() if k not in parent.arguments}
         super().__init__(parent.context, parent, visible)
@@ -138,9 +141,9 @@ def _initialiser(
     scope: Scope,
     stream: str,
 ) -> Drawn | None:
-    if declared.value is None or not declared.drawn:
+    if not declared.body and not declared.drawn:
         scope.context.unsupported(
-            "initialisers that are not one distribution are",
+            "initialisers that are not drawn are",
             node.span,
             "write it as `initialiser name() ~ distribution`",
         )
@@ -155,5 +158,13 @@ def _initialiser(
             arguments[formal.name] = Thunk(formal.default, home)
     home.arguments.update(arguments)
     with scope.context.expansion.of("initialiser", declared.name, declared) as fits:
-        drawn = build_draw(declared.value, home, stream) if fits else None
+        drawn = _drawn(declared, home, stream, node.span) if fits else None
     return None if drawn is None else replace(drawn, draw=replace(drawn.draw, span=node.span))
+
+
+def _drawn(declared: ast.InitialiserDecl, home: Arguments, stream: str, span: Span) -> Drawn | None:
+    from netdsl.sema.cells.making import making
+
+    if declared.value is not None:
+        return build_draw(declared.value, home, stream)
+    return making(declared, home, stream, span)

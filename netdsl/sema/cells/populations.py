@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import NOW, PREV, SETTLED, Ref
-from netdsl.ir.network import Place, Type
+from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.sema.cells.bodies import BodyScope
-from netdsl.sema.scopes import reach
+from netdsl.sema.scopes import arrays, reach
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, neuron_index
+from netdsl.sema.scopes.units import Unknown
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
@@ -48,9 +49,27 @@ class PopulationScope(BodyScope):
             modulator = self.modulator(name, at, span)
             if modulator is not None:
                 return modulator
+        elif arrays.named(parts, self.context):
+            return self.array(parts, span)
         elif self.context.declarations.find("population", name) is not None:
             return self.foreign(".".join(parts), at, span)
         return super().find(parts, at, span)
+
+    def array(self, parts: tuple[str, ...], span: Span) -> Value:
+        """An array of a file: a parameter of each neuron."""
+        path = self.declare(parts, span)
+        return Value(Ref(path, span=span), self.dim(path), place=Place.NEURON, span=span)
+
+    def declare(self, parts: tuple[str, ...], span: Span) -> str:
+        """The path of the parameter that holds an array of a file."""
+        path = ".".join((self.name, *parts))
+        if path not in self.variables:
+            init = arrays.given(parts, span)
+            self.variables[path] = Variable(
+                path, Kind.PARAM, Place.NEURON, Type.REAL, self.name, init, span=span
+            )
+            self.context.dims[path] = Unknown()
+        return path
 
     def names(self) -> Iterator[str]:
         yield from self.paths
@@ -173,6 +192,8 @@ class InitialScope(Scope):
                 return bad(span)
             if name == "index" or any(name == axis for axis, _ in population.axes if axis):
                 return neuron_index(None if name == "index" else name, span)
+        if at is None and arrays.named(parts, self.context):
+            return population.array(parts, span)
         return super().find(parts, at, span)
 
     def names(self) -> Iterator[str]:

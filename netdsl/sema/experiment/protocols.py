@@ -16,6 +16,7 @@ from netdsl.ir.protocol import (
     Update,
 )
 from netdsl.sema.experiment import presentation
+from netdsl.sema.experiment.rewiring import rewire_step
 from netdsl.sema.scopes import evaluation, expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.host import HostScope
@@ -106,8 +107,9 @@ class Builder:
             return Restore(node.checkpoint.name, node.span)
         if isinstance(node, ast.Repeat):
             return self._repeat(node)
-        word = "memories" if isinstance(node, ast.Push) else "rewiring"
-        self.context.unsupported(f"{word} are", node.span, "leave this step out")
+        if isinstance(node, ast.DoRewire):
+            return rewire_step(self, node)
+        self.context.unsupported("memories are", node.span, "leave this step out")
         return None
 
     def value(self, node: ast.Expr) -> Value:

@@ -129,6 +129,10 @@ class _Inlined(Scope):
     def draws(self) -> bool:
         return self.caller.draws
 
+    @property
+    def matrices(self) -> bool:
+        return self.caller.matrices
+
 
 # ---------------------------------------------------------------- reductions
 
@@ -343,6 +347,24 @@ def _int(node: ast.Call, scope: Scope) -> Value:
     return floor
 
 
+def _matrix_only(node: ast.Call, scope: Scope) -> Value:
+    """What is done to a whole matrix of start values."""
+    name = node.func.name
+    args = _positional(node, scope, 1)
+    if args is None or args[0].bad:
+        return bad(node.span)
+    if not scope.matrices:
+        scope.context.bag.error(
+            "E0209",
+            f"`{name}` is not available in {scope.kind}",
+            node.span,
+            help="it works on a whole matrix in the body of an initialiser",
+        )
+        return bad(node.span)
+    place = Place.GLOBAL if name == "spectral_radius" else Place.SYNAPSE
+    return Value(Apply(name, (args[0].expr,), node.span), args[0].dim, place=place, span=node.span)
+
+
 Special = Callable[[ast.Call, Scope], Value]
 SPECIAL: dict[str, Special] = {
     "onehot": _onehot,
@@ -354,5 +376,7 @@ SPECIAL: dict[str, Special] = {
     "int": _int,
     "bit": lambda node, scope: bits.bit(_positional(node, scope, 2), node, scope),
     "popcount": lambda node, scope: bits.popcount(_positional(node, scope, 1), node, scope),
+    "spectral_radius": _matrix_only,
+    "columns": _matrix_only,
 }
 SPECIAL.update(dict.fromkeys(HOST_FUNCTIONS - {"argmax", "softmax", "cross_entropy"}, _host_only))

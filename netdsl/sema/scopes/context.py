@@ -17,7 +17,7 @@ from netdsl.ir.network import (
     Type,
     Variable,
 )
-from netdsl.ir.protocol import Data, Metric, Pairs, Readout
+from netdsl.ir.protocol import Data, Metric, Pairs, Readout, Rewire
 from netdsl.ir.tables import Table
 from netdsl.sema.scopes.expansion import Expansion
 from netdsl.sema.scopes.units import Dim
@@ -74,6 +74,7 @@ class Context:
     tables: dict[str, TypeTable | None] = field(default_factory=dict)
     means: dict[str, Table] = field(default_factory=dict)  # tables that follow weights
     weight_names: dict[str, str] = field(default_factory=dict)  # by projection, as written
+    rewirings: dict[str, Rewire] = field(default_factory=dict)
     phases: dict[str, Span] = field(default_factory=dict)
     foreign: list[tuple[str, Span]] = field(default_factory=list)  # reads to verify at the end
     used: set[tuple[str, str]] = field(default_factory=set)  # (kind, name) of declarations

@@ -15,7 +15,10 @@ _TOGETHER = {
     kind: group
     for group, kinds in {
         "values": ("param", "let", "control", "global", "function"),
-        "network": ("population", "projection", "modulator", "data", "pairs", "task", "memory"),
+        "network": (
+            *("population", "projection", "modulator"),
+            *("data", "pairs", "task", "memory", "array"),
+        ),
     }.items()
     for kind in kinds
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from netdsl.diagnostics import Span
 from netdsl.ir.expr import NOW, Ref
 from netdsl.ir.network import Kind, Place, Variable
+from netdsl.sema.scopes import structure
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, neuron_index
@@ -25,6 +26,11 @@ class NetworkScope(Scope):
         if len(parts) == 1:
             return self._bare(parts[0], at, span) or super().find(parts, at, span)
         found = self._variable(parts)
+        if found is None and len(parts) == 2 and parts[1] in structure.COUNTS and at is None:
+            projection = self.context.projections.get(parts[0])
+            if projection is not None:
+                self.context.use("projection", projection.name)
+                return structure.counted(parts[1], (projection,), self.context, span)
         if found is None:
             return super().find(parts, at, span)
         return self._read(found, at, span)

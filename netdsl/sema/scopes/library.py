@@ -46,6 +46,7 @@ _KINDS: dict[type, str] = {
     ast.ProtocolDecl: "protocol",
     ast.TaskDecl: "task",
     ast.MemoryDecl: "memory",
+    ast.ArrayDecl: "array",
     ast.TableDecl: "table",
     ast.RewireDecl: "rewire",
     ast.Fit: "fit",

@@ -73,6 +73,11 @@ class Scope:
         return self.parent.host if self.parent is not None else False
 
     @property
+    def matrices(self) -> bool:
+        """Are names matrices of start values here?"""
+        return self.parent.matrices if self.parent is not None else False
+
+    @property
     def draws(self) -> bool:
         """May `random_sign()` be drawn here?"""
         return False

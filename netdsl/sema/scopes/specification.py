@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Const, Ref
 from netdsl.ir.network import Kind, Place, Type, Variable
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import arrays, expressions
 from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
@@ -47,6 +47,9 @@ class SpecificationScope(Scope):
         path = ".".join(parts)
         if parts[0] == "sample" and len(parts) == 2:
             return self._sample(parts[1], at, span)
+        if arrays.named(parts, self.context):
+            arrays.misplaced(path, span, self.context)
+            return bad(span)
         found = self._plain(path, span)
         if found is not None and at is not None and not found.bad:
             self.context.bag.error(

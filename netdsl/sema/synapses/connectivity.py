@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from netdsl.ir.network import Connectivity
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import arrays, expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.synapses import windows
 from netdsl.syntax import ast
@@ -38,7 +38,9 @@ def connectivity(node: ast.ProjectionDecl, context: Context) -> Wiring:
     wiring, stated = Wiring(Connectivity(span=node.span)), False
     for clause in node.connectivity:
         name = clause.name
-        if name in windows.KINDS:
+        if name == "from":
+            wiring, stated = _array(clause, wiring, context), True
+        elif name in windows.KINDS:
             found = replace(wiring.connectivity, span=clause.span)
             if name != "shared_over":  # which says no more than how a full projection is shared
                 found = replace(found, kind=name)
@@ -100,6 +102,21 @@ def _transpose(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wi
         )
         return replace(wiring, broken=True)
     return replace(wiring, mask_of=owner, connectivity=found)
+
+
+def _array(clause: ast.Connectivity, wiring: Wiring, context: Context) -> Wiring:
+    """`from wiring.mask`."""
+    assert clause.of is not None
+    if not arrays.named(clause.of.parts, context):
+        known = context.declarations.names("array")
+        context.unknown("array", clause.of.name, clause.of.span, known)
+        return replace(wiring, broken=True)
+    found = wiring.connectivity
+    if found.kind != "dense":
+        message = f"`from` and `{found.kind}` both say which synapses exist"
+        context.bag.error("E0110", message, clause.span, help="leave one of them out")
+    found = replace(found, kind="array", array=clause.of.name, span=clause.span)
+    return replace(wiring, connectivity=found)
 
 
 def _kind(clause: ast.Connectivity, before: Connectivity, context: Context) -> Connectivity:

@@ -10,7 +10,7 @@ from netdsl.ir.expr import Const, Expr, Ref, apply, refs
 from netdsl.ir.network import Connectivity, Deliver, Draw, Kind, Place, Projection, Type, Variable
 from netdsl.sema.cells.draws import WeightScope, build_draw
 from netdsl.sema.cells.populations import PopulationScope, size_of
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import arrays, expressions
 from netdsl.sema.scopes.components import without_index
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.params import param_value, plain
@@ -19,6 +19,7 @@ from netdsl.sema.scopes.units import Dim, Unknown, parse_unit
 from netdsl.sema.scopes.values import Value
 from netdsl.sema.scopes.vectors import expanded
 from netdsl.sema.synapses.connectivity import Wiring, connectivity
+from netdsl.sema.synapses.heads import delay_of, end_of
 from netdsl.sema.synapses.signs import MAGNITUDE, sign_of, turned
 from netdsl.sema.synapses.synapses import (
     DELIVER,
@@ -48,10 +49,10 @@ class ProjectionBuilder:
     def elaborate(self) -> bool:
         """Fill `context.projections`; False after a report that leaves nothing to build."""
         node, context = self.node, self.context
-        pre, pre_slice = self._end(node.pre)
-        post, post_slice = self._end(node.post)
+        pre, pre_slice = end_of(node.pre, context)
+        post, post_slice = end_of(node.post, context)
         self.wiring = connectivity(node, context)
-        delay = self._delay()
+        delay = delay_of(node, context)
         if pre is None or post is None or self.wiring.broken:
             return False
         if not self._windows(pre, post, whole=pre_slice is None and post_slice is None):
@@ -88,34 +89,6 @@ class ProjectionBuilder:
 
     # ------------------------------------------------------------ head
 
-    def _end(self, ref: ast.Ref) -> tuple[PopulationScope | None, tuple[int, int] | None]:
-        name, *rest = [ref.name] if ref.name in self.context.cells else ref.parts
-        scope = self.context.cells.get(name)
-        if scope is None:
-            if not self.context.bag.is_poisoned("population", name):
-                self.context.unknown("population", name, ref.span, self.context.cells)
-            return None, None
-        self.context.use("population", name)
-        if not rest:
-            return scope, None
-        population = self.context.populations.get(name)
-        types = population.types if population is not None else ()
-        for found, first, last in types:
-            if [found] == rest and population is not None and population.shuffled:
-                self.context.bag.error(
-                    "E0647",
-                    f"the neurons of `{ref.name}` do not stand together: types are shuffled",
-                    ref.span,
-                    help=f"join all of `{name}` and multiply what is delivered by "
-                    f"`(pre.type == {found})` or `(post.type == {found})`, or leave out `shuffled`",
-                )
-                return None, None
-            if [found] == rest:
-                return scope, (first, last)
-        known = [f"{name}.{found}" for found, _, _ in types]
-        self.context.unknown("cell type", ref.name, ref.span, known)
-        return None, None
-
     def _windows(self, pre: PopulationScope, post: PopulationScope, *, whole: bool) -> bool:
         """The shared kernel, where there is one; False after a report."""
         clause = self.wiring.windows
@@ -141,24 +114,6 @@ class ProjectionBuilder:
         found = replace(self.wiring.connectivity, windows=windows)
         self.wiring = replace(self.wiring, connectivity=found)
         return windows is not None
-
-    def _delay(self) -> int:
-        node = self.node
-        if node.delay_drawn:
-            self.context.unsupported(
-                "delays per synapse are", node.span, "give all synapses one delay"
-            )
-            return 0
-        if node.delay is None:
-            self.context.bag.error(
-                "E0411",
-                f"projection `{node.name}` states no delay",
-                node.name_span,
-                help="add `delay 1 step`, or `delay 0` for the same step",
-            )
-            return 0
-        value = expressions.constant(node.delay, self.context.scope, "a delay")
-        return self.context.scope.steps(value, "the delay") or 0
 
     def _body(self) -> list[ast.Statement]:
         assert self.scope is not None
@@ -242,7 +197,7 @@ class ProjectionBuilder:
 
     def _initial(self, node: ast.Weight, path: str) -> tuple[Expr | Draw, Dim]:
         assert self.ends is not None and self.scope is not None
-        scope = WeightScope(self.scope, *self._fans())
+        scope = WeightScope(self.scope, *self._fans(), self.ends.sign)
         if node.drawn:
             drawn = build_draw(node.init, scope, path)
             if drawn is None:
@@ -250,6 +205,9 @@ class ProjectionBuilder:
             self._square(drawn.draw, node)
             value = Value(Const(1.0), drawn.dim, span=node.init.span)
             return drawn.draw, self._declared(node, value)
+        given = arrays.start(node.init, self.context)
+        if given is not None:
+            return given, self._declared(node, Value(Const(1.0), Unknown(), span=node.init.span))
         value = expressions.translate(node.init, scope)
         return value.expr, self._declared(node, value)
 
@@ -275,7 +233,15 @@ class ProjectionBuilder:
 
     def _square(self, draw: Draw, node: ast.Weight) -> None:
         assert self.ends is not None
-        windows = self.wiring.connectivity.windows
+        windows, kind = self.wiring.connectivity.windows, self.wiring.connectivity.kind
+        if draw.made and (windows is not None or kind == "one_to_one"):
+            self.context.bag.error(
+                "E0664",
+                "a start that is made in steps needs a synapse of its own for each pair of neurons",
+                node.init.span,
+                help="draw this weight from a distribution, as in `~ kaiming_uniform()`",
+            )
+            return
         sizes = size_of(self.ends.pre.axes), size_of(self.ends.post.axes)
         if windows is not None:
             sizes = windows.shape

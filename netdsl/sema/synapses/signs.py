@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netdsl.ir.expr import NOW, Const, Expr, Index, Ref, apply, transform
+from netdsl.sema.scopes import arrays
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.synapses.synapses import Ends
 from netdsl.syntax import ast
@@ -20,6 +21,8 @@ def sign_of(node: ast.ProjectionDecl, ends: Ends, context: Context) -> Expr | No
     """The sign as an expression over the presynaptic index; None for a plain projection."""
     if node.sign is None:
         return None
+    if node.sign not in ("+", "-", "pre"):
+        return _by_array(node, tuple(node.sign.split(".")), ends, context)
     if node.sign != "pre":
         return Const(1.0 if node.sign == "+" else -1.0, node.span)
     return _by_type(node, ends, context)
@@ -80,3 +83,21 @@ def _type_sign(name: str, node: ast.ProjectionDecl, context: Context) -> float:
         return 1.0
     context.use("celltype", name)
     return 1.0 if declared.sign == "+" else -1.0
+
+
+def _by_array(
+    node: ast.ProjectionDecl, parts: tuple[str, ...], ends: Ends, context: Context
+) -> Expr:
+    """Signs of the senders from a file."""
+    if not arrays.named(parts, context):
+        known = context.declarations.names("array")
+        context.unknown("array", ".".join(parts), node.span, known)
+        return Const(1.0)
+    if ends.pre.name not in context.populations or ends.pre_slice is not None:
+        context.unsupported(
+            "signs of a part of a population from an array are",
+            node.span,
+            "give the part a population of its own",
+        )
+        return Const(1.0)
+    return Ref(ends.pre.declare(parts, node.span), "pre", span=node.span)

@@ -77,6 +77,7 @@ from netdsl.syntax.ast.declarations import (
     Use,
 )
 from netdsl.syntax.ast.experiment import (
+    ArrayDecl,
     Augment,
     DataBody,
     DataDecl,
@@ -146,6 +147,7 @@ __all__ = [
     "AfterUpdate",
     "Allow",
     "Arg",
+    "ArrayDecl",
     "Assign",
     "At",
     "AtUpdate",

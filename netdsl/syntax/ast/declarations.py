@@ -123,7 +123,7 @@ class ProjectionDecl(Named):
     pre: Ref
     post: Ref
     connectivity: tuple[Connectivity, ...] = ()
-    sign: Literal["+", "-", "pre"] | None = None
+    sign: str | None = None  # `+`, `-`, `pre` or an array of signs, `cells.sign`
     delay: Expr | None = None
     delay_drawn: bool = False
     using: Ref | None = None

@@ -78,6 +78,13 @@ class Pairs(Named):
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayDecl(Named):
+    """`array cells = "cells.npz"`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryDecl(Named):
     """`memory past : window[16] of h1.z`."""
 
@@ -167,6 +174,7 @@ Item: TypeAlias = (
     | DataDecl
     | TaskDecl
     | Pairs
+    | ArrayDecl
     | MemoryDecl
     | Readout
     | Fit

@@ -157,8 +157,9 @@ class DeclarationBuilder(ExperimentBuilder):
     def item_projection(self, parts: list[Part], span: Span) -> ast.Item:
         name, pre, post, *clauses, body = parts
         kinds = {"delay_draw": "delay", "sign_by": "sign"}
-        found = {kinds.get(c.data, c.data): c for c in clauses if c.data != "connectivity"}
-        if len(found) < sum(c.data != "connectivity" for c in clauses):
+        wiring = ("connectivity", "from_array")
+        found = {kinds.get(c.data, c.data): c for c in clauses if c.data not in wiring}
+        if len(found) < sum(c.data not in wiring for c in clauses):
             message = "this projection has two `delay`, `sign` or `using` clauses"
             self.error("E0009", message, self.span(name), "keep one of them")
         delay, sign = found.get("delay"), found.get("sign")
@@ -167,7 +168,7 @@ class DeclarationBuilder(ExperimentBuilder):
             str(name),
             self.ref(pre),
             self.ref(post),
-            tuple(self._connectivity(c) for c in clauses if c.data == "connectivity"),
+            tuple(self._connectivity(c) for c in clauses if c.data in wiring),
             self._sign(sign),
             self._delay(delay),
             delay is not None and delay.data == "delay_draw",
@@ -179,6 +180,8 @@ class DeclarationBuilder(ExperimentBuilder):
         )
 
     def _connectivity(self, tree: Tree[Any]) -> ast.Connectivity:
+        if tree.data == "from_array":
+            return ast.Connectivity("from", (), self.ref(tree.children[0]), span=self.span(tree))
         name, args, of = tree.children
         other = None if of is None else self.ref(of)
         return ast.Connectivity(str(name), self.args(args), other, span=self.span(tree))
@@ -192,10 +195,13 @@ class DeclarationBuilder(ExperimentBuilder):
     def _sign(self, tree: Tree[Any] | None) -> Any:
         if tree is None:
             return None
-        text = str(tree.children[0])
-        if tree.data == "sign_by" and text != "pre":
+        if tree.data == "sign":
+            return str(tree.children[0])
+        text = self.ref(tree.children[0]).name
+        if text != "pre" and text.count(".") != 1:
             message = f"signs go by `pre`, the presynaptic unit, not by `{text}`"
-            self.error("E0009", message, self.span(tree), "write `sign by pre`")
+            help = "write `sign by pre`, or name an array of signs: `sign by cells.sign`"
+            self.error("E0009", message, self.span(tree), help)
             return "pre"
         return text
 

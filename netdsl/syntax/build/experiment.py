@@ -24,6 +24,10 @@ class ExperimentBuilder(ProtocolBuilder):
         name, value = parts
         return ast.Pairs(str(name), self.expr(value), span=span, name_span=self.span(name))
 
+    def item_array(self, parts: list[Part], span: Span) -> ast.Item:
+        name, path = parts
+        return ast.ArrayDecl(str(name), self.string(path), span=span, name_span=self.span(name))
+
     def item_memory(self, parts: list[Part], span: Span) -> ast.Item:
         name, kind, size, of = parts
         return ast.MemoryDecl(

@@ -114,7 +114,8 @@ class DeclarationPrinter(ExperimentPrinter):
         return (head, self.settings(node.overrides)) if node.overrides else (head,)
 
     def _projection(self, node: ast.ProjectionDecl) -> Parts:
-        sign = {None: "", "pre": "sign by pre"}.get(node.sign, f"sign {node.sign}")
+        one = node.sign in ("+", "-")
+        sign = "" if node.sign is None else f"sign {'' if one else 'by '}{node.sign}"
         delay = ""
         if node.delay is not None:
             delay = f"delay {'~ ' if node.delay_drawn else ''}{show(node.delay)}"
@@ -147,4 +148,6 @@ def _dim(dim: ast.Dim) -> str:
 
 def _connectivity(conn: ast.Connectivity) -> str:
     args = f"({show_args(conn.args)})" if conn.args else ""
+    if conn.name == "from":
+        return f"from {conn.of}"
     return words(conn.name + args, opt("of", conn.of))

@@ -121,6 +121,8 @@ class ExperimentPrinter(BodyPrinter):
                 return (head, self.data_body(node.body))
             case ast.Pairs():
                 return (f"pairs {node.name} = {show(node.value)}",)
+            case ast.ArrayDecl():
+                return (f'array {node.name} = "{node.path}"',)
             case ast.MemoryDecl():
                 kind = f"{node.kind}[{show(node.size)}]"
                 return (f"memory {node.name} : {kind} of {refs(node.of)}",)

@@ -22,6 +22,7 @@ from netdsl.passes.lower.sites import Site, sites
 from netdsl.passes.lower.synapse import Factors
 from netdsl.passes.reverse.activity import active, delivered
 from netdsl.passes.reverse.adjoints import Adjoints
+from netdsl.passes.reverse.meanwhile import refuse_changes
 from netdsl.passes.reverse.sweep import Sweep
 from netdsl.passes.reverse.tape import Tape, changes_weights, runs
 
@@ -77,6 +78,9 @@ def _swept(
         once += sweep.once
         step += sweep.step
         after += sweep.after
+        left = (product for products in sweep.products.values() for product in products)
+        swept = (*sweep.once, *sweep.step, *sweep.after, *left)
+        refuse_changes(context, site, phase, swept, routines)
         for projection in projections:
             *factors, learning = gradient.update(projection)
             reads += factors

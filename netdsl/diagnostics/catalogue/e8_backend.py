@@ -190,6 +190,16 @@ ENTRIES: list[Entry] = [
         network(rule=_STATE, edge="dense delay 0"),
     ),
     Entry(
+        "E0847",
+        "what `bptt` goes back through was changed since",
+        "The backward sweep of an `update` reads weights, and states as the phase left them. A\n"
+        "statement between the phase and the `update` that stores to one of them (`set`, `reset`,\n"
+        "another `update`, another phase, or the same `update` in a loop of its own) would give\n"
+        "the gradient of a phase that never ran.",
+        _reference("dense delay 0", "phase run 1 step; reset"),
+        _reference("dense delay 0", "reset; phase run 1 step"),
+    ),
+    Entry(
         "E0865",
         "recordings need more memory than the machine has",
         "What an evaluation records is kept until it ends: steps x samples x units numbers. It is\n"

@@ -9,12 +9,10 @@ become scalars that the host computes when a batch is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
-    Apply,
-    Const,
     Expr,
     Index,
     Load,
@@ -25,10 +23,11 @@ from netdsl.ir.expr import (
     transform,
     walk,
 )
-from netdsl.ir.network import Draw, Kind, Place, Type, Variable
+from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import PHASE, AxisReduce, Key, RowReduce, Statement
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.indices import axis_index, with_flat_indices
 from netdsl.passes.lower.past import delayed
 from netdsl.passes.lower.times import retime, steps_ago
 
@@ -57,7 +56,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
     """The buffer that holds a variable's present value."""
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = variable.place
-    init = _with_flat_indices(context, variable)
+    init = with_flat_indices(context, variable)
     per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE)
     return context.need(
         variable.path,
@@ -70,20 +69,6 @@ def variable_buffer(context: Context, variable: Variable) -> str:
         span=variable.span,
         tag="",
     )
-
-
-def _with_flat_indices(context: Context, variable: Variable) -> Expr | Draw | None:
-    """What a parameter starts with; an index along an axis comes from the flat one."""
-
-    def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Index) and node.axis is not None:
-            return axis_index(context, variable.owner, node)
-        return None
-
-    init = variable.init
-    if isinstance(init, Draw):
-        return replace(init, args=tuple(transform(arg, visit) for arg in init.args))
-    return None if init is None else transform(init, visit)
 
 
 @dataclass
@@ -244,22 +229,6 @@ def group_of(context: Context, population: str, axis: str) -> tuple[int, int] | 
             return length, inner
         inner *= length
     return None
-
-
-def axis_index(context: Context, population: str, index: Index) -> Expr:
-    """The index along a named axis, from the flat index (row-major)."""
-    axes = context.network.populations[population].axes
-    stride = 1
-    for name, length in reversed(axes):
-        if name == index.axis:
-            flat: Expr = Index(None, index.side, index.span)
-            if stride > 1:
-                flat = Apply("floordiv", (flat, Const(float(stride))), index.span)
-            if name == axes[0][0]:
-                return flat
-            return Apply("mod", (flat, Const(float(length))), index.span)
-        stride *= length
-    raise LoweringError("E0899", f"`{population}` has no axis `{index.axis}`", index.span)
 
 
 def phase_buffer(context: Context, variable: Variable, phase: str | None) -> str:

@@ -6,14 +6,14 @@ the derivative of the loss by its value (its adjoint) on to what it read, times 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.factor import times
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, transform, walk
-from netdsl.ir.network import Place
+from netdsl.ir.network import Place, Type
 from netdsl.ir.program import (
     AxisReduce,
     Bind,
@@ -28,19 +28,23 @@ from netdsl.ir.roles import mapped
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import add
 from netdsl.passes.reverse.adjoints import Adjoints, Share, plus
-
-Leaf = Load | Local
+from netdsl.passes.reverse.keep import Kept, boolean
+from netdsl.passes.reverse.moment import Moment
+from netdsl.passes.reverse.tape import Tape
+from netdsl.passes.reverse.used import Leaf, leaves, used
 
 
 @dataclass
 class CellsReversal:
-    """Reverses `op`. `then` says what a value read by it was, `after` what is stored by it."""
+    """Reverses `op`, which ran at a moment of the tape. `free`: buffers that the phase keeps
+    anyway."""
 
     adjoints: Adjoints
     active: set[str]
     op: Elementwise
-    then: Callable[[Expr], Expr]
-    after: Callable[[Expr], Expr]
+    tape: Tape
+    moment: Moment
+    free: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.context = self.adjoints.context
@@ -68,19 +72,38 @@ class CellsReversal:
         stores = self._stores()
         if not stores:
             return []
-        statements = tuple(_used([*self.binds, *stores]))
+        statements = tuple(used([*self.binds, *stores]))
         op = Elementwise(self.op.population, statements, label=f"back: {self.op.title}")
         return [*sums, self._placed(op)]
 
     def _placed(self, op: Elementwise) -> Elementwise:
-        """The operation with reads of what was there then."""
+        """The operation with reads of what was there then, or was made of it."""
+        after = self.moment.at(self.moment.index + 1)
+        kept = self._kept(op)
 
-        def drawn(node: Expr) -> Expr | None:
+        def visit(node: Expr) -> Expr | None:
+            if node in kept:
+                return self._value(op, node)
             if isinstance(node, Local) and node.name in self.drawn:
-                return self.after(Load(self.drawn[node.name]))
-            return None
+                return self.tape.then(after, Load(self.drawn[node.name]))
+            return self.tape.then(self.moment, node) if isinstance(node, Load) else None
 
-        return mapped(op, lambda expr: transform(self.then(expr), drawn))
+        placed = mapped(op, lambda expr: transform(expr, visit))
+        return replace(placed, statements=tuple(used([*placed.statements])))
+
+    def _kept(self, op: Elementwise) -> set[Expr]:
+        """What else than reads the phase keeps for this, where it keeps something of each step."""
+        if self.moment.section != "step" or self.tape.steps == 1:
+            return set()
+        choice = Kept(self.tape, self.moment, self.drawn, self.places, self.free)
+        return {e for e in choice.chosen(op.statements) if not isinstance(e, Load | Local)}
+
+    def _value(self, op: Elementwise, value: Expr) -> Load:
+        """A value of the forward step, which the phase computes and keeps."""
+        binds = (s for s in op.statements if s.binds)
+        *needed, _ = used([*binds, Store("", value)])
+        type = Type.BOOL if boolean(value) else Type.REAL
+        return self.tape.value(self.moment, value, tuple(needed), op.population, type)
 
     # -- forward ------------------------------------------------------------------------------
 
@@ -106,7 +129,7 @@ class CellsReversal:
             value = transform(statement.value, visit)
             buffer = statement.buffer if isinstance(statement, Store) else None
             self.places[name] = self._place(value, buffer)
-            if any(self._moves(leaf) for leaf in _leaves(value)):
+            if any(self._moves(leaf) for leaf in leaves(value)):
                 self.moving.add(name)
             self.values.append((name, value, buffer))
             self.binds.append(Bind(name, value, statement.span))
@@ -227,7 +250,7 @@ class CellsReversal:
 
     def _through(self, value: Expr, row: Expr | None, unit: Expr | None) -> None:
         """Add to the adjoints of what `value` reads."""
-        for leaf in _leaves(value):
+        for leaf in leaves(value):
             if not self._moves(leaf):
                 continue
             path = leaf.buffer if isinstance(leaf, Load) else leaf.name
@@ -264,22 +287,3 @@ class CellsReversal:
                 stores.append(Store(adjoint, add(Load(adjoint), row) if known else row))
             self.adjoints.live.add(slot)
         return [*stores, *late]
-
-
-def _leaves(value: Expr) -> list[Leaf]:
-    """What an expression reads, without repeats."""
-    found = (node for node in walk(value) if isinstance(node, Load | Local))
-    return list(dict.fromkeys(found))
-
-
-def _used(statements: list[Statement]) -> Iterator[Statement]:
-    """The statements without names that nothing reads."""
-    read: set[str] = set()
-    kept: list[Statement] = []
-    for statement in reversed(statements):
-        if isinstance(statement, Bind) and statement.name not in read:
-            continue
-        kept.append(statement)
-        exprs = statement.args if isinstance(statement, DrawStore) else (statement.value,)
-        read |= {leaf.name for e in exprs for leaf in _leaves(e) if isinstance(leaf, Local)}
-    return iter(kept[::-1])

@@ -23,6 +23,7 @@ from netdsl.passes.lower.synapse import Factors
 from netdsl.passes.reverse import losses
 from netdsl.passes.reverse.activity import active, delivered
 from netdsl.passes.reverse.adjoints import Adjoints
+from netdsl.passes.reverse.meanwhile import refuse_changes
 from netdsl.passes.reverse.sweep import Sweep
 from netdsl.passes.reverse.tape import Tape, changes_weights, runs
 
@@ -37,8 +38,10 @@ def reference_rules(context: Context, routines: dict[str, Routine]) -> None:
             if rules:
                 routine = routines[site.step.site]
                 routines[site.step.site] = _swept(context, site, rules, routine, tapes, routines)
+    updates = (routine for routine in routines.values() if routine.kind == "update")
+    sweeps = [op for r in updates for op in (*r.once, *r.step, *r.after)]
     for name, tape in tapes.items():
-        routines[name] = tape.recorded()
+        routines[name] = tape.recorded(sweeps)
 
 
 def _by_loss(context: Context, step: Update) -> dict[str, list[Projection]]:
@@ -71,10 +74,14 @@ def _swept(
     reads: list[Op] = []
     for number, (name, projections) in enumerate(rules.items()):
         gradient = Gradient(context, tape, projections, number, phase)
-        sweep = gradient.sweep(context.network.losses[name])
+        sweep = gradient.sweep(context.network.losses[name], alone=len(rules) == 1)
+        steps = tape.steps - sweep.ahead
         once += sweep.once
         step += sweep.step
         after += sweep.after
+        left = (product for products in sweep.products.values() for product in products)
+        swept = (*sweep.once, *sweep.step, *sweep.after, *left)
+        refuse_changes(context, site, phase, swept, routines)
         for projection in projections:
             *factors, learning = gradient.update(projection)
             reads += factors
@@ -117,8 +124,11 @@ class Gradient:
     number: int
     phase: RunPhase
 
-    def sweep(self, loss: Loss) -> Sweep:
-        """The sweep from a loss. Raises LoweringError E0807 where it reaches no weight."""
+    def sweep(self, loss: Loss, alone: bool) -> Sweep:
+        """The sweep from a loss; if not `alone`, all steps are in its loop, which others share.
+
+        Raises LoweringError E0807 where it reaches no weight.
+        """
         names = [p.weight for p in self.projections if p.weight is not None]
         signed = [p.weight for p in self.projections if p.weight is not None and p.sign is not None]
         self.through = delivered(self.tape.ops, names, signed)
@@ -126,6 +136,8 @@ class Gradient:
         per_row, seed, forward = self._loss(loss)
         moving = active((*self.tape.ops, *forward), self.through)
         self.result = Sweep(self.tape, adjoints, moving, set(self.through))
+        if not alone:
+            self.result.most = 0
         self.result.once += forward[:-1]
         name = adjoints.name(per_row)
         owner = self.context.buffers[per_row].owner

@@ -9,34 +9,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, transform
-from netdsl.ir.network import Place
-from netdsl.ir.program import (
-    AxisReduce,
-    Buffer,
-    Copy,
-    Elementwise,
-    Op,
-    Push,
-    Routine,
-    RowReduce,
-    Statement,
-    Store,
-    SynapseUpdate,
-)
+from netdsl.ir.expr import Apply, Const, Expr, Load, transform, walk
+from netdsl.ir.network import Place, Type
+from netdsl.ir.program import Buffer, Copy, Elementwise, Op, Push, Routine, Statement, Store
 from netdsl.ir.rings import seen_through
+from netdsl.ir.roles import expressions
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
+from netdsl.passes.reverse.moment import LOSS, SECTIONS, Moment
 
-SECTIONS = ("once", "step", "after")
-LOSS = "loss"  # what computes the loss from what the phase left; it runs after the phase
 _KEPT = (Place.UNIT, Place.ROW, Place.GLOBAL)
-_STEP, _CLOCK = Load("phase.step"), Load("t")
+COUNTERS = _STEP, _CLOCK = Load("phase.step"), Load("t")
+
+
+@dataclass
+class Kept:
+    """A value that the phase keeps: what it is before operation `index` of a section.
+
+    `binds` come before `value`, which is over `owner`. `name` is the buffer that it is kept in,
+    `slots` of how many
+    steps.
+    """
+
+    section: str
+    index: int
+    owner: str
+    value: Expr
+    binds: tuple[Statement, ...]
+    name: str
+    slots: int = 1
 
 
 @dataclass
 class Tape:
-    """A phase of `steps` steps; `kept`: (section, position, what is read) to what keeps it there.
+    """A phase of `steps` steps, and what it keeps by place and value.
 
     A reversed step is the k-th from the end, and k is what `phase.step` holds while it runs.
     """
@@ -45,7 +51,7 @@ class Tape:
     routine: Routine
     steps: int
     parts: dict[str, tuple[Op, ...]] = field(init=False)
-    kept: dict[tuple[str, int, Load], str] = field(default_factory=dict)
+    kept: dict[tuple[str, int, Expr], Kept] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         views = self.context.views
@@ -55,29 +61,48 @@ class Tape:
         }
         if self.steps == 0:
             self.parts["step"] = ()
-
-    @property
-    def loops(self) -> bool:
-        """Does a step run more than once?"""
-        return self.steps > 1
+        self.touched = frozenset[str]().union(*(op.reads | op.writes for op in self.ops))
 
     @property
     def ops(self) -> tuple[Op, ...]:
         """All operations in order, those of a step once."""
         return tuple(op for section in SECTIONS for op in self.parts[section])
 
-    def then(self, section: str, index: int, expr: Expr) -> Expr:
-        """An expression with what its buffers held before operation `index` of a section."""
+    def then(self, moment: Moment, expr: Expr) -> Expr:
+        """An expression with what its buffers held at a moment."""
 
         def visit(node: Expr) -> Expr | None:
-            return self._load(section, index, node) if isinstance(node, Load) else None
+            return self._load(moment, node) if isinstance(node, Load) else None
 
-        return expr if section == LOSS else transform(expr, visit)
+        return expr if moment.section == LOSS else transform(expr, visit)
 
-    def _load(self, section: str, index: int, load: Load) -> Expr:
-        if section == "step" and load in (_STEP, _CLOCK):
-            return self._counted(load)
-        if not self._changes(section, index, load.buffer):
+    def changes(self, moment: Moment, buffer: str) -> bool:
+        """Is a buffer overwritten after that, in this step or a later one?"""
+        if moment.section == LOSS:
+            return False
+        first = 0 if moment.again else moment.index
+        later = SECTIONS[SECTIONS.index(moment.section) + 1 :]
+        ops = (*self.parts[moment.section][first:], *(op for n in later for op in self.parts[n]))
+        return any(buffer in op.writes for op in ops)
+
+    def value(
+        self, moment: Moment, value: Expr, binds: tuple[Statement, ...], owner: str, type: Type
+    ) -> Load:
+        """A read of what an expression over cells was, computed and kept while the phase runs."""
+        key = (moment.section, moment.index, value)
+        if key not in self.kept:
+            why = "what slopes are made of at each step, for the reverse sweep"
+            name = self.context.scratch(f"{owner}.slope", Place.UNIT, owner, why)
+            self.context.buffers[name] = replace(self.context.buffers[name], type=type)
+            self.kept[key] = Kept(moment.section, moment.index, owner, value, binds, name)
+        return self._read(self.kept[key], moment)
+
+    # -- buffers ------------------------------------------------------------------------------
+
+    def _load(self, moment: Moment, load: Load) -> Expr:
+        if moment.section == "step" and load in (_STEP, _CLOCK):
+            return self._counted(moment, load)
+        if not self.changes(moment, load.buffer):
             return load
         if isinstance(load.ago, Expr):
             raise LoweringError(
@@ -86,33 +111,34 @@ class Tape:
                 load.span or self.routine.span,
                 "read it at a delay that stays the same",
             )
-        key = (section, self._since(section, index, load.buffer), load)
+        key = (moment.section, self._since(moment, load.buffer), load)
         if key not in self.kept:
-            self.kept[key] = self._keep(load, section)
-        return Load(self.kept[key], load.span, load.side, _STEP if self._each(section) else 0)
+            self.kept[key] = self._keep(load, *key[:2])
+        return self._read(self.kept[key], moment, load)
 
-    def _each(self, section: str) -> bool:
-        return section == "step" and self.loops
+    def _read(self, kept: Kept, moment: Moment, load: Load | None = None) -> Load:
+        """The slot of a moment."""
+        ago: int | Expr = moment.back
+        if moment.loops:
+            ago = Apply("add", (_STEP, Const(float(moment.back)))) if moment.back else _STEP
+        if load is None:
+            return Load(kept.name, ago=ago)
+        return replace(load, buffer=kept.name, ago=ago)
 
-    def _counted(self, load: Load) -> Expr:
+    def _counted(self, moment: Moment, load: Load) -> Expr:
         """A counter of the step that is reversed: it ran up to the end of the phase since."""
-        back: Expr = Apply("add", (_STEP, Const(1.0))) if self.loops else Const(1.0)
+        back: Expr = Const(float(moment.back + 1))
+        if moment.loops:
+            back = Apply("add", (_STEP, back))
         end: Expr = load if load == _CLOCK else Const(float(self.steps))
         return Apply("sub", (end, back), load.span)
 
-    def _changes(self, section: str, index: int, buffer: str) -> bool:
-        """Is a buffer overwritten after that, in this step or a later one?"""
-        first = 0 if self._each(section) else index
-        later = SECTIONS[SECTIONS.index(section) + 1 :]
-        ops = (*self.parts[section][first:], *(op for name in later for op in self.parts[name]))
-        return any(buffer in op.writes for op in ops)
-
-    def _since(self, section: str, index: int, buffer: str) -> int:
-        """The position right behind the last store before operation `index`."""
-        ops = self.parts[section][:index]
+    def _since(self, moment: Moment, buffer: str) -> int:
+        """The position right behind the last store before a moment."""
+        ops = self.parts[moment.section][: moment.index]
         return max((n + 1 for n, op in enumerate(ops) if buffer in op.writes), default=0)
 
-    def _keep(self, load: Load, section: str) -> str:
+    def _keep(self, load: Load, section: str, index: int) -> Kept:
         held = self.context.buffers[load.buffer]
         if held.place not in _KEPT:
             raise LoweringError(
@@ -122,42 +148,69 @@ class Tape:
                 self.routine.span,
                 "learn at `update`, when the phase is over",
             )
-        when = "at each step" if self._each(section) else "as it was"
+        when = "at each step" if section == "step" and self.steps > 1 else "as it was"
         why = f"`{held.of or held.name}` {when}, for the reverse sweep"
-        name = self.context.scratch(f"{load.buffer}@then", *self._where(held), why)
-        slots = self.steps if self._each(section) else 1
-        kept = replace(self.context.buffers[name], slots=slots, type=held.type)
-        self.context.buffers[name] = kept
-        return name
+        place, owner = self._where(held)
+        name = self.context.scratch(f"{load.buffer}@then", place, owner, why)
+        self.context.buffers[name] = replace(self.context.buffers[name], type=held.type)
+        return Kept(section, index, owner, load, (), name)
 
     def _where(self, held: Buffer) -> tuple[Place, str]:
         """Place and owner of what keeps a buffer: one number is kept for each sample."""
         owner = held.owner or next(iter(self.context.network.populations))
         return (Place.ROW if held.place is Place.GLOBAL else held.place), owner
 
-    def recorded(self) -> Routine:
-        """The routine with operations that keep what the sweeps read."""
-        if not self.kept:
+    # -- the phase ----------------------------------------------------------------------------
+
+    def recorded(self, sweeps: Iterable[Op]) -> Routine:
+        """The routine with operations that keep what the sweeps read, of as many steps."""
+        slots = self._slots(sweeps)
+        kept = [one for one in self.kept.values() if one.name in slots]
+        if not kept:
             return self.routine
-        once, step, after = (tuple(self._recorded(name)) for name in SECTIONS)
+        for one in kept:
+            one.slots = slots[one.name]
+            held = self.context.buffers[one.name]
+            self.context.buffers[one.name] = replace(held, slots=one.slots)
+        once, step, after = (tuple(self._recorded(name, kept)) for name in SECTIONS)
         return replace(self.routine, once=once, step=step or self.routine.step, after=after)
 
-    def _recorded(self, section: str) -> Iterator[Op]:
+    def _slots(self, sweeps: Iterable[Op]) -> dict[str, int]:
+        """Of how many steps the sweeps read each value."""
+        ops = tuple(sweeps)
+        found = {name: 1 for op in ops for name in op.reads}
+        for op in ops:
+            for node in (node for expr in expressions(op) for node in walk(expr)):
+                if isinstance(node, Load):
+                    slots = self.steps if isinstance(node.ago, Expr) else node.ago + 1
+                    found[node.buffer] = max(found[node.buffer], slots)
+        return found
+
+    def _recorded(self, section: str, kept: list[Kept]) -> Iterator[Op]:
         ops = self.parts[section]
         for index in range(len(ops) + 1):
-            for (where, position, load), name in self.kept.items():
-                if (where, position) == (section, index):
-                    yield from self._record(load, name, self._each(section))
+            for one in kept:
+                if (one.section, one.index) == (section, index):
+                    yield from self._record(one)
             yield from ops[index : index + 1]
 
-    def _record(self, load: Load, name: str, each: bool) -> Iterator[Op]:
-        held = self.context.buffers[load.buffer]
-        source = load.buffer
-        if held.slots > 1 or held.place is Place.GLOBAL:
-            place, owner = self._where(held)
-            source = self.context.scratch(f"{name}.now", place, owner, "what is to be kept")
-            yield Elementwise(owner, (Store(source, load),), label=source)
-        yield Push(name, source) if each else Copy(name, source)
+    def _record(self, kept: Kept) -> Iterator[Op]:
+        buffers, source = self.context.buffers, ""
+        if isinstance(kept.value, Load):
+            held = buffers[kept.value.buffer]
+            if held.slots == 1 and held.place is not Place.GLOBAL:
+                source = held.name
+        if not source:
+            held = buffers[kept.name]
+            source = kept.name
+            if kept.slots > 1:
+                hint = f"{kept.name}.now"
+                source = self.context.scratch(hint, held.place, kept.owner, "what is to be kept")
+                buffers[source] = replace(buffers[source], type=held.type)
+            statements: tuple[Statement, ...] = (*kept.binds, Store(source, kept.value))
+            yield Elementwise(kept.owner, statements, label=f"keep {kept.owner}")
+        if source != kept.name:
+            yield Push(kept.name, source) if kept.slots > 1 else Copy(kept.name, source)
 
 
 def runs(ops: Iterable[Op]) -> Iterator[Op]:
@@ -169,7 +222,7 @@ def runs(ops: Iterable[Op]) -> Iterator[Op]:
         statements: list[Statement] = []
         for statement in op.statements:
             statements.append(statement)
-            if isinstance(statement, RowReduce | AxisReduce):
+            if statement.ends_loop:
                 yield replace(op, statements=tuple(statements))
                 statements = []
         if statements:
@@ -178,4 +231,4 @@ def runs(ops: Iterable[Op]) -> Iterator[Op]:
 
 def changes_weights(op: Op) -> bool:
     """Is an operation a pass that learns?"""
-    return isinstance(op, SynapseUpdate) and bool(op.sums)
+    return bool(getattr(op, "sums", ()))

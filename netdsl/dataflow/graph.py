@@ -99,6 +99,8 @@ class NetworkGraph:
     def _reads(self) -> Iterator[Edge]:
         found: dict[tuple[Part, Part, str, str], dict[str, None]] = {}
         for flow in walk_network(self.network):
+            if flow.kind == "task":  # fields of samples are data, however they are made
+                continue
             target = self._target(flow)
             kind = "modulator" if target.kind == "modulator" else flow.kind
             learning = flow.owner if kind == "rule" else ""

@@ -31,6 +31,7 @@ from netdsl.ir.network import (
     Statement,
     Variable,
 )
+from netdsl.ir.task import TaskField
 
 Declared = (
     Variable
@@ -47,6 +48,7 @@ Declared = (
     | proto.Metric
     | proto.Recorder
     | Loss
+    | TaskField
 )
 
 # What is computed in a cell, from its own variables to its own variables.
@@ -63,7 +65,7 @@ class Flow:
 
     `kind`: initial | statement | def | slope (of a spike: its margin and surrogate) | deliver |
     structure (which synapses are read backwards) | sign | rule | modulator | readout | metric |
-    loss | clamp | set | rewire | control | decide | record.
+    loss | clamp | set | rewire | control | decide | record | task (a field of its samples).
     `target`: the path of a variable; "" where the values enter none, or change what a rule learns.
     `owner`: name of the population, projection, modulator, readout or protocol that it is written
     in. `node`: the declaration or statement. `section`: the part of a rule.
@@ -203,6 +205,11 @@ def walk_host(network: Network) -> Iterator[Flow]:
         yield Flow("", loss.value, "loss", loss.name, loss, loss.span)
     for protocol in network.protocols.values():
         yield from walk_protocol(protocol)
+    for data in network.data.values():
+        for field in data.task.fields if data.task is not None else ():
+            held = field.value.args if isinstance(field.value, Draw) else (field.value,)
+            for expr in held:  # which fields of the samples a field is computed from
+                yield Flow("", expr, "task", data.name, field, field.span)
     for recorder in network.recorders:
         read = Ref(recorder.variable, span=recorder.span)
         yield Flow("", read, "record", "", recorder, recorder.span)

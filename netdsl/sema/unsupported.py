@@ -6,7 +6,6 @@ from netdsl.sema.scopes.context import Context
 
 _KINDS = {
     "memory": ("memories are", "keep what the rule needs in traces of its cells"),
-    "rewire": ("rewiring is", "use a fixed sparse projection"),
     "fit": ("fitted tables are", "fit the table in Python from `netdsl.run`'s readouts"),
 }
 

@@ -80,7 +80,6 @@ def test_right(rule: str) -> None:
         ("state f = post.v; f := pre.s; dw = f * post.v", {"E0106"}),
         (F + "def e = e * 2; dw = f * e", {"E0109"}),
         (F + "on post { f := 1 }; dw = f", {"E0831"}),
-        ("state f[3] = 0; dw = pre.s * post.v", {"E0831"}),
         (F + "f := f + mean(post.v); dw = f", {"E0304"}),
         (F + "f := f + post.v@late; dw = f", {"E0101"}),
         (F + "dw = f; at update { dw = f }", {"E0831"}),

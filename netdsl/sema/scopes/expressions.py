@@ -44,7 +44,9 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
     if isinstance(node, ast.Bool):
         return number(node.value, node.span)
     if isinstance(node, ast.Index):
-        return components.component(node, None, scope)
+        from netdsl.sema.synapses import tables
+
+        return tables.read(node, scope) or components.component(node, None, scope)
     if isinstance(node, ast.At) and isinstance(node.base, ast.Index):
         return components.component(node.base, node.phase, scope)
     if isinstance(node, ast.Name | ast.Attribute | ast.At):
@@ -61,10 +63,6 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
         return replace(value, dim=product(value.dim, unit), span=node.span)
     if isinstance(node, ast.Call):
         return calls.call(node, scope)
-    if isinstance(node, ast.Index):
-        from netdsl.sema.synapses import tables
-
-        return tables.read(node, scope) or _refuse(node, scope)
     return _refuse(node, scope)
 
 

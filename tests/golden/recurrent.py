@@ -85,7 +85,8 @@ def settings(file: Mapping[str, Array], hyper: dict[str, Any]) -> dict[str, Any]
         "eps": hyper["adam_epsilon"],
         "l1": hyper["l1"],
         "reopened": hyper["reconnect_value"],
-        "connections": "all",
+        "p": 1,
+        "draw": "bernoulli",
         "p_budget": 1,
         "cues.batch": 1,  # the trials are the file's
         "cues.n_cue": 1,

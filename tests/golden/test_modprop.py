@@ -24,8 +24,8 @@ from tests.golden.recurrent_made import (
     type_table,
 )
 from tests.golden.replaying import run_case
-from tests.golden.test_golden import backends
 
+BACKENDS = ("numpy", pytest.param("native", marks=pytest.mark.slow))
 MU = 6.0  # so that far taps count
 FILE = recurrent(11)
 
@@ -71,7 +71,7 @@ def case(gradient: Arrays, number: int) -> Case:
     return replace(plain, spec=SPECS / "modprop.net", settings=settings, name="modprop")
 
 
-@pytest.mark.parametrize("backend", backends())
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_sums_over_time_taps_and_types(backend: str) -> None:
     expected = modprop(FILE, 3)
     other = FILE["grad_nlmdgl_in"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
+from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Expr, Reduce, Ref, children, refs
 from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
 from netdsl.locality.labels import SAMPLE, SCOPES, SPACE, Label, Level, join_all
 from netdsl.locality.provenance import (
@@ -227,9 +227,9 @@ class Reader:
     def _receivers(self, variable: Variable) -> str:
         """Who gets the same number: with a reduction over one axis, not the whole population."""
         own = self.graph.own_expressions(variable.path)
-        if any(ref.path == f"{variable.owner}.type" for e in own for ref in refs(e)):
-            return "celltype"
         found = [r for e in own for r in reductions(e)]
+        if any(_asks(e, f"{variable.owner}.type") for e in own):
+            return "celltype"
         axes = {name for name, _ in self.network.populations[variable.owner].axes if name}
         return "neuron" if any(r.axis in axes for r in found) else "population"
 
@@ -280,6 +280,14 @@ class Reader:
         code = {TRANSPORT: "E0313", AGGREGATED: "E0311", CROSS_SAMPLE: "E0310"}[taint.kind]
         names = (taint.origin, taint.origin.split(".")[0], self.rule.name, self.projection.name)
         return Violation(taint.kind, code, taint.why, taint.span, names, path=tuple(path))
+
+
+def _asks(expr: Expr, path: str) -> bool:
+    """Is a variable read for the unit itself, and not only of those that are summed over?"""
+    if isinstance(expr, Reduce):
+        return False
+    own = isinstance(expr, Ref) and expr.path == path
+    return own or any(_asks(part, path) for part in children(expr))
 
 
 def _through(channel: str | None) -> str:

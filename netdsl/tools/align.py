@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.diagnostics import suggest
+from netdsl.diagnostics import Diagnostic, DiagnosticError, suggest
 from netdsl.frontend import check
 from netdsl.ir.network import Loss, Network, Projection
 from netdsl.ir.protocol import (
@@ -58,11 +58,11 @@ def align_model(
     """
     network, chosen = _with_loss(model, loss)
     plan = runnable(model, protocol)
-    _require_batches(plan)
     names = _learning(network, protocol)
+    _require_batches(plan)
     phase = phase_of(network, chosen, protocol)
     derived = reference(network, chosen, protocol, phase, names)
-    refused = dict(derived.refused if isinstance(derived, Built) else derived)
+    refused = _worded(derived.refused if isinstance(derived, Built) else derived)
     measured: list[Measured] = []
     if isinstance(derived, Built):
         left = [name for name in names if name not in refused]
@@ -71,7 +71,7 @@ def align_model(
         measured = pair.run(max(1, batches), every, max(1, points))
         pair.close()
     title = chosen.name if chosen.name != ASKED else str(loss)
-    return Alignment(network, title, phase, protocol, tuple(names), tuple(measured), refused)
+    return Alignment(model.network, title, phase, protocol, tuple(names), tuple(measured), refused)
 
 
 def _with_loss(model: Model, asked: str | None) -> tuple[Network, Loss]:
@@ -93,8 +93,19 @@ def _with_loss(model: Model, asked: str | None) -> tuple[Network, Loss]:
         hint = f"did you mean `{near}`?" if near else f"losses are: {have}; or {_EXPRESSION}"
         raise RunFault("E0871", f"the spec has no loss `{asked}`", hint)
     text = f"{network.text}\nloss {ASKED} = {asked}\n"
-    made = check(text, model.overrides, lower=False).require()
-    return made, made.losses[ASKED]
+    checked = check(text, model.overrides, lower=False)
+    wrong = [d for d in checked.diagnostics if d.severity == "error"]
+    if checked.network is None or wrong:
+        raise DiagnosticError(*wrong, sources=checked.sources)
+    return checked.network, checked.network.losses[ASKED]
+
+
+def _worded(refused: Mapping[str, Diagnostic]) -> dict[str, Diagnostic]:
+    """Without the name of a loss that has none."""
+    return {
+        name: replace(fault, message=fault.message.replace(f"loss `{ASKED}`", "the loss"))
+        for name, fault in refused.items()
+    }
 
 
 def _learning(network: Network, protocol: str) -> list[str]:
@@ -221,7 +232,7 @@ class _Pair:
             pass
         return trainer.found
 
-    def measure(self, trainer: Interpreter, step: Each, batch: Batch) -> Measured:
+    def measure(self, trainer: Interpreter, start: int, step: Each, batch: Batch) -> Measured:
         """One batch, from where the training run is."""
         found = []
         loop = next(n for n, one in enumerate(_loops(self.plan)) if one is step)
@@ -235,7 +246,7 @@ class _Pair:
                 share = self._share(self.model.network.projections[name], len(batch.keys))
                 there = self._present(name)
                 points[name] = compare(updates[name][there], share * gradients[name][there])
-        return Measured(trainer.place.batches, points)
+        return Measured(trainer.place.batches, start, points)
 
     def _share(self, projection: Projection, rows: int) -> float:
         """By what the gradient is to be multiplied, to be reduced over the batch as the rule is."""
@@ -267,16 +278,15 @@ class _Trainer(Interpreter):
     def __init__(self, pair: _Pair, batches: int, every: int, points: int) -> None:
         super().__init__(pair.model.session, pair.model.datasets, Hooks(), Options())
         self.pair, self.found = pair, list[Measured]()
-        starts = range(0, points * every, every) if every else range(0, batches, batches)
-        self.wanted = {start + index for start in starts for index in range(batches)}
+        starts = range(0, points * every, every) if every else (0,)
+        self.wanted = {start + index: start for start in starts for index in range(batches)}
 
     def run_batch(self, step: Each, batch: Batch) -> None:
         if _takes(step):
-            if self.place.batches > max(self.wanted):
-                raise Interrupted
-            if self.place.batches in self.wanted:
-                self.found.append(self.pair.measure(self, step, batch))
-            if self.place.batches == max(self.wanted):
+            done = self.place.batches
+            if done in self.wanted:
+                self.found.append(self.pair.measure(self, self.wanted[done], step, batch))
+            if done >= max(self.wanted):
                 raise Interrupted
         super().run_batch(step, batch)
 

@@ -77,9 +77,11 @@ def compare(update: Array, gradient: Array) -> Point:
 
 @dataclass(frozen=True)
 class Measured:
-    """One batch, after `batch` others that were learned from: a `Point` by projection."""
+    """One batch, after `batch` others that were learned from: a `Point` by projection. The batches
+    of one point of training have the same `start`."""
 
     batch: int
+    start: int
     points: Mapping[str, Point]
 
 
@@ -100,9 +102,16 @@ class Alignment:
         """Those of one projection, in order of the batches."""
         return [m.points[projection] for m in self.measured if projection in m.points]
 
-    def mean(self, projection: str, what: str) -> float:
-        """Mean of `cosine`, `angle`, … over the batches that have it; NaN where none has."""
-        values = [getattr(point, what) for point in self.points(projection)]
+    @property
+    def starts(self) -> list[int]:
+        """Points of training, in batches."""
+        return list(dict.fromkeys(m.start for m in self.measured))
+
+    def mean(self, projection: str, what: str, start: int | None = None) -> float:
+        """Mean of `cosine`, `angle`, … over the batches that have it, or those of one point of
+        training; NaN where none has."""
+        held = [m for m in self.measured if start is None or m.start == start]
+        values = [getattr(m.points[projection], what) for m in held if projection in m.points]
         known = [value for value in values if math.isfinite(value)]
         return sum(known) / len(known) if known else math.nan
 
@@ -147,7 +156,18 @@ class Alignment:
                 rows.append((name, self._rule(name), "did not come to learn in these batches"))
             else:
                 rows.append((name, self._rule(name), *self._cells(name)))
-        return "\n".join([*_table(rows), self._foot()])
+        return "\n".join([*_table(rows), self._foot(), *self._course()])
+
+    def _course(self) -> list[str]:
+        """The cosine at each point of training, where there are several."""
+        names = [name for name in self.projections if self.points(name)]
+        if len(self.starts) < 2:
+            return []
+        rows: list[tuple[str, ...]] = [("after batches", "", *names)]
+        for start in self.starts:
+            cosines = [format(self.mean(name, "cosine", start), "+.4f") for name in names]
+            rows.append((str(start), "cosine", *cosines))
+        return ["", *_table(rows)]
 
     def _cells(self, name: str) -> tuple[str, ...]:
         def mean(what: str, form: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netdsl.runtime.errors import PlotError
 from netdsl.tools.alignment import Alignment
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MARKERS = "os^Dv<>P"
 _PANELS = (("cosine", "cosine of update and gradient"), ("ratio", "norm of update / gradient"))
 
 
@@ -32,21 +33,34 @@ def alignment_figure(alignment: Alignment) -> Figure:
     panels[0].axhline(0.0, color="#888888", linewidth=0.8, zorder=1)
     panels[0].set_ylim(-1.05, 1.05)
     if any(point.ratio > 0 for name in names for point in alignment.points(name)):
-        panels[1].set_yscale("log")
+        _log(panels[1])
     panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.suptitle(f"Updates and the gradient of {alignment.loss}")
     return figure
 
 
+def _log(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers, also where it spans less than a decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    form = ScalarFormatter()
+    form.set_scientific(False)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axes.yaxis.set_major_formatter(form)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(min(low, 0.5), max(high, 2.0))
+
+
 def _line(axes: Axes, alignment: Alignment, name: str, what: str, index: int) -> None:
+    """Means at the points of training, and faint dots for single batches."""
     held = [m for m in alignment.measured if name in m.points]
+    starts = alignment.starts
+    means = [alignment.mean(name, what, start) for start in starts]
+    style: Any = {"color": colour(index), "marker": _MARKERS[index % len(_MARKERS)]}
+    values = [getattr(m.points[name], what) for m in held]
+    axes.plot([m.start for m in held], values, linestyle="", alpha=0.25, markersize=3, **style)
     axes.plot(
-        [m.batch for m in held],
-        [getattr(m.points[name], what) for m in held],
-        label=name,
-        color=colour(index),
-        linestyle=dash(index),
-        linewidth=1.4,
-        marker="o" if len(held) <= 60 else "",
-        markersize=3,
+        starts, means, label=name, linestyle=dash(index), linewidth=1.4, markersize=5, **style
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.diagnostics import Diagnostic, DiagnosticError, suggest
+from netdsl.diagnostics.span import Span
 from netdsl.frontend import check
 from netdsl.ir.network import Loss, Network, Projection
 from netdsl.ir.protocol import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 ASKED = "align_loss"  # what a loss given as an expression is called
+_OPTION = "--loss"
 _EXPRESSION = 'for example --loss "mean(cross_entropy(softmax(out.o@run), sample.label))"'
 
 
@@ -94,10 +96,18 @@ def _with_loss(model: Model, asked: str | None) -> tuple[Network, Loss]:
         raise RunFault("E0871", f"the spec has no loss `{asked}`", hint)
     text = f"{network.text}\nloss {ASKED} = {asked}\n"
     checked = check(text, model.overrides, lower=False)
-    wrong = [d for d in checked.diagnostics if d.severity == "error"]
+    wrong = [_moved(d, asked) for d in checked.diagnostics if d.severity == "error"]
     if checked.network is None or wrong:
-        raise DiagnosticError(*wrong, sources=checked.sources)
+        raise DiagnosticError(*wrong, sources={_OPTION: asked})
     return checked.network, checked.network.losses[ASKED]
+
+
+def _moved(fault: Diagnostic, asked: str) -> Diagnostic:
+    """A fault of the added line, as one of the expression that it holds."""
+    at, ahead = fault.primary, len(f"loss {ASKED} = ")
+    first, last = (max(1, min(n - ahead, len(asked) + 1)) for n in (at.column, at.end_column))
+    message = fault.message.replace(f" in loss `{ASKED}`", "")
+    return replace(fault, primary=Span(_OPTION, 1, first, 1, last), message=message)
 
 
 def _worded(refused: Mapping[str, Diagnostic]) -> dict[str, Diagnostic]:

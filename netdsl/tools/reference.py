@@ -167,7 +167,7 @@ def phase_of(network: Network, loss: Loss, protocol: str) -> str:
         what = ", ".join(f"`{name}`" for name in sorted(filter(None, read))) or "that it could read"
         raise RunFault(
             "E0873",
-            f"loss `{loss.name}` reads phase {what}, which protocol `{protocol}` does not run",
+            f"the loss reads phase {what}, which protocol `{protocol}` does not run",
             f"its phases are: {', '.join(dict.fromkeys(run)) or 'none'}; `--loss` takes another",
         )
     return found[-1]

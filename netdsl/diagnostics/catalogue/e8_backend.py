@@ -220,6 +220,37 @@ ENTRIES: list[Entry] = [
         "(`limit 100 samples`), or on one evaluation only (`on test`).",
     ),
     Entry(
+        "E0870",
+        "there is no loss to take the gradient of",
+        "`netdsl align` needs the loss that the rules are meant to lower. Declare it\n"
+        "(`loss E = mean(cross_entropy(softmax(out.o@run), sample.label))`), or give it as an\n"
+        "expression: `netdsl align SPEC --loss \"mean(…)\"`.",
+    ),
+    Entry(
+        "E0871",
+        "which loss is meant is not clear",
+        "The spec declares several losses, or none of the name given. Say `--loss NAME`.",
+    ),
+    Entry(
+        "E0872",
+        "nothing learns in the protocol",
+        "`netdsl align` compares updates of the projections that an `update` or a learning phase\n"
+        "of the protocol names, and this one names none. `--protocol` takes another.",
+    ),
+    Entry(
+        "E0873",
+        "the loss reads a phase that the protocol does not run",
+        "The gradient is that of the loss at the end of a phase of the protocol that trains.\n"
+        "A loss that reads a phase of the test only has no gradient there: read a phase of\n"
+        "training, or give another loss with `--loss`.",
+    ),
+    Entry(
+        "E0874",
+        "nothing learns from batches",
+        "`netdsl align` compares batch by batch, so what learns must stand in a loop over data:\n"
+        "`each batch of DATA.train { … }`.",
+    ),
+    Entry(
         "E0899",
         "internal error",
         "A fault of netdsl, not of the spec. Run again with `netdsl --debug ...` and report what\n"

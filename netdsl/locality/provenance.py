@@ -1,9 +1,9 @@
 """Taints: where values come from that no local channel may carry, and how far they spread.
 
 A taint starts at a declaration (a transposed projection, a reduction over the batch) and follows
-the data flow, variable by variable. Weight-transport and cross-sample taints go through everything;
-aggregates of weights, counts of samples and reductions over a population end at the next
-projection, whose target makes them its own state (reference, section 7, space 1 and 3).
+the data flow, variable by variable. Transported and aggregated weights and cross-sample taints go
+through everything; counts of samples and reductions over a population end at the next projection,
+whose target makes them its own state (reference, section 7, space 1 and 3a).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CROSS_SAMPLE = "cross-sample"
 AGGREGATED = "aggregated-weights"
 COUNT = "batch-size-dependent"
 REDUCTION = "reduction"
-STOPPED_BY_CHANNELS = frozenset({AGGREGATED, COUNT, REDUCTION})
+STOPPED_BY_CHANNELS = frozenset({COUNT, REDUCTION})
 
 
 @dataclass(frozen=True)
 class Taint:
     """One origin: `kind`, the declaration it starts at, and why in words.
 
-    `seeds` are the variables tainted directly; `origin` is the name a waiver may give. What is
-    `lasting` goes through projections whatever its kind.
+    `seeds` are the variables tainted directly; `origin` is the name a waiver may give. A projection
+    that reads seeds of a `retold` one has a taint of its own.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Taint:
     why: str
     seeds: tuple[str, ...]
     span: Span | None = None
-    lasting: bool = False
+    retold: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ..
 
 
 def _stops(taint: Taint, flow: Flow) -> bool:
-    if taint.lasting and flow.kind == "deliver":  # what delivers a table has a taint of its own
+    if taint.retold and flow.kind == "deliver":
         return any(ref.path in taint.seeds for ref in flow.sources)
     return flow.kind == "deliver" and taint.kind in STOPPED_BY_CHANNELS
 
@@ -141,7 +141,7 @@ def _tables(network: Network) -> Iterator[Taint]:
     for table in network.tables.values():
         why = f"the table `{table.name}` holds means of the weights of `{table.projection}`"
         seeds = tuple(block.path for block in table.blocks)
-        yield Taint(AGGREGATED, table.name, why, seeds, table.span, lasting=True)
+        yield Taint(AGGREGATED, table.name, why, seeds, table.span, retold=True)
 
 
 def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[Taint]:
@@ -154,7 +154,7 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
     for table in graph.network.tables.values():
         if any(ref.path == block.path for block in table.blocks for ref in flow.sources):
             why = f"projection `{name}` delivers means of the weights of `{table.projection}`"
-            yield Taint(AGGREGATED, name, why, (flow.target,), span, lasting=True)
+            yield Taint(AGGREGATED, name, why, (flow.target,), span)
     if not any(_weight_without_pre(graph, term) for term in terms(flow.expr)):
         return
     backwards = graph.owner(flow.target) == projection.pre != projection.post

@@ -97,11 +97,11 @@ def _inner_reductions(
     for flow in flows:
         for node in walk(flow.expr):
             if isinstance(node, Reduce):
-                yield _reduced(graph, projection, rule, node)
+                yield _reduced(graph, projection, rule, flow, node)
 
 
 def _reduced(
-    graph: FlowGraph, projection: Projection, rule: Rule, node: Reduce
+    graph: FlowGraph, projection: Projection, rule: Rule, flow: Flow, node: Reduce
 ) -> tuple[Label, Violation | None]:
     span = span_of(node) or rule.span
     names = (rule.name, projection.name)
@@ -114,7 +114,9 @@ def _reduced(
             AGGREGATED, "E0311", text, span, names, path=path
         )
     if node.axis == "batch":
-        if graph.only_flags(node.body):
+        shared = flow.section in ("optimiser", "after update")  # where a weight changes for all
+        data = all(graph.is_sample_field(r.path) or graph.is_shared(r.path) for r in refs(node))
+        if graph.only_flags(node.body) or (shared and data):
             return Label(sample=Level("batch-size-dependent")), None
         text = f"{head} reduces over the rows of the batch inside its term"
         path = (f"{line_of(span)}: {text}",)

@@ -88,7 +88,7 @@ def _assigned(graph: FlowGraph) -> Iterator[Diagnostic]:
             if reduced or _alike(graph.network, owner, target):  # else they do not match: E0206
                 yield Diagnostic(
                     "E0352",
-                    f"a protocol puts `{ref.path}` on `{target}`, which no projection carries there",
+                    f"a protocol puts `{ref.path}` on `{target}`, where no projection carries it",
                     ref.span or flow.span or NO_SPAN,
                     help=f"send it through a projection (`{owner} -> {target}`), or declare a "
                     f"modulator that reduces it and reaches `{target}`",

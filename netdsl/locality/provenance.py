@@ -17,7 +17,16 @@ from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Network, Place, Projection
-from netdsl.ir.protocol import SetState
+from netdsl.ir.protocol import (
+    Choose,
+    Each,
+    Evaluate,
+    Repeat,
+    RunPhase,
+    SetState,
+    Update,
+    steps_of,
+)
 
 TRANSPORT = "weight-transport"
 CROSS_SAMPLE = "cross-sample"
@@ -188,14 +197,16 @@ def terms(expr: Expr) -> tuple[Expr, ...]:
 
 
 def _copies(graph: FlowGraph) -> Iterator[Taint]:
+    starts = {id(step) for step in before_learning(graph.network)}
     for flow in graph.flows:
         projection = graph.network.projections.get(flow.target.split(".", 1)[0])
-        if projection is None or not isinstance(flow.node, SetState):
+        if projection is None or not isinstance(flow.node, SetState) or id(flow.node) in starts:
             continue
         for source in _foreign_weights(graph.network, projection, flow):
             why = f"the weights of `{projection.name}` are copied from `{source.path}`"
             at = source.span or flow.span
-            yield Taint(TRANSPORT, projection.name, why, _targets(projection), at)
+            seeds = (flow.target, *_targets(projection))  # what reads the weight reads the copy
+            yield Taint(TRANSPORT, projection.name, why, seeds, at)
 
 
 def _foreign_weights(network: Network, projection: Projection, flow: Flow) -> tuple[Ref, ...]:
@@ -220,12 +231,36 @@ def _starts(network: Network) -> Iterator[Taint]:
 
 
 def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
-    """Projections whose initial weights read another projection's, with the read."""
+    """Projections whose initial weights read another projection's, with the read.
+
+    So do those that a protocol sets once, before anything learns.
+    """
+    starts = {id(step) for step in before_learning(network)}
     for flow in walk_network(network):
-        projection = network.projections.get(flow.owner)
-        if flow.kind == "initial" and projection is not None:
+        projection = network.projections.get(flow.target.split(".", 1)[0])
+        if projection is not None and (flow.kind == "initial" or id(flow.node) in starts):
             for source in _foreign_weights(network, projection, flow):
                 yield projection, source
+
+
+def before_learning(network: Network) -> Iterator[SetState]:
+    """Assignments that a protocol makes once, before its first loop, choice or learning step."""
+    protocols = network.protocols.values()
+    evaluated = {
+        step.protocol
+        for protocol in protocols
+        for step in steps_of(protocol.body)
+        if isinstance(step, Evaluate)
+    }
+    for protocol in protocols:
+        if protocol.name in evaluated:  # as often as that is asked for
+            continue
+        for step in protocol.body:
+            learns = isinstance(step, RunPhase) and bool(step.learning)
+            if learns or isinstance(step, Each | Repeat | Choose | Update):
+                break
+            if isinstance(step, SetState):
+                yield step
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:

@@ -21,7 +21,7 @@ from netdsl.locality.labels import (
     verdict,
 )
 from netdsl.locality.phases import phase_level
-from netdsl.locality.provenance import AGGREGATED, CROSS_SAMPLE, Provenance
+from netdsl.locality.provenance import AGGREGATED, CROSS_SAMPLE, TRANSPORT, Provenance
 from netdsl.locality.reads import Read, Reader, Violation, line_of
 from netdsl.locality.rewiring import rewiring_notes
 
@@ -49,6 +49,7 @@ def analyse_rule(
     flows = tuple(flow for flow in walk_rule(rule) if flow.section != "expect")  # enters nothing
     reads = tuple(reader.read(ref, flow.section) for flow in flows for ref in flow.sources)
     reads += tuple(_coefficients(graph, projection, rule, reader))
+    reads += tuple(_replaced(provenance, projection, reader))
     label = join_all(read.label for read in reads)
     violations = [v for read in reads for v in read.violations]
     for found, violation in _inner_reductions(graph, projection, rule, flows):
@@ -89,6 +90,14 @@ def _coefficients(
             own = SPACE.rank(read.label.space) <= SPACE.rank(Level("post"))
             if not own or read.violations or read.label.sample != SAMPLE.best:
                 yield read
+
+
+def _replaced(provenance: Provenance, projection: Projection, reader: Reader) -> Iterator[Read]:
+    """What is learnt on weights that a protocol replaces by others goes on from those."""
+    weight = projection.weight or ""
+    if provenance.at(weight, TRANSPORT):
+        at = projection.variables[weight].span if weight in projection.variables else None
+        yield reader.read(Ref(weight, "synapse", span=at), "dw")
 
 
 def _inner_reductions(

@@ -123,3 +123,37 @@ def test_relays_wash_no_weights() -> None:
     ]
     codes, rule = certified("dw = post.fb * pre.s", more="\n".join(made))
     assert (codes, rule.verdict) == ({"E0311"}, "aggregated-weights")
+
+
+OTHER = FEED.format("V", "x", "h", "dense fixed", "weight w ~ normal(0, 1); deliver fb += w * pre.s")
+BACK = "projection B : o -> h dense delay 1 step { weight w ~ normal(0, 1); deliver fb += w * pre.e"
+
+
+def test_replaced_weights() -> None:
+    steps = f"{START}; {RUN}; set W1.w := V.w"
+    codes, rule = certified("dw = 0 * pre.s", more=OTHER, steps=steps)
+    assert (codes, rule.verdict) == ({"E0313"}, "weight-transport")
+
+
+def test_the_value_of_a_copied_weight_is_the_copy() -> None:
+    more = f"{BACK}; learn r3() }}\nrule r3 {{ dw = w * pre.e }}"
+    steps = f"{START}; set B.w := transpose(W2.w); {RUN}"
+    text = SPEC.format(
+        rule="dw = post.r * pre.s", hid="r := tanh(j)", more=more, steps=steps, delay="0"
+    )
+    found = check(text, lower=False)
+    assert found.certificate is not None
+    assert found.certificate["B"].verdict == "weight-transport"
+    assert found.certificate["W2"].verdict == "local"
+
+
+def test_a_copy_before_learning_is_an_equal_start() -> None:
+    text = SPEC.format(
+        rule="dw = post.fb * pre.s", hid="r := tanh(j)", more=f"{BACK} }}", steps="S", delay="0"
+    )
+    loop = f"each batch of digits.train {{ {START}; {RUN} }}"
+    text = text.replace("each batch of digits.train { S }", f"set B.w := transpose(W2.w); {loop}")
+    found = check(text, lower=False)
+    assert found.ok and found.certificate is not None
+    assert found.certificate["W1"].verdict == "local"
+    assert "an equal start, not a tie" in " ".join(found.certificate["W2"].notes)

@@ -11,6 +11,7 @@ from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
+from netdsl.locality.decisions import Decision
 from netdsl.locality.labels import (
     SAMPLE,
     SPACE,
@@ -42,7 +43,11 @@ class RuleFinding:
 
 
 def analyse_rule(
-    graph: FlowGraph, provenance: Provenance, projection: Projection, rule: Rule
+    graph: FlowGraph,
+    provenance: Provenance,
+    projection: Projection,
+    rule: Rule,
+    decisions: tuple[Decision, ...] = (),
 ) -> RuleFinding:
     """Label one rule: reads, reductions inside it, batch reduction, phases, and the verdict."""
     reader = Reader(graph, provenance, projection, rule)
@@ -63,6 +68,9 @@ def analyse_rule(
         label, violations = label.join(derivative[0]), [*violations, derivative[1]]
         reads = (*_loss_reads(graph, rule), *reads)
     scope = "none"
+    for decision in decisions:
+        label, scope = label.join(decision.label), "global"
+        violations += decision.violations(rule.name, projection.name)
     for read in reads:
         scope = narrower(scope, read.scope)
     result = verdict(label)
@@ -75,7 +83,7 @@ def analyse_rule(
         reads,
         tuple(violations),
         _witness(projection, rule, label, result, reads, violations),
-        _notes(graph, provenance, projection, reads),
+        (*_notes(graph, provenance, projection, reads), *(d.note for d in decisions)),
     )
 
 

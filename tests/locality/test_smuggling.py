@@ -125,7 +125,9 @@ def test_relays_wash_no_weights() -> None:
     assert (codes, rule.verdict) == ({"E0311"}, "aggregated-weights")
 
 
-OTHER = FEED.format("V", "x", "h", "dense fixed", "weight w ~ normal(0, 1); deliver fb += w * pre.s")
+OTHER = FEED.format(
+    "V", "x", "h", "dense fixed", "weight w ~ normal(0, 1); deliver fb += w * pre.s"
+)
 BACK = "projection B : o -> h dense delay 1 step { weight w ~ normal(0, 1); deliver fb += w * pre.e"
 
 
@@ -157,3 +159,36 @@ def test_a_copy_before_learning_is_an_equal_start() -> None:
     assert found.ok and found.certificate is not None
     assert found.certificate["W1"].verdict == "local"
     assert "an equal start, not a tie" in " ".join(found.certificate["W2"].notes)
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict"),
+    [
+        ("phase run 2 steps; when {} {{ update W1 }}", "cross-sample"),
+        ("phase run 2 steps; when epoch > 2 {{ update W1 }} else {{ when {} {{ update W1 }} }}",
+         "cross-sample"),
+        ("repeat {{ phase run 1 step; update W1 }} until {} limit 5", "cross-sample"),
+        ("phase run 2 steps; when {} {{ phase more 1 step }}; update W1", "cross-sample"),
+        ("phase run 2 steps; when {} {{ phase more 1 step }}; reset; update W1", "local"),
+        ("phase run 2 steps; when {} {{ evaluate check(digits.test) as c }}; update W1", "local"),
+        ("phase run 2 steps; when batch.index % 2 == 0 {{ update W1 }}", "local"),
+    ],
+)  # fmt: skip
+def test_a_decision_by_activity_enters_what_is_learnt(steps: str, verdict: str) -> None:
+    steps = f"{START}; {steps.format('mean(sum(o.e^2) over batch) > 9')}"
+    more = "protocol check(split) { each batch of split { phase run 2 steps } }"
+    _, rule = certified("at update { dw = post.r * pre.s }", steps=steps, more=more)
+    assert (rule.verdict, bool(rule.notes)) == (verdict, verdict == "cross-sample")
+
+
+def test_an_epoch_may_be_decided() -> None:
+    steps = f"each batch of digits.train {{ {START}; {RUN} }}"
+    text = SPEC.format(
+        rule="dw = post.r * pre.s", hid="r := tanh(j)", more="", steps="S", delay="0"
+    )
+    stop = "mean(sum(o.e^2) over batch) < 1"
+    text = text.replace(
+        "each batch of digits.train { S }", f"repeat {{ {steps} }} until {stop} limit 9"
+    )
+    found = check(text, lower=False)
+    assert found.certificate is not None and found.certificate["W1"].verdict == "local"

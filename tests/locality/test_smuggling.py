@@ -125,6 +125,25 @@ def test_relays_wash_no_weights() -> None:
     assert (codes, rule.verdict) == ({"E0311"}, "aggregated-weights")
 
 
+SPIKE = "spike s when r > 0.1 {{ r := 0; surrogate triangle(damp = 0.3, width = 0.1) }}"
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "scope"),
+    [
+        ("fb", "local", "none"),
+        ("sample.label", "three-factor", "global"),
+        ("m", "three-factor", "population"),
+        ("mean(fb)", "three-factor", "population"),
+    ],
+)
+def test_a_derivative_reads_its_coefficients(factor: str, verdict: str, scope: str) -> None:
+    hid = f"state a = 0; a := {factor} * j; r := 0.9 * r + a; {SPIKE.format()}"
+    more = "modulator m on o to h, h cells { emit sum(e) }"
+    _, rule = certified("eligibility e of w to post.s; dw = e", hid, more)
+    assert (rule.verdict, rule.modulator_scope) == (verdict, scope)
+
+
 OTHER = FEED.format(
     "V", "x", "h", "dense fixed", "weight w ~ normal(0, 1); deliver fb += w * pre.s"
 )

@@ -94,9 +94,7 @@ def _built(
     return Built(made, lower_network(made, changes(names)), refused)
 
 
-def _derived(
-    network: Network, loss: Loss, protocol: str, phase: str, names: list[str]
-) -> Network:
+def _derived(network: Network, loss: Loss, protocol: str, phase: str, names: list[str]) -> Network:
     projections = {
         name: replace(p, rule=_bptt(p.rule, loss) if p.rule and name in names else None)
         for name, p in network.projections.items()

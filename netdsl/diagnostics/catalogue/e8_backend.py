@@ -211,7 +211,7 @@ ENTRIES: list[Entry] = [
         "there is no loss to take the gradient of",
         "`netdsl align` needs the loss that the rules are meant to lower. Declare it\n"
         "(`loss E = mean(cross_entropy(softmax(out.o@run), sample.label))`), or give it as an\n"
-        "expression: `netdsl align SPEC --loss \"mean(…)\"`.",
+        'expression: `netdsl align SPEC --loss "mean(…)"`.',
     ),
     Entry(
         "E0871",

@@ -202,3 +202,18 @@ def test_command(netdsl: Command, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 5000
     wrong = netdsl("align", "a.net", "--loss", "mean(mean(out.o@tril))", "--backend", "numpy")
     assert wrong.code == 1 and "--loss:1:" in wrong.err and "^" in wrong.err
+
+
+@pytest.mark.slow
+def test_equilibrium_propagation_comes_close_with_a_small_nudge() -> None:
+    """Its theorem: at rest, for a nudge that goes to 0, the contrast is the gradient."""
+    spec = Path(__file__).parents[2] / "specs" / "ep.net"
+    loss = "mean(sum((out.s@free - onehot(sample.label))^2))"
+    cosines = []
+    for steps, nudge in ((20, 1), (300, 0.01)):
+        sets = {"n1": 30, "T_free": steps, "T_nudged": steps, "beta0": nudge, "eta": 0.3}
+        found = netdsl.compile(spec, "numpy", set=sets, dtype="float64").align(loss, batches=1)
+        assert found.phase == "free"
+        cosines.append([found.mean(name, "cosine") for name in ("W1", "b1", "W2", "b2")])
+    assert max(cosines[0]) < 0.95 and min(cosines[1]) > 0.98
+    assert found.mean("W1", "ratio") == pytest.approx(1, abs=0.1)

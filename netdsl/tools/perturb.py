@@ -98,12 +98,13 @@ def _learning_loop(body: tuple[Step, ...]) -> Each | None:
     """The innermost loop over batches or samples in which something learns."""
     found = None
     for step in steps_of(body):
-        if isinstance(step, Each) and step.kind != "epoch" and _learns(step.body):
+        if isinstance(step, Each) and step.kind != "epoch" and learns(step.body):
             found = step
     return found
 
 
-def _learns(body: tuple[Step, ...]) -> bool:
+def learns(body: tuple[Step, ...]) -> bool:
+    """Does something learn in a block?"""
     return any(
         isinstance(step, Update) or (isinstance(step, RunPhase) and bool(step.learning))
         for step in steps_of(body)

@@ -20,8 +20,8 @@ SMALL |= {"cues.cue": 20, "cues.pause": 5, "cues.delay": 10, "cues.recall": 10}
 # Verdicts of learning rules by specification and rule: sheet corinfomax.md section 10, csdp.md
 # section 8, mdgl.md section 13.
 VERDICTS = {
-    "csdp": {"csdp": {"three-factor"}, "correct": {"local"}},
-    "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"local"}},
+    "csdp": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
+    "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
     "corinfomax": {"predict": {"local"}, "decorrelate": {"local"}},
     "corinfomax_4": {"predict": {"local"}, "decorrelate": {"local"}},
     "corinfomax_sparse": {"predict": {"local"}, "decorrelate": {"local"}},

@@ -40,6 +40,7 @@ FORWARD = {
     "rec.y": "psp",
     "out.o": "logits",
 }
+SPIKING = ("rec.s", "rec.v", "rec.rise")  # of all rules: a near-tie excuses what follows from it
 TRACES = {"v": "v", "b": "a"}  # of the membrane and of the adaptation: here, in the file
 WEIGHTED = "final trial/out.q"  # the readout's probabilities at the end
 SERVING = (WEIGHTED, "rec.s.refractory", "rec.a[", "rec.m[", "W.mdgl.e.", "R.mdgl.e.")
@@ -127,6 +128,7 @@ def _case(file: Mapping[str, Array], hyper: dict[str, Any], mode: str, relative:
         _tolerances(trace, relative),
         derived=derived,
         keep=keep,
+        spikes=SPIKING[:1],
         choice=_all_candidates(file),
         name=mode,
     )
@@ -176,9 +178,9 @@ def _ended(hyper: dict[str, Any]) -> tuple[int, int]:
 
 
 def _forward(file: Mapping[str, Array], hyper: dict[str, Any], mode: str) -> dict[str, Array]:
-    if mode != "mdgl":
-        return {}
     found = {path: _steps(file[key]) for path, key in FORWARD.items()}
+    if mode != "mdgl":
+        return {path: found[path] for path in SPIKING}
     for part in ("in", "rec"):
         found[f"{PROJECTIONS[part]}.mdgl.e"] = _pairs(file[f"e_{part}"])
         for trace in TRACES:

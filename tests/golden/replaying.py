@@ -190,6 +190,8 @@ def near_tie(case: Case, key: str, place: tuple[int, ...]) -> float | None:
             return float(np.asarray(start)[element[-1]] if np.ndim(start) else start)
         return float(expect[f"{stem}.{variable}"][(when, *element)])
 
+    if f"{stem}.rise" in expect:  # what a spike takes off comes a step later
+        return abs(at("v", step, 0.0) - at("rise", step, 0.0))
     if not {f"{stem}.{x}" for x in ("v", "j", "thr")} <= set(expect):
         return None
     rest = case.trace.init.get(f"{stem.rpartition('/')[2]}.thr0", np.zeros(1))

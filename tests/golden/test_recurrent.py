@@ -14,7 +14,7 @@ from tests.golden.__main__ import table
 from tests.golden.case import Case, GoldenError
 from tests.golden.recurrent import PROJECTIONS, RULES, cases, checked
 from tests.golden.recurrent_made import Arrays, forward, recurrent
-from tests.golden.replaying import Row, compiled, run_cases
+from tests.golden.replaying import Row, compiled, near_tie, run_cases
 from tests.golden.test_golden import DATA, backends
 
 TINY = {"T": 12, "n_rec": 6, "n_in": 5, "n_regular": 2, "n_adaptive": 4, "n_inh": 3, "rate": 0.4}
@@ -82,7 +82,30 @@ def test_every_number_that_is_off_is_noticed(modes: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-def test_synapses_in_lists_learn_as_the_program_says() -> None:
+def test_other_weights_on_the_way_back() -> None:
+    """With those of the readout, random feedback gives the numbers of symmetric feedback."""
+    file = recurrent(4, **SHAPES["classes"])
+    found = []
+    for case in of_mode(file, "mdgl", "eprop"):
+        init = {**case.trace.init, "B.w": file["w_out_0"].T}
+        trace = replace(case.trace, init=init, presentations=case.trace.presentations[:1])
+        settings = {**case.settings, "feedback": "random"}
+        found += run_cases((replace(case, trace=trace, settings=settings),), "numpy", "float64")
+    assert len([row for row in found if ".dw" in row.name]) == 8
+    assert not beyond(found), "\n" + table(beyond(found))
+
+
+def test_a_near_tie_is_told_from_another_spike() -> None:
+    file = recurrent(1, **SHAPES["classes"])
+    case = of_mode(file, "mdgl")[0]
+    assert near_tie(case, "rec.s", (0, 3, 1, 2)) == pytest.approx(
+        abs(file["v"][1, 3, 2] - file["threshold"][1, 3, 2])
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", backends())
+def test_synapses_in_lists_learn_as_the_program_says(backend: str) -> None:
     """A network as it is drawn, of which existing synapses alone are stored."""
     shape = TINY | {"n_rec": 40, "n_in": 24, "n_regular": 20, "n_adaptive": 20, "n_inh": 8, "T": 30}
     drawn = {"p": 0.06, "draw": "pairs_with_replacement"}
@@ -106,7 +129,7 @@ def test_synapses_in_lists_learn_as_the_program_says() -> None:
             if key in file:
                 file[key] = file[key] * mask.T
     case = replace(of_mode(file, "mdgl")[0], settings=case.settings)
-    found = run_cases((case,), "numpy", "float64")
+    found = run_cases((case,), backend, "float64")
     assert not beyond(found), "\n" + table(beyond(found))
 
 

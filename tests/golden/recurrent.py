@@ -154,8 +154,8 @@ def _tolerances(trace: Trace, relative: float) -> dict[str, float]:
     for key in found:
         if key.endswith((".mag", "c.w")):
             found[key] = TRAINED if exact else TRAINED_32
-        if ".adam_tf." in key and exact:
-            found[key] *= MOMENTS[key[-1]] / relative
+        if ".adam_tf." in key:
+            found[key] *= max(1.0, MOMENTS[key[-1]] / relative)
     found["rec.s"] = 0.0
     return found
 

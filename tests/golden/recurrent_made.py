@@ -27,10 +27,11 @@ HYPER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def recurrent(seed: int, **other: Any) -> Arrays:
-    """A recording with the layout of section 14; `other` replaces hyperparameters."""
+def recurrent(seed: int, given: Arrays | None = None, **other: Any) -> Arrays:
+    """A recording with the layout of section 14; `other` replaces hyperparameters, and `given` what
+    is drawn, by key."""
     hyper = HYPER | other
-    file = _drawn(np.random.default_rng(seed), hyper)
+    file = _drawn(np.random.default_rng(seed), hyper) | (given or {})
     theta = {k: file[f"theta_{k}_0"] for k in MATRICES} | {"b": np.zeros(hyper["n_out"])}
     weights = effective(file, theta)
     file |= {"W_in_0": weights["in"], "W_rec_0": weights["rec"], "w_out_0": weights["out"]}

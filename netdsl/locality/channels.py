@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
+from netdsl.locality.gathering import gathered
 from netdsl.locality.provenance import Provenance
 from netdsl.locality.reads import Read, line_of, modulator_of
 
@@ -27,7 +28,7 @@ def channel_notes(
     for others, names in arriving.items():
         if others:
             shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
-            yield f"behind {', '.join(names)}: what arrives through {shown}"
+            yield f"behind {', '.join(gathered(names))}: what arrives through {shown}"
     yield from _equal_starts(graph, provenance, projection)
 
 

@@ -12,6 +12,7 @@ from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.decisions import Decision
+from netdsl.locality.gathering import gathered
 from netdsl.locality.labels import (
     SAMPLE,
     SPACE,
@@ -219,7 +220,7 @@ def _notes(
         for reduction in read.reductions:
             reduced.setdefault(reduction, {})[f"`{read.name.split('@')[0]}`"] = None
     for reduction, names in reduced.items():
-        notes[f"behind {', '.join(names)}: {reduction}"] = None
+        notes[f"behind {', '.join(gathered(names))}: {reduction}"] = None
     for note in rewiring_notes(graph.network, projection):
         notes[note] = None
     windows = projection.connectivity.windows
@@ -227,4 +228,4 @@ def _notes(
         notes[f"one kernel for {windows.positions} positions: its change is summed over them"] = (
             None
         )
-    return tuple(notes)
+    return tuple(gathered(notes))

@@ -9,7 +9,7 @@ from netdsl.dataflow.derivatives import coefficient_reads
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import Projection, Rule
+from netdsl.ir.network import Projection, Rule, Spike
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.decisions import Decision
 from netdsl.locality.gathering import gathered
@@ -209,6 +209,22 @@ def _witness(
     return ()
 
 
+def _spikes(graph: FlowGraph, projection: Projection) -> Iterator[str]:
+    """Spikes on the way from a projection that learns by a derivative, which hand none on."""
+    if projection.rule is None or projection.rule.loss is None:
+        return
+    reached = [projection.post]
+    for name in reached:  # grows
+        onto = (p.post for p in graph.network.projections.values() if p.pre == name)
+        reached += [post for post in dict.fromkeys(onto) if post not in reached]
+        for each in graph.network.populations[name].body:
+            if isinstance(each, Spike) and each.surrogate is None:
+                yield (
+                    f"no derivative goes through the spike `{each.target}` ({line_of(each.span)}): "
+                    "it has no surrogate"
+                )
+
+
 def _notes(
     graph: FlowGraph, provenance: Provenance, projection: Projection, reads: tuple[Read, ...]
 ) -> tuple[str, ...]:
@@ -221,7 +237,7 @@ def _notes(
             reduced.setdefault(reduction, {})[f"`{read.name.split('@')[0]}`"] = None
     for reduction, names in reduced.items():
         notes[f"behind {', '.join(gathered(names))}: {reduction}"] = None
-    for note in rewiring_notes(graph.network, projection):
+    for note in (*rewiring_notes(graph.network, projection), *_spikes(graph, projection)):
         notes[note] = None
     windows = projection.connectivity.windows
     if windows is not None and windows.positions > 1:

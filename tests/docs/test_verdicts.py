@@ -12,7 +12,9 @@ from netdsl.frontend import check
 from tests.amounts import sweep
 
 ROOT = Path(__file__).resolve().parents[2]
-ROW = re.compile(r"^\| (\w+) \| (symmetric|random) \| (computed|given) \| ([^|]+) \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| (\w+) \| (symmetric|random) \| (computed|given) \| ([^|]+) \|$", re.MULTILINE
+)
 ROWS: list[tuple[str, ...]] = ROW.findall((ROOT / "docs" / "locality.md").read_text("utf-8"))
 RULES = ("eprop", "rflo", "mdgl", "mdgl_exact", "nlmdgl", "onmdgl", "bptt")
 QUICK = (("onmdgl", "random", "given"), ("modprop", "random", "computed"))

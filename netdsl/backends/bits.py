@@ -20,6 +20,6 @@ def packed(values: npt.NDArray[Any]) -> Bits:
     return out
 
 
-def unpacked(bits: Bits, width: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def unpacked(bits: npt.NDArray[Any], width: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """(…, bytes) bits as (…, width) zeros and ones."""
     return np.unpackbits(bits, axis=-1, count=width, bitorder="little").astype(dtype)

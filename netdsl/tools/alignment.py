@@ -147,7 +147,7 @@ class Alignment:
     def render(self) -> str:
         """A table, a line for each projection with means over the batches."""
         head = ("projection", "rule", "cosine", "angle", "ratio", "distance", "|update|")
-        rows = [(*head, "|gradient|")]
+        rows: list[tuple[str, ...]] = [(*head, "|gradient|")]
         for name in self.projections:
             if name in self.refused:
                 fault = self.refused[name]

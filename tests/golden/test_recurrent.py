@@ -51,8 +51,10 @@ def test_quickly(shape: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("backend", backends())
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "backend"),
+    [*((s, "numpy") for s in SHAPES), *(("classes", b) for b in backends() if b != "numpy")],
+)
 def test_all_rules(shape: str, backend: str, dtype: str) -> None:
     file = recurrent(2, **SHAPES[shape])
     found = run_cases(opened(file, dtype), backend, dtype)

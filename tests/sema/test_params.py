@@ -95,3 +95,16 @@ def test_a_let_is_evaluated_where_it_is_read() -> None:
 def test_one_mistake_in_a_parameter_gives_one_error() -> None:
     top = "param n : count = 0 in [1, 2]\nwhen n > 1 { population c : unit[n] }"
     assert codes(top=top, more="readout y = mean(c.s)") == ["E0202"]
+
+
+@pytest.mark.parametrize("how", ["exact", "bernoulli"])
+def test_a_choice_says_how_synapses_are_drawn(how: str) -> None:
+    top = "param how : {exact, bernoulli} = exact"
+    more = "projection S : a -> b sparse(p = 0.5, draw = how) delay 0 { deliver i += pre.s }"
+    built = network({"how": how}, top=top, more=more)
+    assert built.projections["S"].connectivity.draw == how
+
+
+def test_another_choice_does_not() -> None:
+    more = "projection S : a -> b sparse(p = 0.5, draw = mode) delay 0 { deliver i += pre.s }"
+    assert "E0101" in codes(top=TOP, more=more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_wrong_traces_are_found(name: str, tmp_path: Path) -> None:
 
 
 RULES = ("eprop", "mdgl", "mdgl_exact", "nlmdgl", "onmdgl", "rflo", "bptt")
-VARIANTS = [(r, f, g) for r in RULES for f in ("symmetric", "random") for g in ("computed", "given")]
+VARIANTS = list(product(RULES, ("symmetric", "random"), ("computed", "given")))
 QUICK = (("mdgl", "random", "given"), ("bptt", "symmetric", "computed"))
 
 

@@ -14,10 +14,11 @@ from netdsl.syntax.fmt import format_source
 SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("*.net"))
 MNIST = "NETDSL_MNIST"  # environment variable: the folder of MNIST's IDX files
 NEEDS_MNIST = {"csdp_mnist"}
-SMALL = {"n1": 12, "n2": 10, "n3": 8}
+SMALL = {"n1": 12, "n2": 10, "n3": 8, "cues.n_cue": 3, "cues.batch": 8}
+SMALL |= {"cues.cue": 20, "cues.pause": 5, "cues.delay": 10, "cues.recall": 10}
 
 # Verdicts of learning rules by specification and rule: sheet corinfomax.md section 10, csdp.md
-# section 8.
+# section 8, mdgl.md section 13.
 VERDICTS = {
     "csdp": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
     "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
@@ -30,6 +31,7 @@ VERDICTS = {
     "pc_nudge": {"explain": {"weight-transport"}},
     "fa": {"descend": {"local"}, "shift": {"local"}},
     "bp": {"bptt": {"non-local"}},
+    "mdgl": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}, "bias": {"three-factor"}},
 }
 
 
@@ -60,7 +62,8 @@ def test_learns_and_evaluates(path: Path) -> None:
             pytest.skip(f"needs MNIST: looked in ${MNIST} = {folder!r}")
         data = {"digits": folder}
     model = netdsl.compile(path, backend="numpy", set=settings_of(path), data=data)
-    first = "W1.w" if "W1" in model.network.projections else "Wff1.w"
+    stored = ("W1.w", "Wff1.w", "W.mag")
+    first = next(path for path in stored if path.split(".")[0] in model.network.projections)
     before = model.state[first]
     result = model.run(epochs=1, limit=200)
     assert (before != model.state[first]).any()

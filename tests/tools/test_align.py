@@ -10,6 +10,7 @@ import netdsl
 from netdsl.backends.native import available
 from netdsl.runtime.errors import RunFault
 from netdsl.tools.alignment import Alignment
+from tests.cli.command import Command
 
 SPIKING = """\
 edition 1
@@ -36,7 +37,9 @@ rule eprop() {
   at update { dw = -post.error * F }
   reduce mean over batch
 }
-rule readout() { reads pre.y, post.err; at update { dw = -pre.y * post.err } reduce mean over batch }
+rule readout() {
+  reads pre.y, post.err; at update { dw = -pre.y * post.err } reduce mean over batch
+}
 projection W : x -> rec sparse(p = 0.5) delay 0 {
   weight w ~ normal(0.5, 1); deliver i += w * pre.n; learn eprop()
 }
@@ -109,6 +112,8 @@ def test_missing_filter() -> None:
 def test_reduction_is_that_of_the_rule() -> None:
     found = wrong("F }\n  reduce mean over batch", "F }\n  reduce sum over batch")
     assert found.mean("W", "ratio") == pytest.approx(1)
+    loss = "2 * mean(cross_entropy(softmax(out.o@trial), sample.label)) / 8"
+    assert aligned(SPIKING, loss=loss).mean("W", "ratio") == pytest.approx(4)
 
 
 def test_no_signal() -> None:
@@ -183,3 +188,31 @@ def test_faults(code: str, old: str, new: str, loss: str | None) -> None:
     with pytest.raises(RunFault) as fault:
         aligned(SPIKING.replace(old, new) if old else SPIKING, loss=loss)
     assert fault.value.code == code and fault.value.help
+
+
+def test_command(netdsl: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.net").write_text(SPIKING.replace("+ (1 - kappa) * e", "+ e"))
+    options = ["--backend", "numpy", "--batches", "1", "--every", "2", "--points", "2"]
+    found = netdsl("align", "a.net", *options, "--json", "--plot", "a.png")
+    assert found.code == 0 and "warning[L0611]" in found.err and "learn eprop()" in found.err
+    told = json.loads(found.out)
+    assert [b["batch"] for b in told["projections"]["W"]["batches"]] == [0, 2]
+    assert told["loss"] == "E" and told["phase"] == "trial" and told["warnings"]
+    assert (tmp_path / "a.png").stat().st_size > 5000
+    wrong = netdsl("align", "a.net", "--loss", "mean(mean(out.o@tril))", "--backend", "numpy")
+    assert wrong.code == 1 and "--loss:1:" in wrong.err and "^" in wrong.err
+
+
+@pytest.mark.slow
+def test_equilibrium_propagation_comes_close_with_a_small_nudge() -> None:
+    """Its theorem: at rest, for a nudge that goes to 0, the contrast is the gradient."""
+    spec = Path(__file__).parents[2] / "specs" / "ep.net"
+    loss = "mean(sum((out.s@free - onehot(sample.label))^2))"
+    cosines = []
+    for steps, nudge in ((20, 1), (300, 0.01)):
+        sets = {"n1": 30, "T_free": steps, "T_nudged": steps, "beta0": nudge, "eta": 0.3}
+        found = netdsl.compile(spec, "numpy", set=sets, dtype="float64").align(loss, batches=1)
+        assert found.phase == "free"
+        cosines.append([found.mean(name, "cosine") for name in ("W1", "b1", "W2", "b2")])
+    assert max(cosines[0]) < 0.95 and min(cosines[1]) > 0.98
+    assert found.mean("W1", "ratio") == pytest.approx(1, abs=0.1)

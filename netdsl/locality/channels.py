@@ -64,9 +64,12 @@ def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
             expressions += [flow.expr for flow in set_to]
     for node in dict.fromkeys(n for e in expressions for n in walk(e)):
         if isinstance(node, Reduce) and not _alone(graph, node):
-            of = ", ".join(f"`{path}`" for path in dict.fromkeys(r.path for r in refs(node.body)))
+            paths = dict.fromkeys(r.path for r in refs(node.body))
+            asked = [path for path in paths if path.endswith(".type")]
+            of = ", ".join(f"`{path}`" for path in paths if path not in asked or len(paths) == 1)
+            over = f"{node.axis}, by type," if asked and len(paths) > 1 else node.axis
             at = line_of(span_of(node) or modulator.span)
-            yield f"{name} aggregates: {node.kind} over {node.axis} of {of} ({at})"
+            yield f"{name} aggregates: {node.kind} over {over} of {of} ({at})"
     fields = {
         ref.path
         for e in expressions

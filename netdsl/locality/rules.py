@@ -9,7 +9,7 @@ from netdsl.dataflow.derivatives import coefficient_reads
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import Projection, Rule, Spike
+from netdsl.ir.network import Kind, Projection, Rule, Spike
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.decisions import Decision
 from netdsl.locality.gathering import gathered
@@ -209,6 +209,19 @@ def _witness(
     return ()
 
 
+def _kept(projection: Projection) -> Iterator[str]:
+    """What the rule keeps from step to step."""
+    rule = projection.rule
+    if rule is None:
+        return
+    kept = [f"`{v.name}`" for v in rule.variables.values() if v.kind is Kind.STATE]
+    for each in rule.eligibilities:
+        of = each.target.rsplit(".", 1)[-1]
+        kept.append(f"the eligibility `{each.variable.rsplit('.', 1)[-1]}` of `post.{of}`")
+    if kept:
+        yield f"kept from step to step for each synapse and sample: {', '.join(gathered(kept))}"
+
+
 def _spikes(graph: FlowGraph, projection: Projection) -> Iterator[str]:
     """Spikes on the way from a projection that learns by a derivative, which hand none on."""
     if projection.rule is None or projection.rule.loss is None:
@@ -228,7 +241,7 @@ def _spikes(graph: FlowGraph, projection: Projection) -> Iterator[str]:
 def _notes(
     graph: FlowGraph, provenance: Provenance, projection: Projection, reads: tuple[Read, ...]
 ) -> tuple[str, ...]:
-    notes: dict[str, None] = {}
+    notes: dict[str, None] = dict.fromkeys(_kept(projection))
     for note in channel_notes(graph, provenance, projection, reads):
         notes[note] = None
     reduced: dict[str, dict[str, None]] = {}

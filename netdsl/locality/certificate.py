@@ -12,6 +12,7 @@ from netdsl.ir.network import Network, Waiver
 from netdsl.locality.access import access_errors
 from netdsl.locality.closed import closed_list
 from netdsl.locality.decisions import decisions_of
+from netdsl.locality.gathering import alike, gathered
 from netdsl.locality.promises import claim_errors, unwaived, waiver_errors, waivers_of
 from netdsl.locality.provenance import Provenance
 from netdsl.locality.reads import Read
@@ -77,16 +78,20 @@ class RuleCertificate:
 
 
 def read_lines(reads: Iterable[Read]) -> Iterator[str]:
-    """One aligned line per distinct read: where, name, label."""
-    seen: dict[tuple[str, str], str] = {}
+    """One aligned line per distinct read: where it first stands, name, label."""
+    named: dict[str, dict[str, str]] = {}  # by name but for an index, and label: places
     for read in reads:
         if read.section == "optimiser":
             continue
         at = f"{read.ref.span.line}:{read.ref.span.column}" if read.ref.span else ""
         label = read.label
         levels = f"{label.space!s:<19} {label.time!s:<11} {label.sample}"
-        seen.setdefault((read.name, str(label)), f"{at:>7}  {read.name:<18} {levels}")
-    yield from seen.values()
+        kind = f"{alike(read.name)} {levels}"
+        named.setdefault(kind, {}).setdefault(read.name, f"{at:>7}  |{levels}")
+    for names in named.values():
+        at, levels = next(iter(names.values())).split("|")
+        for name in gathered(names):
+            yield f"{at}{name:<18} {levels}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
+from netdsl.locality.gathering import gathered
 from netdsl.locality.provenance import Provenance
 from netdsl.locality.reads import Read, line_of, modulator_of
 
@@ -27,7 +28,7 @@ def channel_notes(
     for others, names in arriving.items():
         if others:
             shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
-            yield f"behind {', '.join(names)}: what arrives through {shown}"
+            yield f"behind {', '.join(gathered(names))}: what arrives through {shown}"
     yield from _equal_starts(graph, provenance, projection)
 
 
@@ -63,9 +64,12 @@ def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
             expressions += [flow.expr for flow in set_to]
     for node in dict.fromkeys(n for e in expressions for n in walk(e)):
         if isinstance(node, Reduce) and not _alone(graph, node):
-            of = ", ".join(f"`{path}`" for path in dict.fromkeys(r.path for r in refs(node.body)))
+            paths = dict.fromkeys(r.path for r in refs(node.body))
+            asked = [path for path in paths if path.endswith(".type")]
+            of = ", ".join(f"`{path}`" for path in paths if path not in asked or len(paths) == 1)
+            over = f"{node.axis}, by type," if asked and len(paths) > 1 else node.axis
             at = line_of(span_of(node) or modulator.span)
-            yield f"{name} aggregates: {node.kind} over {node.axis} of {of} ({at})"
+            yield f"{name} aggregates: {node.kind} over {over} of {of} ({at})"
     fields = {
         ref.path
         for e in expressions

@@ -8,6 +8,7 @@ from netdsl.dataflow.flow import FlowGraph
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
 from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
+from netdsl.locality.gathering import gathered
 from netdsl.locality.labels import SAMPLE, SPACE, Label, Level, join_all
 from netdsl.locality.provenance import (
     AGGREGATED,
@@ -241,7 +242,7 @@ class Reader:
 
     def _violation(self, arrival: Arrival, ref: Ref, name: str) -> Violation:
         taint = arrival.taint
-        into = ", ".join(f"`{seed}`" for seed in taint.seeds)
+        into = ", ".join(gathered(f"`{seed}`" for seed in taint.seeds))
         path = [f"{line_of(taint.span)}: {taint.why}; its values are in {into}"]
         path += [
             f"{line_of(f.span)}: enters `{f.target}`{_through(f.channel)}" for f in arrival.path

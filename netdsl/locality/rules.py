@@ -9,9 +9,10 @@ from netdsl.dataflow.derivatives import coefficient_reads
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import Projection, Rule
+from netdsl.ir.network import Kind, Projection, Rule, Spike
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.decisions import Decision
+from netdsl.locality.gathering import gathered
 from netdsl.locality.labels import (
     SAMPLE,
     SPACE,
@@ -208,10 +209,39 @@ def _witness(
     return ()
 
 
+def _kept(projection: Projection) -> Iterator[str]:
+    """What the rule keeps from step to step."""
+    rule = projection.rule
+    if rule is None:
+        return
+    kept = [f"`{v.name}`" for v in rule.variables.values() if v.kind is Kind.STATE]
+    for each in rule.eligibilities:
+        of = each.target.rsplit(".", 1)[-1]
+        kept.append(f"the eligibility `{each.variable.rsplit('.', 1)[-1]}` of `post.{of}`")
+    if kept:
+        yield f"kept from step to step for each synapse and sample: {', '.join(gathered(kept))}"
+
+
+def _spikes(graph: FlowGraph, projection: Projection) -> Iterator[str]:
+    """Spikes on the way from a projection that learns by a derivative, which hand none on."""
+    if projection.rule is None or projection.rule.loss is None:
+        return
+    reached = [projection.post]
+    for name in reached:  # grows
+        onto = (p.post for p in graph.network.projections.values() if p.pre == name)
+        reached += [post for post in dict.fromkeys(onto) if post not in reached]
+        for each in graph.network.populations[name].body:
+            if isinstance(each, Spike) and each.surrogate is None:
+                yield (
+                    f"no derivative goes through the spike `{each.target}` ({line_of(each.span)}): "
+                    "it has no surrogate"
+                )
+
+
 def _notes(
     graph: FlowGraph, provenance: Provenance, projection: Projection, reads: tuple[Read, ...]
 ) -> tuple[str, ...]:
-    notes: dict[str, None] = {}
+    notes: dict[str, None] = dict.fromkeys(_kept(projection))
     for note in channel_notes(graph, provenance, projection, reads):
         notes[note] = None
     reduced: dict[str, dict[str, None]] = {}
@@ -219,12 +249,12 @@ def _notes(
         for reduction in read.reductions:
             reduced.setdefault(reduction, {})[f"`{read.name.split('@')[0]}`"] = None
     for reduction, names in reduced.items():
-        notes[f"behind {', '.join(names)}: {reduction}"] = None
-    for note in rewiring_notes(graph.network, projection):
+        notes[f"behind {', '.join(gathered(names))}: {reduction}"] = None
+    for note in (*rewiring_notes(graph.network, projection), *_spikes(graph, projection)):
         notes[note] = None
     windows = projection.connectivity.windows
     if windows is not None and windows.positions > 1:
         notes[f"one kernel for {windows.positions} positions: its change is summed over them"] = (
             None
         )
-    return tuple(notes)
+    return tuple(gathered(notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
@@ -108,11 +109,14 @@ class Model:
     def session(self) -> Session:
         """The values; allocated now if they were not. Raises RunFault E0820 for lack of memory."""
         if self._session is None:
+            from netdsl.runtime.empty_blocks import empty_blocks
             from netdsl.runtime.rewiring import check_budgets
             from netdsl.runtime.session import Session
 
             made = Session(self.network, self.program, self._executor(), self.seed)
             check_budgets(made)
+            for line in empty_blocks(made):
+                print(line, file=sys.stderr)
             self._session = made
         return self._session
 

@@ -32,6 +32,7 @@ VERDICTS = {
     "fa": {"descend": {"local"}, "shift": {"local"}},
     "bp": {"bptt": {"non-local"}},
     "mdgl": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}, "bias": {"three-factor"}},
+    "modprop": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}},
 }
 
 

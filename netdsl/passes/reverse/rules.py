@@ -222,8 +222,8 @@ class Gradient:
 def _cut(loss: Loss, projection: Projection, spike: Spike) -> LoweringError:
     return LoweringError(
         "E0856",
-        f"no derivative of `{loss.name}` reaches `{projection.name}`: the spike `{spike.target}` has "
-        "none to hand on",
+        f"no derivative of `{loss.name}` reaches `{projection.name}`: the spike `{spike.target}` "
+        "has none to hand on",
         spike.span or projection.span,
         "give it one: `spike … { surrogate triangle() }`",
     )

@@ -30,6 +30,7 @@ from netdsl.ir.network import (
     Rule,
     Spike,
     Statement,
+    Type,
     Variable,
     Waiver,
 )
@@ -244,7 +245,12 @@ class Builder:
     def network(self) -> Network:
         """The finished network."""
         shared = {
-            path: Variable(path, kind, Place.ROW if kind is Kind.SAMPLE else Place.GLOBAL)
+            path: Variable(
+                path,
+                kind,
+                Place.ROW if kind is Kind.SAMPLE else Place.GLOBAL,
+                Type.BOOL if path == "sample.positive" else Type.REAL,
+            )
             for path, kind in NETWORK_WIDE.items()
         }
         globals_ = {

@@ -12,7 +12,7 @@ from netdsl.ir.network import Eligibility, Integrate, Kind, Place, Population, S
 
 
 def coefficient_reads(population: Population, eligibility: Eligibility) -> tuple[Ref, ...]:
-    """Reads of the unit's variables in the coefficients of its tangents, as from a synapse.
+    """Reads in the coefficients of a unit's tangents; of its own variables, as from a synapse.
 
     A variable that a reduction enters stands for the reduction. Nothing where there is no
     derivative, which is an error later on.
@@ -32,9 +32,12 @@ def coefficient_reads(population: Population, eligibility: Eligibility) -> tuple
         if any(isinstance(node, Reduce) for node in walk(entry.value)):
             found.update(dict.fromkeys(_target(stepwise, entry.index, eligibility)))
         found.update(dict.fromkeys(_outside(entry.value)))
+    made = {*entries.named, *entries.promised}
     own = population.variables
     return tuple(
-        replace(ref, side="post", span=eligibility.span) for ref in found if ref.path in own
+        replace(ref, side="post" if ref.path in own else ref.side, span=eligibility.span)
+        for ref in found
+        if ref.path not in made
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.dataflow.walk import VALUES, Flow, walk_network
 from netdsl.ir.expr import Expr, Reduce, Ref, refs, walk
-from netdsl.ir.network import Kind, Network, Place, Variable
+from netdsl.ir.network import Kind, Network, Place, Type, Variable
 
 
 def value_flows(network: Network) -> tuple[Flow, ...]:
@@ -75,8 +75,13 @@ class FlowGraph:
         )
 
     def only_flags(self, expr: Expr) -> bool:
-        """Whether an expression reads nothing but sample fields and shared numbers."""
-        return all(self.is_sample_field(ref.path) or self.is_shared(ref.path) for ref in refs(expr))
+        """Whether an expression reads nothing but flags of samples and shared numbers."""
+        return all(self.is_flag(ref.path) or self.is_shared(ref.path) for ref in refs(expr))
+
+    def is_flag(self, path: str) -> bool:
+        """Whether a sample field is a yes or no, whose sum over samples is a count."""
+        variable = self.variable(path)
+        return self.is_sample_field(path) and variable is not None and variable.type is Type.BOOL
 
     def own_expressions(
         self, path: str, through: frozenset[Kind] = frozenset({Kind.LET, Kind.DEF})

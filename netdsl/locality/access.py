@@ -9,14 +9,14 @@ from netdsl.dataflow.walk import walk_host
 from netdsl.diagnostics import Diagnostic, Label
 from netdsl.diagnostics.span import NO_SPAN
 from netdsl.ir.expr import Expr, Reduce, Ref, children
-from netdsl.ir.network import Kind, Modulator, Place, Projection
+from netdsl.ir.network import Kind, Modulator, Network, Place, Projection
 from netdsl.ir.protocol import SetGlobal
 from netdsl.locality.reads import modulator_of
 
 
 def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
-    """Reads of cells, modulators and deliveries that no channel carries (E0303, E0340), data in
-    controls (E0306)."""
+    """Reads of cells, modulators, deliveries and protocols that no channel carries (E0303, E0340,
+    E0352), data in controls (E0306)."""
     for flow in graph.flows:
         owner = graph.owner(flow.target)
         modulator = modulator_of(graph.network, flow.target)
@@ -29,6 +29,7 @@ def access_errors(graph: FlowGraph) -> Iterator[Diagnostic]:
         for ref, reduced in _reads(modulator.emit, False):
             yield from _modulator_read(graph, modulator, ref, reduced)
     yield from _deliveries(graph)
+    yield from _assigned(graph)
     yield from _controls(graph)
 
 
@@ -71,6 +72,33 @@ def _deliveries(graph: FlowGraph) -> Iterator[Diagnostic]:
                     help=_instead(projection, owner, ref.path),
                     note="not at this synapse",
                 )
+
+
+def _assigned(graph: FlowGraph) -> Iterator[Diagnostic]:
+    """Values that a protocol carries from one population to another (E0352)."""
+    alone = {m.home for m in graph.network.modulators if m.population is None}
+    for flow in graph.flows:
+        target = graph.owner(flow.target)
+        if flow.kind not in ("clamp", "set") or target in ("", *alone):
+            continue
+        for ref, reduced in _reads(flow.expr, False):
+            owner = graph.owner(ref.path)
+            if owner not in graph.network.populations or owner == target:
+                continue
+            if reduced or _alike(graph.network, owner, target):  # else they do not match: E0206
+                yield Diagnostic(
+                    "E0352",
+                    f"a protocol puts `{ref.path}` on `{target}`, where no projection carries it",
+                    ref.span or flow.span or NO_SPAN,
+                    help=f"send it through a projection (`{owner} -> {target}`), or declare a "
+                    f"modulator that reduces it and reaches `{target}`",
+                    note="value of another population",
+                )
+
+
+def _alike(network: Network, owner: str, target: str) -> bool:
+    populations = network.populations
+    return target not in populations or populations[owner].size == populations[target].size
 
 
 def _sees(projection: Projection) -> str:

@@ -11,6 +11,7 @@ from netdsl.diagnostics import Diagnostic, DiagnosticBag
 from netdsl.ir.network import Network, Waiver
 from netdsl.locality.access import access_errors
 from netdsl.locality.closed import closed_list
+from netdsl.locality.decisions import decisions_of
 from netdsl.locality.promises import claim_errors, unwaived, waiver_errors, waivers_of
 from netdsl.locality.provenance import Provenance
 from netdsl.locality.reads import Read
@@ -126,9 +127,10 @@ def certify(network: Network) -> Certificate:
     """
     graph = FlowGraph(network)
     provenance = Provenance(graph)
+    decisions = decisions_of(graph)
     findings = tuple(
-        analyse_rule(graph, provenance, projection, projection.rule)
-        for projection in network.projections.values()
+        analyse_rule(graph, provenance, projection, projection.rule, decisions.get(name, ()))
+        for name, projection in network.projections.items()
         if projection.rule is not None
     )
     bag = DiagnosticBag(access_errors(graph))

@@ -1,9 +1,9 @@
 """Taints: where values come from that no local channel may carry, and how far they spread.
 
 A taint starts at a declaration (a transposed projection, a reduction over the batch) and follows
-the data flow, variable by variable. Weight-transport and cross-sample taints go through everything;
-aggregates of weights, counts of samples and reductions over a population end at the next
-projection, whose target makes them its own state (reference, section 7, space 1 and 3).
+the data flow, variable by variable. Transported and aggregated weights and cross-sample taints go
+through everything; counts of samples and reductions over a population end at the next projection,
+whose target makes them its own state (reference, section 7, space 1 and 3a).
 """
 
 from __future__ import annotations
@@ -17,22 +17,31 @@ from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Network, Place, Projection
-from netdsl.ir.protocol import SetState
+from netdsl.ir.protocol import (
+    Choose,
+    Each,
+    Evaluate,
+    Repeat,
+    RunPhase,
+    SetState,
+    Update,
+    steps_of,
+)
 
 TRANSPORT = "weight-transport"
 CROSS_SAMPLE = "cross-sample"
 AGGREGATED = "aggregated-weights"
 COUNT = "batch-size-dependent"
 REDUCTION = "reduction"
-STOPPED_BY_CHANNELS = frozenset({AGGREGATED, COUNT, REDUCTION})
+STOPPED_BY_CHANNELS = frozenset({COUNT, REDUCTION})
 
 
 @dataclass(frozen=True)
 class Taint:
     """One origin: `kind`, the declaration it starts at, and why in words.
 
-    `seeds` are the variables tainted directly; `origin` is the name a waiver may give. What is
-    `lasting` goes through projections whatever its kind.
+    `seeds` are the variables tainted directly; `origin` is the name a waiver may give. A projection
+    that reads seeds of a `retold` one has a taint of its own.
     """
 
     kind: str
@@ -40,7 +49,7 @@ class Taint:
     why: str
     seeds: tuple[str, ...]
     span: Span | None = None
-    lasting: bool = False
+    retold: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def spread(graph: FlowGraph, taint: Taint) -> Iterator[tuple[str, tuple[Flow, ..
 
 
 def _stops(taint: Taint, flow: Flow) -> bool:
-    if taint.lasting and flow.kind == "deliver":  # what delivers a table has a taint of its own
+    if taint.retold and flow.kind == "deliver":
         return any(ref.path in taint.seeds for ref in flow.sources)
     return flow.kind == "deliver" and taint.kind in STOPPED_BY_CHANNELS
 
@@ -141,7 +150,7 @@ def _tables(network: Network) -> Iterator[Taint]:
     for table in network.tables.values():
         why = f"the table `{table.name}` holds means of the weights of `{table.projection}`"
         seeds = tuple(block.path for block in table.blocks)
-        yield Taint(AGGREGATED, table.name, why, seeds, table.span, lasting=True)
+        yield Taint(AGGREGATED, table.name, why, seeds, table.span, retold=True)
 
 
 def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[Taint]:
@@ -154,7 +163,7 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
     for table in graph.network.tables.values():
         if any(ref.path == block.path for block in table.blocks for ref in flow.sources):
             why = f"projection `{name}` delivers means of the weights of `{table.projection}`"
-            yield Taint(AGGREGATED, name, why, (flow.target,), span, lasting=True)
+            yield Taint(AGGREGATED, name, why, (flow.target,), span)
     if not any(_weight_without_pre(graph, term) for term in terms(flow.expr)):
         return
     backwards = graph.owner(flow.target) == projection.pre != projection.post
@@ -188,14 +197,16 @@ def terms(expr: Expr) -> tuple[Expr, ...]:
 
 
 def _copies(graph: FlowGraph) -> Iterator[Taint]:
+    starts = {id(step) for step in before_learning(graph.network)}
     for flow in graph.flows:
         projection = graph.network.projections.get(flow.target.split(".", 1)[0])
-        if projection is None or not isinstance(flow.node, SetState):
+        if projection is None or not isinstance(flow.node, SetState) or id(flow.node) in starts:
             continue
         for source in _foreign_weights(graph.network, projection, flow):
             why = f"the weights of `{projection.name}` are copied from `{source.path}`"
             at = source.span or flow.span
-            yield Taint(TRANSPORT, projection.name, why, _targets(projection), at)
+            seeds = (flow.target, *_targets(projection))  # what reads the weight reads the copy
+            yield Taint(TRANSPORT, projection.name, why, seeds, at)
 
 
 def _foreign_weights(network: Network, projection: Projection, flow: Flow) -> tuple[Ref, ...]:
@@ -220,12 +231,36 @@ def _starts(network: Network) -> Iterator[Taint]:
 
 
 def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:
-    """Projections whose initial weights read another projection's, with the read."""
+    """Projections whose initial weights read another projection's, with the read.
+
+    So do those that a protocol sets once, before anything learns.
+    """
+    starts = {id(step) for step in before_learning(network)}
     for flow in walk_network(network):
-        projection = network.projections.get(flow.owner)
-        if flow.kind == "initial" and projection is not None:
+        projection = network.projections.get(flow.target.split(".", 1)[0])
+        if projection is not None and (flow.kind == "initial" or id(flow.node) in starts):
             for source in _foreign_weights(network, projection, flow):
                 yield projection, source
+
+
+def before_learning(network: Network) -> Iterator[SetState]:
+    """Assignments that a protocol makes once, before its first loop, choice or learning step."""
+    protocols = network.protocols.values()
+    evaluated = {
+        step.protocol
+        for protocol in protocols
+        for step in steps_of(protocol.body)
+        if isinstance(step, Evaluate)
+    }
+    for protocol in protocols:
+        if protocol.name in evaluated:  # as often as that is asked for
+            continue
+        for step in protocol.body:
+            learns = isinstance(step, RunPhase) and bool(step.learning)
+            if learns or isinstance(step, Each | Repeat | Choose | Update):
+                break
+            if isinstance(step, SetState):
+                yield step
 
 
 def _reductions(graph: FlowGraph, flow: Flow) -> Iterator[Taint]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.dataflow.flow import FlowGraph, reductions
+from netdsl.dataflow.flow import FlowGraph
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
 from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
-from netdsl.locality.labels import SAMPLE, SCOPES, SPACE, Label, Level, join_all
+from netdsl.locality.labels import SAMPLE, SPACE, Label, Level, join_all
 from netdsl.locality.provenance import (
     AGGREGATED,
     COUNT,
@@ -18,6 +18,7 @@ from netdsl.locality.provenance import (
     Arrival,
     Provenance,
 )
+from netdsl.locality.received import Received, modulator_of, received
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,6 @@ class Read:
 def line_of(span: Span | None) -> str:
     """`line 12`, or `built in` for what no file contains."""
     return f"line {span.line}" if span is not None and span.line > 0 else "built in"
-
-
-def modulator_of(network: Network, path: str) -> Modulator | None:
-    """The modulator that emits a variable, if one does."""
-    return next((m for m in network.modulators if m.variable == path), None)
 
 
 def spelled(network: Network, ref: Ref) -> str:
@@ -188,16 +184,12 @@ class Reader:
                 return "pre", "none", (), ()
             why = f"{line_of(ref.span)}: `{self.projection.name}` does not send `{name}`"
             return "pre-internal", "none", (), (why,)
-        modulator = self._modulated(variable)
-        if modulator is not None:
-            why = f"{line_of(variable.span)}: `{variable.path}` reads modulator `{modulator.name}`"
-            return "modulator", modulator.scope, (), (why,)
-        if variable.place is Place.ROW or self._own_reduction(variable):
-            why = (
-                f"{line_of(variable.span)}: `{variable.path}` is defined by a reduction over "
-                f"`{variable.owner}`"
-            )
-            return "modulator", self._receivers(variable), (), (why,)
+        found = received(self.graph, variable.path)
+        if found is None and variable.place is Place.ROW:
+            why = f"`{variable.path}` is one number of `{variable.owner}`"
+            found = Received("population", why, variable.span)
+        if found is not None:
+            return "modulator", found.scope, (), (f"{line_of(found.span)}: {found.why}",)
         return "post", "none", (), ()
 
     def _arrives(self, variable: Variable) -> bool:
@@ -210,28 +202,6 @@ class Reader:
             traced = self.graph.variable(variable.of)
             return traced is not None and self._arrives(traced)
         return False
-
-    def _modulated(self, variable: Variable) -> Modulator | None:
-        """The most specific modulator that a variable's own statements read."""
-        found = [
-            modulator
-            for expr in self.graph.own_expressions(variable.path)
-            for ref in refs(expr)
-            if (modulator := modulator_of(self.network, ref.path)) is not None
-        ]
-        return max(found, key=lambda m: SCOPES.index(m.scope), default=None)
-
-    def _own_reduction(self, variable: Variable) -> bool:
-        return any(reductions(e) for e in self.graph.own_expressions(variable.path))
-
-    def _receivers(self, variable: Variable) -> str:
-        """Who gets the same number: with a reduction over one axis, not the whole population."""
-        own = self.graph.own_expressions(variable.path)
-        if any(ref.path == f"{variable.owner}.type" for e in own for ref in refs(e)):
-            return "celltype"
-        found = [r for e in own for r in reductions(e)]
-        axes = {name for name, _ in self.network.populations[variable.owner].axes if name}
-        return "neuron" if any(r.axis in axes for r in found) else "population"
 
     def _foreign(self, ref: Ref, name: str, why: str) -> Violation:
         shown = ref.path if name.startswith(("pre.", "post.")) else name
@@ -254,10 +224,11 @@ class Reader:
             return Level("trial-end")
         if ref.path in self.internal or self.graph.is_synaptic(ref.path):
             return Level("instant")
-        if ref.time == PREV:
-            return Level("delayed", 1)
-        if ref.time == ARRIVAL and ref.side == "pre" and self.projection.delay > 0:
-            return Level("delayed", self.projection.delay)
+        travelled = self.projection.delay if ref.side == "pre" else 0
+        if ref.time == PREV:  # what arrived in the step before
+            return Level("delayed", travelled + 1)
+        if ref.time == ARRIVAL and travelled > 0:
+            return Level("delayed", travelled)
         return Level("instant")
 
     def _sample(self, ref: Ref) -> Level:

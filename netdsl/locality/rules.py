@@ -11,6 +11,7 @@ from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Projection, Rule
 from netdsl.locality.channels import channel_notes
+from netdsl.locality.decisions import Decision
 from netdsl.locality.labels import (
     SAMPLE,
     SPACE,
@@ -21,7 +22,7 @@ from netdsl.locality.labels import (
     verdict,
 )
 from netdsl.locality.phases import phase_level
-from netdsl.locality.provenance import AGGREGATED, CROSS_SAMPLE, Provenance
+from netdsl.locality.provenance import AGGREGATED, CROSS_SAMPLE, TRANSPORT, Provenance
 from netdsl.locality.reads import Read, Reader, Violation, line_of
 from netdsl.locality.rewiring import rewiring_notes
 
@@ -42,13 +43,18 @@ class RuleFinding:
 
 
 def analyse_rule(
-    graph: FlowGraph, provenance: Provenance, projection: Projection, rule: Rule
+    graph: FlowGraph,
+    provenance: Provenance,
+    projection: Projection,
+    rule: Rule,
+    decisions: tuple[Decision, ...] = (),
 ) -> RuleFinding:
     """Label one rule: reads, reductions inside it, batch reduction, phases, and the verdict."""
     reader = Reader(graph, provenance, projection, rule)
     flows = tuple(flow for flow in walk_rule(rule) if flow.section != "expect")  # enters nothing
     reads = tuple(reader.read(ref, flow.section) for flow in flows for ref in flow.sources)
     reads += tuple(_coefficients(graph, projection, rule, reader))
+    reads += tuple(_replaced(provenance, projection, reader))
     label = join_all(read.label for read in reads)
     violations = [v for read in reads for v in read.violations]
     for found, violation in _inner_reductions(graph, projection, rule, flows):
@@ -62,6 +68,9 @@ def analyse_rule(
         label, violations = label.join(derivative[0]), [*violations, derivative[1]]
         reads = (*_loss_reads(graph, rule), *reads)
     scope = "none"
+    for decision in decisions:
+        label, scope = label.join(decision.label), "global"
+        violations += decision.violations(rule.name, projection.name)
     for read in reads:
         scope = narrower(scope, read.scope)
     result = verdict(label)
@@ -74,7 +83,7 @@ def analyse_rule(
         reads,
         tuple(violations),
         _witness(projection, rule, label, result, reads, violations),
-        _notes(graph, provenance, projection, reads),
+        (*_notes(graph, provenance, projection, reads), *(d.note for d in decisions)),
     )
 
 
@@ -91,17 +100,25 @@ def _coefficients(
                 yield read
 
 
+def _replaced(provenance: Provenance, projection: Projection, reader: Reader) -> Iterator[Read]:
+    """What is learnt on weights that a protocol replaces by others goes on from those."""
+    weight = projection.weight or ""
+    if provenance.at(weight, TRANSPORT):
+        at = projection.variables[weight].span if weight in projection.variables else None
+        yield reader.read(Ref(weight, "synapse", span=at), "dw")
+
+
 def _inner_reductions(
     graph: FlowGraph, projection: Projection, rule: Rule, flows: Iterable[Flow]
 ) -> Iterator[tuple[Label, Violation | None]]:
     for flow in flows:
         for node in walk(flow.expr):
             if isinstance(node, Reduce):
-                yield _reduced(graph, projection, rule, node)
+                yield _reduced(graph, projection, rule, flow, node)
 
 
 def _reduced(
-    graph: FlowGraph, projection: Projection, rule: Rule, node: Reduce
+    graph: FlowGraph, projection: Projection, rule: Rule, flow: Flow, node: Reduce
 ) -> tuple[Label, Violation | None]:
     span = span_of(node) or rule.span
     names = (rule.name, projection.name)
@@ -114,7 +131,9 @@ def _reduced(
             AGGREGATED, "E0311", text, span, names, path=path
         )
     if node.axis == "batch":
-        if graph.only_flags(node.body):
+        shared = flow.section in ("optimiser", "after update")  # where a weight changes for all
+        data = all(graph.is_sample_field(r.path) or graph.is_shared(r.path) for r in refs(node))
+        if graph.only_flags(node.body) or (shared and data):
             return Label(sample=Level("batch-size-dependent")), None
         text = f"{head} reduces over the rows of the batch inside its term"
         path = (f"{line_of(span)}: {text}",)

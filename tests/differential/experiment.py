@@ -44,7 +44,9 @@ def protocols(
         control = " { nudge = 0.5 * beta }" if chance.odds(0.4) else ""
         length = _length(chance, made.steps[name])
         if chance.odds(0.1):
-            until = f"max(sum(abs({cells[-1].name}.score)) over batch) < 0.01"
+            settled = f"max(sum(abs({cells[-1].name}.score)) over batch) < 0.01"
+            # What learns after a decision by other samples needs a waiver.
+            until = "batch.index % 2 == 1" if online or updated else settled
             body.append(f"repeat {{ phase {name} {length}{learns} }} until {until} limit 3")
         else:
             body.append(f"phase {name} {length}{learns}{control}")

@@ -150,11 +150,11 @@ def test_inputs_without_a_presynaptic_factor_aggregate_weights(value: str, verdi
     assert label("post.fb", b)["P"].verdict == verdict
 
 
-def test_an_aggregate_ends_at_the_next_projection() -> None:
+def test_no_relay_washes_an_aggregate() -> None:
     b = base()
     b.population("a", body=("s = fb",), input="fb", state="s")
     b.projection("N", "d", "a", "fb: w * w", delay=1)
-    assert label("post.s", b)["P"].verdict == "local"
+    assert label("post.s", b)["P"].verdict == "aggregated-weights"
 
 
 def test_delivery_backwards_is_transport() -> None:

@@ -24,9 +24,13 @@ def test_csdp_is_three_factor_with_population_scope() -> None:
     assert any("sum over population" in note for note in rule["notes"])
 
 
-def test_csdp_delta_rule_is_local() -> None:
+def test_csdp_delta_rule_reads_a_flag_of_the_sample() -> None:
     rule = certify(csdp().network())["C2"]
-    assert (rule.verdict, rule.space, rule.modulator_scope) == ("local", "pre+post", "none")
+    assert (rule.verdict, rule.space, rule.modulator_scope) == (
+        "three-factor",
+        "modulator",
+        "global",
+    )
     assert rule.sample == "batch-size-dependent"
     assert any("`T` (fixed, from `img`)" in note for note in rule.notes)
 

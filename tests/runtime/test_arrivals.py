@@ -15,7 +15,7 @@ from netdsl.backends.cupy import shim
 STEPS = (3, 4)  # of the two phases
 SPEC = """edition 1
 neuron source { state s = 0.5 }
-neuron lamp { input p; def q = 2 * p + 1 }
+neuron lamp { input p; state held = 0.5; held := p; def q = 2 * p + 1 }
 neuron relay {
   input j; state v = 0.25
   v := 0.5 * v + j
@@ -47,15 +47,15 @@ projection LC : y -> z dense delay %(k)d steps {
 data digits { source = "digits"; batch = 1 }
 protocol train { each batch of digits.train {
   reset
-  clamp x.s = %(clamp)s
-  clamp l.p = %(clamp)s
+  clamp x.s = %(clamp)s%(source)s
+  clamp l.p = %(clamp)s%(lamp)s
   phase early 3 steps learning
   phase late 4 steps learning
 } }
 readout shown = z.ra + z.rb + z.rc + z.rn
 metric m = mean(sum(shown))
 """
-FORMS = {"held": "7", "by step": "7 + phase.step", "by state": "7 + 0.25 * y.v"}
+FORMS = {"held": "7", "by step": "7 + phase.step", "by state": "7 + 0.25 * "}
 
 
 class Line:
@@ -76,7 +76,7 @@ def expected(form: str, near: int, k: int) -> list[dict[str, float]]:
     found = []
     weights = {"LA": 0.0, "LB": 0.0, "LC": 0.0}
     for step in (i for n in STEPS for i in range(n)):
-        clamp = {"held": 7.0, "by step": 7.0 + step, "by state": 7 + 0.25 * v.ago(1)}[form]
+        clamp = {"held": 7.0, "by step": 7.0 + step, "by state": 7 + 0.25 * s.ago(1)}[form]
         s.values.append(clamp)
         q.values.append(2 * clamp + 1)
         j = clamp if near < 2 else s.ago(near)
@@ -124,5 +124,7 @@ def test_arrives_after_its_delay(
             pytest.skip("no g++ for CUDA on the CPU")
         monkeypatch.setattr("netdsl.runtime.backend.executor_class", lambda _: shim.ShimExecutor)
     delay = "0" if near == 0 else f"{near} steps"
-    text = SPEC % {"near": delay, "k": k, "clamp": FORMS[form]}
+    source, lamp = ("x.s", "l.held") if form == "by state" else ("", "")
+    named = {"clamp": FORMS[form], "source": source, "lamp": lamp}
+    text = SPEC % {"near": delay, "k": k, **named}
     check(netdsl.compile(text, backend, dtype="float64"), form, near, k)

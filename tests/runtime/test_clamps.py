@@ -16,7 +16,12 @@ neuron source {
   v := v + 1 + drive
   def twice = 2 * v; def both = twice + back
 }
-neuron target { input f; input j; state got = 0; got := f; state kept = 5; kept := kept + 1 }
+neuron target {
+  input f; input j; state got = 0; got := f; state kept = 5; kept := kept + 1
+  state v = 1; state back = 0
+  v := v + 1
+  def twice = 2 * v; def both = twice + back
+}
 population a : source[3]
 population b : target[3]
 projection W : a -> b dense delay 0 { weight w = 0; deliver j += w * pre.v; learn rule1() }
@@ -43,7 +48,7 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
 
 @pytest.mark.parametrize(
     ("value", "last"),
-    [("a.v", 3), ("a.twice", 6), ("a.both", 6), ("2 * a.twice", 12), ("phase.step", 2)],
+    [("b.v", 3), ("b.twice", 6), ("b.both", 6), ("2 * b.twice", 12), ("phase.step", 2)],
 )
 def test_is_re_evaluated_at_every_step(run: Callable[..., object], value: str, last: float) -> None:
     """The third step begins with the value that the second one left: v = 3."""

@@ -19,8 +19,8 @@ SMALL = {"n1": 12, "n2": 10, "n3": 8}
 # Verdicts of learning rules by specification and rule: sheet corinfomax.md section 10, csdp.md
 # section 8.
 VERDICTS = {
-    "csdp": {"csdp": {"three-factor"}, "correct": {"local"}},
-    "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"local"}},
+    "csdp": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
+    "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
     "corinfomax": {"predict": {"local"}, "decorrelate": {"local"}},
     "corinfomax_4": {"predict": {"local"}, "decorrelate": {"local"}},
     "corinfomax_sparse": {"predict": {"local"}, "decorrelate": {"local"}},

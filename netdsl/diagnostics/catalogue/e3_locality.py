@@ -190,7 +190,7 @@ ENTRIES: list[Entry] = [
         ),
         network(
             more="population c : unit[10]",
-            steps="set c.s := mean(a.s); phase run 5 steps learning",
+            steps="set c.s := mean(c.s); phase run 5 steps learning",
         ),
     ),
     Entry(
@@ -220,6 +220,22 @@ ENTRIES: list[Entry] = [
         network(
             before="modulator m { scope global; emit sum(b.s) }",
             rule="dw = 0.01 * pre.s * m",
+        ),
+    ),
+    Entry(
+        "E0352",
+        "a protocol carries values from one population to another",
+        "`clamp` and `set` put data, parameters and a population's own variables on it. They are no"
+        " channel: what another population computes arrives through a projection or a modulator,"
+        " which the certificate then names. Reductions are no exception, except for the inputs of a"
+        " modulator that is on no population.",
+        network(
+            more="population c : unit[10]",
+            steps="set c.s := mean(a.s); phase run 5 steps learning",
+        ),
+        network(
+            more="population c : unit[10]",
+            steps="set c.s := mean(c.s); phase run 5 steps learning",
         ),
     ),
 ]

@@ -20,6 +20,8 @@ def _reference(edge: str, phase: str) -> str:
 
 
 _STATE = "state f = 0; f := 0.9 * f + pre.s * post.s; dw = 0.01 * f"
+_RELU = "state s = 0; s := relu(i)"
+_SPIKES = "state v = 0; v := 0.9 * v + i; spike s when v > 1"
 _TYPES, _PART = "unit[10] types { E: 8; I: 2 }", ("a -> b", "a -> b.E")
 
 ENTRIES: list[Entry] = [
@@ -66,6 +68,17 @@ ENTRIES: list[Entry] = [
         .replace("state s = 0; s := relu(i)", "def s = relu(i)")
         .replace("b.s@run", "b.s"),
         _reference("dense delay 0", "phase run 1 step"),
+    ),
+    Entry(
+        "E0856",
+        "a derivative ends at a spike",
+        "A spike is 0 or 1, and has a derivative only by its `surrogate`. `bptt` hands nothing on\n"
+        "through one without; where every way from the loss to a weight goes through such spikes,\n"
+        "the weight would never change.",
+        _reference("dense delay 0", "phase run 5 steps").replace(_RELU, _SPIKES),
+        _reference("dense delay 0", "phase run 5 steps").replace(
+            _RELU, _SPIKES.replace("when v > 1", "when v > 1 { surrogate triangle() }")
+        ),
     ),
     Entry(
         "E0810",

@@ -17,24 +17,30 @@ _PANELS = (("cosine", "cosine of update and gradient"), ("ratio", "norm of updat
 
 
 def alignment_figure(alignment: Alignment) -> Figure:
-    """Cosine and norm ratio along training, a line for each projection. Raises PlotError E0730
-    where no projection has a gradient."""
+    """Cosine and norm ratio by projection: along training a line for each, at one point of it one
+    beside the other. Raises PlotError E0730 where no projection has a gradient."""
     names = [name for name in alignment.projections if alignment.points(name)]
     if not names:
         raise PlotError("E0730", "no projection has a gradient to compare with")
+    course = len(alignment.starts) > 1
     figure, panels = new_figure(1, 2, (8.4, 3.8))
     for axes, (what, label) in zip(panels, _PANELS, strict=True):
         for index, name in enumerate(names):
             _line(axes, alignment, name, what, index)
         axes.axhline(1.0, color="#888888", linewidth=0.8, zorder=1)
-        axes.set(xlabel="batches of training", ylabel=label)
+        axes.set(xlabel="batches of training" if course else "projection", ylabel=label)
         light_grid(axes)
-        whole_ticks(axes)
+        if course:
+            whole_ticks(axes)
+        else:
+            axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 8 else 0)
+            axes.set_xlim(-0.5, len(names) - 0.5)
     panels[0].axhline(0.0, color="#888888", linewidth=0.8, zorder=1)
     panels[0].set_ylim(-1.05, 1.05)
     if any(point.ratio > 0 for name in names for point in alignment.points(name)):
         _log(panels[1])
-    panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    if course:
+        panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.suptitle(f"Updates and the gradient of {alignment.loss}")
     return figure
 
@@ -58,9 +64,17 @@ def _line(axes: Axes, alignment: Alignment, name: str, what: str, index: int) ->
     held = [m for m in alignment.measured if name in m.points]
     starts = alignment.starts
     means = [alignment.mean(name, what, start) for start in starts]
+    course = len(starts) > 1
     style: Any = {"color": colour(index), "marker": _MARKERS[index % len(_MARKERS)]}
     values = [getattr(m.points[name], what) for m in held]
-    axes.plot([m.start for m in held], values, linestyle="", alpha=0.25, markersize=3, **style)
+    places = [m.start if course else index for m in held]
+    axes.plot(places, values, linestyle="", alpha=0.25, markersize=3, **style)
     axes.plot(
-        starts, means, label=name, linestyle=dash(index), linewidth=1.4, markersize=5, **style
+        starts if course else [index],
+        means,
+        label=name,
+        linestyle=dash(index),
+        linewidth=1.4,
+        markersize=5,
+        **style,
     )

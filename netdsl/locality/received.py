@@ -8,14 +8,13 @@ only what stands in their own statements counts (reference, section 7, space 6).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from netdsl.dataflow.derivatives import moves
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow
 from netdsl.diagnostics.span import Span
-from netdsl.ir.algebra.derivative import DerivativeError, derivative
-from netdsl.ir.algebra.fold import simplify
-from netdsl.ir.expr import NOW, PREV, Apply, Const, Expr, Index, Ref, children, refs, transform
+from netdsl.ir.expr import Apply, Expr, Index, Ref, children, refs
 from netdsl.ir.network import Integrate, Kind, Modulator, Network, Place
 from netdsl.locality.labels import SCOPES
 
@@ -71,20 +70,7 @@ def integrates(graph: FlowGraph, flow: Flow) -> bool:
         return True
     if flow.kind != "statement" or variable is None or variable.kind is not Kind.STATE:
         return False
-    return isinstance(flow.node, Integrate) or _moves(flow.expr, flow.target)
-
-
-def _moves(expr: Expr, path: str) -> bool:
-    """Whether a value depends on what `path` was: a derivative that is not identically 0."""
-
-    def now(node: Expr) -> Expr | None:
-        return replace(node, time=NOW) if isinstance(node, Ref) and node.time == PREV else None
-
-    try:
-        slope = simplify(derivative(transform(expr, now), path))
-    except DerivativeError:
-        return False
-    return slope != Const(0.0)
+    return isinstance(flow.node, Integrate) or moves(flow.expr, flow.target)
 
 
 def _parts(graph: FlowGraph, flow: Flow) -> Iterator[Received]:

@@ -211,3 +211,23 @@ def test_an_epoch_may_be_decided() -> None:
     )
     found = check(text, lower=False)
     assert found.certificate is not None and found.certificate["W1"].verdict == "local"
+
+
+@pytest.mark.parametrize(
+    ("sent", "verdict"),
+    [
+        ("w * exp(0 * pre.s)", "aggregated-weights"),
+        ("w * (pre.s - pre.s + 1)", "aggregated-weights"),
+        ("w * (pre.s == pre.s)", "aggregated-weights"),
+        ("w * (pre.s + 1)", "aggregated-weights"),
+        ("w", "aggregated-weights"),
+        ("w * pre.s^2", "local"),
+        ("(0 if self else w) * pre.s", "local"),
+        ("w * pre.s * post.r", "local"),
+    ],
+)
+def test_a_sum_of_weights_under_an_idle_factor(sent: str, verdict: str) -> None:
+    weights = f"weight w ~ normal(0, 1); deliver fb += {sent}"
+    more = FEED.format("B", "h" if "self" in sent else "x", "h", "dense fixed", weights)
+    more = more.replace("pre.s", "pre.r") if "self" in sent else more
+    assert certified("dw = post.fb * pre.s", more=more)[1].verdict == verdict

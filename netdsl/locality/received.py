@@ -14,7 +14,7 @@ from netdsl.dataflow.derivatives import moves
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Expr, Index, Ref, children, refs
+from netdsl.ir.expr import Apply, Expr, Index, Ref, children, refs, walk
 from netdsl.ir.network import Integrate, Kind, Modulator, Network, Place
 from netdsl.locality.labels import SCOPES
 
@@ -76,11 +76,13 @@ def integrates(graph: FlowGraph, flow: Flow) -> bool:
 def _parts(graph: FlowGraph, flow: Flow) -> Iterator[Received]:
     at = flow.span
     target = f"`{flow.target}`"
+    several = len({r.path for r in refs(flow.expr) if modulator_of(graph.network, r.path)}) > 1
+    several = several and any(isinstance(node, Index) for node in walk(flow.expr))
     for ref, chosen in data_reads(flow.expr):
         modulator = modulator_of(graph.network, ref.path)
         if modulator is not None:
             why = f"{target} reads modulator `{modulator.name}`"
-            yield Received(modulator.scope, why, at)
+            yield Received("neuron" if several else modulator.scope, why, at)  # each takes its own
         elif graph.is_sample_field(ref.path):
             variable = graph.variable(ref.path)
             each = chosen or (variable is not None and variable.place is Place.UNIT)

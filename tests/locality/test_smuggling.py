@@ -231,3 +231,38 @@ def test_a_sum_of_weights_under_an_idle_factor(sent: str, verdict: str) -> None:
     more = FEED.format("B", "h" if "self" in sent else "x", "h", "dense fixed", weights)
     more = more.replace("pre.s", "pre.r") if "self" in sent else more
     assert certified("dw = post.fb * pre.s", more=more)[1].verdict == verdict
+
+
+CHOSEN = "sum(err[k] * (k == post.index) over k)"
+
+
+@pytest.mark.parametrize(
+    ("rule", "scope"),
+    [
+        ("dw = err[0] * pre.s", "global"),
+        ("dw = sum(err[k] over k) * post.r * pre.s", "global"),
+        ("dw = err[0] * (post.index == 3) * pre.s", "global"),
+        (f"dw = {CHOSEN} * pre.s", "neuron"),
+        (f"let mine = {CHOSEN}; dw = mine * pre.s", "neuron"),
+        (f"state mine = 0; mine := 0.9 * mine + {CHOSEN}; dw = mine * pre.s", "neuron"),
+        ("dw = (err[0] if post.index == 0 else err[1]) * pre.s", "neuron"),
+        ("dw = (err[0] * post.own + err[1]) * pre.s", "neuron"),
+        ("dw = (err[0] * post.first + err[1]) * pre.s", "neuron"),
+        ("dw = (err[0] * post.r + err[1]) * pre.s", "global"),
+        ("state g[10] = 0; g[k] := 0.9 * g[k] + pre.s; dw = sum(g[k] * err[k] over k)", "global"),
+    ],
+)
+def test_each_may_take_its_own_of_what_all_are_told(rule: str, scope: str) -> None:
+    more = "modulator err on o { scope global; emit vector e }"
+    hid = "param own per neuron ~ normal(0, 1); def first = 1 if index == 0 else 0; r := tanh(j)"
+    _, found = certified(rule, hid, more)
+    assert (found.verdict, found.modulator_scope) == ("three-factor", scope)
+
+
+def test_a_delivery_may_take_its_own() -> None:
+    made = f"deliver fb += {CHOSEN}"
+    more = "modulator err on o to h { scope global; emit vector e }\n"
+    _, found = certified(
+        "dw = post.fb * pre.s", more=more + FEED.format("K", "h", "h", "one_to_one", made)
+    )
+    assert (found.verdict, found.modulator_scope) == ("three-factor", "neuron")

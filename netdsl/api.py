@@ -21,6 +21,7 @@ from netdsl.runtime.model import State
 if TYPE_CHECKING:
     from netdsl.runtime.evaluation import Evaluation
     from netdsl.runtime.training import RunResult
+    from netdsl.tools.alignment import Alignment
 
 __all__ = ["Model", "State", "compile"]
 
@@ -128,6 +129,27 @@ class Model(runtime.Model):
         from netdsl.runtime.training import evaluate_model
 
         return evaluate_model(self, protocol, split, label, limit)
+
+    def align(
+        self,
+        loss: str | None = None,
+        *,
+        batches: int = 4,
+        every: int = 0,
+        points: int = 10,
+        protocol: str = "train",
+    ) -> Alignment:
+        """Compare what each projection would change with the gradient of a loss, on batches of a
+        protocol in which the model trains by its own rules.
+
+        `loss`: a name or an expression (default: the only loss). `batches` are compared at the
+        start and, with `every`, at `points` points so many batches apart. The result has
+        `points(projection)`, `mean(projection, "cosine")`, `warnings`, `render()`, `json()`.
+        Raises DiagnosticError, RunFault.
+        """
+        from netdsl.tools.align import align_model
+
+        return align_model(self, loss, batches, every, points, protocol)
 
     def show(self, kind: str, name: str | None = None, *, after: str | None = None) -> str:
         """`network`, `ir`, `passes`, `schedule`, `memory`, `graph` or `kernel` as text.

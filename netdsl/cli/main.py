@@ -13,6 +13,7 @@ from netdsl import __version__
 
 # Command -> (module, one line of help). The line stands here so that `--help` imports nothing.
 COMMANDS = {
+    "align": ("align", "Compare the updates of a spec's rules with the true gradient."),
     "bench": ("bench", "Time the kernels of a spec."),
     "cache": ("cache", "List or clear compiled kernels and grammars."),
     "check": ("check", "Check a spec and print its locality certificate."),

@@ -19,7 +19,7 @@ def show_fault(fault: Exception) -> bool:
     from netdsl.runtime.errors import RunFault
 
     if isinstance(fault, DiagnosticError):
-        show_diagnostics(fault.diagnostics)
+        show_diagnostics(fault.diagnostics, fault.sources)
         return True
     if isinstance(fault, BackendError):  # a device that failed in the middle of a run
         fault = RunFault(fault.code, fault.message, fault.help or "use --backend numpy")

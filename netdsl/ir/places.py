@@ -55,6 +55,11 @@ def slot_shape(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
     return shape
 
 
+def packed_bytes(width: int) -> int:
+    """Bytes of a row of as many bits, an even number."""
+    return -(-width // 16) * 2
+
+
 def edges_of(buffer: str, program: Program) -> Edges | None:
     """The layout of a buffer that holds a number for each existing synapse."""
     entry = program.buffers[buffer]

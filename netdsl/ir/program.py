@@ -140,6 +140,7 @@ class Buffer(Node):
     of: str = ""  # the variable, or what else, that this is a value of; "" for passing results
     tag: str = ""  # which value of it (`Key`): "" for the present one
     slots: int = 1  # more than one: a ring of that many earlier values, each of the buffer's shape
+    packed: bool = False  # a ring of bools, kept as bits
     span: Span | None = field(default=None, compare=False)
 
     @once

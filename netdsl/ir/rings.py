@@ -86,7 +86,7 @@ class _Views:
             back = ago if isinstance(ago, int) else f"moving{len(self._names)}"
             name = f"{buffer} ago {back}"
             self._names[view], self.views[name] = name, view
-            self.buffers[name] = replace(ring, name=name, slots=1)
+            self.buffers[name] = replace(ring, name=name, slots=1, packed=False)
         return self._names[view]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, Reduce, Ref, loads, walk
 from netdsl.ir.fit import misfits
 from netdsl.ir.functions import FUNCTIONS
-from netdsl.ir.network import Place
+from netdsl.ir.network import Place, Type
 from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
     Buffer,
@@ -129,6 +129,11 @@ class _Operation:
         """Rings are written by `Push`, and what reads them says which slot."""
         buffers = self.program.buffers
         rings = {name for name in self.op.reads | self.op.writes if buffers[name].slots > 1}
+        for name in sorted(self.op.writes):
+            held = buffers[name]
+            bools = held.type is Type.BOOL and held.place is Place.UNIT
+            if held.packed and not (bools and name in rings):
+                yield f"`{name}` is packed, and no ring of a bool for each neuron"
         if isinstance(self.op, Push):
             if self.op.target not in rings:
                 yield f"`{self.op.target}` is pushed into and has no slots"

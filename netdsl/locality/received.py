@@ -14,7 +14,7 @@ from netdsl.dataflow.derivatives import moves
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Expr, Index, Ref, children, refs, walk
+from netdsl.ir.expr import Apply, Expr, Index, Reduce, Ref, children, refs, walk
 from netdsl.ir.network import Integrate, Kind, Modulator, Network, Place
 from netdsl.locality.labels import SCOPES
 
@@ -107,7 +107,15 @@ def data_reads(expr: Expr, chosen: bool = False) -> Iterator[tuple[Ref, bool]]:
 
 def _receivers(graph: FlowGraph, owner: str, expr: Expr) -> str:
     """Who gets the same number: with a reduction over one axis, not the whole population."""
-    if any(ref.path == f"{owner}.type" for ref in refs(expr)):
+    if _asks(expr, f"{owner}.type"):
         return "celltype"
     axes = {name for name, _ in graph.network.populations[owner].axes if name}
     return "neuron" if any(r.axis in axes for r in reductions(expr)) else "population"
+
+
+def _asks(expr: Expr, path: str) -> bool:
+    """Is a variable read for the unit itself, and not only of those that are summed over?"""
+    if isinstance(expr, Reduce):
+        return False
+    own = isinstance(expr, Ref) and expr.path == path
+    return own or any(_asks(part, path) for part in children(expr))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.ir.network import Draw
-from netdsl.ir.places import expected_edges, stored_shape
-from netdsl.ir.program import Edges, Program
+from netdsl.ir.places import expected_edges, packed_bytes, stored_shape
+from netdsl.ir.program import Buffer, Edges, Program
 from netdsl.runtime.errors import RunFault
 from netdsl.streams.connectivity import expected_count, structure_bytes
 
@@ -28,11 +28,14 @@ def buffer_bytes(
     """
     counts = expected_edges(program) if edges is None else edges
     size = 8 if dtype == "float64" else 4
-    bytes_of = {
-        name: math.prod(stored_shape(buffer.name, program, rows, counts))
-        * (8 if buffer.double else size)
-        for name, buffer in program.buffers.items()
-    }
+
+    def of(buffer: Buffer) -> int:
+        *shape, last = (1, *stored_shape(buffer.name, program, rows, counts))
+        if buffer.packed:
+            return math.prod(shape) * packed_bytes(last)
+        return math.prod(shape) * last * (8 if buffer.double else size)
+
+    bytes_of = {name: of(buffer) for name, buffer in program.buffers.items()}
     return dict(sorted(bytes_of.items(), key=lambda item: -item[1]))
 
 

@@ -98,14 +98,15 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
 
 def _learning_body(body: tuple[Step, ...]) -> tuple[Step, ...]:
     """What the innermost loop in which something learns repeats; without one, all of a protocol."""
-    found = body if _learns(body) else ()
+    found = body if learns(body) else ()
     for step in steps_of(body):
-        if isinstance(step, Each) and _learns(step.body):
+        if isinstance(step, Each) and learns(step.body):
             found = step.body
     return found
 
 
-def _learns(body: tuple[Step, ...]) -> bool:
+def learns(body: tuple[Step, ...]) -> bool:
+    """Does something learn in a block?"""
     return any(
         isinstance(step, Update) or (isinstance(step, RunPhase) and bool(step.learning))
         for step in steps_of(body)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netdsl.ir.network import Place as Where
 from netdsl.ir.program import PHASE, Key
 from netdsl.ir.protocol import Choose, Each, Repeat, RunPhase, SetGlobal, Step
-from netdsl.runtime.engine import Interpreter
+from netdsl.runtime.engine import Interpreter, Options
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.metrics import phases_of
 from netdsl.runtime.session import Session
@@ -164,7 +164,8 @@ class _Body(Interpreter):
         presentation: Presentation,
         loop: Each,
     ) -> None:
-        super().__init__(session, owner._model.datasets, label="replay")
+        options = Options(choice=owner._model.choice)
+        super().__init__(session, owner._model.datasets, options=options, label="replay")
         self._owner, self._index, self._presentation = owner, index, presentation
         self._phases = phases_of(loop.body)
         self._done: dict[str, int] = {}

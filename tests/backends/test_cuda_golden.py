@@ -10,8 +10,8 @@ from netdsl.backends.cupy import shim
 from netdsl.runtime import backend
 from tests.amounts import sweep
 from tests.golden.__main__ import table
-from tests.golden.replaying import run_case
-from tests.golden.systems import open_case
+from tests.golden.replaying import run_cases
+from tests.golden.systems import open_cases
 from tests.golden.test_golden import FILES, system_of
 
 pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
@@ -28,6 +28,6 @@ class OneThread(shim.ShimExecutor):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_recording(path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backend.BACKENDS, "shim", (__name__, "OneThread"))
-    rows = run_case(open_case(system_of(path), path, dtype), "shim", dtype)
+    rows = run_cases(open_cases(system_of(path), path, dtype), "shim", dtype)
     beyond = [row for row in rows if not row.ok]
     assert rows and not beyond, "\n" + table(beyond)

@@ -11,8 +11,8 @@ from netdsl.backends.cupy import CupyExecutor, available
 from netdsl.backends.numpy.executor import NumpyExecutor
 from netdsl.ir.program import Program
 from tests.golden.__main__ import table
-from tests.golden.replaying import run_case
-from tests.golden.systems import open_case
+from tests.golden.replaying import run_cases
+from tests.golden.systems import open_cases
 from tests.golden.test_golden import FILES, system_of
 from tests.interpreter import Interpreter
 from tests.programs import CALLS, KEYS, PROGRAMS, ROWS, initial_values
@@ -80,6 +80,6 @@ def test_draws_equal_numpys() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_recording(path: Path, dtype: str) -> None:
-    rows = run_case(open_case(system_of(path), path, dtype), "cupy", dtype)
+    rows = run_cases(open_cases(system_of(path), path, dtype), "cupy", dtype)
     beyond = [row for row in rows if not row.ok]
     assert rows and not beyond, "\n" + table(beyond)

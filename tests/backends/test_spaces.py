@@ -115,6 +115,41 @@ def test_slots_of_rings(backend: type[Executor], density: float | None) -> None:
     agree(backend, program, (("run", 9, 0, 4), ("run", 9, 4, None)))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rings_of_bits(backend: type[Executor]) -> None:
+    program = late()
+    bits = {"b.s@past": replace(program.buffers["b.s@past"], packed=True)}
+    program = replace(program, buffers={**program.buffers, **bits})
+    verify(program)
+    assert parse_program(program_text(program)) == program
+    agree(backend, program, (("run", 9, 0, 4), ("run", 9, 4, None)))
+
+
+BITS = """program bits
+population a {n}
+buffer phase.step global counter owner="" of=phase.step
+buffer t global counter owner="" of=t
+buffer a.x unit state owner=a
+buffer a.s unit state owner=a type=bool
+buffer a.past unit scratch owner=a type=bool slots=3 packed=true
+
+routine run phase phase=run
+  step: cells a
+    a.s := sin(7 * a.x + t) > 0
+  step: push a.past := a.s
+  step: cells a
+    a.x := a.x + 0.25 * a.past[1] - 0.5 * a.past[mod(phase.step, 3)]
+"""
+
+
+@pytest.mark.parametrize("width", [1, 8, 15, 16, 17, 37, 64])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_bits_of_rows(backend: type[Executor], width: int) -> None:
+    program = parse_program(BITS.format(n=width))
+    verify(program)
+    agree(backend, program, (("run", 7, 0, 4), ("run", 7, 4, None)), "float32")
+
+
 def test_nan_passes() -> None:
     program = spaces()
     for backend in (NumpyExecutor, NativeExecutor, ShimExecutor):

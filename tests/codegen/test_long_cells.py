@@ -78,7 +78,8 @@ def test_loops_stay_short(text: str) -> None:
     found = loops(source(text))
     assert found
     for body in found:
-        lines = [line for line in body.splitlines() if "/*" not in line and "_line[k]" not in line]
+        no_work = r"/\*|_line\[k\]|= \w+\[k\];"  # comments, and what only loads or hands on
+        lines = [line for line in body.splitlines() if not re.search(no_work, line)]
         assert len(lines) <= 2 * c_split.STATEMENTS
         assert sum(len(re.findall(r"[*/+-] |\w\(", line)) for line in lines) < 500
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from tests.golden.case import GoldenError
-from tests.golden.replaying import Row, run_case
-from tests.golden.systems import SYSTEMS, open_case
+from tests.golden.replaying import Row, run_cases
+from tests.golden.systems import SYSTEMS, open_cases
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     from netdsl.runtime.errors import RunFault
 
     try:
-        case = open_case(options.system, options.file, options.dtype)
-        rows = run_case(case, options.backend, options.dtype)
+        cases = open_cases(options.system, options.file, options.dtype)
+        rows = run_cases(cases, options.backend, options.dtype)
     except (GoldenError, DiagnosticError, RunFault) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

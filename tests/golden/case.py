@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.runtime.rewiring import Choice
 from netdsl.tools.replay import Presentation, Trace
 
 Array = NDArray[Any]
@@ -40,8 +41,10 @@ class Derived:
 class Case:
     """A compiled specification is `spec` with `settings`; `trace` is replayed on it.
 
-    `tolerance`: absolute, by key of the report. `keep`: keys that `derived` computes from.
-    `spikes`: keys where any difference is a different spike, and may be explained by a near-tie.
+    `tolerance`: absolute, by key of the report; where it is infinite, a key serves `derived` alone.
+    `keep`: keys that `derived` computes from. `spikes`: keys where any difference is a different
+    spike, and may be explained by a near-tie. `choice`: what a rewiring opens. `name`: of one case
+    among several of a file, in front of its rows.
     """
 
     spec: Path
@@ -51,6 +54,8 @@ class Case:
     derived: tuple[Derived, ...] = ()
     keep: tuple[str, ...] = ()
     spikes: tuple[str, ...] = ()
+    choice: Choice | None = None
+    name: str = ""
 
 
 def report_keys(presentation: Presentation) -> dict[str, Array]:

@@ -44,17 +44,9 @@ def movement(case: Case, keys: tuple[str, ...]) -> dict[str, float]:
 
     The recording itself plays no part, so a wrong recording is not excused.
     """
-    import netdsl
-    from tests.golden.replaying import fed, observed
+    from tests.golden.replaying import compiled
 
-    model = netdsl.compile(
-        case.spec,
-        backend="numpy",
-        dtype="float64",
-        set=dict(case.settings),
-        observe=observed(case),
-        feed=fed(case),
-    )
+    model = compiled(case, "numpy", "float64")
     largest: dict[str, float] = {}
     try:
         plain = _values(model, case, keys)

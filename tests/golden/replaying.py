@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netdsl.tools.replay import Difference, ReplayReport, replay
 from tests.golden.case import Array, Case, Derived
 from tests.golden.conditioning import ALLOWED, movement
+
+if TYPE_CHECKING:
+    from netdsl.runtime.model import Model
 
 NEAR_TIE = 2e-7  # distance of potential and threshold below which float32 may decide either way
 
@@ -27,8 +31,8 @@ class Row:
     note: str = ""
 
 
-def run_case(case: Case, backend: str, dtype: str) -> list[Row]:
-    """Replay a case on a backend; one row for every variable that is compared."""
+def compiled(case: Case, backend: str, dtype: str) -> Model:
+    """The model that a case's trace is replayed on."""
     import netdsl
 
     model = netdsl.compile(
@@ -39,11 +43,28 @@ def run_case(case: Case, backend: str, dtype: str) -> list[Row]:
         observe=observed(case),
         feed=fed(case),
     )
+    model.choice = case.choice
+    return model
+
+
+def run_cases(cases: tuple[Case, ...], backend: str, dtype: str) -> list[Row]:
+    """Replay all cases of a file; one row for every variable that is compared."""
+    return [
+        replace(row, name=f"{case.name} {row.name}".strip())
+        for case in cases
+        for row in run_case(case, backend, dtype)
+    ]
+
+
+def run_case(case: Case, backend: str, dtype: str) -> list[Row]:
+    """Replay a case on a backend; one row for every variable that is compared."""
+    model = compiled(case, backend, dtype)
     try:
         report = replay(model, case.trace, tolerance=case.tolerance, keep=case.keep)
     finally:
         model.close()
-    rows = [_row(case, key, found) for key, found in report.differences.items()]
+    compared = {k: d for k, d in report.differences.items() if d.missing or d.tolerance < np.inf}
+    rows = [_row(case, key, found) for key, found in compared.items()]
     rows += [_derived(entry, report) for entry in case.derived]
     rows = _explain(rows, case, report, dtype)
     if dtype == "float32" and not all(row.ok for row in rows):

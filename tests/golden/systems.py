@@ -10,10 +10,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from tests.golden import coding, csdp, settling, sweeping
+from tests.golden import coding, csdp, recurrent, settling, sweeping
 from tests.golden.case import Array, Case, GoldenError
 
-Adapter = Callable[[Mapping[str, Array], dict[str, Any], float], Case]
+Adapter = Callable[[Mapping[str, Array], dict[str, Any], float], Case | tuple[Case, ...]]
 
 # Name -> (adapter, what `hyper` of such a file says).
 SYSTEMS: dict[str, tuple[Adapter, dict[str, Any]]] = {
@@ -28,12 +28,14 @@ SYSTEMS: dict[str, tuple[Adapter, dict[str, Any]]] = {
     "bp_mse": (sweeping.case, {"algorithm": "bp", "loss": "mse"}),
     "bp_ce": (sweeping.case, {"algorithm": "bp", "loss": "ce"}),
     "fa": (sweeping.case, {"algorithm": "fa"}),
+    "mdgl": (recurrent.cases, {"system": "mdgl"}),
 }
+HYPER = ("hyper", "hyperparameters_json")  # what a file may call its JSON object
 RELATIVE = {"float64": 1e-12, "float32": 1e-5}
 
 
-def open_case(system: str, path: Path, dtype: str = "float64") -> Case:
-    """The replay that a golden file asks for.
+def open_cases(system: str, path: Path, dtype: str = "float64") -> tuple[Case, ...]:
+    """The replays that a golden file asks for, one for each specification that it speaks of.
 
     Raises GoldenError when the file cannot be read, has another layout or is of another system.
     """
@@ -43,17 +45,19 @@ def open_case(system: str, path: Path, dtype: str = "float64") -> Case:
             file = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, BadZipFile) as fault:
         raise GoldenError(f"cannot read {path}: {fault}") from None
-    if "hyper" not in file:
+    told = next((key for key in HYPER if key in file), None)
+    if told is None:
         raise GoldenError(f"{path} has no `hyper`: it is not a golden file")
     try:
-        hyper = dict(json.loads(str(file["hyper"])))
+        hyper = dict(json.loads(str(file[told])))
     except (TypeError, ValueError) as fault:
-        raise GoldenError(f"`hyper` of {path} is not a JSON object: {fault}") from None
+        raise GoldenError(f"`{told}` of {path} is not a JSON object: {fault}") from None
     for key, value in marks.items():
         if hyper.get(key) != value:
             raise GoldenError(f"{path} has {key} = {hyper.get(key)!r}; {system} needs {value!r}")
     try:
-        return adapter(file, hyper, RELATIVE[dtype])
+        found = adapter(file, hyper, RELATIVE[dtype])
+        return found if isinstance(found, tuple) else (found,)
     except KeyError as missing:
         raise GoldenError(f"{path} has no {missing}, which files of {system} have") from None
     except (IndexError, TypeError, ValueError) as fault:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.golden.__main__ import main, table
-from tests.golden.replaying import run_case
-from tests.golden.systems import SYSTEMS, open_case
+from tests.golden.replaying import run_cases
+from tests.golden.systems import SYSTEMS, open_cases
 
 DATA = Path(__file__).parent / "data"
 FILES = sorted(DATA.glob("*.npz"))
@@ -34,7 +34,7 @@ def test_every_system_has_a_recording() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("backend", backends())
 def test_recording(path: Path, dtype: str, backend: str) -> None:
-    rows = run_case(open_case(system_of(path), path, dtype), backend, dtype)
+    rows = run_cases(open_cases(system_of(path), path, dtype), backend, dtype)
     beyond = [row for row in rows if not row.ok]
     assert rows and not beyond, "\n" + table(beyond)
 

@@ -62,6 +62,7 @@ def test_sound() -> None:
         ("push a.line := a.s", "push b.v := a.s", "pushed into and has no slots"),
         ("push a.line := a.s", "a.line := a.s", "has slots and is not pushed into"),
         ("push a.line := a.s", "a.s := a.line", "has slots and is read whole"),
+        ("owner=a slots=3", "owner=a slots=3 packed=true", "is packed, and no ring of a bool"),
         ("b.j := a.s . W.w", "b.j := a.s . W.w ago=1", "has 1 slots, and one 1 pushes ago"),
         ("b.j := a.s . W.w", "b.j := a.line . W.w ago=3", "has 3 slots, and one 3 pushes ago"),
         ("a.s x b.v)", "a.line x b.v) pre_ago=4", "has 3 slots, and one 4 pushes ago"),

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
+from netdsl.backends.bits import packed, unpacked
 from netdsl.backends.native import blas
 from netdsl.backends.native.library import load
 from netdsl.backends.native.memory import Memory
 from netdsl.codegen.c.program import generate
 from netdsl.ir.network import Place
-from netdsl.ir.places import slot_shape
+from netdsl.ir.places import packed_bytes, slot_shape
 from netdsl.ir.program import Program
 
 STRATEGIES = ("auto", "dense", "gather", "columns")
@@ -118,6 +119,8 @@ class NativeExecutor(Executor):
         """A copy of a buffer's present rows."""
         if self.program.buffers[buffer].slots > 1:
             slots, head = self._slots(buffer)
+            if self.program.buffers[buffer].packed:
+                slots = unpacked(slots, self.unit.layout.width(buffer), self.dtype)
             return np.roll(slots, -head, axis=0)
         if self._is_global(buffer):
             return np.array(self.memory.doubles[self.memory.scalar(buffer)])
@@ -126,7 +129,10 @@ class NativeExecutor(Executor):
     def write(self, buffer: str, value: Array | float) -> None:
         """Overwrite a buffer's present rows."""
         if self.program.buffers[buffer].slots > 1:
-            self._slots(buffer)[0][...] = self._packed(buffer, value)
+            given, slots = self._packed(buffer, value), self._slots(buffer)[0]
+            if self.program.buffers[buffer].packed:
+                given = packed(np.broadcast_to(given, self._stored_shape(buffer, self.rows)))
+            slots[...] = given
             self.memory.aim(buffer)
             return
         if self._is_global(buffer):
@@ -177,6 +183,8 @@ class NativeExecutor(Executor):
         """The present rows of a ring's slots, and which slot is the newest."""
         slots, head = self.memory.ring(buffer)
         shape = slot_shape(buffer, self.program, self.rows)
+        if self.program.buffers[buffer].packed:
+            shape = (*shape[:-1], packed_bytes(shape[-1]))
         count = int(np.prod(shape, dtype=np.int64))
         return slots[:, :count].reshape(len(slots), *shape), head
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from netdsl.codegen.plan.layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
 from netdsl.ir.network import Place
-from netdsl.ir.places import slot_shape, stored_shape
+from netdsl.ir.places import packed_bytes, slot_shape, stored_shape
 from netdsl.streams.connectivity import Connections
 
 _ALIGNMENT = 64
@@ -125,7 +125,7 @@ class Memory:
         for name, buffer in layout.program.buffers.items():
             if name in layout.rings:
                 self._ring(name)
-            elif buffer.place is not Place.GLOBAL and name not in layout.views:
+            elif buffer.place is not Place.GLOBAL and not self._shown(name):
                 count = math.prod(stored_shape(name, layout.program, rows, edges))
                 kind = np.dtype(np.float64) if buffer.double else self.real
                 self._new(self.slots[layout.names(name)], count, kind)
@@ -150,12 +150,19 @@ class Memory:
         self.word("row_key", self.row_key.ctypes.data)
         self.word("stats", self.stats.ctypes.data)
 
+    def _shown(self, name: str) -> bool:
+        """Is a buffer a slot of a ring, in the ring's own memory?"""
+        view = self.layout.views.get(name)
+        return view is not None and not self.layout.program.buffers[view.ring].packed
+
     def _ring(self, name: str) -> None:
         layout, use = self.layout, self.layout.rings[name]
+        held = layout.program.buffers[name]
         step = math.prod(slot_shape(name, layout.program, self.rows))
         kind = self.real if layout.ctype(name) == "real" else np.dtype(np.float64)
-        slots = layout.program.buffers[name].slots
-        self._new(self.slots[layout.names(name)], slots * step, kind)
+        if held.packed:
+            step, kind = self.rows * packed_bytes(layout.width(name)), np.dtype(np.uint8)
+        self._new(self.slots[layout.names(name)], held.slots * step, kind)
         self.word(use.step, step)
 
     def ring(self, name: str) -> tuple[Array, int]:
@@ -169,7 +176,7 @@ class Memory:
         self.word(self.layout.rings[name].head, 0)
         slots = self.ring(name)[0]
         for view, seen in self.layout.views.items():
-            if seen.ring == name:
+            if seen.ring == name and self._shown(view):
                 slot = slots[seen.ago if isinstance(seen.ago, int) else 0]
                 place = self.slots[self.layout.names(view)]
                 if self.layout.program.buffers[view].place is Place.GLOBAL:

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.numpy.active import Active
 from netdsl.backends.numpy.edges import EdgeArrays
-from netdsl.backends.numpy.ring import Ring
+from netdsl.backends.numpy.ring import PackedRing, Ring
 from netdsl.backends.numpy.support import Scratch
 from netdsl.backends.numpy.windows import WindowProducts
 from netdsl.codegen.numpy.module import ModuleWriter
 from netdsl.ir.network import Place
-from netdsl.ir.program import Program
+from netdsl.ir.places import packed_bytes
+from netdsl.ir.program import Buffer, Program
 from netdsl.streams.draws import PhiloxStream
 
 _serial = count()
@@ -47,7 +48,7 @@ class NumpyExecutor(Executor):
         self._scratch = Scratch(self.dtype)
         self._buffers = {name: self._allocate(name) for name in self.module.identifiers}
         self._rings = {
-            name: Ring(array, per_row=program.buffers[name].place not in _NO_ROWS)
+            name: self._ring(program.buffers[name], array)
             for name, array in self._buffers.items()
             if name in program.buffers and program.buffers[name].slots > 1
         }
@@ -63,11 +64,18 @@ class NumpyExecutor(Executor):
         for name, value in initial.items():
             self.write(name, value)
 
+    def _ring(self, held: Buffer, array: npt.NDArray[Any]) -> Ring:
+        if held.packed:
+            return PackedRing(array, self.program.sizes[held.owner], self.dtype)
+        return Ring(array, per_row=held.place not in _NO_ROWS)
+
     def _allocate(self, name: str) -> npt.NDArray[Any]:
         if name not in self.program.buffers:  # a counter that the program does not read
             return np.zeros(())
         place, double = self.program.buffers[name].place, self.program.buffers[name].double
         shape = self._stored_shape(name, self.capacity)
+        if self.program.buffers[name].packed:
+            return np.zeros((*shape[:-1], packed_bytes(shape[-1])), np.uint8)
         dtype = np.dtype(np.float64) if double or place is Place.GLOBAL else self.dtype
         return np.zeros((*shape, 1) if place is Place.ROW else shape, dtype)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from netdsl.codegen.c.held import Held
 from netdsl.codegen.c.printer import DOUBLE, Printer, literal
 from netdsl.codegen.c.rows import RowPlan, plan_rows
 from netdsl.codegen.c.scope import Scope, operations
@@ -57,6 +58,7 @@ class LevelCode:
     accumulators: list[str] = field(default_factory=list)
     reductions: list[tuple[str, str]] = field(default_factory=list)  # operator, accumulator
     pragma: str = ""
+    spans: list[tuple[int, int]] = field(default_factory=list)  # of elements, a loop for each
     body: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
 
@@ -109,6 +111,18 @@ def elementwise(op: Elementwise | ListedCells, layout: Layout) -> ElementwiseCod
     return code
 
 
+def spans(size: int, lanes: int) -> list[tuple[int, int]]:
+    """From where to where loops go: over whole vectors, then over what is left, in a half and a
+    quarter of one, since a C compiler would do it one by one."""
+    first, found = 0, list[tuple[int, int]]()
+    for width in (lanes, lanes // 2, lanes // 4):
+        last = size - (size - first) % width if width > 1 and size > lanes else first
+        if last > first:
+            found.append((first, last))
+        first = last
+    return [*found, (first, size)] if first < size or not found else found
+
+
 class _Writer:
     def __init__(self, made: ListedCells, layout: Layout) -> None:
         op = made.cells
@@ -126,6 +140,7 @@ class _Writer:
         # UNIT and NEURON buffers: whether they are stored; those of one loop, and all.
         self.buffers: dict[str, bool] = {}
         self.touched: dict[str, bool] = {}
+        self.held = Held()
         self.kept: dict[str, str] = {}  # pointers of names that other loops read
         self.exprs: list[Expr] = []
         self._word_count = self._normal_count = 0
@@ -135,8 +150,10 @@ class _Writer:
         parts = self._parts()
         levels = [self._loop(part) for part in parts]
         split = len(parts) > len(self.plan.levels) or any(part.taken for part in parts)
-        if not split:
-            for level in levels:
+        for level in levels:
+            if split:
+                level.spans = [(0, self.size)]  # a long body is not written again
+            else:
                 level.pointers = []
         self.layout.words = max(self.layout.words, self._word_count)
         self.layout.normals = max(self.layout.normals, self._normal_count)
@@ -189,15 +206,20 @@ class _Writer:
             text = self._number(value.value, value.double)
             ctype = "double" if value.double else "real"
             code.values.append(f"const {ctype} {self.scope.local(value.name)} = {text};")
+        self.held = Held(level.statements, self.layout.is_global)
         for statement in level.statements:
             line = spec_line(statement.span, self.program.sources)
             if line:
                 code.body.append(c_comment(line))
+            for buffer, name in self.held.load(statement, self._register):
+                ctype = self.layout.ctype(buffer)
+                code.body.append(f"const {ctype} {name} = {self._element(buffer)};")
             _STATEMENTS[type(statement)](self, statement, code)
             if statement.binds in level.kept:
                 name = self.scope.local(statement.binds)
                 code.body.append(f"{name}_line[k] = {name};")
         code.pragma = "".join(f" reduction({sign}:{name})" for sign, name in code.reductions)
+        code.spans = spans(self.size, 1 if code.reductions else 64 // self.layout.real_bytes)
         return code
 
     def bind(self, bind: Bind, code: LevelCode) -> None:
@@ -209,8 +231,12 @@ class _Writer:
 
     def store(self, statement: Store, code: LevelCode) -> None:
         """A store of the loop's body."""
-        double = self.program.buffers[statement.buffer].double
-        code.body.append(self._store(statement, self._number(statement.value, double)))
+        name, ctype = statement.buffer, self.layout.ctype(statement.buffer)
+        text = self._number(statement.value, self.program.buffers[name].double)
+        held = self.held.store(name, self._register)
+        if held:
+            code.body.append(f"const {ctype} {held} = {text};")
+        code.body.append(self._store(statement, held or text))
 
     def _number(self, expr: Expr, double: bool = False) -> str:
         expr = simplify(expr)
@@ -222,7 +248,13 @@ class _Writer:
 
     def _store(self, statement: Store | DrawStore, text: str) -> str:
         self.buffers[statement.buffer] = True
-        return f"{self.layout.names(statement.buffer)}[k] = {text};"
+        return f"{self._element(statement.buffer)} = {text};"
+
+    def _element(self, buffer: str) -> str:
+        return f"{self.layout.names(buffer)}[k]"
+
+    def _register(self, buffer: str) -> str:
+        return self.scope.fresh(f"{buffer} now")
 
     def reduce(self, statement: RowReduce, code: LevelCode) -> None:
         """A total that the loop adds up, and what becomes of it behind."""
@@ -241,6 +273,7 @@ class _Writer:
 
     def draw(self, draw: DrawStore, code: LevelCode) -> None:
         """A draw for each element, or one for the row."""
+        self.held.names.pop(draw.buffer, None)
         row = draw.buffer not in self.program.buffers  # the name of a ROW buffer's version
         words = self._words(draw, 1 if row else self.size)
         index = "0" if row else "k"
@@ -295,7 +328,7 @@ class _Writer:
         if isinstance(expr, Local):
             return self.scope.local(expr.name)
         if isinstance(expr, Load):
-            return f"{self.layout.names(expr.buffer)}[k]"
+            return self.held.names.get(expr.buffer) or self._element(expr.buffer)
         if isinstance(expr, Index) and expr.axis is None and expr.side == "own":
             return "(real)k"
         raise ValueError("an index along an axis must be lowered to the flat index")

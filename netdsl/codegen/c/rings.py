@@ -28,6 +28,7 @@ class PushCode:
     count: str
     ctype: str
     all: bool
+    width: int  # of a row that is packed, else 0
     views: list[str] = field(default_factory=list)
 
 
@@ -45,6 +46,7 @@ def push(op: Pushed, layout: Layout, count: str) -> PushCode:
         count,
         layout.ctype(ring),
         op.push.all,
+        layout.width(ring) if buffer.packed else 0,
         [view_line(name, layout) for name in op.views],
     )
 
@@ -61,6 +63,8 @@ def aim(op: Aim, layout: Layout) -> tuple[list[str], str]:
 def view_line(name: str, layout: Layout, slot: str = "") -> str:
     """The line that points a view to its slot, which may move."""
     slot = slot or slot_text(name, layout)
+    if layout.program.buffers[layout.views[name].ring].packed:
+        return f"unpack({slot}, net->rows, {layout.width(name)}, net->{layout.names(name)});"
     star = "*" if layout.program.buffers[name].place is Place.GLOBAL else ""
     return f"net->{layout.names(name)} = {star}({slot});"
 

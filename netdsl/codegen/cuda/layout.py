@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from netdsl.codegen.plan.layout import Field, Layout, Window
+from netdsl.codegen.plan.layout import BITS, Field, Layout, Window
 from netdsl.ir.network import Place
+from netdsl.ir.places import packed_bytes
 from netdsl.ir.program import Propagate
 from netdsl.ir.roles import of_kind
 from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Space
@@ -134,7 +135,7 @@ class CudaLayout(Layout):
                 continue
             if name in self.rings or buffer.place is not Place.GLOBAL:
                 fixed, per_row = (buffer.slots * part for part in self.extent(name))
-                size = self.real_bytes if self.ctype(name) == "real" else 8
+                size = {"real": self.real_bytes, BITS: 1}.get(self.ctype(name), 8)
                 pairs = OTHER in buffer.space
                 yield Room(self.names(name), size, fixed, per_row, name, pairs)
         for window, ident in self.sums.items():
@@ -166,18 +167,22 @@ class CudaLayout(Layout):
 
     @cached_property
     def staged(self) -> frozenset[str]:
-        """Views whose slots are copied for products, which read from a fixed address."""
+        """Views whose slots are copied: for products, which read from a fixed address, and out of
+        bits."""
         ops = (op for routine in self.program.routines.values() for op in routine.ops)
         dense = (
             op
             for op in of_kind(Propagate, ops)
             if not self.edges_of(op.weight) and op.projection not in self.program.windows
         )
-        return frozenset(op.source for op in dense) & self.views.keys()
+        bits = {n for n, v in self.views.items() if self.program.buffers[v.ring].packed}
+        return frozenset(op.source for op in dense) & self.views.keys() | bits
 
     def extent(self, buffer: str) -> tuple[int, int]:
         """Elements of a buffer that do not depend on the rows, and elements of one row; of a ring
         those of one slot."""
+        if self.program.buffers[buffer].packed:
+            return 0, packed_bytes(self.width(buffer))
         return self.counts(self.program.buffers[buffer].space)
 
     def counts(self, space: Space) -> tuple[int, int]:

@@ -54,5 +54,7 @@ def _stage(
     layout = writer.layout
     name = op.view if isinstance(op, Aim) else view
     count, target = count_of(name, layout), layout.names(name)
-    code = {"target": target, "source": slot, "count": count, "head": head}
+    packed = layout.program.buffers[layout.views[name].ring].packed
+    width = layout.width(name) if packed else 0
+    code = {"target": target, "source": slot, "count": count, "head": head, "width": width}
     return Action(writer.kernel("stage", op, flat_grid(*layout.extent(name)), code=code))

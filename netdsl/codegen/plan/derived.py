@@ -24,7 +24,7 @@ from netdsl.codegen.plan.instructions import (
     Pushed,
 )
 from netdsl.codegen.plan.layout import Layout, Window
-from netdsl.ir.expr import Expr
+from netdsl.ir.expr import Const, Expr
 from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Copy,
@@ -83,13 +83,13 @@ def plan_routine(routine: Routine, layout: Layout, *, grouped: bool = False) -> 
 
 def _with_views(ops: Sequence[Op], layout: Layout) -> tuple[Instruction, ...]:
     """Operations on rings with what moves their views."""
-    moving = {n: v for n, v in layout.views.items() if isinstance(v.ago, Expr)}
+    moving = {n: v for n, v in layout.views.items() if layout.found_late(n)}
     out: list[Instruction] = []
     for op in ops:
         for name in sorted(op.reads & moving.keys()):
             ago = moving[name].ago
-            assert isinstance(ago, Expr)
-            out.append(Aim(name, moving[name].ring, ago))
+            back = ago if isinstance(ago, Expr) else Const(float(ago))
+            out.append(Aim(name, moving[name].ring, back))
         if isinstance(op, Push):
             still = (n for n, v in layout.views.items() if n not in moving and v.ring == op.target)
             out.append(Pushed(op, tuple(still)))

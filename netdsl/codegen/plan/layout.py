@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from netdsl.codegen.c.printer import DOUBLE, FLOAT, literal
 from netdsl.codegen.names import Names
+from netdsl.ir.expr import Expr
 from netdsl.ir.functions import c_names
 from netdsl.ir.network import Place
 from netdsl.ir.program import Edges, Program
@@ -37,6 +38,7 @@ _HEAD = (
     ("bits", "uint64_t *bits", "which units of a tile spike, for each row"),
     ("normals", "double *normals", "normal draws of one row"),
 )
+BITS = "uint8_t"
 LIST_WORDS = 11
 LIST_PARTS = (
     "capacity",
@@ -245,9 +247,17 @@ class Layout:
         yield Field(use.head, f"int64_t {use.head}", "the newest of them")
         yield Field(use.step, f"int64_t {use.step}", "elements from one to the next")
 
+    def found_late(self, view: str) -> bool:
+        """Is a view's slot found where it is read, not after each push: one that moves, and one of
+        bits, which are unpacked to a place of the view's own."""
+        seen = self.views[view]
+        return isinstance(seen.ago, Expr) or self.program.buffers[seen.ring].packed
+
     def ctype(self, buffer: str) -> str:
-        """The type in C of a buffer's numbers: "real" or "double"."""
+        """The type in C of a buffer's numbers: "real" or "double", of bits "uint8_t"."""
         entry = self.program.buffers[buffer]
+        if entry.packed:
+            return BITS
         return DOUBLE if entry.double or entry.place is Place.GLOBAL else "real"
 
     def literal(self, value: float, buffer: str) -> str:

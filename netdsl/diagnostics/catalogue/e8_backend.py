@@ -20,6 +20,8 @@ def _reference(edge: str, phase: str) -> str:
 
 
 _STATE = "state f = 0; f := 0.9 * f + pre.s * post.s; dw = 0.01 * f"
+_RELU = "state s = 0; s := relu(i)"
+_SPIKES = "state v = 0; v := 0.9 * v + i; spike s when v > 1"
 _TYPES, _PART = "unit[10] types { E: 8; I: 2 }", ("a -> b", "a -> b.E")
 
 ENTRIES: list[Entry] = [
@@ -66,6 +68,17 @@ ENTRIES: list[Entry] = [
         .replace("state s = 0; s := relu(i)", "def s = relu(i)")
         .replace("b.s@run", "b.s"),
         _reference("dense delay 0", "phase run 1 step"),
+    ),
+    Entry(
+        "E0856",
+        "a derivative ends at a spike",
+        "A spike is 0 or 1, and has a derivative only by its `surrogate`. `bptt` hands nothing on\n"
+        "through one without; where every way from the loss to a weight goes through such spikes,\n"
+        "the weight would never change.",
+        _reference("dense delay 0", "phase run 5 steps").replace(_RELU, _SPIKES),
+        _reference("dense delay 0", "phase run 5 steps").replace(
+            _RELU, _SPIKES.replace("when v > 1", "when v > 1 { surrogate triangle() }")
+        ),
     ),
     Entry(
         "E0810",
@@ -205,6 +218,37 @@ ENTRIES: list[Entry] = [
         "What an evaluation records is kept until it ends: steps x samples x units numbers. It is\n"
         "reckoned before the run starts. Record fewer steps (`every 10 steps`) or samples\n"
         "(`limit 100 samples`), or on one evaluation only (`on test`).",
+    ),
+    Entry(
+        "E0870",
+        "there is no loss to take the gradient of",
+        "`netdsl align` needs the loss that the rules are meant to lower. Declare it\n"
+        "(`loss E = mean(cross_entropy(softmax(out.o@run), sample.label))`), or give it as an\n"
+        'expression: `netdsl align SPEC --loss "mean(…)"`.',
+    ),
+    Entry(
+        "E0871",
+        "which loss is meant is not clear",
+        "The spec declares several losses, or none of the name given. Say `--loss NAME`.",
+    ),
+    Entry(
+        "E0872",
+        "nothing learns in the protocol",
+        "`netdsl align` compares updates of the projections that an `update` or a learning phase\n"
+        "of the protocol names, and this one names none. `--protocol` takes another.",
+    ),
+    Entry(
+        "E0873",
+        "the loss reads a phase that the protocol does not run",
+        "The gradient is that of the loss at the end of a phase of the protocol that trains.\n"
+        "A loss that reads a phase of the test only has no gradient there: read a phase of\n"
+        "training, or give another loss with `--loss`.",
+    ),
+    Entry(
+        "E0874",
+        "nothing learns from batches",
+        "`netdsl align` compares batch by batch, so what learns must stand in a loop over data:\n"
+        "`each batch of DATA.train { … }`.",
     ),
     Entry(
         "E0899",

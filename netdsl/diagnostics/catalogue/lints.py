@@ -55,6 +55,24 @@ ENTRIES: list[Entry] = [
         network(unit="input i; state s = 0; s := relu(i)"),
     ),
     Entry(
+        "L0610",
+        "a weight that should learn gets no signal",
+        "`netdsl align` compares what each projection would change with the true gradient of a\n"
+        "loss. Here one of the two is 0 in all batches compared. An update of 0 comes of a factor\n"
+        "that is always 0: a silent cell, an error that no projection brings, a trace that a\n"
+        "`reset` clears too early. Where the gradient is 0, the loss does not feel this weight: a\n"
+        "spike without `surrogate`, a cell at its bound, a path that ends before the loss.",
+    ),
+    Entry(
+        "L0611",
+        "an update that is not the gradient's",
+        "`netdsl align` found that the update of a projection goes against the gradient (cosine\n"
+        "below -0.1), or that it has the gradient's direction (cosine 0.9 or more) and another\n"
+        "norm (by a factor over 1.25). The first is most often a sign, the second a factor that\n"
+        "is missing or one too many, such as 1 - kappa of a filter. Rules that follow another aim\n"
+        "than the loss, or hold a rate in `dw`, are reported too, and may well be meant.",
+    ),
+    Entry(
         "L0701",
         "an evaluation without `reset`",
         "Each batch begins in the state in which the one before it ended, so metrics depend on the "

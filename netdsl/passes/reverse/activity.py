@@ -8,13 +8,10 @@ from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, loads, transform, walk
 from netdsl.ir.program import (
-    Bind,
     DrawStore,
     Elementwise,
     Op,
     Propagate,
-    Statement,
-    Store,
     SynapseUpdate,
 )
 
@@ -33,13 +30,13 @@ def delivered(
             continue
         for statement in op.statements:
             for weight in loads(statement.value):
-                if isinstance(statement, Store) and found.get(weight) == (weight, None):
+                if statement.stores and found.get(weight) == (weight, None):
                     value = statement.value
                     if weight in signed:
                         value = _as_present(value, weight)
                     slope = simplify(derivative(value, weight))
                     if slope != Const(0.0):
-                        found[statement.buffer] = (weight, slope)
+                        found[statement.stores] = (weight, slope)
     return found
 
 
@@ -77,9 +74,4 @@ def _cells(op: Elementwise, found: set[str]) -> None:
             if isinstance(node, Load | Local)
         )
         if reads:
-            (names if isinstance(statement, Bind) else found).add(target(statement))
-
-
-def target(statement: Statement) -> str:
-    """The bound name, or the buffer that is stored to."""
-    return statement.name if isinstance(statement, Bind) else statement.buffer
+            (names if statement.binds else found).add(statement.binds or statement.stores)

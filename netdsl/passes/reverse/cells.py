@@ -61,7 +61,7 @@ class CellsReversal:
     def ops(self) -> list[Op]:
         """Operations that turn adjoints of what is stored into those of what is read."""
         live = self.adjoints.live
-        stored = {(s.buffer, 0) for s in self.op.statements if not isinstance(s, Bind)}
+        stored = {(s.stores, 0) for s in self.op.statements if s.stores}
         if not stored & live:
             return []
         self.stored = [buffer for buffer, _ in stored]
@@ -127,14 +127,14 @@ class CellsReversal:
                 self._draw(statement, name)
                 continue
             value = transform(statement.value, visit)
-            buffer = statement.buffer if isinstance(statement, Store) else None
+            buffer = statement.stores or None
             self.places[name] = self._place(value, buffer)
             if any(self._moves(leaf) for leaf in leaves(value)):
                 self.moving.add(name)
             self.values.append((name, value, buffer))
             self.binds.append(Bind(name, value, statement.span))
             if buffer is None:
-                names[statement.name] = Local(name)  # type: ignore[union-attr]
+                names[statement.binds] = Local(name)
             else:
                 self._once(statement)
                 self.held[buffer] = Local(name)
@@ -159,10 +159,10 @@ class CellsReversal:
 
     def _once(self, statement: Statement) -> None:
         """What was drawn is known by the buffer that it was drawn into."""
-        if isinstance(statement, Store) and statement.buffer in self.drawn.values():
+        if statement.stores in self.drawn.values():
             raise LoweringError(
                 "E0806",
-                f"`bptt` cannot differentiate `{statement.buffer}`, drawn and then overwritten",
+                f"`bptt` cannot differentiate `{statement.stores}`, drawn and then overwritten",
                 statement.span,
                 "keep the draw and what is made of it in states of their own",
             )

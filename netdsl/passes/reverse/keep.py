@@ -16,7 +16,7 @@ from math import inf
 from netdsl.ir.expr import Apply, Expr, Load, Local, children, walk
 from netdsl.ir.functions import FUNCTIONS
 from netdsl.ir.network import Place, Type
-from netdsl.ir.program import Bind, Statement
+from netdsl.ir.program import Statement
 from netdsl.passes.reverse.cut import cheapest
 from netdsl.passes.reverse.moment import Moment
 from netdsl.passes.reverse.tape import COUNTERS, Tape
@@ -45,10 +45,10 @@ class Kept:
         """The values to keep, among them reads of buffers."""
         for statement in statements:
             for value in statement.values:
-                if not isinstance(statement, Bind) or not self._forward(value):
+                if not statement.binds or not self._forward(value):
                     self._used(value)
                 else:
-                    self.bound[statement.name] = value
+                    self.bound[statement.binds] = value
         return cheapest(self.cost, self.ways, self.starts, self.ends)
 
     def _forward(self, expr: Expr) -> bool:

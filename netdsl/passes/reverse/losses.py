@@ -13,13 +13,14 @@ from netdsl.passes.lower.settle import owner_of
 
 
 def together(value: Expr) -> Expr:
-    """`mean(a over batch) + 2 * mean(b over batch)` as one mean of `a + 2 * b`."""
+    """`mean(a over batch) + 2 * mean(b over batch) / 3` as one mean of `a + 2 * b / 3`."""
     if not isinstance(value, Apply):
         return value
     args = tuple(together(arg) for arg in value.args)
     reduced = [arg for arg in args if isinstance(arg, Reduce) and arg.axis == "batch"]
     whole = value.function in ("add", "sub") and len(reduced) == 2
     scaled = value.function == "mul" and any(isinstance(arg, Const) for arg in args)
+    scaled = scaled or (value.function == "div" and isinstance(args[-1], Const))
     if not reduced or len({arg.kind for arg in reduced}) != 1 or not (whole or scaled):
         return value
     bodies = tuple(arg.body if isinstance(arg, Reduce) else arg for arg in args)

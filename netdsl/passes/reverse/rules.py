@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from netdsl.ir.algebra.factor import times
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, refs
-from netdsl.ir.network import Loss, Place, Projection
+from netdsl.ir.network import Loss, Place, Projection, Spike
 from netdsl.ir.program import Elementwise, Op, Product, Routine, Store
 from netdsl.ir.protocol import RunPhase, Update
 from netdsl.passes.errors import LoweringError
@@ -127,7 +127,7 @@ class Gradient:
     def sweep(self, loss: Loss, alone: bool) -> Sweep:
         """The sweep from a loss; if not `alone`, all steps are in its loop, which others share.
 
-        Raises LoweringError E0807 where it reaches no weight.
+        Raises LoweringError E0807 where it reaches no weight, E0856 where a spike is why.
         """
         names = [p.weight for p in self.projections if p.weight is not None]
         signed = [p.weight for p in self.projections if p.weight is not None and p.sign is not None]
@@ -146,8 +146,17 @@ class Gradient:
         self.result.run(tuple(runs(forward)))
         for projection in self.projections:
             if not self._products(projection) and self._total(projection) is None:
+                self._stopped(loss, projection, moving)
                 raise _unreached(loss, projection, self.phase)
         return self.result
+
+    def _stopped(self, loss: Loss, projection: Projection, moving: set[str]) -> None:
+        """Raises LoweringError E0856 where the derivative ends at a spike that has none."""
+        moved = {self.context.buffers[name].of for name in moving if name in self.context.buffers}
+        for population in self.context.network.populations.values():
+            for each in population.body:
+                if isinstance(each, Spike) and each.surrogate is None and each.target in moved:
+                    raise _cut(loss, projection, each)
 
     def _loss(self, loss: Loss) -> tuple[str, Expr, list[Op]]:
         """Where the loss of a sample is stored, its share of the loss, and what computes it."""
@@ -208,6 +217,16 @@ class Gradient:
             self.context, projection, projection.rule, read, Factors(self.context)
         )
         return builder.build(self._products(projection), self._total(projection))
+
+
+def _cut(loss: Loss, projection: Projection, spike: Spike) -> LoweringError:
+    return LoweringError(
+        "E0856",
+        f"no derivative of `{loss.name}` reaches `{projection.name}`: the spike `{spike.target}` has "
+        "none to hand on",
+        spike.span or projection.span,
+        "give it one: `spike … { surrogate triangle() }`",
+    )
 
 
 def _unreached(loss: Loss, projection: Projection, phase: RunPhase) -> LoweringError:

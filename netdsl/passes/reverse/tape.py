@@ -171,7 +171,8 @@ class Tape:
         for one in kept:
             one.slots = slots[one.name]
             held = self.context.buffers[one.name]
-            self.context.buffers[one.name] = replace(held, slots=one.slots)
+            bits = one.slots > 1 and held.type is Type.BOOL and held.place is Place.UNIT
+            self.context.buffers[one.name] = replace(held, slots=one.slots, packed=bits)
         once, step, after = (tuple(self._recorded(name, kept)) for name in SECTIONS)
         return replace(self.routine, once=once, step=step or self.routine.step, after=after)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netdsl.ir.expr import Apply, Const, Expr, Ref, apply
+from netdsl.ir.expr import NOW, PREV, Apply, Const, Expr, Ref, apply
 from netdsl.ir.network import Assign, Kind, Place, Spike, Variable
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.scope import Bound
@@ -136,12 +136,16 @@ def _surrogate(node: ast.Spike, margin: Expr, cell: CellStatements) -> Expr | No
     if value is None or value.bad:
         return None
     cell.statements.append(Assign(stored, margin, node.span))
-    expr = value.expr
     counter = f"{path}.refractory"
-    if counter in scope.variables:
-        expr = apply("select", apply("le", Ref(counter), Const(0)), expr, Const(0.0))
-    scope.surrogates[path] = (margin, expr)
-    return expr
+
+    def while_ready(time: str) -> Expr:
+        if counter not in scope.variables:
+            return value.expr
+        ready = apply("le", Ref(counter, time=time), Const(0))
+        return apply("select", ready, value.expr, Const(0.0))
+
+    scope.surrogates[path] = (margin, while_ready(PREV))  # read below, the counter is already set
+    return while_ready(NOW)
 
 
 def _evaluate(

@@ -264,8 +264,9 @@ def waivers(node: ast.Allow, context: Context) -> list[Waiver]:
     found = []
     for ref in node.on:
         kinds = ("projection", "rule", "modulator", "population", "table")
-        reference = ref.name == "bptt" and any(
-            p.rule is not None and p.rule.loss is not None for p in context.projections.values()
+        reference = ref.name == "bptt" and (
+            context.flip  # the branch that says `learn bptt` may be the one that is left out here
+            or any(p.rule and p.rule.loss is not None for p in context.projections.values())
         )
         if not reference and not any(
             ref.name in context.declarations.table(kind) for kind in kinds

@@ -161,6 +161,8 @@ def _sparse(
         found = replace(found, probability=float(value))
     if draw is not None:
         word = draw.value.id if isinstance(draw.value, ast.Name) else ""
+        chosen = context.scope.find((word,), None, draw.value.span) if word not in _DRAWS else None
+        word = chosen.text or word if chosen is not None else word  # a parameter that is a choice
         if word not in _DRAWS:
             context.unknown("way to draw", word or "?", draw.value.span, _DRAWS)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
-from netdsl.locality.provenance import Provenance
+from netdsl.locality.provenance import Provenance, same_arrays
 from netdsl.locality.reads import Read, line_of, modulator_of
 
 
@@ -29,6 +29,7 @@ def channel_notes(
             shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
             yield f"behind {', '.join(names)}: what arrives through {shown}"
     yield from _equal_starts(graph, provenance, projection)
+    yield from _same_arrays(graph, projection)
 
 
 def _equal_starts(
@@ -41,6 +42,16 @@ def _equal_starts(
             yield (
                 f"`{copy.name}` starts with the weights of `{source.path}` "
                 f"({line_of(source.span)}): an equal start, not a tie"
+            )
+
+
+def _same_arrays(graph: FlowGraph, projection: Projection) -> Iterator[str]:
+    for one, other, array in same_arrays(graph.network):
+        learned = one.rule is not None or other.rule is not None
+        if learned and projection in (one, other):
+            yield (
+                f"`{one.name}` and `{other.name}` start with the same array `{array}`: an equal "
+                "start, not a tie"
             )
 
 

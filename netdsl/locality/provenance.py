@@ -18,7 +18,7 @@ from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import Network, Place, Projection
+from netdsl.ir.network import Draw, Network, Place, Projection
 from netdsl.ir.protocol import (
     Choose,
     Each,
@@ -232,6 +232,22 @@ def _starts(network: Network) -> Iterator[Taint]:
             why = f"the fixed weights of `{projection.name}` are those of `{source.path}`"
             span = source.span or projection.span
             yield Taint(TRANSPORT, projection.name, why, _targets(projection), span)
+    for projection, twin, array in same_arrays(network):
+        if projection.rule is None and twin.rule is None:
+            why = f"the fixed weights of `{projection.name}` are those of `{twin.name}` (`{array}`)"
+            yield Taint(TRANSPORT, projection.name, why, _targets(projection), projection.span)
+
+
+def same_arrays(network: Network) -> Iterator[tuple[Projection, Projection, str]]:
+    """Pairs of projections whose weights begin with one array of a file, and its name."""
+    begun: dict[str, list[Projection]] = {}
+    for projection in network.projections.values():
+        variable = projection.variables.get(projection.weight or "")
+        init = variable.init if variable is not None else None
+        if isinstance(init, Draw) and init.distribution == "array":
+            for other in begun.setdefault(init.stream, []):
+                yield projection, other, init.stream
+            begun[init.stream].append(projection)
 
 
 def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:

@@ -266,3 +266,37 @@ def test_a_delivery_may_take_its_own() -> None:
         "dw = post.fb * pre.s", more=more + FEED.format("K", "h", "h", "one_to_one", made)
     )
     assert (found.verdict, found.modulator_scope) == ("three-factor", "neuron")
+
+
+ARRAYS = """edition 1
+array wiring = "wiring.npz"
+neuron src {{ state s = 0 }}
+neuron unit {{ input i; input k; state r = 0; r := i }}
+population a : src[5]
+population b : unit[5]
+population c : unit[5]
+rule hebb {{ dw = 0.01 * pre.s * post.k }}
+projection W : a -> b dense delay 0 {{
+  weight w ~ normal(0, 1); deliver i += w * pre.s; learn hebb()
+}}
+projection U : b -> c dense delay 0 {{ weight w = wiring.w; deliver i += w * pre.r{learns} }}
+projection V : c -> b dense fixed delay 1 step {{ weight w = wiring.{of}; deliver k += w * pre.r }}
+rule delta {{ dw = 0.01 * pre.r * post.r }}
+protocol train {{ reset; clamp a.s = 1; phase run 5 steps learning }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("learns", "of", "verdict"),
+    [
+        ("", "w", "weight-transport"),
+        ("", "other", "local"),
+        ("; learn delta()", "w", "local"),
+    ],
+)
+def test_two_projections_of_one_array(learns: str, of: str, verdict: str) -> None:
+    found = check(ARRAYS.format(learns=learns, of=of), lower=False)
+    assert found.certificate is not None, found.diagnostics
+    assert found.certificate["W"].verdict == verdict
+    if learns:
+        assert "an equal start, not a tie" in " ".join(found.certificate["U"].notes)

@@ -9,6 +9,7 @@ from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
 from netdsl.locality.provenance import Provenance, same_arrays
 from netdsl.locality.reads import Read, line_of, modulator_of
+from netdsl.locality.received import given_by_data
 
 
 def channel_notes(
@@ -23,6 +24,9 @@ def channel_notes(
         elif read.ref.side == "post":
             channels = provenance.channels(read.ref.path)
             others = tuple(name for name in channels if name != projection.name)
+            for field, at in given_by_data(graph, read.ref.path):
+                name = read.name.split("@")[0]
+                yield f"behind `{name}`: `{field}`, given by data ({line_of(at)})"
             arriving.setdefault(others, {})[f"`{read.name.split('@')[0]}`"] = None
     for others, names in arriving.items():
         if others:

@@ -43,6 +43,15 @@ def received(graph: FlowGraph, path: str) -> Received | None:
     return max(found, key=lambda part: SCOPES.index(part.scope), default=None)
 
 
+def given_by_data(graph: FlowGraph, path: str) -> Iterator[tuple[str, Span | None]]:
+    """Fields of samples that a protocol puts on a variable as it is, and where."""
+    for flow in _own_flows(graph, path):
+        if flow.kind in PROTOCOL:
+            yield from (
+                (ref.path, flow.span) for ref in flow.sources if graph.is_sample_field(ref.path)
+            )
+
+
 def _own_flows(graph: FlowGraph, path: str) -> Iterator[Flow]:
     seen: set[tuple[str, bool]] = set()
     waiting = [(path, True)]  # whether what it reads is kept as it is

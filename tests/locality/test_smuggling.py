@@ -85,6 +85,7 @@ def test_what_a_protocol_puts_on_a_population(
     codes, rule = certified("dw = post.fb * pre.s", steps=steps)
     assert codes == set()
     assert (rule.verdict, rule.modulator_scope) == (verdict, scope)
+    assert ("given by data" in " ".join(rule.notes)) == ("sample" in clamped)
 
 
 @pytest.mark.parametrize("sent", ["sample.label * pre.r", "sample.label", "m * pre.r", "m"])

@@ -61,7 +61,9 @@ def _walk(
             for name in step.projections:
                 found += _applied(network, name, "update", step.span, ran, names)
         elif isinstance(step, proto.Each | proto.Repeat):
-            ran, inner = _walk(network, step.body, ran, names)
+            # What ran before a loop over samples was of others, or of an earlier pass.
+            before = ran if isinstance(step, proto.Repeat) else frozenset()
+            ran, inner = _walk(network, step.body, before, names)
             found += inner
         elif isinstance(step, proto.Choose):
             first, inner = _walk(network, step.then, ran, names)
@@ -89,8 +91,8 @@ def _applied(
             labels = (Label(at, f"`{projection}` learns here"),) if at is not None else ()
             yield Diagnostic(
                 "E0522",
-                f"rule `{rule.name}` reads phase `{name}`, which has not run since the last reset "
-                "where the rule is applied",
+                f"rule `{rule.name}` reads phase `{name}`, which has not run since the last reset, "
+                "for these samples, where the rule is applied",
                 ref.span or at or NO_SPAN,
                 labels,
                 f"run `phase {name} …` before it, in the same block",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netdsl.ir.algebra.derivative import DerivativeError, derivative
 from netdsl.ir.algebra.entries import Entries
 from netdsl.ir.algebra.integrate import IntegrationError, integrate
+from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.algebra.tangent import NoTangent, tangents
-from netdsl.ir.expr import Expr, Reduce, Ref, refs, walk
+from netdsl.ir.expr import Const, Expr, Reduce, Ref, refs, transform, walk
 from netdsl.ir.network import Eligibility, Integrate, Kind, Place, Population, Statement, Variable
 
 
@@ -39,6 +41,19 @@ def coefficient_reads(population: Population, eligibility: Eligibility) -> tuple
         for ref in found
         if ref.path not in made
     )
+
+
+def moves(expr: Expr, path: str) -> bool:
+    """Whether a value changes with a variable of any time: a derivative that is not always 0."""
+
+    def now(node: Expr) -> Expr | None:
+        same = isinstance(node, Ref) and node.path == path
+        return Ref(path) if same else None
+
+    try:
+        return simplify(derivative(transform(expr, now), path)) != Const(0.0)
+    except DerivativeError:
+        return False
 
 
 def _outside(expr: Expr) -> tuple[Ref, ...]:

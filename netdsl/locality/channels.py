@@ -8,8 +8,9 @@ from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.expr import Reduce, refs, span_of, walk
 from netdsl.ir.network import Kind, Modulator, Projection
 from netdsl.locality.gathering import gathered
-from netdsl.locality.provenance import Provenance
+from netdsl.locality.provenance import Provenance, same_arrays
 from netdsl.locality.reads import Read, line_of, modulator_of
+from netdsl.locality.received import given_by_data
 
 
 def channel_notes(
@@ -24,12 +25,16 @@ def channel_notes(
         elif read.ref.side == "post":
             channels = provenance.channels(read.ref.path)
             others = tuple(name for name in channels if name != projection.name)
+            for field, at in given_by_data(graph, read.ref.path):
+                name = read.name.split("@")[0]
+                yield f"behind `{name}`: `{field}`, given by data ({line_of(at)})"
             arriving.setdefault(others, {})[f"`{read.name.split('@')[0]}`"] = None
     for others, names in arriving.items():
         if others:
             shown = ", ".join(_channel(graph.network.projections[name]) for name in others)
             yield f"behind {', '.join(gathered(names))}: what arrives through {shown}"
     yield from _equal_starts(graph, provenance, projection)
+    yield from _same_arrays(graph, projection)
 
 
 def _equal_starts(
@@ -42,6 +47,16 @@ def _equal_starts(
             yield (
                 f"`{copy.name}` starts with the weights of `{source.path}` "
                 f"({line_of(source.span)}): an equal start, not a tie"
+            )
+
+
+def _same_arrays(graph: FlowGraph, projection: Projection) -> Iterator[str]:
+    for one, other, array in same_arrays(graph.network):
+        learned = one.rule is not None or other.rule is not None
+        if learned and projection in (one, other):
+            yield (
+                f"`{one.name}` and `{other.name}` start with the same array `{array}`: an equal "
+                "start, not a tie"
             )
 
 

@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from netdsl.dataflow.derivatives import moves
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Apply, Expr, Reduce, Ref, refs, span_of, walk
-from netdsl.ir.network import Network, Place, Projection
+from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, refs, span_of, walk
+from netdsl.ir.network import Draw, Network, Place, Projection
 from netdsl.ir.protocol import (
     Choose,
     Each,
@@ -171,13 +173,15 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
         why = f"projection `{name}` delivers backwards through its own synapses"
         yield Taint(TRANSPORT, name, why, (flow.target,), span)
     else:
-        why = f"`{flow.target}` sums weights of `{name}` without a `pre.` factor"
+        why = f"`{flow.target}` sums weights of `{name}` without a factor that `pre.` changes"
         yield Taint(AGGREGATED, name, why, (flow.target,), span)
 
 
 def _weight_without_pre(graph: FlowGraph, term: Expr) -> bool:
     found = refs(term)
-    return any(graph.is_synaptic(r.path) for r in found) and not any(r.side == "pre" for r in found)
+    sent = dict.fromkeys(ref.path for ref in found if ref.side == "pre")
+    weighs = any(graph.is_synaptic(ref.path) for ref in found) and simplify(term) != Const(0.0)
+    return weighs and not any(moves(term, path) for path in sent)
 
 
 def terms(expr: Expr) -> tuple[Expr, ...]:
@@ -228,6 +232,22 @@ def _starts(network: Network) -> Iterator[Taint]:
             why = f"the fixed weights of `{projection.name}` are those of `{source.path}`"
             span = source.span or projection.span
             yield Taint(TRANSPORT, projection.name, why, _targets(projection), span)
+    for projection, twin, array in same_arrays(network):
+        if projection.rule is None and twin.rule is None:
+            why = f"the fixed weights of `{projection.name}` are those of `{twin.name}` (`{array}`)"
+            yield Taint(TRANSPORT, projection.name, why, _targets(projection), projection.span)
+
+
+def same_arrays(network: Network) -> Iterator[tuple[Projection, Projection, str]]:
+    """Pairs of projections whose weights begin with one array of a file, and its name."""
+    begun: dict[str, list[Projection]] = {}
+    for projection in network.projections.values():
+        variable = projection.variables.get(projection.weight or "")
+        init = variable.init if variable is not None else None
+        if isinstance(init, Draw) and init.distribution == "array":
+            for other in begun.setdefault(init.stream, []):
+                yield projection, other, init.stream
+            begun[init.stream].append(projection)
 
 
 def equal_starts(network: Network) -> Iterator[tuple[Projection, Ref]]:

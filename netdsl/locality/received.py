@@ -8,25 +8,13 @@ only what stands in their own statements counts (reference, section 7, space 6).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from netdsl.dataflow.derivatives import moves
 from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow
 from netdsl.diagnostics.span import Span
-from netdsl.ir.algebra.derivative import DerivativeError, derivative
-from netdsl.ir.algebra.fold import simplify
-from netdsl.ir.expr import (
-    NOW,
-    PREV,
-    Apply,
-    Const,
-    Expr,
-    Index,
-    Reduce,
-    Ref,
-    children,
-    transform,
-)
+from netdsl.ir.expr import Apply, Expr, Index, Reduce, Ref, children, refs, walk
 from netdsl.ir.network import Integrate, Kind, Modulator, Network, Place
 from netdsl.locality.labels import SCOPES
 
@@ -53,6 +41,15 @@ def received(graph: FlowGraph, path: str) -> Received | None:
     """The most specific of what a variable holds of the kind, None if all is its unit's own."""
     found = [part for flow in _own_flows(graph, path) for part in _parts(graph, flow)]
     return max(found, key=lambda part: SCOPES.index(part.scope), default=None)
+
+
+def given_by_data(graph: FlowGraph, path: str) -> Iterator[tuple[str, Span | None]]:
+    """Fields of samples that a protocol puts on a variable as it is, and where."""
+    for flow in _own_flows(graph, path):
+        if flow.kind in PROTOCOL:
+            yield from (
+                (ref.path, flow.span) for ref in flow.sources if graph.is_sample_field(ref.path)
+            )
 
 
 def _own_flows(graph: FlowGraph, path: str) -> Iterator[Flow]:
@@ -82,30 +79,19 @@ def integrates(graph: FlowGraph, flow: Flow) -> bool:
         return True
     if flow.kind != "statement" or variable is None or variable.kind is not Kind.STATE:
         return False
-    return isinstance(flow.node, Integrate) or _moves(flow.expr, flow.target)
-
-
-def _moves(expr: Expr, path: str) -> bool:
-    """Whether a value depends on what `path` was: a derivative that is not identically 0."""
-
-    def now(node: Expr) -> Expr | None:
-        return replace(node, time=NOW) if isinstance(node, Ref) and node.time == PREV else None
-
-    try:
-        slope = simplify(derivative(transform(expr, now), path))
-    except DerivativeError:
-        return False
-    return slope != Const(0.0)
+    return isinstance(flow.node, Integrate) or moves(flow.expr, flow.target)
 
 
 def _parts(graph: FlowGraph, flow: Flow) -> Iterator[Received]:
     at = flow.span
     target = f"`{flow.target}`"
+    several = len({r.path for r in refs(flow.expr) if modulator_of(graph.network, r.path)}) > 1
+    several = several and any(isinstance(node, Index) for node in walk(flow.expr))
     for ref, chosen in data_reads(flow.expr):
         modulator = modulator_of(graph.network, ref.path)
         if modulator is not None:
             why = f"{target} reads modulator `{modulator.name}`"
-            yield Received(modulator.scope, why, at)
+            yield Received("neuron" if several else modulator.scope, why, at)  # each takes its own
         elif graph.is_sample_field(ref.path):
             variable = graph.variable(ref.path)
             each = chosen or (variable is not None and variable.place is Place.UNIT)

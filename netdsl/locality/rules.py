@@ -10,6 +10,7 @@ from netdsl.dataflow.flow import FlowGraph, reductions
 from netdsl.dataflow.walk import Flow, walk_rule
 from netdsl.ir.expr import Reduce, Ref, refs, span_of, walk
 from netdsl.ir.network import Kind, Projection, Rule, Spike
+from netdsl.locality.addressing import addressed
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.decisions import Decision
 from netdsl.locality.gathering import gathered
@@ -68,9 +69,9 @@ def analyse_rule(
         derivative = _derivative(graph, projection, rule)
         label, violations = label.join(derivative[0]), [*violations, derivative[1]]
         reads = (*_loss_reads(graph, rule), *reads)
-    scope = "none"
+    scope = addressed(graph, flows)
     for decision in decisions:
-        label, scope = label.join(decision.label), "global"
+        label, scope = label.join(decision.label), narrower(scope, "global")
         violations += decision.violations(rule.name, projection.name)
     for read in reads:
         scope = narrower(scope, read.scope)

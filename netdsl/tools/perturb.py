@@ -52,8 +52,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Every update stayed as it was."""
-        return not any(trial.differing for trial in self.trials)
+        """Every update stayed as it was, and something was changed each time."""
+        return all(trial.changed and not trial.differing for trial in self.trials)
 
     def render(self) -> str:
         """One line per trial."""
@@ -66,6 +66,8 @@ def _line(trial: Trial) -> str:
     head = f"perturbation: {trial.projection} ({trial.rule}, {trial.where})"
     if trial.differing:
         return f"{head}: {', '.join(trial.differing)} depend on what the certificate excludes"
+    if not trial.changed:
+        return f"{head}: there was nothing to change, so that nothing is tested"
     still = "" if trial.moved else "; no weight moved in this step"
     return f"{head}: {len(trial.changed)} quantities changed, update identical{still}"
 
@@ -79,8 +81,8 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
 
     trials: list[Trial] = []
     for protocol in model.network.protocols.values():
-        loop = _learning_loop(protocol.body)
-        if loop is None:
+        body = _learning_body(protocol.body)
+        if not body:
             continue
         model.reserve(ROWS)
         session = model.session
@@ -90,16 +92,16 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
         generator = np.random.default_rng(seed)
         session.load(_fields(model, generator), row_key(0, 0, np.arange(ROWS)), 0, 0)
         tester = _interpreter(model, generator, trials)
-        tester.block(loop.body)
+        tester.block(body)
     return Report(tuple(trials))
 
 
-def _learning_loop(body: tuple[Step, ...]) -> Each | None:
-    """The innermost loop over batches or samples in which something learns."""
-    found = None
+def _learning_body(body: tuple[Step, ...]) -> tuple[Step, ...]:
+    """What the innermost loop in which something learns repeats; without one, all of a protocol."""
+    found = body if learns(body) else ()
     for step in steps_of(body):
-        if isinstance(step, Each) and step.kind != "epoch" and learns(step.body):
-            found = step
+        if isinstance(step, Each) and learns(step.body):
+            found = step.body
     return found
 
 

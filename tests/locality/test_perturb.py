@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+import netdsl
 from netdsl.api import Model
 from netdsl.frontend import lower_network
 from netdsl.tools import perturb
@@ -37,3 +38,32 @@ def test_a_wrong_certificate_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     report = perturb.perturb_model(model(csdp()))
     assert not report.ok
     assert "depend on what the certificate excludes" in report.render()
+
+
+SPEC = """edition 1
+neuron src { state s = 1; s := 0.9 * s + 0.1 }
+neuron unit { input i; state s = 0; s := 0.9 * s + i }
+rule hebb { state F = 0; F := 0.9 * F + post.s; dw = 0.01 * pre.s * F }
+population a : src[5]
+population b : unit[4]
+projection W : a -> b dense delay 1 step {
+  weight w ~ normal(0, 1); deliver i += w * pre.s; learn hebb()
+}
+%s
+protocol train { reset; phase run 5 steps learning }
+"""
+BESIDE = """population c : unit[3]
+projection V : b -> c dense fixed delay 1 step { weight w ~ normal(0, 1); deliver i += w * pre.s }
+"""
+
+
+def test_without_data_a_protocol_is_tested_as_a_whole() -> None:
+    report = perturb.perturb_model(netdsl.compile(SPEC % BESIDE, "numpy", dtype="float64"))
+    assert report.ok
+    assert [trial.changed for trial in report.trials] == [("c.i", "c.s", "V.w")]
+
+
+def test_where_nothing_can_be_changed_nothing_is_shown() -> None:
+    report = perturb.perturb_model(netdsl.compile(SPEC % "", "numpy", dtype="float64"))
+    assert not report.ok
+    assert "nothing is tested" in report.render()

@@ -85,6 +85,7 @@ def test_what_a_protocol_puts_on_a_population(
     codes, rule = certified("dw = post.fb * pre.s", steps=steps)
     assert codes == set()
     assert (rule.verdict, rule.modulator_scope) == (verdict, scope)
+    assert ("given by data" in " ".join(rule.notes)) == ("sample" in clamped)
 
 
 @pytest.mark.parametrize("sent", ["sample.label * pre.r", "sample.label", "m * pre.r", "m"])
@@ -211,3 +212,92 @@ def test_an_epoch_may_be_decided() -> None:
     )
     found = check(text, lower=False)
     assert found.certificate is not None and found.certificate["W1"].verdict == "local"
+
+
+@pytest.mark.parametrize(
+    ("sent", "verdict"),
+    [
+        ("w * exp(0 * pre.s)", "aggregated-weights"),
+        ("w * (pre.s - pre.s + 1)", "aggregated-weights"),
+        ("w * (pre.s == pre.s)", "aggregated-weights"),
+        ("w * (pre.s + 1)", "aggregated-weights"),
+        ("w", "aggregated-weights"),
+        ("w * pre.s^2", "local"),
+        ("(0 if self else w) * pre.s", "local"),
+        ("w * pre.s * post.r", "local"),
+    ],
+)
+def test_a_sum_of_weights_under_an_idle_factor(sent: str, verdict: str) -> None:
+    weights = f"weight w ~ normal(0, 1); deliver fb += {sent}"
+    more = FEED.format("B", "h" if "self" in sent else "x", "h", "dense fixed", weights)
+    more = more.replace("pre.s", "pre.r") if "self" in sent else more
+    assert certified("dw = post.fb * pre.s", more=more)[1].verdict == verdict
+
+
+CHOSEN = "sum(err[k] * (k == post.index) over k)"
+
+
+@pytest.mark.parametrize(
+    ("rule", "scope"),
+    [
+        ("dw = err[0] * pre.s", "global"),
+        ("dw = sum(err[k] over k) * post.r * pre.s", "global"),
+        ("dw = err[0] * (post.index == 3) * pre.s", "global"),
+        (f"dw = {CHOSEN} * pre.s", "neuron"),
+        (f"let mine = {CHOSEN}; dw = mine * pre.s", "neuron"),
+        (f"state mine = 0; mine := 0.9 * mine + {CHOSEN}; dw = mine * pre.s", "neuron"),
+        ("dw = (err[0] if post.index == 0 else err[1]) * pre.s", "neuron"),
+        ("dw = (err[0] * post.own + err[1]) * pre.s", "neuron"),
+        ("dw = (err[0] * post.first + err[1]) * pre.s", "neuron"),
+        ("dw = (err[0] * post.r + err[1]) * pre.s", "global"),
+        ("state g[10] = 0; g[k] := 0.9 * g[k] + pre.s; dw = sum(g[k] * err[k] over k)", "global"),
+    ],
+)
+def test_each_may_take_its_own_of_what_all_are_told(rule: str, scope: str) -> None:
+    more = "modulator err on o { scope global; emit vector e }"
+    hid = "param own per neuron ~ normal(0, 1); def first = 1 if index == 0 else 0; r := tanh(j)"
+    _, found = certified(rule, hid, more)
+    assert (found.verdict, found.modulator_scope) == ("three-factor", scope)
+
+
+def test_a_delivery_may_take_its_own() -> None:
+    made = f"deliver fb += {CHOSEN}"
+    more = "modulator err on o to h { scope global; emit vector e }\n"
+    _, found = certified(
+        "dw = post.fb * pre.s", more=more + FEED.format("K", "h", "h", "one_to_one", made)
+    )
+    assert (found.verdict, found.modulator_scope) == ("three-factor", "neuron")
+
+
+ARRAYS = """edition 1
+array wiring = "wiring.npz"
+neuron src {{ state s = 0 }}
+neuron unit {{ input i; input k; state r = 0; r := i }}
+population a : src[5]
+population b : unit[5]
+population c : unit[5]
+rule hebb {{ dw = 0.01 * pre.s * post.k }}
+projection W : a -> b dense delay 0 {{
+  weight w ~ normal(0, 1); deliver i += w * pre.s; learn hebb()
+}}
+projection U : b -> c dense delay 0 {{ weight w = wiring.w; deliver i += w * pre.r{learns} }}
+projection V : c -> b dense fixed delay 1 step {{ weight w = wiring.{of}; deliver k += w * pre.r }}
+rule delta {{ dw = 0.01 * pre.r * post.r }}
+protocol train {{ reset; clamp a.s = 1; phase run 5 steps learning }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("learns", "of", "verdict"),
+    [
+        ("", "w", "weight-transport"),
+        ("", "other", "local"),
+        ("; learn delta()", "w", "local"),
+    ],
+)
+def test_two_projections_of_one_array(learns: str, of: str, verdict: str) -> None:
+    found = check(ARRAYS.format(learns=learns, of=of), lower=False)
+    assert found.certificate is not None, found.diagnostics
+    assert found.certificate["W"].verdict == verdict
+    if learns:
+        assert "an equal start, not a tie" in " ".join(found.certificate["U"].notes)

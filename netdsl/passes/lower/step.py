@@ -286,6 +286,8 @@ class PhaseBuilder:
             if name in self.phase.learning:
                 ops += step_learning(self.context, projection, self._at_end, factors)
                 self.notes += placing_notes(projection)
+                if name in self.context.forms:
+                    self.notes.append(self.context.forms[name])
         self.notes += learning_notes(ops)
         return list(together(ops))
 

@@ -1,0 +1,133 @@
+"""States of a rule that runs in reverse: the recursions of a unit that a sweep turns round.
+
+The operations are never run. They stand in the phase, with a buffer per unit for each state and for
+each factor that arrives, until the sweep has been derived from them.
+"""
+
+from __future__ import annotations
+
+from netdsl.ir.algebra.factor import Term, times
+from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, transform
+from netdsl.ir.network import Assign, Kind, Place, Projection, Type
+from netdsl.ir.program import Bind, Elementwise, Op, Propagate, Store
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.form import own, terms
+from netdsl.passes.lower.states import StateSteps
+from netdsl.passes.lower.synapse import Factors, Read
+
+Inputs = dict[tuple[Expr, Expr | None], tuple[str, str]]
+_WHY = "stands for what the states of synapses follow"
+
+
+def state_steps(context: Context, projection: Projection, read: Read, factors: Factors) -> list[Op]:
+    """What advances the states of a projection's rule by a step."""
+    rule = projection.rule
+    assert rule is not None
+    if not rule.statements:
+        return []
+    reverse = projection.name in context.transposed
+    steps = TransposedSteps if reverse else StateSteps
+    return steps(context, projection, rule, read, factors).build()
+
+
+class TransposedSteps(StateSteps):
+    """Builds what stands for the statements at synapses, one number per unit and sample."""
+
+    def _synapses(self, group: list[Assign], later: set[str]) -> list[Op]:
+        self.ops, self.bound = [], set()
+        self.deliveries: list[Op] = []
+        statements: list[Bind | Store] = []
+        for statement in group:
+            path, variable = statement.target, self.rule.variables[statement.target]
+            value = self._unit(statement.value)
+            if variable.kind is not Kind.LET:
+                statements.append(Store(self._state(path), value, statement.span))
+                continue
+            statements.append(Bind(path, value, statement.span))
+            self.bound.add(path)
+            if path in later or path in self.behind:
+                statements.append(Store(self._state(path), Local(path), statement.span))
+        cells = Elementwise(self.projection.post, tuple(statements), label=self._label())
+        return [*self.ops, *self.deliveries, cells]
+
+    def _state(self, path: str) -> str:
+        """What stands for a state or a `let` of synapses."""
+        held: dict[str, str] = self.context.transposed[self.projection.name].states
+        if path not in held:
+            held[path] = self._imagined(path, Place.UNIT, self.projection.post)
+        return held[path]
+
+    def _imagined(self, hint: str, place: Place, owner: str) -> str:
+        name = self.context.scratch(hint, place, owner, _WHY)
+        self.context.imagined.add(name)
+        return name
+
+    def _unit(self, expr: Expr) -> Expr:
+        total: Expr = Const(0.0)
+        for term in terms(self.context, self.rule, expr):
+            value = times(self._read(term.scalar), self._read(term.post))
+            if term.pre is not None:
+                value = times(value, Load(self._input(term)))
+            total = simplify(Apply("add", (total, value if value is not None else Const(1.0))))
+        return total
+
+    def _read(self, expr: Expr | None) -> Expr | None:
+        """A value of the unit as it is at the end of the step."""
+        if expr is None:
+            return None
+
+        def visit(node: Expr) -> Expr | None:
+            if isinstance(node, Ref) and own(self.rule, node):
+                return Local(node.path) if node.path in self.bound else Load(self._state(node.path))
+            if isinstance(node, Ref | Reduce | Index):
+                ops, value = self.read(self.projection.post, node, 0)
+                self.ops += ops
+                return value
+            return None
+
+        return transform(expr, visit)
+
+    def _input(self, term: Term) -> str:
+        """What a presynaptic factor enters: a delivery through weights that count for nothing."""
+        assert term.pre is not None
+        known: Inputs = self.context.transposed[self.projection.name].inputs
+        key = (term.pre, term.synapse)
+        name, post = self.projection.name, self.projection.post
+        if key not in known:
+            through = self.context.scratch(f"{name}.through", Place.SYNAPSE, name, _WHY)
+            known[key] = self._imagined(f"{name}.arrives", Place.UNIT, post), through
+        target, through = known[key]
+        if not any(target in op.writes for op in self.deliveries):
+            self.deliveries.append(self._delivery(term.pre, through, target))
+        return target
+
+    def _delivery(self, pre: Expr, through: str, target: str) -> Op:
+        sender = self.projection.pre
+        ops, value = self.read(sender, pre, self.projection.delay)
+        self.ops += ops
+        if not self._sent(value):
+            held = self.context.scratch(f"{sender}.factor", Place.UNIT, sender, _WHY)
+            self.ops.append(Elementwise(sender, (Store(held, value),), label=held))
+            value = Load(held)
+        assert isinstance(value, Load) and isinstance(value.ago, int)
+        return Propagate(
+            self.projection.name,
+            through,
+            value.buffer,
+            target,
+            Const(-1.0),  # a sweep tells of the change, which is minus the slope
+            accumulate=False,
+            binary=self.context.buffers[value.buffer].type is Type.BOOL,
+            ago=value.ago,
+            span=self.rule.learn_span or self.rule.span,
+        )
+
+    def _sent(self, value: Expr) -> bool:
+        """Is a value what a buffer holds for each unit of each sample?"""
+        if not isinstance(value, Load) or not isinstance(value.ago, int):
+            return False
+        return self.context.buffers[value.buffer].place is Place.UNIT
+
+
+__all__ = ["TransposedSteps", "state_steps"]

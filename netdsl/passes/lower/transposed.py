@@ -6,9 +6,26 @@ each factor that arrives, until the sweep has been derived from them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from netdsl.ir.algebra.factor import Term, times
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local, Reduce, Ref, transform
+from netdsl.ir.expr import (
+    NOW,
+    PREV,
+    SETTLED,
+    Apply,
+    Const,
+    Expr,
+    Index,
+    Load,
+    Local,
+    Reduce,
+    Ref,
+    refs,
+    transform,
+)
 from netdsl.ir.network import Assign, Kind, Place, Projection, Type
 from netdsl.ir.program import Bind, Elementwise, Op, Propagate, Store
 from netdsl.passes.lower.context import Context
@@ -17,6 +34,7 @@ from netdsl.passes.lower.states import StateSteps
 from netdsl.passes.lower.synapse import Factors, Read
 
 Inputs = dict[tuple[Expr, Expr | None], tuple[str, str]]
+Made = Mapping[str, tuple[int, Expr]]  # places in a body and values of what it assigns
 _WHY = "stands for what the states of synapses follow"
 
 
@@ -86,6 +104,22 @@ class TransposedSteps(StateSteps):
                 return value
             return None
 
+        return transform(self._written_out(expr), visit)
+
+    def _written_out(self, expr: Expr) -> Expr:
+        """The value with what only differentiation named written out, so that of several slopes
+        that follow from one another a single one is kept of each step."""
+        body = self.context.network.populations[self.projection.post].body
+        made: dict[str, tuple[int, Expr]] = {}
+        for number, statement in enumerate(body):
+            if isinstance(statement, Assign):
+                made[statement.target] = number, statement.value
+
+        def visit(node: Expr) -> Expr | None:
+            if not isinstance(node, Ref) or node.time not in (NOW, SETTLED):
+                return None
+            return _again(self.context, made, node.path, len(body), ())
+
         return transform(expr, visit)
 
     def _input(self, term: Term) -> str:
@@ -128,6 +162,30 @@ class TransposedSteps(StateSteps):
         if not isinstance(value, Load) or not isinstance(value.ago, int):
             return False
         return self.context.buffers[value.buffer].place is Place.UNIT
+
+
+def _again(
+    context: Context, made: Made, path: str, place: int, outer: tuple[str, ...]
+) -> Expr | None:
+    """What a slope is made of, as it stands at a place of the body; None if of more than slopes."""
+    if not context.variable(path).slope or path in outer or path not in made:
+        return None
+    at, value = made[path]
+    if at >= place:  # of the step before, if it is made further down
+        return None
+    read = [ref for ref in refs(value) if context.variable(ref.path).kind is not Kind.PARAM]
+    if not read or any(not context.variable(ref.path).slope or ref.time != NOW for ref in read):
+        return None
+
+    def visit(node: Expr) -> Expr | None:
+        if not isinstance(node, Ref) or not context.variable(node.path).slope:
+            return None
+        known = made.get(node.path)
+        if known is None or known[0] >= at:
+            return replace(node, time=PREV)
+        return _again(context, made, node.path, at, (*outer, path)) or node
+
+    return transform(value, visit)
 
 
 __all__ = ["TransposedSteps", "state_steps"]

@@ -36,6 +36,8 @@ class Transposed:
     """What stands for the states of a rule in a sweep: a buffer per unit for each state, and for
     each presynaptic factor what it enters, the synaptic factor, and where its sum is told by."""
 
+    prefix: str  # of the paths of the rule
+    signature: object  # of the recursions, whatever they are called
     states: dict[str, str] = field(default_factory=dict)
     inputs: dict[tuple[Expr, Expr | None], tuple[str, str]] = field(default_factory=dict)
 
@@ -57,7 +59,9 @@ def forms(context: Context, form: str) -> dict[str, str]:
         except Online as why:
             notes[name] = f"`{name}`: states of `{rule.name}` advance with each step: {why}"
             continue
-        context.transposed[name] = Transposed()
+        context.transposed[name] = Transposed(
+            f"{name}.{rule.name}.", signature(context, projection, rule)
+        )
         notes[name] = (
             f"`{name}`: `{rule.name}` runs in reverse at `update`: nothing is kept at synapses, "
             "and of each step what the recursions are made of"
@@ -159,6 +163,31 @@ def _homogeneous(rule: Rule, expr: Expr | None) -> None:
     for path in read:
         if own(rule, simplify(derivative(expr, path))):
             raise Online("its states follow no linear recursion")
+
+
+def signature(context: Context, projection: Projection, rule: Rule) -> object:
+    """Equal for rules whose states follow the same recursions and enter the change alike."""
+    prefix = f"{projection.name}.{rule.name}."
+    seen: dict[tuple[Expr, Expr | None], int] = {}
+
+    def named(node: Expr) -> Expr | None:
+        mine = isinstance(node, Ref) and node.path.startswith(prefix)
+        return Ref(node.path[len(prefix) :]) if mine and isinstance(node, Ref) else None
+
+    def plain(term: Term) -> object:
+        number = None
+        if term.pre is not None:
+            number = seen.setdefault((term.pre, term.synapse), len(seen))
+        post = None if term.post is None else transform(term.post, named)
+        return term.scalar, post, number
+
+    recursions = tuple(
+        (s.target[len(prefix) :], tuple(plain(t) for t in terms(context, rule, s.value)))
+        for s in rule.statements
+        if isinstance(s, Assign) and own(rule, Ref(s.target))
+    )
+    change = tuple(plain(term) for term in parts(context, rule)[0])
+    return projection.post, recursions, change
 
 
 # ---------------------------------------------------------------- where it stands

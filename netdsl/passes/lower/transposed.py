@@ -29,7 +29,7 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Assign, Kind, Place, Projection, Type
 from netdsl.ir.program import Bind, Elementwise, Op, Propagate, Store
 from netdsl.passes.lower.context import Context
-from netdsl.passes.lower.form import own, terms
+from netdsl.passes.lower.form import Transposed, own, terms
 from netdsl.passes.lower.states import StateSteps
 from netdsl.passes.lower.synapse import Factors, Read
 
@@ -49,12 +49,51 @@ def state_steps(context: Context, projection: Projection, read: Read, factors: F
     return steps(context, projection, rule, read, factors).build()
 
 
+def recursions_last(context: Context, ops: list[Op]) -> list[Op]:
+    """Recursions that a sweep turns round come behind all that enters them."""
+
+    def imagined(op: Op) -> bool:
+        return not isinstance(op, Propagate) and bool(op.writes) and op.writes <= context.imagined
+
+    return sorted(ops, key=imagined)
+
+
 class TransposedSteps(StateSteps):
     """Builds what stands for the statements at synapses, one number per unit and sample."""
 
+    deliveries: list[Op]
+
+    def build(self) -> list[Op]:
+        """Operations in order; what follows the recursions of another projection shares them."""
+        plan = self.context.transposed[self.projection.name]
+        alone = any(v.place is not Place.ROW_SYNAPSE for v in self.rule.variables.values())
+        for other in self.context.transposed.values():
+            if other is plan or alone:
+                break
+            if other.signature == plan.signature and len(other.states):
+                return self._shared(plan, other)
+        return super().build()
+
+    def _shared(self, plan: Transposed, other: Transposed) -> list[Op]:
+        """Deliveries into what another projection's factors enter."""
+        self.ops, self.bound, self.deliveries = [], set(), []
+        plan.states = {
+            plan.prefix + path.removeprefix(other.prefix): name
+            for path, name in other.states.items()
+        }
+        targets = iter([target for target, _ in other.inputs.values()])
+        for statement in self._needed():
+            for term in terms(self.context, self.rule, statement.value):
+                if term.pre is None or (term.pre, term.synapse) in plan.inputs:
+                    continue
+                target, through = next(targets), self._through()
+                plan.inputs[term.pre, term.synapse] = target, through
+                delivery = self._delivery(term.pre, through, target)
+                self.deliveries.append(replace(delivery, accumulate=True))
+        return [*self.ops, *self.deliveries]
+
     def _synapses(self, group: list[Assign], later: set[str]) -> list[Op]:
-        self.ops, self.bound = [], set()
-        self.deliveries: list[Op] = []
+        self.ops, self.bound, self.deliveries = [], set(), []
         statements: list[Bind | Store] = []
         for statement in group:
             path, variable = statement.target, self.rule.variables[statement.target]
@@ -129,14 +168,17 @@ class TransposedSteps(StateSteps):
         key = (term.pre, term.synapse)
         name, post = self.projection.name, self.projection.post
         if key not in known:
-            through = self.context.scratch(f"{name}.through", Place.SYNAPSE, name, _WHY)
-            known[key] = self._imagined(f"{name}.arrives", Place.UNIT, post), through
+            known[key] = self._imagined(f"{name}.arrives", Place.UNIT, post), self._through()
         target, through = known[key]
         if not any(target in op.writes for op in self.deliveries):
             self.deliveries.append(self._delivery(term.pre, through, target))
         return target
 
-    def _delivery(self, pre: Expr, through: str, target: str) -> Op:
+    def _through(self) -> str:
+        name = self.projection.name
+        return self.context.scratch(f"{name}.through", Place.SYNAPSE, name, _WHY)
+
+    def _delivery(self, pre: Expr, through: str, target: str) -> Propagate:
         sender = self.projection.pre
         ops, value = self.read(sender, pre, self.projection.delay)
         self.ops += ops
@@ -164,6 +206,16 @@ class TransposedSteps(StateSteps):
         return self.context.buffers[value.buffer].place is Place.UNIT
 
 
+def _before(context: Context, expr: Expr) -> Expr:
+    """The value of the step before."""
+
+    def visit(node: Expr) -> Expr | None:
+        moves = isinstance(node, Ref) and context.variable(node.path).slope
+        return replace(node, time=PREV) if moves and isinstance(node, Ref) else None
+
+    return transform(expr, visit)
+
+
 def _again(
     context: Context, made: Made, path: str, place: int, outer: tuple[str, ...]
 ) -> Expr | None:
@@ -182,10 +234,11 @@ def _again(
             return None
         known = made.get(node.path)
         if known is None or known[0] >= at:
-            return replace(node, time=PREV)
+            held = _again(context, made, node.path, known[0] + 1 if known else 0, (*outer, path))
+            return _before(context, held or node)
         return _again(context, made, node.path, at, (*outer, path)) or node
 
     return transform(value, visit)
 
 
-__all__ = ["TransposedSteps", "state_steps"]
+__all__ = ["TransposedSteps", "recursions_last", "state_steps"]

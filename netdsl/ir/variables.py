@@ -102,6 +102,7 @@ class Variable:
     definition: Expr | None = None  # of a DEF, over the owner's variables; of a TABLE the mean
     keep: bool = False  # survives `reset`
     exposed: bool = False  # readable by other cells although not delivered (`expose`)
+    slope: bool = False  # an entry of a Jacobian, which a pass added
     differentiated: bool = False  # a `grad` of it was taken, and took its place
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path

@@ -106,6 +106,7 @@ class Entries:
                 Place.UNIT,
                 owner=self.population,
                 init=Const(0.0) if name in wanted or name in earlier else None,
+                slope=True,
             )
             for name in needed
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, walk
@@ -47,6 +48,9 @@ class Context:
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
     remembered: frozenset[str] | None = None  # inputs of which earlier values are read
     lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
+    transposed: dict[str, Any] = field(default_factory=dict)  # rules that run in reverse
+    imagined: set[str] = field(default_factory=set)  # buffers that only sweeps are derived from
+    forms: dict[str, str] = field(default_factory=dict)  # of each rule with states a sentence
     views: dict[str, View] = field(default_factory=dict)  # names of the slots of delay lines
 
     def variable(self, path: str) -> Variable:

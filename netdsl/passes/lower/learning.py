@@ -20,7 +20,6 @@ from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.mask import mask_of
 from netdsl.passes.lower.resolve import variable_buffer
 from netdsl.passes.lower.settle import Settle
-from netdsl.passes.lower.states import state_steps
 from netdsl.passes.lower.sums import BatchSums
 from netdsl.passes.lower.synapse import (
     BEFORE,
@@ -30,6 +29,7 @@ from netdsl.passes.lower.synapse import (
     Factors,
     Read,
 )
+from netdsl.passes.lower.transposed import state_steps
 
 
 @dataclass

@@ -18,6 +18,7 @@ from netdsl.ir.roles import reads_of
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.assignments import clamp_ops, set_routine
 from netdsl.passes.lower.context import STORED, Context
+from netdsl.passes.lower.form import forms
 from netdsl.passes.lower.host import read_by_host, settle_routine
 from netdsl.passes.lower.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.lower.lines import advance
@@ -39,10 +40,13 @@ def lowered(
     observe: frozenset[str] = frozenset(),
     feed: frozenset[str] = frozenset(),
     synapses: str = AUTO,
+    form: str = AUTO,
 ) -> Program:
     """The network becomes a program: one routine for each step of a protocol."""
     layouts = edge_layouts(network, synapses)
-    program = _Lowering(Context(network, observe, feed, layouts)).run()
+    context = Context(network, observe, feed, layouts)
+    context.forms = forms(context, form)
+    program = _Lowering(context).run()
     for found in misfits(program):  # no generated code may read beyond the end of a buffer
         raise LoweringError(
             "E0341",
@@ -95,6 +99,8 @@ class _Lowering:
         for name in ("phase.step", "t", "batch.rows"):
             self.context.need(name, Place.GLOBAL, "", "counter", "counter", tag="")
         for variable in self.network.table.values():
+            if variable.place is Place.ROW_SYNAPSE and variable.owner in self.context.transposed:
+                continue
             if variable.kind in STORED:
                 variable_buffer(self.context, variable)
         for projection in self.network.projections.values():

@@ -23,15 +23,6 @@ from netdsl.passes.network.place import with_lets
 HELD = (Kind.STATE, Kind.TRACE)
 
 
-def state_steps(context: Context, projection: Projection, read: Read, factors: Factors) -> list[Op]:
-    """What advances the states of a projection's rule by a step."""
-    rule = projection.rule
-    assert rule is not None
-    if not rule.statements:
-        return []
-    return StateSteps(context, projection, rule, read, factors).build()
-
-
 def require_synapses(projection: Projection, rule: Rule) -> None:
     """Raises LoweringError where there is no place for one number per synapse and sample."""
     kind, span = projection.connectivity.kind, rule.learn_span or rule.span
@@ -241,7 +232,10 @@ def state_resets(context: Context, population: Population, *, keep: bool) -> Ite
         rule = projection.rule
         if rule is None or projection.post != population.name:
             continue
+        kept = context.transposed.get(projection.name) is None
         for variable in rule.variables.values():
+            if not kept and variable.place is Place.ROW_SYNAPSE:
+                continue
             if variable.kind in HELD and variable.keep == keep:
                 yield _start(context, projection, variable)
 

@@ -38,6 +38,7 @@ from netdsl.passes.lower.sites import Site
 from netdsl.passes.lower.strength import weights_read
 from netdsl.passes.lower.synapse import Factors
 from netdsl.passes.lower.times import at_arrival
+from netdsl.passes.lower.transposed import recursions_last
 
 
 @dataclass
@@ -286,8 +287,10 @@ class PhaseBuilder:
             if name in self.phase.learning:
                 ops += step_learning(self.context, projection, self._at_end, factors)
                 self.notes += placing_notes(projection)
+                if name in self.context.forms:
+                    self.notes.append(self.context.forms[name])
         self.notes += learning_notes(ops)
-        return list(together(ops))
+        return list(together(recursions_last(self.context, ops)))
 
     def _at_end(self, population: str, expr: Expr, delay: int) -> tuple[list[Op], Expr]:
         """A rule's read at the end of the step: arrivals are `delay` steps old."""

@@ -28,7 +28,7 @@ class BatchSums(SynapseReads):
         parts = [part for expr in exprs for part in summands(expr)]
         rows = [part for part in parts if self._remembered(part)]
         if not rows:
-            return [Sum(name, self._products(exprs))], []
+            return [Sum(name, self.products(exprs))], []
         require_synapses(self.projection, self.rule)
         reads = RowReads(self.context, self.projection, self.rule, self.read, self.factors)
         value = reads.value(_total(rows))
@@ -38,7 +38,7 @@ class BatchSums(SynapseReads):
         assert total is not None
         rest = tuple(part for part in parts if part not in rows)
         if rest:
-            sums.append(Sum(f"{name}_products", self._products(rest)))
+            sums.append(Sum(f"{name}_products", self.products(rest)))
             total = Apply("add", (Local(f"{name}_products"), total))
         return sums, [Bind(name, total, self.rule.span)]
 
@@ -61,7 +61,7 @@ class BatchSums(SynapseReads):
             return coefficient
         return simplify(Apply("div", (coefficient or Const(1.0), Load(self._samples()))))
 
-    def _products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
+    def products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
         """Products of all terms; terms of one presynaptic and synaptic factor become one."""
         groups: dict[tuple[str | None, Expr | None], list[tuple[Expr | None, Expr | None]]] = {}
         for expr in exprs:
@@ -142,6 +142,11 @@ class BatchSums(SynapseReads):
         ops, value = self.read(self.projection.post, own_reads(self.rule, expr), 0)
         self.ops += ops
         return value
+
+    def share(self, synapse: Expr | None) -> Expr | None:
+        """What a sum over rows of a change of `w`, with a factor of the synapse, is multiplied by
+        to be one of what is stored."""
+        return self._share(times(self._sign(), self._synapse(synapse)))
 
     def _sign(self) -> Expr | None:
         """The slope of the weight along what is stored."""

@@ -27,6 +27,6 @@ def update_routine(context: Context, site: Site, step: Update) -> Routine:
                 step.span,
                 f"add `learn RULE(...)` to `{name}` or take it out of the list",
             )
-        if projection.rule.loss is None:
+        if projection.rule.loss is None and name not in context.transposed:
             ops += update_learning(context, projection, settle, factors)
     return Routine(step.site, "update", together(ops), span=step.span)

@@ -18,12 +18,14 @@ from netdsl.passes.lower.context import Context, add
 from netdsl.passes.lower.learning import UpdateBuilder
 from netdsl.passes.lower.readout import accumulator_key, population_of
 from netdsl.passes.lower.resolve import Resolver
+from netdsl.passes.lower.settle import Settle
 from netdsl.passes.lower.sites import Site, sites
 from netdsl.passes.lower.synapse import Factors
 from netdsl.passes.reverse import losses
 from netdsl.passes.reverse.activity import active, delivered
 from netdsl.passes.reverse.adjoints import Adjoints
 from netdsl.passes.reverse.meanwhile import refuse_changes
+from netdsl.passes.reverse.online import OnlineChange, without_imagined
 from netdsl.passes.reverse.sweep import Sweep
 from netdsl.passes.reverse.tape import Tape, changes_weights, runs
 
@@ -35,13 +37,16 @@ def reference_rules(context: Context, routines: dict[str, Routine]) -> None:
     for site in sites(context.network):
         if isinstance(site.step, Update):
             rules = _by_loss(context, site.step)
-            if rules:
+            online = [n for n in site.step.projections if n in context.transposed]
+            if rules or online:
                 routine = routines[site.step.site]
-                routines[site.step.site] = _swept(context, site, rules, routine, tapes, routines)
+                routines[site.step.site] = _swept(
+                    context, site, rules, online, routine, tapes, routines
+                )
     updates = (routine for routine in routines.values() if routine.kind == "update")
     sweeps = [op for r in updates for op in (*r.once, *r.step, *r.after)]
     for name, tape in tapes.items():
-        routines[name] = tape.recorded(sweeps)
+        routines[name] = without_imagined(context, tape.recorded(sweeps))
 
 
 def _by_loss(context: Context, step: Update) -> dict[str, list[Projection]]:
@@ -57,12 +62,14 @@ def _swept(
     context: Context,
     site: Site,
     rules: dict[str, list[Projection]],
+    online: list[str],
     update: Routine,
     tapes: dict[str, Tape],
     routines: dict[str, Routine],
 ) -> Routine:
     """The routine of an `update` with its sweeps: what runs once, the reversed steps, the rest."""
-    first = next(iter(rules.values()))[0]
+    waiting = [context.network.projections[name] for name in online]
+    first = (waiting or next(iter(rules.values())))[0]
     phase, steps = _phase(site, first)
     if phase.site not in tapes:
         tapes[phase.site] = Tape(context, routines[phase.site], steps)
@@ -72,9 +79,19 @@ def _swept(
     step: list[Op] = []
     after: list[Op] = []
     reads: list[Op] = []
+    changes: list[tuple[Gradient | OnlineChange, list[Projection]]] = []
+    alone = len(rules) + bool(waiting) == 1
     for number, (name, projections) in enumerate(rules.items()):
         gradient = Gradient(context, tape, projections, number, phase)
-        sweep = gradient.sweep(context.network.losses[name], alone=len(rules) == 1)
+        gradient.sweep(context.network.losses[name], alone)
+        changes.append((gradient, projections))
+    if waiting:
+        settle = Settle(context, frozenset(clamp.target for clamp in site.clamps))
+        recursions = OnlineChange(context, tape, waiting, len(rules), settle)
+        recursions.sweep(alone)
+        changes.append((recursions, waiting))
+    for change, projections in changes:
+        sweep = change.result
         steps = tape.steps - sweep.ahead
         once += sweep.once
         step += sweep.step
@@ -83,7 +100,7 @@ def _swept(
         swept = (*sweep.once, *sweep.step, *sweep.after, *left)
         refuse_changes(context, site, phase, swept, routines)
         for projection in projections:
-            *factors, learning = gradient.update(projection)
+            *factors, learning = change.update(projection)
             reads += factors
             learn.append(learning)
     last = (*after, *reads, *learn)

@@ -41,6 +41,7 @@ def compile(
     observe: tuple[str, ...] | list[str] = (),
     feed: tuple[str, ...] | list[str] = (),
     arrays: Mapping[str, Mapping[str, Any]] | None = None,
+    form: str = "auto",
     **options: Any,
 ) -> Model:
     """Compile a spec, given as a path or as text, for a backend.
@@ -48,7 +49,9 @@ def compile(
     `set`: parameters by path, as `--set`. `data`: files by data declaration. `rows`: the largest
     number of samples at a time (default: what the spec's batches need). `observe`: variables to
     keep although nothing reads them; `feed`: draws that the caller will supply. `arrays`: by array
-    declaration, in place of its file. `options` go to the backend (`fast_math=True`). Raises
+    declaration, in place of its file. `form`: "online", "reverse" or "auto", how rules that keep
+    states at synapses and learn at `update` are run; the same change either way, and online where
+    a sweep cannot give it. `options` go to the backend (`fast_math=True`). Raises
     DiagnosticError for a mistake in the spec, RunFault else.
 
     A `record` that no evaluation reaches (E0542) stands in the way of `run` only: what it names can
@@ -59,7 +62,7 @@ def compile(
     checked = check(spec, set, lower=False)
     network = checked.require(but=(IDLE_RECORD,))
     wanted = tuple(dict.fromkeys([*observe, *(r.variable for r in network.recorders)]))
-    program = lower_network(network, wanted, tuple(feed))
+    program = lower_network(network, wanted, tuple(feed), form=form)
     base = Path() if checked.name == "<text>" else Path(spec).parent
     paths = {name: str(path) for name, path in (data or {}).items()}
     model = Model(network, program, backend, seed, dtype, rows, paths, base, options, arrays)

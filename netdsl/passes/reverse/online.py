@@ -17,6 +17,7 @@ from netdsl.ir.program import Elementwise, Op, Product, Routine, Store
 from netdsl.passes.lower.context import Context, add
 from netdsl.passes.lower.form import Transposed, own, parts
 from netdsl.passes.lower.learning import UpdateBuilder
+from netdsl.passes.lower.mask import mask_of
 from netdsl.passes.lower.settle import Settle
 from netdsl.passes.lower.synapse import Factors, Read
 from netdsl.passes.reverse.adjoints import Adjoints
@@ -99,7 +100,8 @@ class OnlineChange:
         products: list[Product] = []
         total: Expr | None = None
         for (_, synapse), (_, weight) in plan.inputs.items():
-            share = builder.share(synapse)
+            mask = mask_of(self.context, builder.projection)
+            share = times(builder.share(synapse), None if mask is None else Load(mask))
             for product in self.result.products.get(weight, ()):
                 products.append(replace(product, coefficient=times(product.coefficient, share)))
             if weight in self.result.totals:

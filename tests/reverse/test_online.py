@@ -1,0 +1,119 @@
+"""Rules declared online give the same change step by step and in a reverse sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import netdsl
+from netdsl.frontend import check
+from netdsl.ir.protocol import Each, steps_of
+from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.form import forms
+from netdsl.passes.network.place import placed
+from netdsl.runtime.engine import Interpreter
+
+SPEC = Path(__file__).resolve().parents[2] / "specs" / "mdgl.net"
+SMALL = {
+    "n": 8, "n_inh": 3, "n_regular": 4, "p": 0.5, "cues.n_cue": 7, "cues.cue": 3, "cues.pause": 1,
+    "cues.delay": 5, "cues.recall": 4, "cues.cue_rate": 0.4, "cues.noise_rate": 0.2,
+    "feedback": "random", "rewiring": False,
+}  # fmt: skip
+RULES = ("eprop", "rflo", "mdgl", "onmdgl", "nlmdgl", "mdgl_exact")
+
+
+def changes(rule: str, form: str, backend: str, **more: Any) -> dict[str, Any]:
+    """The changes of both projections after two batches, and their weights."""
+    model = netdsl.compile(
+        SPEC, backend, set={**SMALL, "rule": rule, **more}, dtype="float64", form=form,
+        observe=("W.dw", "R.dw"),
+    )  # fmt: skip
+    steps = steps_of(model.network.protocols["train"].body)
+    batch = next(s for s in steps if isinstance(s, Each) and s.kind == "batch")
+    interpreter = Interpreter(model.session, model.datasets)
+    for _ in range(2):
+        interpreter.block((batch,))
+    found = {key: np.array(model.session.read(key)) for key in ("W.dw", "R.dw")}
+    found |= {key: np.array(model.state[key]) for key in ("W.mag", "R.mag")}
+    held = {b.of for b in model.program.buffers.values()}
+    kept = any(name.startswith("W.") and name.endswith(".F") for name in held)
+    assert kept == (form == "online"), "the form that was asked for"
+    model.close()
+    return found
+
+
+def same(rule: str, backend: str, **more: Any) -> None:
+    online, swept = (changes(rule, form, backend, **more) for form in ("online", "reverse"))
+    assert np.abs(online["W.dw"]).max() > 0
+    for key, value in online.items():
+        scale = np.abs(value).max()
+        assert np.abs(swept[key] - value).max() <= 1e-11 * scale, key
+
+
+@pytest.mark.parametrize("rule", ["rflo", "mdgl"])
+def test_on_numpy(rule: str) -> None:
+    same(rule, "numpy")
+
+
+def test_on_native() -> None:
+    same("onmdgl", "native")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule(rule: str, backend: str) -> None:
+    same(rule, backend)
+    same(rule, backend, connections="all")
+    same(rule, backend, feedback="symmetric", p=0.05)
+
+
+CELLS = """edition 1
+dt = 1 ms
+neuron source { input p; s ~ bernoulli(p) }
+neuron unit { input i; state v = 0; v := 0.9 * v + i; def r = tanh(v); state y = 0; y := y + r }
+population x : source[64]
+population h : unit[5]
+rule learns() { STATE; at update { dw = DW } }
+projection W : x -> h dense delay 1 step {
+  weight w ~ uniform(-1, 1)
+  deliver i += w * pre.s
+  learn learns()
+}
+data d { source = "digits"; batch = 3; split train = train[0, 6] }
+protocol train(epochs = 1) { each epoch { each batch of d.train { BODY } } }
+"""
+STATE, DW = "state e = 0; e := 0.8 * e + pre.s * post.r", "e * post.y"
+BODY = "reset; clamp x.p = 0.3; phase run 4 steps learning; update W"
+ONLINE = [
+    ("state e = 0; e := 0.8 * e + pre.s * post.r * e", DW, BODY, "not one of the unit"),
+    ("state e = 0; e := tanh(e) + pre.s * post.r", DW, BODY, "no linear recursion"),
+    ("state e = 1; e := 0.8 * e + pre.s * post.r", DW, BODY, "does not start from 0"),
+    ("state e = 0; e := 0.8 * e + post.r + pre.s", DW, BODY, "no linear recursion"),
+    (STATE, "e * e", BODY, "no linear recursion"),
+    (STATE, "e * pre.s", BODY, "another factor"),
+    (STATE, DW, BODY.replace("reset; ", ""), "between `reset`"),
+    (STATE, DW, BODY.replace("update", "phase rest 2 steps; update"), "between `reset`"),
+]
+
+
+def form_of(state: str, dw: str, body: str) -> tuple[bool, str]:
+    text = CELLS.replace("STATE", state).replace("DW", dw).replace("BODY", body)
+
+    network = placed(check(text, lower=False).require())
+    context = Context(network)
+    notes = forms(context, "auto")
+    return "W" in context.transposed, notes.get("W", "")
+
+
+def test_a_linear_recursion_is_swept() -> None:
+    assert form_of(STATE, DW, BODY)[0]
+
+
+@pytest.mark.parametrize(("state", "dw", "body", "why"), ONLINE)
+def test_others_advance_with_each_step(state: str, dw: str, body: str, why: str) -> None:
+    swept, note = form_of(state, dw, body)
+    assert not swept and why in note, note

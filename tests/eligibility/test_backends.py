@@ -47,7 +47,7 @@ def _shim(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_eprop(backend: str, wiring: str, synapses: str, delay: int) -> None:
     text = SPEC.replace(BY_HAND, DERIVED).format(wiring=wiring, delay=f"{delay} step")
     network = check(text, lower=False).require()
-    program = lower(network, synapses=synapses)
+    program = lower(network, synapses=synapses, form="online")
     found = Model(network, program, backend, 3, "float64", rows=ROWS)
     for seed, rows in enumerate((3, 2)):  # a smaller batch after the first
         trial(found, rows, delay, seed)

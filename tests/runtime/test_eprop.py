@@ -92,7 +92,7 @@ def _shim(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def model(backend: str, synapses: str, **parts: Any) -> Model:
     network = check(SPEC.format(**parts), lower=False).require()
-    program = lower(network, synapses=synapses, observe=("rec.psi",))
+    program = lower(network, synapses=synapses, observe=("rec.psi",), form="online")
     return Model(network, program, backend, 3, "float64", rows=ROWS)
 
 

@@ -336,24 +336,6 @@ def test_only_present_synapses_deliver(backend: str, wiring: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_set_reads_a_reduction_over_another_population(backend: str) -> None:
-    bench = Bench(
-        """
-        neuron cell { state u = 0; u := u }
-        population a : cell[3]
-        metric level = mean(sum(a.u@run))
-        """,
-        backend,
-        PLAIN,
-        "set a.u := 2 * mean(x.r)\nphase run 1 step",
-    )
-    metrics = bench.model.evaluate("test", "train").metrics
-    split = bench.model.datasets.open(SplitRef("digits", "train")).split
-    wanted = 6 * np.array(split.field("image")[:], np.float64).mean()
-    assert metrics["level"] == pytest.approx(wanted, rel=1e-9)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_readout_over_a_phase_of_a_definition_of_an_input(backend: str) -> None:
     bench = Bench(
         """

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from netdsl.ir.expr import Apply, Const, Expr, Load, transform, walk
+from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, transform, walk
 from netdsl.ir.network import Place, Type
-from netdsl.ir.program import Buffer, Copy, Elementwise, Op, Push, Routine, Statement, Store
+from netdsl.ir.program import Buffer, Copy, Elementwise, Key, Op, Push, Routine, Statement, Store
 from netdsl.ir.rings import seen_through
 from netdsl.ir.roles import expressions
 from netdsl.passes.errors import LoweringError
@@ -38,6 +38,7 @@ class Kept:
     binds: tuple[Statement, ...]
     name: str
     slots: int = 1
+    before: bool = False  # also what was there before the first step
 
 
 @dataclass
@@ -111,10 +112,25 @@ class Tape:
                 load.span or self.routine.span,
                 "read it at a delay that stays the same",
             )
+        if moment.section == "step" and (present := self._present(load)) is not None:
+            key = ("step", self._since(moment.at(len(self.parts["step"])), present.buffer), present)
+            self.kept.setdefault(key, self._keep(present, "step", key[1])).before = True
+            return self._read(self.kept[key], replace(moment, back=moment.back + 1), present)
         key = (moment.section, self._since(moment, load.buffer), load)
         if key not in self.kept:
             self.kept[key] = self._keep(load, *key[:2])
         return self._read(self.kept[key], moment, load)
+
+    def _present(self, load: Load) -> Load | None:
+        """Of what a variable was at the end of the step before: a read of its present value."""
+        held = self.context.buffers[load.buffer]
+        name = self.context.named.get(Key(held.of)) if held.tag == PREV and load.ago == 0 else None
+        if name is None or self.steps < 2:
+            return None
+        present = self.context.buffers[name]
+        plain = present.slots == 1 and present.place is Place.UNIT and held.place is Place.UNIT
+        stored = any(name in op.writes for op in self.parts["step"])
+        return replace(load, buffer=name) if plain and stored else None
 
     def _read(self, kept: Kept, moment: Moment, load: Load | None = None) -> Load:
         """The slot of a moment."""
@@ -169,7 +185,7 @@ class Tape:
         if not kept:
             return self.routine
         for one in kept:
-            one.slots = slots[one.name]
+            one.slots = slots[one.name] + (one.before and slots[one.name] >= self.steps)
             held = self.context.buffers[one.name]
             bits = one.slots > 1 and held.type is Type.BOOL and held.place is Place.UNIT
             self.context.buffers[one.name] = replace(held, slots=one.slots, packed=bits)
@@ -194,6 +210,9 @@ class Tape:
                 if (one.section, one.index) == (section, index):
                     yield from self._record(one)
             yield from ops[index : index + 1]
+        for one in kept:
+            if section == "once" and one.before and one.slots > self.steps:
+                yield from self._record(one)
 
     def _record(self, kept: Kept) -> Iterator[Op]:
         buffers, source = self.context.buffers, ""

@@ -73,7 +73,7 @@ def _once_a_sample(context: Context, target: str, value: Expr) -> tuple[list[Bin
             return None
         bind = next((b for b in binds if b.value == node), None)
         if bind is None:
-            bind = Bind(f"{target} of the sample {len(binds)}", node, node.span)
+            bind = Bind(f"{target}.sample{len(binds)}", node, node.span)
             binds.append(bind)
         return Local(bind.name, node.span)
 

@@ -100,6 +100,44 @@ ONLINE = [
 ]
 
 
+def both_forms(text: str, *paths: str) -> dict[str, tuple[Any, Any]]:
+    """What two batches change, by each form."""
+    found: dict[str, list[Any]] = {path: [] for path in paths}
+    for form in ("online", "reverse"):
+        model = netdsl.compile(text, "numpy", dtype="float64", form=form, observe=paths)
+        model.run(epochs=1)
+        for path in paths:
+            found[path].append(np.array(model.session.read(path)))
+        model.close()
+    return {path: (online, swept) for path, (online, swept) in found.items()}
+
+
+TWO_PHASES = """
+  phase run 14 steps learning W; update W
+  reset; phase again 12 steps learning V; update V
+"""
+MORE = [
+    # an equal recursion in another phase is another one
+    ("state e = 0; e := 0.8 * e + pre.s * post.r", "e * post.y", TWO_PHASES),
+    # the state of a unit is read before it advances
+    ("state a = 0; state e = 0; e := 0.8 * e + pre.s * a; a := 0.5 * a + post.r", DW, "learn"),
+    ("state a = 0; state e = 0; a := 0.5 * a + post.r; e := 0.8 * e + pre.s * a", DW, "learn"),
+    (STATE, "e * post.y - 0.1 * pre.s * post.r + 0.01 * w", "learn"),
+]
+
+
+@pytest.mark.parametrize(("state", "dw", "body"), MORE)
+def test_the_same_change(state: str, dw: str, body: str) -> None:
+    text = CELLS.replace("STATE", state).replace("DW", dw)
+    second = text[text.index("projection W") : text.index("data d")].replace("W :", "V :")
+    text = text.replace("data d", f"{second}data d")
+    learn = "phase run 12 steps learning; update W, V"
+    text = text.replace("BODY", f"reset; clamp x.p = 0.3; {learn if body == 'learn' else body}")
+    for path, (online, swept) in both_forms(text, "W.dw", "V.dw").items():
+        assert np.abs(online).max() > 0
+        np.testing.assert_allclose(swept, online, rtol=0, atol=1e-11 * np.abs(online).max())
+
+
 def form_of(state: str, dw: str, body: str) -> tuple[bool, str]:
     text = CELLS.replace("STATE", state).replace("DW", dw).replace("BODY", body)
 

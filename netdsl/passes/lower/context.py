@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Apply, Expr, Index, Load, Local, walk
@@ -34,6 +33,17 @@ STORED = {
 
 
 @dataclass
+class Transposed:
+    """What stands for the states of a rule in a sweep: a buffer per unit for each state, and for
+    each presynaptic factor with its synaptic one what it enters, and where its sum is told by."""
+
+    prefix: str  # of the paths of the rule
+    signature: object  # of the recursions and their phase, whatever they are called
+    states: dict[str, str] = field(default_factory=dict)
+    inputs: dict[tuple[Expr, Expr | None], tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass
 class Context:
     """Mutable state of one lowering: buffers by name, and what the caller wants to see or feed."""
 
@@ -48,7 +58,7 @@ class Context:
     effective: dict[tuple[str, Expr], str] = field(default_factory=dict)
     remembered: frozenset[str] | None = None  # inputs of which earlier values are read
     lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
-    transposed: dict[str, Any] = field(default_factory=dict)  # rules that run in reverse
+    transposed: dict[str, Transposed] = field(default_factory=dict)  # rules that run in reverse
     imagined: set[str] = field(default_factory=set)  # buffers that only sweeps are derived from
     forms: dict[str, str] = field(default_factory=dict)  # of each rule with states a sentence
     views: dict[str, View] = field(default_factory=dict)  # names of the slots of delay lines

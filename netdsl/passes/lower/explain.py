@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from netdsl.ir.expr import refs
-from netdsl.ir.network import Deliver, Projection
+from netdsl.ir.network import Deliver, Place, Projection
 from netdsl.ir.program import Op, SynapseUpdate
 from netdsl.ir.roles import of_kind
 from netdsl.passes.lower.body import Body
+from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.invariant import Invariants
 
 
@@ -55,7 +56,15 @@ def learning_notes(ops: Iterable[Op]) -> list[str]:
     return notes
 
 
-def placing_notes(projection: Projection) -> list[str]:
-    """Where the states of a projection's rule are kept."""
-    rule = projection.rule
-    return [] if rule is None else [f"{path}: {why}" for path, why in rule.notes.items()]
+def placing_notes(context: Context, projection: Projection) -> list[str]:
+    """Where the states of a projection's rule are kept, or that a sweep stands for them."""
+    rule, form = projection.rule, context.forms.get(projection.name)
+    if rule is None:
+        return []
+    swept = projection.name in context.transposed
+    kept = [
+        f"{path}: {why}"
+        for path, why in rule.notes.items()
+        if not (swept and rule.variables[path].place is Place.ROW_SYNAPSE)
+    ]
+    return kept if form is None else [*kept, form]

@@ -9,16 +9,15 @@ recursions give when they run backwards through the phase.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from netdsl.ir.algebra.derivative import DerivativeError, derivative
-from netdsl.ir.algebra.factor import POST, Classify, NotFactorable, Term, factor
+from netdsl.ir.algebra.factor import POST, NotFactorable, Term, factor
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Const, Expr, Ref, refs, transform
 from netdsl.ir.network import Assign, Kind, Place, Projection, Rule
 from netdsl.ir.program import Key
 from netdsl.ir.protocol import Choose, Clamp, Each, Repeat, Reset, RunPhase, Step, Update
-from netdsl.passes.lower.context import Context
+from netdsl.passes.lower.context import Context, Transposed
 from netdsl.passes.lower.deliver import classify
 from netdsl.passes.network.place import with_lets
 
@@ -29,17 +28,6 @@ _MOST = 2**31  # bytes that a sweep may keep, of all steps and samples of a batc
 
 class Online(Exception):
     """Why a rule has to run step by step."""
-
-
-@dataclass
-class Transposed:
-    """What stands for the states of a rule in a sweep: a buffer per unit for each state, and for
-    each presynaptic factor what it enters, the synaptic factor, and where its sum is told by."""
-
-    prefix: str  # of the paths of the rule
-    signature: object  # of the recursions, whatever they are called
-    states: dict[str, str] = field(default_factory=dict)
-    inputs: dict[tuple[Expr, Expr | None], tuple[str, str]] = field(default_factory=dict)
 
 
 def forms(context: Context, form: str) -> dict[str, str]:
@@ -53,14 +41,14 @@ def forms(context: Context, form: str) -> dict[str, str]:
         try:
             if form == ONLINE:
                 raise Online("as asked")
-            _require(context, projection, rule)
+            phase = _require(context, projection, rule)
             if form == AUTO:
-                _weigh(context, projection)
+                _weigh(context, projection, phase)
         except Online as why:
             notes[name] = f"`{name}`: states of `{rule.name}` advance with each step: {why}"
             continue
         context.transposed[name] = Transposed(
-            f"{name}.{rule.name}.", signature(context, projection, rule)
+            f"{name}.{rule.name}.", (phase.site, signature(context, projection, rule))
         )
         notes[name] = (
             f"`{name}`: `{rule.name}` runs in reverse at `update`: nothing is kept at synapses, "
@@ -92,19 +80,32 @@ def terms(context: Context, rule: Rule, expr: Expr) -> tuple[Term, ...]:
     return factor(expr, leaf)
 
 
-def parts(context: Context, rule: Rule) -> tuple[list[Term], list[Term]]:
-    """Terms of the change that read the states, and those that do not."""
+def stated(context: Context, rule: Rule) -> list[Term]:
+    """Terms of the change that read the states."""
     assert rule.dw is not None
     found = terms(context, rule, with_lets(rule, rule.dw))
-    with_states = [t for t in found if t.post is not None and own(rule, t.post)]
-    return with_states, [t for t in found if t not in with_states]
+    return [term for term in found if term.post is not None and own(rule, term.post)]
+
+
+def unstated(rule: Rule) -> Expr | None:
+    """What the change is beside those: its value where all states are 0."""
+    assert rule.dw is not None
+    rest = _without_states(rule, with_lets(rule, rule.dw))
+    return None if rest == _ZERO else rest
+
+
+def _without_states(rule: Rule, expr: Expr) -> Expr:
+    def gone(node: Expr) -> Expr | None:
+        return _ZERO if isinstance(node, Ref) and own(rule, node) else None
+
+    return simplify(transform(expr, gone))
 
 
 # ---------------------------------------------------------------- what a sweep needs
 
 
-def _require(context: Context, projection: Projection, rule: Rule) -> None:
-    """Raises Online."""
+def _require(context: Context, projection: Projection, rule: Rule) -> RunPhase:
+    """The phase that advances the states. Raises Online."""
     if rule.clock != "update":
         raise Online("its weights change with each step")
     kind = projection.connectivity.kind
@@ -119,7 +120,20 @@ def _require(context: Context, projection: Projection, rule: Rule) -> None:
         if own(rule, Ref(path)) and (variable.keep or started):
             raise Online(f"`{variable.name}` does not start from 0")
     _linear(context, rule)
-    _alone(context, projection)
+    _in_order(rule)
+    return _alone(context, projection)
+
+
+def _in_order(rule: Rule) -> None:
+    """Raises Online where states of synapses read what a later statement changes at a unit: a sweep
+    knows the values of the end of a step."""
+    read: set[str] = set()
+    for statement in rule.statements:
+        assert isinstance(statement, Assign)
+        if own(rule, Ref(statement.target)):
+            read |= {ref.path for ref in refs(statement.value)}
+        elif statement.target in read:
+            raise Online("a state of synapses reads one of units before that advances")
 
 
 def _linear(context: Context, rule: Rule) -> None:
@@ -132,7 +146,7 @@ def _linear(context: Context, rule: Rule) -> None:
         for expr in rule.subtract:
             if own(rule, with_lets(rule, expr)):
                 raise Online("`subtract` reads its states")
-        for term in parts(context, rule)[0]:
+        for term in stated(context, rule):
             if term.pre is not None or term.synapse is not None:
                 raise Online("its change has another factor beside the states")
             _homogeneous(rule, term.post)
@@ -155,10 +169,7 @@ def _homogeneous(rule: Rule, expr: Expr | None) -> None:
     if expr is None or not read:
         raise Online("its states are fed by more than what arrives")
 
-    def gone(node: Expr) -> Expr | None:
-        return _ZERO if isinstance(node, Ref) and node.path in read else None
-
-    if simplify(transform(expr, gone)) != _ZERO:
+    if _without_states(rule, expr) != _ZERO:
         raise Online("its states follow no linear recursion")
     for path in read:
         if own(rule, simplify(derivative(expr, path))):
@@ -186,16 +197,16 @@ def signature(context: Context, projection: Projection, rule: Rule) -> object:
         for s in rule.statements
         if isinstance(s, Assign) and own(rule, Ref(s.target))
     )
-    change = tuple(plain(term) for term in parts(context, rule)[0])
+    change = tuple(plain(term) for term in stated(context, rule))
     return projection.post, recursions, change
 
 
 # ---------------------------------------------------------------- where it stands
 
 
-def _alone(context: Context, projection: Projection) -> None:
-    """One phase that follows a reset, and right behind it the update."""
-    name, found = projection.name, 0
+def _alone(context: Context, projection: Projection) -> RunPhase:
+    """The one phase that advances the states: a reset before it, the update right behind it."""
+    name, found = projection.name, list[RunPhase]()
     for protocol in context.network.protocols.values():
         for block in _blocks(protocol.body):
             fresh = False
@@ -207,15 +218,17 @@ def _alone(context: Context, projection: Projection) -> None:
                     behind = isinstance(following, Update) and name in following.projections
                     if not (fresh and behind and isinstance(step.steps, Const)):
                         raise Online("not every learning phase runs between `reset` and `update`")
-                    found, fresh = found + 1, False
+                    found.append(step)
+                    fresh = False
                 elif isinstance(step, Update) and name in step.projections:
                     before = block[number - 1] if number else None
                     if not (isinstance(before, RunPhase) and name in before.learning):
                         raise Online("an `update` follows no learning phase")
                 elif not isinstance(step, Clamp):
                     fresh = False
-    if found != 1:
+    if len(found) != 1:
         raise Online("not one phase learns, but several")
+    return found[0]
 
 
 def _blocks(body: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
@@ -228,21 +241,10 @@ def _blocks(body: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
             yield from _blocks(step.otherwise)
 
 
-def _weigh(context: Context, projection: Projection) -> None:
-    """Raises Online where a sweep would have to keep too much."""
-    network = context.network
-    steps = max(
-        int(step.steps.value)
-        for protocol in network.protocols.values()
-        for block in _blocks(protocol.body)
-        for step in block
-        if isinstance(step, RunPhase)
-        and projection.name in step.learning
-        and isinstance(step.steps, Const)
-    )
-    rows = max((data.batch for data in network.data.values()), default=1)
-    if 8 * steps * rows * context.size(projection.post) > _MOST:
-        raise Online(f"a sweep would keep too much of {steps} steps")
-
-
-__all__ = ["AUTO", "ONLINE", "REVERSE", "Classify", "Transposed", "forms", "own", "parts", "terms"]
+def _weigh(context: Context, projection: Projection, phase: RunPhase) -> None:
+    """Raises Online where a sweep would keep too much: some two numbers a unit, step and sample."""
+    assert isinstance(phase.steps, Const)
+    rows = max((data.batch for data in context.network.data.values()), default=1)
+    kept = 2 * 4 * int(phase.steps.value) * rows * context.size(projection.post)
+    if kept > _MOST:
+        raise Online(f"a sweep would keep too much of {int(phase.steps.value)} steps")

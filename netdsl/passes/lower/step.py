@@ -286,9 +286,7 @@ class PhaseBuilder:
         for name, projection in self.network.projections.items():
             if name in self.phase.learning:
                 ops += step_learning(self.context, projection, self._at_end, factors)
-                self.notes += placing_notes(projection)
-                if name in self.context.forms:
-                    self.notes.append(self.context.forms[name])
+                self.notes += placing_notes(self.context, projection)
         self.notes += learning_notes(ops)
         return list(together(recursions_last(self.context, ops)))
 

@@ -28,12 +28,11 @@ from netdsl.ir.expr import (
 )
 from netdsl.ir.network import Assign, Kind, Place, Projection, Type
 from netdsl.ir.program import Bind, Elementwise, Op, Propagate, Store
-from netdsl.passes.lower.context import Context
-from netdsl.passes.lower.form import Transposed, own, terms
+from netdsl.passes.lower.context import Context, Transposed
+from netdsl.passes.lower.form import own, terms
 from netdsl.passes.lower.states import StateSteps
 from netdsl.passes.lower.synapse import Factors, Read
 
-Inputs = dict[tuple[Expr, Expr | None], tuple[str, str]]
 Made = Mapping[str, tuple[int, Expr]]  # places in a body and values of what it assigns
 _WHY = "stands for what the states of synapses follow"
 
@@ -66,12 +65,11 @@ class TransposedSteps(StateSteps):
     def build(self) -> list[Op]:
         """Operations in order; what follows the recursions of another projection shares them."""
         plan = self.context.transposed[self.projection.name]
-        alone = any(v.place is not Place.ROW_SYNAPSE for v in self.rule.variables.values())
-        for other in self.context.transposed.values():
-            if other is plan or alone:
-                break
-            if other.signature == plan.signature and len(other.states):
-                return self._shared(plan, other)
+        if all(v.place is Place.ROW_SYNAPSE for v in self.rule.variables.values()):
+            built = (other for other in self.context.transposed.values() if other.states)
+            twin = next((other for other in built if other.signature == plan.signature), None)
+            if twin is not None:
+                return self._shared(plan, twin)
         return super().build()
 
     def _shared(self, plan: Transposed, other: Transposed) -> list[Op]:
@@ -110,7 +108,7 @@ class TransposedSteps(StateSteps):
 
     def _state(self, path: str) -> str:
         """What stands for a state or a `let` of synapses."""
-        held: dict[str, str] = self.context.transposed[self.projection.name].states
+        held = self.context.transposed[self.projection.name].states
         if path not in held:
             held[path] = self._imagined(path, Place.UNIT, self.projection.post)
         return held[path]
@@ -164,7 +162,7 @@ class TransposedSteps(StateSteps):
     def _input(self, term: Term) -> str:
         """What a presynaptic factor enters: a delivery through weights that count for nothing."""
         assert term.pre is not None
-        known: Inputs = self.context.transposed[self.projection.name].inputs
+        known = self.context.transposed[self.projection.name].inputs
         key = (term.pre, term.synapse)
         name, post = self.projection.name, self.projection.post
         if key not in known:
@@ -239,6 +237,3 @@ def _again(
         return _again(context, made, node.path, at, (*outer, path)) or node
 
     return transform(value, visit)
-
-
-__all__ = ["TransposedSteps", "recursions_last", "state_steps"]

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.factor import times
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Apply, Const, Expr, Load
+from netdsl.ir.expr import Expr, Load
 from netdsl.ir.network import Projection
 from netdsl.ir.program import Elementwise, Op, Product, Routine, Store
-from netdsl.passes.lower.context import Context, add
-from netdsl.passes.lower.form import Transposed, own, parts
+from netdsl.passes.lower.context import Context, Transposed, add
+from netdsl.passes.lower.form import own, stated, unstated
 from netdsl.passes.lower.learning import UpdateBuilder
 from netdsl.passes.lower.mask import mask_of
 from netdsl.passes.lower.settle import Settle
@@ -52,13 +52,15 @@ class OnlineChange:
         """The adjoints of the final states: what the change multiplies each by."""
         assert projection.rule is not None
         slopes: dict[str, Expr] = {}
-        for term in parts(self.context, projection.rule)[0]:
+        for term in stated(self.context, projection.rule):
             assert term.post is not None
             for path in sorted(own(projection.rule, term.post)):
                 slope = times(term.scalar, simplify(derivative(term.post, path)))
                 assert slope is not None
                 slopes[path] = add(slopes[path], slope) if path in slopes else slope
         for path, slope in slopes.items():
+            if (plan.states[path], 0) in adjoints.live:  # of a projection that shares them
+                continue
             ops, value = self._read(projection.post, slope, 0)
             name = adjoints.name(plan.states[path])
             self.result.once += [*ops, Elementwise(projection.post, (Store(name, value),))]
@@ -77,23 +79,15 @@ class OnlineChange:
         builder = UpdateBuilder(
             self.context, projection, projection.rule, read, Factors(self.context)
         )
-        rest, ops = self._rest(projection)
         found, more = self._found(builder, self.context.transposed[projection.name])
-        return [*ops, *builder.build((*rest, *found), more)]
-
-    def _rest(self, projection: Projection) -> tuple[tuple[Product, ...], list[Op]]:
-        """Products of the terms that read no state."""
-        assert projection.rule is not None
-        total: Expr | None = None
-        for term in parts(self.context, projection.rule)[1]:
-            value = times(times(term.scalar, term.synapse), times(term.pre, term.post))
-            value = Const(1.0) if value is None else value
-            total = value if total is None else Apply("add", (total, value))
-        if total is None:
-            return (), []
-        rule, read = projection.rule, self._read
-        builder = UpdateBuilder(self.context, projection, rule, read, Factors(self.context))
-        return builder.products((total,)), builder.ops
+        rest = unstated(projection.rule)
+        if rest is None:
+            return builder.build(tuple(found), more)
+        others = UpdateBuilder(
+            self.context, projection, projection.rule, read, Factors(self.context)
+        )
+        products = others.products((rest,))
+        return [*others.ops, *builder.build((*products, *found), more)]
 
     def _found(self, builder: UpdateBuilder, plan: Transposed) -> tuple[list[Product], Expr | None]:
         """What the sweep found: products of what ran once, and the sum over the other steps."""
@@ -114,9 +108,5 @@ class OnlineChange:
 def without_imagined(context: Context, routine: Routine) -> Routine:
     """The routine without what only sweeps are derived from."""
 
-    def real(ops: tuple[Op, ...]) -> tuple[Op, ...]:
-        return tuple(op for op in ops if not op.writes or not op.writes <= context.imagined)
-
-    return replace(
-        routine, once=real(routine.once), step=real(routine.step), after=real(routine.after)
-    )
+    real = (op for op in routine.step if not op.writes or not op.writes <= context.imagined)
+    return replace(routine, step=tuple(real))

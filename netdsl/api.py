@@ -59,6 +59,10 @@ def compile(
     """
     if dtype not in DTYPES:
         raise RunFault("E0822", f"there is no number type `{dtype}`", "use float32 or float64")
+    from netdsl.passes.lower.form import FORMS
+
+    if form not in FORMS:
+        raise RunFault("E0749", f"there is no form `{form}`", f"take one of {', '.join(FORMS)}")
     checked = check(spec, set, lower=False)
     network = checked.require(but=(IDLE_RECORD,))
     wanted = tuple(dict.fromkeys([*observe, *(r.variable for r in network.recorders)]))

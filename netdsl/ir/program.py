@@ -165,7 +165,8 @@ class Routine(Node):
 
     Within `step` the GLOBAL buffers `phase.step` (0-based) and `t` (steps since the presentation
     began) are maintained by the backend. An update with `steps` goes back through those of a phase:
-    `step` runs so many times, `phase.step` counts them and `t` stays as it is.
+    `step` runs so many times, `phase.step` counts them and `t` stays as it is. `through` is the
+    phase, of `whole` steps, and `fresh` whether it must be the first since a reset.
     """
 
     form = "routine {name} {kind}"
@@ -180,6 +181,9 @@ class Routine(Node):
     steps: int = 0  # of an update: how often `step` runs
     span: Span | None = field(default=None, compare=False)
     owner: str = ""  # of a reset or start: whose states
+    through: str = ""  # of an update: the phase that a sweep goes back through
+    whole: int = 0
+    fresh: bool = False
 
     @property
     def ops(self) -> tuple[Op, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir.network import Network
-from netdsl.ir.program import Program
+from netdsl.ir.program import Program, Routine
 from netdsl.ir.protocol import Evaluate
 from netdsl.runtime.arrays import Arrays, given_arrays
 from netdsl.runtime.errors import RunFault
@@ -102,6 +102,7 @@ class Model:
         self._datasets: Datasets | None = None
         self._certificate: Certificate | None = None
         self._phase: tuple[str, int, int] | None = None
+        self._ran: list[tuple[str, int]] = []  # phases since the last reset of all, with steps
 
     # ------------------------------------------------------------- what it stands on
 
@@ -204,6 +205,8 @@ class Model:
         """`reset` of a protocol: all per-sample states, or those of the owners named."""
         self.session.reset(targets)
         self._phase = None
+        if not targets:
+            self._ran.clear()
 
     def phase(self, name: str, protocol: str | None = None, steps: int | None = None) -> None:
         """Run a whole phase on the samples present, with its clamps and controls."""
@@ -212,6 +215,7 @@ class Model:
         with self.session.controls(step):
             self.session.executor.call(step.site, count)
         self._phase = None
+        self._ran.append((step.site, count))
 
     def step(self, n: int = 1, phase: str | None = None, protocol: str | None = None) -> None:
         """Run `n` further steps of a phase; the first call, or another phase's name, begins it."""
@@ -219,12 +223,14 @@ class Model:
         step = self._find_phase(name, protocol)
         if self._phase is None or self._phase[0] != step.site:
             self._phase = (step.site, int(self.session.evaluate(step.steps)), 0)
+            self._ran.append((step.site, 0))
         site, total, done = self._phase
         with self.session.controls(step):
             for index in range(done, done + n):
                 last = None if index + 1 == total else index + 1
                 self.session.executor.call(site, max(total, index + 1), index, last)
         self._phase = (site, total, done + n)
+        self._ran[-1] = (site, done + n)
 
     def update(self, *projections: str) -> None:
         """Run the `update` statement that names these projections (default: the only one)."""
@@ -235,7 +241,23 @@ class Model:
         if not chosen:
             have = "; ".join(", ".join(step.projections) for step in found) or "none"
             raise RunFault("E0742", f"no `update {', '.join(projections)}`", f"there are: {have}")
+        self._went_back(self.program.routines[chosen[0].site])
         self.session.executor.call(chosen[0].site)
+
+    def _went_back(self, update: Routine) -> None:
+        """Raises RunFault E0748 where a sweep would go back through what did not run."""
+        if not update.through or not self._ran:
+            return
+        site, steps = self._ran[-1]
+        again = sum(site == update.through for site, _ in self._ran) > 1
+        if (site, steps) != (update.through, update.whole) or (update.fresh and again):
+            whole = f"{update.whole} steps of `{self.program.routines[update.through].phase}`"
+            once = ", and no others since a reset" if update.fresh else ""
+            raise RunFault(
+                "E0748",
+                f"this `update` goes back through {whole}{once}, which is not what has run",
+                'run the phase as a whole, or compile with `form="online"` what keeps states',
+            )
 
     def rewire(self, name: str | None = None) -> None:
         """Run the `rewire` statement of that name (default: the only one)."""

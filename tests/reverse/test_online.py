@@ -15,6 +15,7 @@ from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.form import forms
 from netdsl.passes.network.place import placed
 from netdsl.runtime.engine import Interpreter
+from netdsl.runtime.errors import RunFault
 
 SPEC = Path(__file__).resolve().parents[2] / "specs" / "mdgl.net"
 SMALL = {
@@ -136,6 +137,32 @@ def test_the_same_change(state: str, dw: str, body: str) -> None:
     for path, (online, swept) in both_forms(text, "W.dw", "V.dw").items():
         assert np.abs(online).max() > 0
         np.testing.assert_allclose(swept, online, rtol=0, atol=1e-11 * np.abs(online).max())
+
+
+def test_what_is_driven_by_hand_has_to_run_as_the_sweep_goes() -> None:
+    text = CELLS.replace("STATE", STATE).replace("DW", DW)
+    text = text.replace("BODY", "reset; clamp x.p = 0.3; phase run 12 steps learning; update W")
+    sample = {"image": np.full((3, 64), 0.5), "label": np.zeros(3)}
+
+    def driven(form: str, *phases: int) -> Any:
+        model = netdsl.compile(text, "numpy", dtype="float64", form=form, observe=("W.dw",))
+        model.present(**sample)
+        model.reset()
+        for steps in phases:
+            model.phase("run", steps=steps)
+        model.update("W")
+        return np.array(model.session.read("W.dw"))
+
+    np.testing.assert_allclose(driven("reverse", 12), driven("online", 12), rtol=1e-10)
+    assert driven("online", 5).any() and driven("online", 12, 12).any()
+    for phases in ((5,), (12, 12), (5, 12)):
+        with pytest.raises(RunFault, match="E0748"):
+            driven("reverse", *phases)
+
+
+def test_a_form_that_is_none() -> None:
+    with pytest.raises(RunFault, match="E0749"):
+        netdsl.compile(CELLS, form="nonsense")
 
 
 def form_of(state: str, dw: str, body: str) -> tuple[bool, str]:

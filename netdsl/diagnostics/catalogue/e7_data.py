@@ -105,6 +105,12 @@ _PAGES = (
      "archive, before it is read. Keep fewer samples in it."),
     ("E0747", "there is nothing of that name to show",
      "`netdsl show KIND SPEC NAME` takes the name of a declaration, routine or buffer."),
+    ("E0748", "a sweep would go back through what did not run",
+     "`update` of a `bptt` rule, and of a rule with states that runs in reverse, goes back through "
+     "the phase that the protocol runs before it, all its steps; a rule with states counts from "
+     "the last `reset`. Driven from Python, the phase has to run the same way."),
+    ("E0749", "there is no such form of a rule",
+     "`compile(form=...)` is `\"auto\"`, `\"online\"` or `\"reverse\"`."),
     ("E0775", "whole-number pixels are not bytes",
      "An `image` of whole numbers has pixels from 0 to 255, which are divided by 255 whatever "
      "integer type they are stored in. For others, `scale` in the data declaration says by what "

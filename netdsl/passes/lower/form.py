@@ -21,7 +21,8 @@ from netdsl.passes.lower.context import Context, Transposed
 from netdsl.passes.lower.deliver import classify
 from netdsl.passes.network.place import with_lets
 
-AUTO, ONLINE, REVERSE = "auto", "online", "reverse"
+AUTO, ONLINE = "auto", "online"
+FORMS = (AUTO, ONLINE, "reverse")
 _ZERO = Const(0.0)
 _MOST = 2**31  # bytes that a sweep may keep, of all steps and samples of a batch
 

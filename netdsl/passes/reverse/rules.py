@@ -104,6 +104,7 @@ def _swept(
             reads += factors
             learn.append(learning)
     last = (*after, *reads, *learn)
+    update = replace(update, through=phase.site, whole=tape.steps, fresh=bool(waiting))
     if not step:
         return replace(update, once=(*once, *last))
     return replace(update, once=tuple(once), step=tuple(step), after=last, steps=steps)

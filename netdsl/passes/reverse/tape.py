@@ -27,8 +27,7 @@ class Kept:
     """A value that the phase keeps: what it is before operation `index` of a section.
 
     `binds` come before `value`, which is over `owner`. `name` is the buffer that it is kept in,
-    `slots` of how many
-    steps.
+    `slots` of how many steps.
     """
 
     section: str
@@ -128,9 +127,13 @@ class Tape:
         if name is None or self.steps < 2:
             return None
         present = self.context.buffers[name]
-        plain = present.slots == 1 and present.place is Place.UNIT and held.place is Place.UNIT
-        stored = any(name in op.writes for op in self.parts["step"])
-        return replace(load, buffer=name) if plain and stored else None
+        if present.slots > 1 or present.place is not Place.UNIT or held.place is not Place.UNIT:
+            return None
+        ops = self.parts["step"]
+        taken = [n for n, op in enumerate(ops) if load.buffer in op.writes]
+        stored = [n for n, op in enumerate(ops) if name in op.writes]
+        copied = len(taken) == 1 and ops[taken[0]] == Copy(load.buffer, name)
+        return replace(load, buffer=name) if copied and stored and taken[0] < stored[0] else None
 
     def _read(self, kept: Kept, moment: Moment, load: Load | None = None) -> Load:
         """The slot of a moment."""

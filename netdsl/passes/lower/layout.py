@@ -27,9 +27,9 @@ def edge_layouts(network: Network, form: str = AUTO) -> dict[str, Edges]:
     whole = _taken_as_matrices(network)
     for projection in network.projections.values():
         draw = mask_draw(projection)
-        given = projection.connectivity.kind == "array"  # known when the network is built
-        whole_one = projection.name in whole or projection.carrier
-        if draw is None or given or form == MASKED or whole_one:
+        if draw is None or form == MASKED or projection.name in whole or projection.carrier:
+            continue
+        if projection.connectivity.kind == "array":  # known when the network is built
             continue
         share = density(projection.connectivity, *shape_of(network, projection))
         if form == EDGES or share < DENSITY:

@@ -34,7 +34,7 @@ from netdsl.passes.lower.transposed import state_steps
 
 @dataclass
 class UpdateBuilder(BatchSums):
-    """Builds the pass of one rule; `read` resolves pre and post reads where the rule runs."""
+    """Builds the pass of one rule, once; `read` resolves pre and post reads where the rule runs."""
 
     def build(
         self, gradient: tuple[Product, ...] | None = None, more: Expr | None = None
@@ -48,7 +48,6 @@ class UpdateBuilder(BatchSums):
                 self.rule.learn_span or self.rule.span,
                 "make it `dense no_self` between other populations, or scale it in the cell",
             )
-        self.ops, self.means = [], {}
         if gradient is not None or more is not None:
             sums, binds = _given(gradient or (), more)
         else:

@@ -81,13 +81,8 @@ class OnlineChange:
         )
         found, more = self._found(builder, self.context.transposed[projection.name])
         rest = unstated(projection.rule)
-        if rest is None:
-            return builder.build(tuple(found), more)
-        others = UpdateBuilder(
-            self.context, projection, projection.rule, read, Factors(self.context)
-        )
-        products = others.products((rest,))
-        return [*others.ops, *builder.build((*products, *found), more)]
+        others = () if rest is None else builder.products((rest,))
+        return builder.build((*others, *found), more)
 
     def _found(self, builder: UpdateBuilder, plan: Transposed) -> tuple[list[Product], Expr | None]:
         """What the sweep found: products of what ran once, and the sum over the other steps."""

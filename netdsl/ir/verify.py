@@ -52,6 +52,19 @@ def faults(program: Program) -> Iterator[str]:
             yield f"{misfit.where}: `{misfit.buffer}` has not the shape that is wanted"
 
 
+def unmade(program: Program) -> Iterator[str]:
+    """Passing results that operations read and none makes; a line each.
+
+    Of programs that networks became: one written by hand may be given such values.
+    """
+    ops = [op for routine in program.routines.values() for op in routine.ops]
+    made = frozenset[str]().union(*(op.writes for op in ops))
+    for name in sorted(frozenset[str]().union(*(op.reads for op in ops)) - made):
+        buffer = program.buffers.get(name)
+        if buffer is not None and buffer.role == "scratch":
+            yield f"`{name}` is read, and nothing makes it"
+
+
 def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
     owners: dict[Place, frozenset[str]] = {
         Place.NEURON: frozenset(program.sizes),

@@ -96,9 +96,14 @@ def _verifier() -> Callable[[Program], None]:
     """What looks at a program behind each pass: nothing, unless it is asked for."""
     if os.environ.get("NETDSL_CHECK") != "1":
         return lambda program: None
-    from netdsl.ir.verify import verify
+    from netdsl.ir.verify import BrokenProgram, unmade, verify
 
-    return verify
+    def check(program: Program) -> None:
+        verify(program)
+        if found := list(unmade(program)):
+            raise BrokenProgram("\n".join(found))
+
+    return check
 
 
 def lower(

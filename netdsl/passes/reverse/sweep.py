@@ -117,7 +117,7 @@ class Sweep(Deliveries):
             if reverse is not None:
                 found += reverse(self, moment.at(index), op)
             elif not op.writes.isdisjoint(buffer for buffer, _ in self.adjoints.live):
-                raise self.tape.weights_change(op.span)  # what synapses alone compute
+                raise self.tape.weights_change(getattr(op, "span", None))  # a table of these
         return found
 
     # -- operations ---------------------------------------------------------------------------

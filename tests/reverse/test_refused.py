@@ -43,10 +43,18 @@ MEANS = """\
 table gain[pre type, post type] = block_mean(P.w over present)
 allow aggregated_weights on gain because "means"
 """
+SCALED = """\
+projection U : h -> h dense delay 1 step {
+  weight w ~ uniform(0, 1); deliver i += gain[post.type, post.type] * w * pre.s }
+allow aggregated_weights on U because "means"
+"""
 
 
-def lowered(ends: str, learning: str, more: str = "", table: str = "") -> None:
+def lowered(
+    ends: str, learning: str, more: str = "", table: str = "", steps: str = "3 steps"
+) -> None:
     text = TEXT.format(ends=ends, learning=learning, more=more, table=table)
+    text = text.replace("3 steps", steps)
     lower(check(text, lower=False).require())
 
 
@@ -59,8 +67,22 @@ def test_weights_that_follow_the_units_are_no_given_numbers() -> None:
     assert (problem.code, problem.span is not None and problem.span.line) == ("E0806", 14)
 
 
+def test_what_was_delivered_before_the_first_change_is_given() -> None:
+    lowered("x -> h", "learning", steps="1 step")
+
+
 def test_weights_that_follow_what_no_derivative_reaches_are_given_numbers() -> None:
     lowered("x -> z", "learning")
+
+
+def test_a_scale_that_follows_them_is_no_given_number() -> None:
+    table = MEANS.splitlines(keepends=True)[0] + SCALED
+    lowered("h -> z", "", "", table)
+    with pytest.raises(LoweringError) as caught:
+        lowered("h -> z", "learning", "", table)
+    problem = caught.value
+    assert problem.code == "E0806"
+    assert problem.span is not None and problem.span.line == 22
 
 
 def test_what_has_no_reverse_is_refused_where_a_derivative_reaches_it() -> None:

@@ -87,6 +87,16 @@ class Tape:
         ops = (*self.parts[moment.section][first:], *(op for n in later for op in self.parts[n]))
         return any(buffer in op.writes for op in ops)
 
+    def changed(self, moment: Moment, buffer: str) -> bool:
+        """Was a buffer stored to before that, in this step or an earlier one?"""
+        if moment.section == LOSS:
+            return any(buffer in op.writes for op in self.ops)
+        begun = moment.section == "step" and (moment.loops or moment.back + 1 < self.steps)
+        last = None if begun else moment.index
+        earlier = SECTIONS[: SECTIONS.index(moment.section)]
+        ops = (*(op for n in earlier for op in self.parts[n]), *self.parts[moment.section][:last])
+        return any(buffer in op.writes for op in ops)
+
     def weights_change(self, span: Span | None = None) -> LoweringError:
         """What is said of a sweep that would have to go back through a change of weights."""
         return LoweringError(

@@ -27,7 +27,7 @@ def coefficient_reads(population: Population, eligibility: Eligibility) -> tuple
     except (IntegrationError, NoTangent):
         return ()
     forms = (*step.states.values(), step.output)
-    wanted = {ref.path for form in forms for slope in form.values() for ref in refs(slope)}
+    wanted = [ref.path for form in forms for slope in form.values() for ref in refs(slope)]
     found: dict[Ref, None] = {}
     for name in entries.declared(wanted):
         entry = entries.named[name]

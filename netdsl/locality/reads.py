@@ -9,7 +9,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import ARRIVAL, NOW, PREV, SETTLED, Ref, refs
 from netdsl.ir.network import Kind, Modulator, Network, Place, Projection, Rule, Variable
 from netdsl.locality.gathering import gathered
-from netdsl.locality.labels import SAMPLE, SPACE, Label, Level, join_all
+from netdsl.locality.labels import SAMPLE, SPACE, Label, Level
 from netdsl.locality.provenance import (
     AGGREGATED,
     COUNT,
@@ -273,9 +273,4 @@ def _tainted(arrival: Arrival) -> Label:
     return Label(sample=Level(kind))
 
 
-def label_of(reads: tuple[Read, ...]) -> Label:
-    """The join of several reads."""
-    return join_all(read.label for read in reads)
-
-
-__all__ = ["SPACE", "Read", "Reader", "Violation", "label_of", "line_of", "modulator_of", "spelled"]
+__all__ = ["SPACE", "Read", "Reader", "Violation", "line_of", "modulator_of", "spelled"]

@@ -23,7 +23,7 @@ def compiled(spec: str, backend: str, seed: int, out: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native", "cupy"])
-@pytest.mark.parametrize("spec", ["csdp", "pc_3", "examples/convolution"])
+@pytest.mark.parametrize("spec", ["csdp", "pc_3", "mdgl", "examples/convolution"])
 def test_files_do_not_depend_on_the_process(spec: str, backend: str, tmp_path: Path) -> None:
     first = compiled(spec, backend, 1, tmp_path / "a")
     assert first and first == compiled(spec, backend, 2, tmp_path / "b")

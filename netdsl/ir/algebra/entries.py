@@ -91,7 +91,7 @@ class Entries:
 
     def declared(self, wanted: Iterable[str]) -> dict[str, Variable]:
         """The variables of these entries: states where a rule or the next step reads them."""
-        wanted = set(wanted)
+        wanted = dict.fromkeys(wanted)  # in order: what is generated is the same at every run
         needed = self._needed(wanted)
         earlier = {
             ref.path

@@ -9,7 +9,7 @@ tangent follows from the others' at the end of each step (a spike: from its memb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from netdsl.diagnostics.span import Span
@@ -248,12 +248,11 @@ class _Sweep:
             raise form
         return form
 
-    def follows(self, path: str, basis: object) -> Form | None:
+    def follows(self, path: str, basis: Container[str]) -> Form | None:
         """The tangent of a variable from those of others in `basis` at the end of the step.
 
         None where it does not follow from these.
         """
-        assert isinstance(basis, set | list)
         total: Form = {}
         for ref, version, slope in self.slopes.get(path, ()):
             if ref.path in self.inputs or version != self.version.get(ref.path, 0):
@@ -267,11 +266,10 @@ class _Sweep:
                 total[of] = simplify(plus(total.get(of, ZERO), times(slope, factor)))
         return total or None
 
-    def _inner(self, path: str, basis: object) -> Form | None:
+    def _inner(self, path: str, basis: Container[str]) -> Form | None:
         deeper = self.follows(path, basis)
         if deeper is not None:
             return deeper
-        assert isinstance(basis, set | list)
         return {path: ONE} if path in basis else None
 
     def touched(self, target: str, carried: list[str]) -> frozenset[str]:

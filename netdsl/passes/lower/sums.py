@@ -67,7 +67,7 @@ class BatchSums(SynapseReads):
         for expr in exprs:
             for term in self._terms(expr):
                 for pre, sign in self._presynaptic(term):
-                    scalar = times(sign, self._scalar(term.scalar))
+                    scalar = times(sign, self._post(term.scalar))
                     key = (pre, self._synapse(term.synapse))
                     groups.setdefault(key, []).append((scalar, self._post(term.post)))
         return tuple(self._product(*key, group) for key, group in groups.items())
@@ -135,13 +135,6 @@ class BatchSums(SynapseReads):
         )
         self.ops += ops
         return self._buffer(self.projection.pre, value)
-
-    def _scalar(self, expr: Expr | None) -> Expr | None:
-        if expr is None:
-            return None
-        ops, value = self.read(self.projection.post, own_reads(self.rule, expr), 0)
-        self.ops += ops
-        return value
 
     def share(self, synapse: Expr | None) -> Expr | None:
         """What a sum over rows of a change of `w`, with a factor of the synapse, is multiplied by

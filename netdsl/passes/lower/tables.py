@@ -93,7 +93,8 @@ class _Block:
         divisor = Apply("max", (number, Const(1.0)))
         value = Apply("select", (some, Apply("div", (Load(total), divisor)), Const(0.0)))
         target = variable_buffer(self.context, self.context.variable(self.block.path))
-        ops.append(Each((), (Store(target, value, self.table.span),), label=self.block.path))
+        span = self.table.span
+        ops.append(Each((), (Store(target, value, span),), label=self.block.path, span=span))
         return ops
 
     def _sum(self, value: Expr, why: str) -> tuple[str, Op]:

@@ -55,9 +55,9 @@ def active(ops: Iterable[Op], weights: Iterable[str]) -> set[str]:
             if isinstance(op, Elementwise):
                 _cells(op, found)
             elif isinstance(op, Propagate):
-                if op.weight in through or op.source in found:
+                if op.weight in through or {op.weight, op.source} & found:
                     found.add(op.target)
-            elif not isinstance(op, SynapseUpdate) and op.reads & found:
+            elif op.reads & found:
                 found |= op.writes
         if len(found) == before:
             return found

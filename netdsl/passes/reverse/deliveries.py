@@ -66,6 +66,8 @@ class Deliveries:
         """The weight gets a product, the source what goes back through the weight."""
         if (op.target, 0) not in self.adjoints.live:
             return []
+        if op.weight in self.active and self.tape.changed(moment, op.weight):
+            raise self.tape.weights_change(op.span)
         adjoint, ops = self.adjoints.name(op.target), []
         if op.weight in self.weights:
             ops += self._weight(moment, op, adjoint)

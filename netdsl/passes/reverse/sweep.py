@@ -112,9 +112,12 @@ class Sweep(Deliveries):
     def _reversed(self, moment: Moment, ops: tuple[Op, ...]) -> list[Op]:
         found: list[Op] = []
         for index in range(len(ops) - 1, -1, -1):
-            reverse = _REVERSES.get(type(ops[index]))
+            op = ops[index]
+            reverse = _REVERSES.get(type(op))
             if reverse is not None:
-                found += reverse(self, moment.at(index), ops[index])
+                found += reverse(self, moment.at(index), op)
+            elif not op.writes.isdisjoint(buffer for buffer, _ in self.adjoints.live):
+                raise self.tape.weights_change(getattr(op, "span", None))  # a table of these
         return found
 
     # -- operations ---------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import PREV, Apply, Const, Expr, Load, transform, walk
 from netdsl.ir.network import Place, Type
 from netdsl.ir.program import Buffer, Copy, Elementwise, Key, Op, Push, Routine, Statement, Store
@@ -85,6 +86,26 @@ class Tape:
         ops = (*self.parts[moment.section][first:], *(op for n in later for op in self.parts[n]))
         return any(buffer in op.writes for op in ops)
 
+    def changed(self, moment: Moment, buffer: str) -> bool:
+        """Was a buffer stored to before that, in this step or an earlier one?"""
+        if moment.section == LOSS:
+            return any(buffer in op.writes for op in self.ops)
+        begun = moment.section == "step" and (moment.loops or moment.back + 1 < self.steps)
+        last = None if begun else moment.index
+        earlier = SECTIONS[: SECTIONS.index(moment.section)]
+        ops = (*(op for n in earlier for op in self.parts[n]), *self.parts[moment.section][:last])
+        return any(buffer in op.writes for op in ops)
+
+    def weights_change(self, span: Span | None = None) -> LoweringError:
+        """What is said of a sweep that would have to go back through a change of weights."""
+        return LoweringError(
+            "E0806",
+            f"`bptt` cannot differentiate phase `{self.routine.phase}`: weights or parameters "
+            "change in it",
+            span or self.routine.span,
+            "learn at `update`, when the phase is over",
+        )
+
     def value(
         self, moment: Moment, value: Expr, binds: tuple[Statement, ...], owner: str, type: Type
     ) -> Load:
@@ -160,13 +181,7 @@ class Tape:
     def _keep(self, load: Load, section: str, index: int) -> Kept:
         held = self.context.buffers[load.buffer]
         if held.place not in _KEPT:
-            raise LoweringError(
-                "E0806",
-                f"`bptt` cannot differentiate phase `{self.routine.phase}`: weights or parameters "
-                "change in it",
-                self.routine.span,
-                "learn at `update`, when the phase is over",
-            )
+            raise self.weights_change()
         when = "at each step" if section == "step" and self.steps > 1 else "as it was"
         why = f"`{held.of or held.name}` {when}, for the reverse sweep"
         place, owner = self._where(held)

@@ -79,6 +79,13 @@ REFUSED = [
     ("E0435", {"tail": "expect w == 1 within 1e-9"}),
     ("E0831", {"steps": "set W.w := 2 * W.w;"}),
     ("E0831", {"steps": "each trial { reset };"}),
+    ("E0831", {"rule": "on post { w := w + 1 };"}),
+    ("E0831", {"rule": "state F = 0; F ~ uniform(0, 1);"}),
+    ("E0831", {"after": "memory past : window[4] of b.s", "steps": "reset memory past;"}),
+    ("E0831", {"after": "task k(batch = 4) { field label = 1 }\npairs s = wrong_label(k)"}),
+    ("E0831", {"before": "modulator m on b per type { emit mean(v) }"}),
+    ("E0831", {"before": "modulator m on b { input q; emit mean(v) }"}),
+    ("E0101", {"after": "metric q = mean(sum(a.s over row))"}),
 ]
 
 

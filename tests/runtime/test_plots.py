@@ -23,6 +23,7 @@ from netdsl.tools.plots import (
     receptive_fields,
     weight_histograms,
 )
+from netdsl.tools.plots.driver import _weights
 
 RNG = np.random.default_rng(0)
 PNG = b"\x89PNG"
@@ -135,6 +136,22 @@ def test_kernels_are_drawn_and_pools_are_not(tmp_path: Path) -> None:
     run.save_weights({"K.w": RNG.normal(size=(18, 5)), "P.w": np.full((4, 5), 0.25)})
     names = {file.name for file in plot_run(run).files}
     assert names == {"learning-curves.png", "weights.png", "fields-K.png"}
+
+
+def test_signed_weights_are_drawn_without_absent_synapses() -> None:
+    state = {
+        "R.mag": np.array([[0, 0.5], [2, 0]]),
+        "c.w": np.array([[1.0, 0]]),
+        "R.adam.m": np.ones((2, 2)),
+    }
+    found = _weights(state)
+    assert list(found) == ["R.mag", "c"]
+    assert sorted(found["R.mag"][np.isfinite(found["R.mag"])]) == [0.5, 2]
+    assert np.array_equal(found["c"], [[1, 0]])
+    panel = weight_histograms(found).axes[0]
+    assert (
+        panel.get_title().startswith("R.mag") and sum(p.get_height() for p in panel.patches) == 100
+    )
 
 
 def test_runs_are_compared(tmp_path: Path) -> None:

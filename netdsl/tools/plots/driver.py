@@ -104,8 +104,16 @@ def _jobs(run: RunDir, best: bool) -> dict[str, Callable[[], Figure]]:
 
 
 def _weights(state: Arrays) -> Arrays:
-    """The weights in a state, by their projection: ``W1.w`` becomes ``W1``."""
-    return {k.removesuffix(".w"): a for k, a in state.items() if k.endswith(".w") and a.ndim > 1}
+    """The weights in a state, by their projection: ``W1.w`` becomes ``W1``. Signed projections have
+    ``R.mag``, without the synapses that are absent (0).
+    """
+    found = {}
+    for key, array in state.items():
+        if array.ndim > 1 and key.endswith(".w"):
+            found[key.removesuffix(".w")] = array
+        elif array.ndim > 1 and key.endswith(".mag"):
+            found[key] = np.where(array > 0, array, np.nan)
+    return found
 
 
 def _fields(model: Mapping[str, Any], weights: Arrays) -> dict[str, Field]:

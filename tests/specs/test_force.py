@@ -1,4 +1,4 @@
-"""FORCE: the rule of recursive least squares against the textbook's own loop, and that it learns."""
+"""FORCE: recursive least squares against the textbook's own loop, and that it learns."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.network import Network
@@ -40,6 +40,24 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Indexed:
+    """A pass over stored samples as a whole: batch `b` has rows `b * size` to `(b + 1) * size` of
+    `order` (M,), which are rows of the split's arrays (`Datasets.whole`); the last may be smaller.
+
+    `keys` (M,) are the random keys of these rows, `samples` (M,) their indices in the whole source.
+    """
+
+    order: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+    samples: NDArray[np.int64]
+    size: int
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return -(-len(self.order) // self.size)
+
+
+@dataclass(frozen=True)
 class Opened:
     """A split that can be drawn from: `offset` is its first sample's index in the whole source."""
 
@@ -54,6 +72,11 @@ class Opened:
     def rows(self) -> int:
         """Samples in a pass."""
         return self.split.rows if self.generator is None else self.generator.size
+
+    @property
+    def stored(self) -> bool:
+        """Whether a row is the same sample whenever it is presented: nothing is drawn anew."""
+        return self.generator is None and self.pairs is None
 
 
 def fault_at(fault: RunFault, span: Span | None) -> DiagnosticError:
@@ -74,6 +97,7 @@ class Datasets:
         self._network, self._paths, self._base, self._seed = network, dict(paths), base, seed
         self._sources: dict[str, dict[str, Split]] = {}
         self._opened: dict[tuple[str, str], Opened] = {}
+        self._whole: dict[tuple[str, str, str, str], Array] = {}
         self._check_names()
 
     def _check_names(self) -> None:
@@ -183,6 +207,42 @@ class Datasets:
             if index >= first:
                 when = epoch if training else 0
                 yield self._batch(opened, chosen, index, when, call, repetition)
+
+    def indexed(
+        self,
+        opened: Opened,
+        *,
+        training: bool,
+        epoch: int,
+        repetition: int,
+        size: int | None = None,
+        samples: int | None = None,
+    ) -> Indexed | None:
+        """What `batches` would yield, without gathering it; None where samples are made anew."""
+        if not opened.stored:
+            return None
+        plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
+        order = np.ascontiguousarray(plan.rows, np.int64)
+        numbers = order + opened.offset
+        call, when = (0, epoch) if training else (evaluation_call(opened), 0)
+        keys = row_key(call, when, numbers, 0, repetition)
+        return Indexed(order, keys, numbers, plan.batch)
+
+    def whole(self, opened: Opened, field: str, dtype: DTypeLike) -> Array:
+        """A field of all stored samples of a split, (n,) or (n, width), in C order and in a run's
+        number type; converted once. With `positive` and `shown_label`, as a batch has them.
+        Raises DataError E0711."""
+        split, kind = opened.split, np.dtype(dtype)
+        key = (opened.data.name, opened.name, field, kind.name)
+        if key not in self._whole:
+            if field == "positive" and field not in split.fields:
+                values: Array = np.ones(split.rows)
+            elif field == "shown_label" and field not in split.fields:
+                values = split.field("label")
+            else:
+                values = split.field(field)
+            self._whole[key] = np.ascontiguousarray(values, kind)
+        return self._whole[key]
 
     def plan(
         self,

@@ -14,7 +14,8 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 
 if TYPE_CHECKING:
-    from netdsl.ir.task import Task
+    from netdsl.ir.augment import Operation
+    from netdsl.ir.task import Task, TaskField
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Data:
     settings: Mapping[str, object] = field(default_factory=dict)  # mean, std, ...
     span: Span | None = field(default=None, compare=False)
     task: Task | None = None  # generated: `task NAME { … }`
+    fields: tuple[TaskField, ...] = ()  # of each sample: all of a task's, what others get besides
+    augment: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)  # by split
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from netdsl.ir.network import Network, Population, Variable
 from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
+from netdsl.sema.experiment.data import elaborate_data
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -130,6 +131,8 @@ class _Run:
         report_unsupported(context)
         for task in declarations.table("task").values():
             elaborate_task(task, context)
+        for data in declarations.table("data").values():
+            elaborate_data(data, context)
         self._graph()
         self._experiment()
         self._foreign()
@@ -162,8 +165,6 @@ class _Run:
 
     def _experiment(self) -> None:
         context, declarations = self.context, self.context.declarations
-        for node in declarations.table("data").values():
-            experiment.elaborate_data(node, context)
         for node in declarations.table("pairs").values():
             experiment.elaborate_pairs(node, context)
         for node in declarations.table("loss").values():

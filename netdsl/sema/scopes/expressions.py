@@ -46,7 +46,8 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
     if isinstance(node, ast.Index):
         from netdsl.sema.synapses import tables
 
-        return tables.read(node, scope) or components.component(node, None, scope)
+        found = tables.read(node, scope) or scope.element(node)
+        return found or components.component(node, None, scope)
     if isinstance(node, ast.At) and isinstance(node.base, ast.Index):
         return components.component(node.base, node.phase, scope)
     if isinstance(node, ast.Name | ast.Attribute | ast.At):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from netdsl.ir.expr import Apply, Expr, walk
 from netdsl.ir.protocol import (
     Checkpoint,
@@ -31,6 +33,7 @@ from netdsl.ir.protocol import (
 )
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.members import Found, better, merged
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
@@ -70,7 +73,7 @@ class Interpreter:
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
-        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
+        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]] | None = None
 
     @property
     def training(self) -> bool:
@@ -83,7 +86,7 @@ class Interpreter:
         return self._finished
 
     def use_evaluator(
-        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
+        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]]
     ) -> None:
         """Say who runs `evaluate` statements."""
         self._evaluator = evaluator
@@ -333,16 +336,20 @@ class Interpreter:
         self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
-        """Keep the parameters if the metric named is the best so far (larger is better)."""
+        """Keep the parameters if the metric named is the best so far (larger is better): those of
+        the members of an ensemble for which it is."""
         results = self.place.results.get(step.on)
         if results is None or step.metric not in results:
             return
-        value = results[step.metric]
-        if step.name in self.place.best and not value > self.place.best[step.name]:
+        value, best = results[step.metric], self.place.best.get(step.name)
+        larger = better(value, best)
+        if not np.any(larger):
             return
-        self.place.best[step.name] = value
+        self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = self.session.parameters()
+        self.kept[step.name] = merged(
+            self.kept.get(step.name), self.session.parameters(), larger
+        )
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:

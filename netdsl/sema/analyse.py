@@ -12,6 +12,7 @@ from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
 from netdsl.sema.experiment.data import elaborate_data
+from netdsl.sema.experiment.ensemble import elaborate_ensemble
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -179,6 +180,7 @@ class _Run:
             name: elaborate_protocol(node, context)
             for name, node in declarations.table("protocol").items()
         }
+        self.ensemble = elaborate_ensemble(context)
         records = [experiment.recorder(node, context) for node in declarations.records]
         self.recorders = tuple(record for record in records if record is not None)
         claims = [experiment.claim(node, context) for node in declarations.claims]
@@ -224,6 +226,7 @@ class _Run:
             self.waivers,
             self.tables,
             {name: node.path for name, node in context.declarations.table("array").items()},
+            self.ensemble,
         )
 
     def _with_units(self, population: Population) -> Population:

@@ -107,8 +107,15 @@ def do_run(run: Run, settings: Settings, folder: str) -> Outcome:
         return Outcome(run, seconds=time.perf_counter() - begun, fault=_said(fault))
     if result.interrupted:
         raise KeyboardInterrupt
-    metrics = {label: dict(found) for label, found in result.metrics.items()}
+    metrics = {label: _numbers(found) for label, found in result.metrics.items()}
     return Outcome(run, metrics, time.perf_counter() - begun, str(result.directory))
+
+
+def _numbers(metrics: Any) -> dict[str, float]:
+    """Metrics as numbers: of an ensemble the mean by the metric's own name, beside the others."""
+    from netdsl.runtime.members import columns
+
+    return {n: float(v) for n, v in columns(metrics).items() if not isinstance(v, list)}
 
 
 def _said(fault: BaseException) -> str:

@@ -59,7 +59,10 @@ class SplitRef:
 
 @dataclass(frozen=True)
 class Each:
-    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`."""
+    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`.
+
+    `counts`: what the limit is a number of, `kind` or, of batches, "sample".
+    """
 
     kind: str
     of: SplitRef | None
@@ -67,6 +70,7 @@ class Each:
     body: tuple[Step, ...]
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    counts: str = ""
 
 
 @dataclass(frozen=True)

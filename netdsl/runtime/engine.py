@@ -176,14 +176,20 @@ class Interpreter:
         return self._splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
-        """Samples of a pass; of a task, which has no end, as many as the loop takes batches."""
+        """Samples of a pass: at most what the loop's limit says; None for all that there are. An
+        evaluation's own number stands before the limit of a loop over a task, which has no end."""
         asked = self.options.limit if self.training else self.options.eval_limit
-        if opened.generator is None:
-            return asked
-        whole = opened.rows
+        limit = None
         if step.limit is not None:
-            whole = int(self.session.evaluate(step.limit)) * self._batch_size(opened, step)
-        return whole if asked is None else min(asked, whole) if self.training else asked
+            limit = int(self.session.evaluate(step.limit))
+            limit *= 1 if step.counts == "sample" else self._batch_size(opened, step)
+        if opened.generator is not None and limit is None:
+            limit = opened.rows
+        if asked is None or limit is None:
+            return limit if asked is None else asked
+        if opened.generator is not None and not self.training:
+            return asked
+        return min(asked, limit)
 
     def _batch_size(self, opened: Opened, step: Each) -> int:
         if step.kind == "sample":
@@ -199,19 +205,17 @@ class Interpreter:
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
-        stop = None if step.limit is None else int(self.session.evaluate(step.limit))
+        samples = self._samples(opened, step)
         batches = self.datasets.batches(
             opened,
             training=self.training,
             epoch=self.round,
             repetition=repetition,
             size=size,
-            samples=self._samples(opened, step),
+            samples=samples,
             first=first,
         )
-        for batch in batches:
-            if stop is not None and batch.index >= stop:
-                break
+        for batch in batches if samples is None or samples > 0 else ():
             self.place.position[-1] = batch.index
             self.run_batch(step, batch)
         self.place.loops = repetition + 1
@@ -251,10 +255,12 @@ class Interpreter:
             if isinstance(inner, Each) and inner.of is not None:
                 opened = self.datasets.open(self.resolve(inner.of))
                 size = 1 if inner.kind == "sample" else self.options.batch
-                plan = self.datasets.plan(
-                    opened, training=self.training, size=size, samples=self._samples(opened, inner)
-                )
-                count += len(plan)
+                samples = self._samples(opened, inner)
+                if samples is None or samples > 0:
+                    plan = self.datasets.plan(
+                        opened, training=self.training, size=size, samples=samples
+                    )
+                    count += len(plan)
         return count
 
     def choose(self, step: Choose) -> None:

@@ -73,7 +73,7 @@ def _check_axes(network: Network, opened: Opened, buffer: Buffer) -> None:
     """A map is read by rows, columns and channels: the same axes in another order mix them up."""
     field, owner = network.table[buffer.of].name, network.populations.get(buffer.owner)
     stored = opened.split.shapes.get(field, ())
-    axes = owner.shape if owner is not None else ()
+    axes = tuple(length for _, length in owner.axes) if owner is not None else ()
     if len(stored) == len(axes) == 3 and stored != axes and sorted(stored) == sorted(axes):
         shown, wanted = (" x ".join(map(str, shape)) for shape in (stored, axes))
         message = f"`sample.{field}` is {shown}, and `{buffer.owner}` is {wanted}"

@@ -7,6 +7,7 @@ from netdsl.ir.protocol import Metric, Pairs, Readout, Recorder
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.components import spelled, without_index
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.counted import counted
 from netdsl.sema.scopes.host import HostScope, LossScope, NetworkScope
 from netdsl.sema.scopes.scope import dotted
 from netdsl.sema.scopes.templates import callee
@@ -68,6 +69,7 @@ def elaborate_metric(node: ast.Metric, context: Context) -> None:
     every = None
     if node.every is not None:
         every = expressions.whole(node.every, context.scope, "a number of batches", least=1)
+        counted(node.every, ("batch",), context)
     if node.per not in (None, "batch"):
         context.unknown("average", node.per or "", node.span, ("batch",))
     if node.after not in (None, "update"):
@@ -124,6 +126,7 @@ def recorder(node: ast.Record, context: Context) -> Recorder | None:
         every = max(context.scope.steps(value, "the interval") or 1, 1)
     if node.limit is not None:
         limit = expressions.whole(node.limit, context.scope, "a number of samples", least=1)
+        counted(node.limit, ("sample",), context)
     on = _label(node.on) if node.on is not None else None
     return Recorder(variable.path, every, on, limit, node.span)
 

@@ -13,6 +13,7 @@ from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
 from netdsl.sema.experiment.data import elaborate_data
 from netdsl.sema.experiment.ensemble import elaborate_ensemble
+from netdsl.sema.experiment.memories import elaborate_memory
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -147,6 +148,8 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
+        for memory in declarations.table("memory").values():
+            elaborate_memory(memory, context)
         declare_vectors(context)
         builders = [
             ProjectionBuilder(n, context) for n in declarations.table("projection").values()
@@ -227,6 +230,7 @@ class _Run:
             self.tables,
             {name: node.path for name, node in context.declarations.table("array").items()},
             self.ensemble,
+            context.memories,
         )
 
     def _with_units(self, population: Population) -> Population:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from netdsl.ir.algebra.derivative import derivative, handed_back
 from netdsl.ir.algebra.factor import times
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Apply, Const, Expr, Load, Local, transform, walk
+from netdsl.ir.expr import Const, Expr, Load, Local, transform, walk
 from netdsl.ir.network import Place, Type
 from netdsl.ir.program import (
     AxisReduce,

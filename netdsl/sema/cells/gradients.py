@@ -157,7 +157,7 @@ def _adjoint(of: Value, by: Value, cotangent: Value, node: ast.Call, scope: Scop
     steps.differentiated += [*refs(of.expr), *refs(by.expr), *refs(cotangent.expr)]
     try:
         backward = _backward(owner, steps, scope)
-        total = backward.adjoint(of.expr, by.expr.path, cotangent.expr)
+        total = backward.adjoint(of.expr, by.expr.path, cotangent.expr, cotangent.place)
     except NoAdjoint as stop:
         what = f"no derivative: {stop.message}"
         context.bag.error("E0415", what, stop.span or node.span, help=stop.help)

@@ -271,7 +271,7 @@ def _promoted_buffer(
     context: Context, segment: Segment, name: str, crossing: dict[str, Place]
 ) -> str:
     place = crossing[name]
-    place = Place.UNIT if place is Place.NEURON else place
+    place = {Place.NEURON: Place.UNIT, Place.GLOBAL: Place.ROW}.get(place, place)
     owner = segment.population
     return context.need(name, place, owner, "scratch", "a `let` read after a cut", tag="kept")
 

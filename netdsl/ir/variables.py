@@ -104,6 +104,7 @@ class Variable:
     exposed: bool = False  # readable by other cells although not delivered (`expose`)
     slope: bool = False  # an entry of a Jacobian, which a pass added
     differentiated: bool = False  # a `grad` of it was taken, and took its place
+    through: tuple[str, ...] = ()  # of a `vjp`: states whose statements it goes through
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path
     shape: tuple[int, ...] = ()  # sample fields: per-sample shape

@@ -113,7 +113,8 @@ class CellStatements:
         population = self.context.populations.get(self.scope.owner)
         body = list(population.body) if population is not None else []
         first = len(body)
-        for index, statement in reversed(sorted(found, key=lambda pair: pair[0])):
+        found = sorted(found, key=lambda pair: pair[0])
+        for index, statement in reversed(found):
             if index < first:
                 body.insert(index, statement)
             else:

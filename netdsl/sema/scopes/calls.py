@@ -349,7 +349,7 @@ def _vjp(node: ast.Call, scope: Scope) -> Value:
     args = _positional(node, scope, 3)
     if args is None or any(arg.bad for arg in args):
         return bad(node.span)
-    return gradients.adjoint(*args, node, scope)
+    return gradients.adjoint(args[0], args[1], args[2], node, scope)
 
 
 def _detach(node: ast.Call, scope: Scope) -> Value:

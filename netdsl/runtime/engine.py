@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from netdsl.ir.expr import Apply, Expr, walk
 from netdsl.ir.protocol import (
     Checkpoint,
@@ -17,7 +19,9 @@ from netdsl.ir.protocol import (
     Clamp,
     Each,
     Evaluate,
+    Forget,
     Protocol,
+    Push,
     Repeat,
     Reset,
     Restore,
@@ -32,6 +36,8 @@ from netdsl.ir.protocol import (
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
+from netdsl.runtime.members import Found, better, merged
+from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
 
@@ -67,10 +73,11 @@ class Interpreter:
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
         self._clamps: dict[str, Clamp] = {}  # in force, by target
+        self._batch: Batch | None = None  # that is present
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
-        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
+        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]] | None = None
 
     @property
     def training(self) -> bool:
@@ -83,7 +90,7 @@ class Interpreter:
         return self._finished
 
     def use_evaluator(
-        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
+        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]]
     ) -> None:
         """Say who runs `evaluate` statements."""
         self._evaluator = evaluator
@@ -223,7 +230,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
-        self.loop = step
+        self.loop, self._batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -286,6 +293,18 @@ class Interpreter:
         for clamp in self._clamps.values():
             self.session.executor.call(clamp.site)
 
+    def push(self, step: Push) -> None:
+        """`push M`: the present sample, or what the variables of a window are now."""
+        if self._batch is None:
+            raise RunFault("E0712", f"no sample is present to push into `{step.memory}`")
+        if step.site in self.session.program.routines:
+            self.session.executor.call(step.site)
+        push(self.session, step.memory, self._batch, self.epoch)
+
+    def forget(self, step: Forget) -> None:
+        """`reset memory M`."""
+        empty(self.session, (step.memory,))
+
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
         self._clamps[step.target] = step
@@ -339,16 +358,20 @@ class Interpreter:
         self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
-        """Keep the parameters if the metric named is the best so far (larger is better)."""
+        """Keep the parameters if the metric named is the best so far (larger is better): those of
+        the members of an ensemble for which it is."""
         results = self.place.results.get(step.on)
         if results is None or step.metric not in results:
             return
-        value = results[step.metric]
-        if step.name in self.place.best and not value > self.place.best[step.name]:
+        value, best = results[step.metric], self.place.best.get(step.name)
+        larger = better(value, best)
+        if not np.any(larger):
             return
-        self.place.best[step.name] = value
+        self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = self.session.parameters()
+        self.kept[step.name] = merged(
+            self.kept.get(step.name), self.session.parameters(), larger
+        )
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:
@@ -367,6 +390,8 @@ _EXECUTE: dict[type, str] = {
     RunPhase: "run_phase",
     Update: "update",
     Rewire: "rewire",
+    Push: "push",
+    Forget: "forget",
     Evaluate: "evaluate",
     Checkpoint: "checkpoint",
     Restore: "restore",

@@ -12,6 +12,8 @@ from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
 from netdsl.sema.experiment.data import elaborate_data
+from netdsl.sema.experiment.ensemble import elaborate_ensemble
+from netdsl.sema.experiment.memories import elaborate_memory
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -146,6 +148,8 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
+        for memory in declarations.table("memory").values():
+            elaborate_memory(memory, context)
         declare_vectors(context)
         builders = [
             ProjectionBuilder(n, context) for n in declarations.table("projection").values()
@@ -179,6 +183,7 @@ class _Run:
             name: elaborate_protocol(node, context)
             for name, node in declarations.table("protocol").items()
         }
+        self.ensemble = elaborate_ensemble(context)
         records = [experiment.recorder(node, context) for node in declarations.records]
         self.recorders = tuple(record for record in records if record is not None)
         claims = [experiment.claim(node, context) for node in declarations.claims]
@@ -224,6 +229,8 @@ class _Run:
             self.waivers,
             self.tables,
             {name: node.path for name, node in context.declarations.table("array").items()},
+            self.ensemble,
+            context.memories,
         )
 
     def _with_units(self, population: Population) -> Population:

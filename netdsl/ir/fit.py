@@ -90,7 +90,7 @@ class _Fit:
         if side == "other":
             return self._extents(space) if OTHER in space else frozenset()
         if side == "newest":
-            apart = isinstance(self.op, Each | Reduction)
+            apart = isinstance(self.op, Each | Reduction) and bool(space)
             return self._extents(space) | {ROW} if apart else frozenset()
         ends = [axis.owner for axis in space if axis.kind == EDGE]
         if not ends:

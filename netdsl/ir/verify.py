@@ -20,6 +20,7 @@ from netdsl.ir.program import (
     Program,
     Push,
     Routine,
+    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
@@ -167,7 +168,10 @@ class _Operation:
                 yield f"`{name}` has slots, and a number for each two rows"
 
     def _rows(self) -> Iterator[str]:
-        """What is read of other rows does not change meanwhile."""
+        """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
+        if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
+            if any(product.newest for total in self.op.sums for product in total.products):
+                yield "a product of the newest row is of no matrix"
         for expr in expressions(self.op):
             for node in walk(expr):
                 apart = isinstance(node, Load) and node.side in ("other", "newest")

@@ -162,6 +162,8 @@ class _Collect(Hooks):
         self._poll()
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        if interpreter.idle:
+            return
         read = self._session.reader()
         for total in self._sums:
             total.add(read)

@@ -105,10 +105,11 @@ class _Moment:
         self._arrays = session.lasting()
         self._keys, self._host = session.keys, dict(session.host)
         self._draws, self._place = dict(session.draws), deepcopy(place)
+        self._memories = dict(session.memories)
 
     def put_back(self, session: Session) -> Place:
         session.restore(self._arrays, self._keys)
-        session.draws = dict(self._draws)
+        session.draws, session.memories = dict(self._draws), dict(self._memories)
         for path, value in self._host.items():
             session.set_host(path, value)
         return deepcopy(self._place)

@@ -129,6 +129,11 @@ class _Twin(Interpreter):
         self.session.load = self._load  # type: ignore[method-assign, assignment]
         super().run_batch(step, batch)
 
+    def push(self, step):  # type: ignore[no-untyped-def]
+        super().push(step)
+        if step.site in self._other.program.routines:
+            self._other.executor.call(step.site)
+
     def reset(self, step):  # type: ignore[no-untyped-def]
         super().reset(step)
         self._other.reset(step.targets)

@@ -45,6 +45,8 @@ class Spaces:
     def _length(self, kind: str, owner: str) -> int:
         if kind == NEURON:
             return self.program.sizes[owner]
+        if kind != EDGE and owner:
+            return self.program.memories[owner]
         if kind != EDGE:
             return self.rows
         m, n = self.program.shapes[owner]

@@ -20,6 +20,7 @@ from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.places import of_rows, shape_of
 from netdsl.ir.program import PHASE, Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
+from netdsl.ir.space import per_sample
 from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
@@ -32,7 +33,7 @@ Arrays = dict[str, Array]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
-PER_SAMPLE = (Place.ROW, Place.UNIT, Place.PAIR, Place.ROW_SYNAPSE)
+PER_SAMPLE = frozenset(filter(per_sample, Place))
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _STATE = frozenset({"state", "input", "modulator", "snapshot", "accumulator", "hoisted"})
 _LASTING = _STATE | {"parameter", "weight", "optimiser"}

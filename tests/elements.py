@@ -60,6 +60,9 @@ class Spaces:
                 found += [at[EDGE]] if axis.owner in self.edges else [at["pre"], at["post"]]
             elif axis.kind == NEURON:
                 found.append(at[side if side in ("pre", "post") else NEURON])
+            elif side == "newest":
+                last = self._length(axis.kind, axis.owner) - 1
+                found.append(np.full_like(next(iter(at.values())), last))
             else:
                 found.append(at["row'" if side == "other" else axis.kind])
         return tuple(found)

@@ -46,6 +46,7 @@ from netdsl.ir.space import (
     edge,
     join,
     neuron,
+    slot,
 )
 
 Extents = frozenset[object]  # what is indexed, and how far
@@ -104,6 +105,10 @@ class _Fit:
             others = {Axis(ROW_KIND, a.owner) for a in space if a.kind == OTHER_KIND}
             rest = {axis for axis in space if axis.kind not in ROW_KINDS}
             return self._extents((*others, *rest)) if others else frozenset()
+        if side == "newest":
+            apart = isinstance(self.op, Each | Reduction) and bool(space)
+            last = {ROW, *map(slot, self.program.memories)}
+            return self._extents(space) | last if apart else frozenset()
         ends = [axis.owner for axis in space if axis.kind == EDGE]
         if not ends:
             return frozenset()

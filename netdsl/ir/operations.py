@@ -62,8 +62,9 @@ class Each(Node):
     A buffer stored to has the space, or the space without its row axis: then rows go in order,
     each seeing what the one before stored. In an edge space `Load(side="pre"|"post")` is the value
     of the synapse's neuron and `Index` has the same sides; in (row, row') `Load(side="other")` is
-    that of the second row. Either may be a slot of a memory. (row, neuron) of the batch has an
-    operation of its own, `Elementwise`, which has reductions and draws too.
+    that of the second row, and anywhere `Load(side="newest")` that of the last one. Either may be a
+    slot of a memory. (row, neuron) of the batch has an operation of its own, `Elementwise`, which
+    has reductions and draws too.
     """
 
     form = "each {space}"

@@ -75,6 +75,23 @@ class Reset:
 
 
 @dataclass(frozen=True)
+class Push:
+    """`push M`: the present sample, or present values, become the newest slot of a memory."""
+
+    memory: str
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Forget:
+    """`reset memory M`."""
+
+    memory: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Clamp:
     """`clamp P.x = e`: bound at the start of every step until the enclosing block ends."""
 
@@ -108,7 +125,8 @@ class SetGlobal:
 class RunPhase:
     """`phase NAME n steps [learning [P, Q]] { control = e }`.
 
-    `learning`: the projections whose step-clocked rules run (empty: none).
+    `learning`: the projections whose step-clocked rules run (empty: none). `rows`: the replay whose
+    slots the rows are ("": samples of a batch).
     """
 
     name: str
@@ -117,6 +135,7 @@ class RunPhase:
     controls: tuple[tuple[str, Expr], ...] = ()
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    rows: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +229,8 @@ class Repeat:
 Step = (
     Each
     | Reset
+    | Push
+    | Forget
     | Clamp
     | SetState
     | SetGlobal

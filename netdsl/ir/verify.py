@@ -20,6 +20,7 @@ from netdsl.ir.program import (
     Program,
     Push,
     Routine,
+    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
@@ -105,6 +106,7 @@ class _Operation:
         if not unknown:
             yield from self._defined()
             yield from self._slots()
+            yield from self._rows()
             yield from self._indices()
             yield from self._groups()
 
@@ -171,6 +173,17 @@ class _Operation:
                 yield f"`{name}` has slots, and a number for each synapse that exists"
             if buffers[name].place is Place.PAIR:
                 yield f"`{name}` has slots, and a number for each two rows"
+
+    def _rows(self) -> Iterator[str]:
+        """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
+        if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
+            if any(product.newest for total in self.op.sums for product in total.products):
+                yield "a product of the newest row is of no matrix"
+        for expr in expressions(self.op):
+            for node in walk(expr):
+                apart = isinstance(node, Load) and node.side in ("other", "newest")
+                if apart and node.buffer in self.op.writes:
+                    yield f"`{node.buffer}` changes while it is read of another row"
 
     # -- indices ------------------------------------------------------------------------------
 

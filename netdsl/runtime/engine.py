@@ -17,7 +17,9 @@ from netdsl.ir.protocol import (
     Clamp,
     Each,
     Evaluate,
+    Forget,
     Protocol,
+    Push,
     Repeat,
     Reset,
     Restore,
@@ -32,6 +34,7 @@ from netdsl.ir.protocol import (
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
+from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
 
@@ -67,6 +70,7 @@ class Interpreter:
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
         self._clamps: dict[str, Clamp] = {}  # in force, by target
+        self._batch: Batch | None = None  # that is present
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
@@ -219,7 +223,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
-        self.loop = step
+        self.loop, self._batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -279,6 +283,18 @@ class Interpreter:
         self.session.reset(step.targets)
         for clamp in self._clamps.values():
             self.session.executor.call(clamp.site)
+
+    def push(self, step: Push) -> None:
+        """`push M`: the present sample, or what the variables of a window are now."""
+        if self._batch is None:
+            raise RunFault("E0712", f"no sample is present to push into `{step.memory}`")
+        if step.site in self.session.program.routines:
+            self.session.executor.call(step.site)
+        push(self.session, step.memory, self._batch, self.epoch)
+
+    def forget(self, step: Forget) -> None:
+        """`reset memory M`."""
+        empty(self.session, (step.memory,))
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
@@ -361,6 +377,8 @@ _EXECUTE: dict[type, str] = {
     RunPhase: "run_phase",
     Update: "update",
     Rewire: "rewire",
+    Push: "push",
+    Forget: "forget",
     Evaluate: "evaluate",
     Checkpoint: "checkpoint",
     Restore: "restore",

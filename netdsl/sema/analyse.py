@@ -11,6 +11,7 @@ from netdsl.ir.network import Network, Population, Variable
 from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
+from netdsl.sema.experiment.memories import elaborate_memory
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -143,6 +144,8 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
+        for memory in declarations.table("memory").values():
+            elaborate_memory(memory, context)
         declare_vectors(context)
         builders = [
             ProjectionBuilder(n, context) for n in declarations.table("projection").values()
@@ -223,6 +226,7 @@ class _Run:
             self.waivers,
             self.tables,
             {name: node.path for name, node in context.declarations.table("array").items()},
+            context.memories,
         )
 
     def _with_units(self, population: Population) -> Population:

@@ -45,6 +45,11 @@ def _gauss(name: str, owner: Axis, target: str) -> tuple[Op, ...]:
     )
 
 
+def last(name: str) -> Load:
+    """The value in the newest slot."""
+    return Load(name, side="newest")
+
+
 def _slots() -> tuple[Op, ...]:
     """What each slot, and each row against the slots, makes of what is remembered."""
     change = fn("sub", Load("a.x"), Load("past.a.x", side="other"))
@@ -70,6 +75,8 @@ def _slots() -> tuple[Op, ...]:
         Each((P, B), (Store("past.e", fn("tanh", fn("add", Load("past.d"), Load("b.on")))),)),
         Reduction("b.on", "any", fn("gt", Load("past.e"), 0.6), (P,)),
         Copy("past.d", "past.e"),
+        Each((P,), (Store("v", fn("add", Load("v"), fn("mul", 0.5, last("w")))),)),
+        Reduction("most", "sum", fn("mul", last("past.b.y"), Load("near")), (ROW, Q)),
     )
 
 

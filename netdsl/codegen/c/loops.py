@@ -231,8 +231,11 @@ class _Writer:
         held, name = self.program.buffers[buffer], f"net->{self.layout.names(buffer)}"
         text = ""
         for axis in held.space:
-            own = OTHER_KIND if side == "other" and axis.kind == ROW_KIND else axis.kind
-            index = {EDGE: "e", NEURON: _NEURONS.get(side, "k"), **_ROWS}[own]
+            index = {EDGE: "e", NEURON: _NEURONS.get(side, "k"), **_ROWS}[axis.kind]
+            if axis.kind == ROW_KIND and side == "other":
+                index = _ROWS[OTHER_KIND]
+            elif axis.kind == ROW_KIND and side == "newest":
+                index = f"({self._extent(axis)} - 1)"
             text = f"({text}) * {self._extent(axis)} + {index}" if text else index
         return f"{name}[{text}]" if text else name
 

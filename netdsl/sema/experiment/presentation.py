@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 def reset_step(build: Builder, node: ast.Reset) -> Reset | None:
-    for ref in node.memories:
-        build.context.unsupported("memories are", ref.span, "leave this step out")
     targets = []
     for ref in node.targets:
         known = (*build.context.populations, *build.context.modulators)
@@ -32,7 +30,7 @@ def reset_step(build: Builder, node: ast.Reset) -> Reset | None:
             build.context.unknown("population", ref.name, ref.span, known)
         else:
             targets.append(ref.name)
-    if (node.targets and not targets) or node.memories:
+    if node.targets and not targets:
         return None
     return Reset(tuple(targets), node.span)
 

@@ -15,7 +15,7 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.sema.experiment import presentation
+from netdsl.sema.experiment import memories, presentation
 from netdsl.sema.experiment.rewiring import rewire_step
 from netdsl.sema.scopes import evaluation, expressions
 from netdsl.sema.scopes.context import Context
@@ -46,6 +46,10 @@ class Builder:
         self.parameters: list[tuple[str, Expr | None]] = []
         self.sites = 0
         self.source = ""  # the data that the loop around takes from, where it is known
+        self.loop: ast.Each | None = None  # the loop over samples or batches around
+        self.rows = ""  # the replay whose slots the rows are
+        self.pushed: set[str] = set()  # memories that the loop around fills
+        self.filled: set[str] = set()  # those of them that are full here
 
     def build(self) -> Protocol:
         for param in self.node.params:
@@ -74,6 +78,11 @@ class Builder:
             if isinstance(node, ast.WhenStep):
                 found.extend(self._when(node))
                 continue
+            if isinstance(node, ast.Reset) and node.memories:
+                made = (memories.forget_step(self, ref) for ref in node.memories)
+                found.extend(step for step in made if step is not None)
+                if not node.targets:
+                    continue
             step = self.step(node)
             if step is not None:
                 found.append(step)
@@ -109,8 +118,7 @@ class Builder:
             return self._repeat(node)
         if isinstance(node, ast.DoRewire):
             return rewire_step(self, node)
-        self.context.unsupported("memories are", node.span, "leave this step out")
-        return None
+        return memories.push_step(self, node)
 
     def value(self, node: ast.Expr) -> Value:
         """A value computed by the host."""
@@ -128,8 +136,11 @@ class Builder:
             if skipped:
                 self.context.whens.append(skipped[0].span.to(skipped[-1].span))
             return self.steps(node.body if taken else node.otherwise)
-        chosen = Choose(condition.expr, self.steps(node.body), self.steps(node.otherwise))
-        return (Choose(chosen.condition, chosen.then, chosen.otherwise, node.span),)
+        outer = set(self.filled)
+        self.filled |= memories.known_full(condition.expr)
+        then = self.steps(node.body)
+        self.filled = outer
+        return (Choose(condition.expr, then, self.steps(node.otherwise), node.span),)
 
     def _each(self, node: ast.Each) -> Each | None:
         if node.kind not in _LOOPS:
@@ -153,10 +164,12 @@ class Builder:
             return None
         else:
             split = evaluation.split_of(self, node.of)
-        site, outer = self.site(), self.source
-        self.source = split.source if split is not None else outer
+        site, outer = self.site(), (self.source, self.loop, self.rows, self.pushed, self.filled)
+        if split is not None:
+            self.source, self.loop = split.source, node
+            self.rows, self.pushed, self.filled = "", set(), set()
         body = self.steps(node.body)
-        self.source = outer
+        self.source, self.loop, self.rows, self.pushed, self.filled = outer
         return Each(node.kind, split, limit, body, site, node.span)
 
     def _round(self, node: ast.Each, *, limited: bool) -> None:
@@ -205,9 +218,10 @@ class Builder:
             elif not value.bad:
                 controls.append((setting.name, value.expr))
         learning = self._learning(node) if node.learning else frozenset()
-        if steps is None:
+        if steps is None or not memories.require_full(self, node, f"phase `{node.name}` runs"):
             return None
-        return RunPhase(node.name, steps, learning, tuple(controls), self.site(), node.span)
+        site, rows = self.site(), self.rows
+        return RunPhase(node.name, steps, learning, tuple(controls), site, node.span, rows)
 
     def _duration(self, node: ast.Phase) -> Expr | None:
         value = self.value(node.duration)
@@ -246,6 +260,7 @@ class Builder:
 
     def _update(self, node: ast.Update) -> Update | None:
         names = self._projections(node.projections)
+        memories.require_full(self, node, "this update comes")
         good = []
         for ref in node.projections:
             if ref.name not in names:

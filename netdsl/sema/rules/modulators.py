@@ -12,7 +12,7 @@ from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.cells.types import same_for_a_type
 from netdsl.sema.rules.alone import AloneBuilder
-from netdsl.sema.scopes import expressions, reach
+from netdsl.sema.scopes import expressions, reach, slots
 from netdsl.sema.scopes.components import MAX_LENGTH, named
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -26,10 +26,10 @@ SCOPES = ("global", "population", "celltype", "neuron")
 
 def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     """Elaborate all instances of a modulator."""
-    if node.params or node.per is not None:
+    if node.params:
         context.dead.add(node.name)
         context.unsupported(
-            "modulator templates and modulators per slot are",
+            "modulator templates are",
             node.name_span,
             "write one modulator `on` the populations it is for",
         )
@@ -112,6 +112,9 @@ class _Instance:
         self.scope.hidden = lets
         self.scope.is_cell = False
         self.scope.vectors = dict(population.vectors)
+        slot = slots.modulators_slot(node, self.scope) if node.slot is not None else None
+        self.scope.slots = {node.slot.name: slot} if node.slot is not None and slot else {}
+        self.memory = slot.memory if slot is not None else ""
         self.emit: tuple[Value, Span] | None = None
         self.vector = False
         self.level = "population"
@@ -260,6 +263,7 @@ class _Instance:
             self.node.span,
             self.to,
             tuple(r.population.name for r in self.node.to if r.cells),
+            self.memory,
         )
         self.context.modulators.setdefault(name, {})[self.population.name] = instance
         return Assign(path, expr, span)

@@ -10,6 +10,7 @@ from netdsl.diagnostics import DiagnosticBag, Label, Span, did_you_mean
 from netdsl.ir.network import (
     Kind,
     Loss,
+    Memory,
     Modulator,
     Place,
     Population,
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
     from netdsl.syntax import ast
 
 _HINTED = 100  # findings after which no likely names are looked for any more
-_FIELD_TYPES = {"label": Type.COUNT, "shown_label": Type.COUNT, "positive": Type.BOOL}
+_FIELD_TYPES = {
+    "label": Type.COUNT,
+    "shown_label": Type.COUNT,
+    "positive": Type.BOOL,
+    "newest": Type.BOOL,
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Context:
     vectors: dict[str, int] = field(default_factory=dict)  # lengths of vector modulators
     losses: dict[str, Loss] = field(default_factory=dict)
     data: dict[str, Data] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
     pairs: dict[str, Pairs] = field(default_factory=dict)
     readouts: dict[str, Readout] = field(default_factory=dict)
     readout_values: dict[str, Value] = field(default_factory=dict)

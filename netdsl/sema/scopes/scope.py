@@ -59,6 +59,20 @@ class Scope:
         )
         return bad(node.span)
 
+    def slot(self, name: str) -> Slot | None:
+        """The slots that an index goes over, or its own one; None for what is no such index."""
+        return self.parent.slot(name) if self.parent is not None else None
+
+    @property
+    def depth(self) -> int | None:
+        """How many indices of slots reductions around have bound; None where none may be."""
+        return self.parent.depth if self.parent is not None else None
+
+    def reduce_slots(self, kind: str, axis: str, body: Value, node: ast.Call) -> Value:
+        """A reduction over slots of a memory."""
+        assert self.parent is not None
+        return self.parent.reduce_slots(kind, axis, body, node)
+
     def index(self, span: Span) -> Value | None:
         """The index of the neuron that an expression is evaluated for; None where there is none."""
         return self.parent.index(span) if self.parent is not None else None
@@ -81,6 +95,14 @@ class Scope:
     def draws(self) -> bool:
         """May `random_sign()` be drawn here?"""
         return False
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An index of slots: `index` is what `Ref.slot` says; the memory is "batch" for rows."""
+
+    memory: str
+    index: str
 
 
 def neuron_index(axis: str | None, span: Span) -> Value:

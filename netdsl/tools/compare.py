@@ -156,6 +156,8 @@ def compare_models(a: Model, b: Model, batches: int = 2, tolerance: float = 1e-4
     They start from equal build-time values; differences are relative to a variable's largest
     magnitude, at least 1. GLOBAL buffers are compared too.
     """
+    a.single("`compare`")
+    b.single("`compare`")
     pair = _Pair(a.session, b.session, batches, tolerance)
     twin = _Twin(pair, a, b.session)
     try:

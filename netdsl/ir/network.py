@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from netdsl.diagnostics.span import Span
+from netdsl.ir.ensemble import Ensemble
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
 from netdsl.ir.tables import Table
@@ -303,6 +304,7 @@ class Network:
     waivers: tuple[Waiver, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
     arrays: Mapping[str, str] = field(default_factory=dict)  # files by name
+    ensemble: Ensemble | None = None
     memories: Mapping[str, Memory] = field(default_factory=dict)
 
     @cached_property

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from netdsl.ir.expr import Apply, Expr, walk
 from netdsl.ir.protocol import (
     Checkpoint,
@@ -34,6 +36,7 @@ from netdsl.ir.protocol import (
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
+from netdsl.runtime.members import Found, better, merged
 from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
@@ -75,7 +78,7 @@ class Interpreter:
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
-        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
+        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]] | None = None
 
     @property
     def training(self) -> bool:
@@ -88,7 +91,7 @@ class Interpreter:
         return self._finished
 
     def use_evaluator(
-        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
+        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]]
     ) -> None:
         """Say who runs `evaluate` statements."""
         self._evaluator = evaluator
@@ -178,14 +181,20 @@ class Interpreter:
         return self._splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
-        """Samples of a pass; of a task, which has no end, as many as the loop takes batches."""
+        """Samples of a pass: at most what the loop's limit says; None for all that there are. An
+        evaluation's own number stands before the limit of a loop over a task, which has no end."""
         asked = self.options.limit if self.training else self.options.eval_limit
-        if opened.generator is None:
-            return asked
-        whole = opened.rows
+        limit = None
         if step.limit is not None:
-            whole = int(self.session.evaluate(step.limit)) * self._batch_size(opened, step)
-        return whole if asked is None else min(asked, whole) if self.training else asked
+            limit = int(self.session.evaluate(step.limit))
+            limit *= 1 if step.counts == "sample" else self._batch_size(opened, step)
+        if opened.generator is not None and limit is None:
+            limit = opened.rows
+        if asked is None or limit is None:
+            return limit if asked is None else asked
+        if opened.generator is not None and not self.training:
+            return asked
+        return min(asked, limit)
 
     def _batch_size(self, opened: Opened, step: Each) -> int:
         if step.kind == "sample":
@@ -201,19 +210,17 @@ class Interpreter:
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
-        stop = None if step.limit is None else int(self.session.evaluate(step.limit))
+        samples = self._samples(opened, step)
         batches = self.datasets.batches(
             opened,
             training=self.training,
             epoch=self.round,
             repetition=repetition,
             size=size,
-            samples=self._samples(opened, step),
+            samples=samples,
             first=first,
         )
-        for batch in batches:
-            if stop is not None and batch.index >= stop:
-                break
+        for batch in batches if samples is None or samples > 0 else ():
             self.place.position[-1] = batch.index
             self.run_batch(step, batch)
         self.place.loops = repetition + 1
@@ -253,10 +260,12 @@ class Interpreter:
             if isinstance(inner, Each) and inner.of is not None:
                 opened = self.datasets.open(self.resolve(inner.of))
                 size = 1 if inner.kind == "sample" else self.options.batch
-                plan = self.datasets.plan(
-                    opened, training=self.training, size=size, samples=self._samples(opened, inner)
-                )
-                count += len(plan)
+                samples = self._samples(opened, inner)
+                if samples is None or samples > 0:
+                    plan = self.datasets.plan(
+                        opened, training=self.training, size=size, samples=samples
+                    )
+                    count += len(plan)
         return count
 
     def choose(self, step: Choose) -> None:
@@ -351,16 +360,20 @@ class Interpreter:
         self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
-        """Keep the parameters if the metric named is the best so far (larger is better)."""
+        """Keep the parameters if the metric named is the best so far (larger is better): those of
+        the members of an ensemble for which it is."""
         results = self.place.results.get(step.on)
         if results is None or step.metric not in results:
             return
-        value = results[step.metric]
-        if step.name in self.place.best and not value > self.place.best[step.name]:
+        value, best = results[step.metric], self.place.best.get(step.name)
+        larger = better(value, best)
+        if not np.any(larger):
             return
-        self.place.best[step.name] = value
+        self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = self.session.parameters()
+        self.kept[step.name] = merged(
+            self.kept.get(step.name), self.session.parameters(), larger
+        )
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:

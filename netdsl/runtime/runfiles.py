@@ -14,6 +14,7 @@ from netdsl.ir.windows import Windows
 from netdsl.runtime.archive import Arrays
 from netdsl.runtime.engine import Interpreter, Place
 from netdsl.runtime.errors import RunDirError
+from netdsl.runtime.members import Found
 from netdsl.runtime.memories import saved, taken
 from netdsl.runtime.record import companions, require_same, write_record
 from netdsl.runtime.rundir import RunDir
@@ -59,6 +60,7 @@ def describe(model: Model) -> dict[str, Any]:
     return {
         "populations": populations,
         "projections": projections,
+        **({} if network.ensemble is None else {"members": network.ensemble.count}),
         "dt": 1.0 if dt is None else dt * 1e3,
         "dt_unit": "step" if dt is None else "ms",
     }
@@ -151,9 +153,9 @@ def _place(held: Mapping[str, Any], protocol: Protocol) -> Place:
         raise ValueError("a counter is no number")
     if not isinstance(place.position, list) or not fits(place.position, protocol.body):
         raise ValueError(f"protocol `{protocol.name}` has no place {place.position}")
-    place.best = {name: _number(value) for name, value in place.best.items()}
+    place.best = {name: _found(value) for name, value in place.best.items()}
     place.results = {
-        label: {name: _number(value) for name, value in metrics.items()}
+        label: {name: _found(value) for name, value in metrics.items()}
         for label, metrics in place.results.items()
     }
     return place
@@ -168,6 +170,11 @@ def _whole(value: Any) -> int:
 def _number(value: Any) -> float:
     """A number of a JSON file, which has none for NaN."""
     return math.nan if value is None else float(value)
+
+
+def _found(value: Any) -> Found:
+    """A metric, of an ensemble a list."""
+    return np.array([_number(v) for v in value]) if isinstance(value, list) else _number(value)
 
 
 def _kept(arrays: Arrays) -> dict[str, Arrays]:
@@ -190,7 +197,8 @@ def _require_network(run: RunDir, session: Session, arrays: Arrays) -> set[int]:
         if held is None:
             continue
         buffer = session.program.buffers[name]
-        axis = int(buffer.slots > 1)  # that of the samples, where there are some
+        # That of the samples, where there are some.
+        axis = int(buffer.slots > 1) + session.executor.lead(name)
         fitting = held.ndim == len(shape)
         if fitting and buffer.place in PER_SAMPLE:
             rows.add(held.shape[axis])

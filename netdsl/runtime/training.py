@@ -29,6 +29,7 @@ from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Plac
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
 from netdsl.runtime.faults import NanWatch, require_finite
+from netdsl.runtime.members import Found, columns
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.record import Record, identity_of, note_changes
 from netdsl.runtime.recordings import recording_bytes, require, require_recordings
@@ -59,10 +60,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Metrics of the last evaluation by label, the run directory if any, and whether it was
-    stopped before its end."""
+    """Metrics of the last evaluation by label, of an ensemble (members,), the run directory if any,
+    and whether it was stopped before its end."""
 
-    metrics: Mapping[str, Mapping[str, float]]
+    metrics: Mapping[str, Mapping[str, Found]]
     directory: Path | None = None
     interrupted: bool = False
     recordings: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +78,7 @@ class Training(Hooks):
         self._run: RunDir | None = None
         self._rows = 0
         self._progress: Progress | None = None
-        self._latest: dict[str, float] = {}
+        self._latest: dict[str, Found] = {}
         self._batches = 0
         self._watch: NanWatch | None = None
         self._identity: dict[str, Any] = {}
@@ -123,7 +124,7 @@ class Training(Hooks):
         interpreter = Interpreter(session, model.datasets, self, options, place=place)
         interpreter.kept.update(kept)
 
-        def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, float]:
+        def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, Found]:
             # What training broke is no fault of the test's.
             watch.check(outer)
             return evaluator(step, outer)
@@ -233,7 +234,7 @@ class Training(Hooks):
         self._save(interpreter)
         self._epoch_saved = True
 
-    def evaluated(self, label: str, metrics: Mapping[str, float], interpreter: Interpreter) -> None:
+    def evaluated(self, label: str, metrics: Mapping[str, Found], interpreter: Interpreter) -> None:
         started = self._batches > 0
         place = {interpreter.counter: interpreter.round + started, "split": label}
         self._log(place, metrics)
@@ -245,9 +246,9 @@ class Training(Hooks):
 
     # ------------------------------------------------------------- results
 
-    def _log(self, place: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    def _log(self, place: Mapping[str, Any], metrics: Mapping[str, Found]) -> None:
         if self._run is not None and metrics:
-            self._run.log({**place, **metrics})
+            self._run.log({**place, **columns(metrics)})
             self._rows += 1
 
     def _save(self, interpreter: Interpreter) -> None:

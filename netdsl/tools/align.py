@@ -58,6 +58,7 @@ def align_model(
     own rules; `batches` training batches that follow each other are compared at each of `points`
     points, `every` batches apart. Raises RunFault E0870 to E0873, and what running raises.
     """
+    model.single("`align`")
     network, chosen = _with_loss(model, loss)
     plan = runnable(model, protocol)
     names = _learning(network, protocol)

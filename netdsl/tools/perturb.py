@@ -79,6 +79,7 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
     """
     from netdsl.streams.draws import row_key
 
+    model.single("`check --perturb`")
     trials: list[Trial] = []
     for protocol in model.network.protocols.values():
         body = _learning_body(protocol.body)

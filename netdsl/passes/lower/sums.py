@@ -17,7 +17,6 @@ from netdsl.passes.lower.strength import factored
 from netdsl.passes.lower.synapse import SynapseReads, complement
 from netdsl.passes.network.place import with_lets
 
-
 NEWEST_FIELD = "sample.newest"  # 1 in the newest row
 _Group = tuple[str | None, Expr | None, bool]  # presynaptic and synaptic factor, newest row alone
 

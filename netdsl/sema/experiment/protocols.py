@@ -19,6 +19,7 @@ from netdsl.sema.experiment import memories, presentation
 from netdsl.sema.experiment.rewiring import rewire_step
 from netdsl.sema.scopes import evaluation, expressions
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.counted import counted
 from netdsl.sema.scopes.host import HostScope
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.scope import Bound
@@ -150,7 +151,11 @@ class Builder:
                 "use `each epoch`, `each iteration`, `each batch of …` or `each sample of …`",
             )
             return None
-        limit = self.value(node.limit).expr if node.limit is not None else None
+        limit, counts = None, node.kind
+        if node.limit is not None:
+            limit = self.value(node.limit).expr
+            words = ("batch", "sample") if node.kind == "batch" else (node.kind,)
+            counts = counted(node.limit, words, self.context) or node.kind
         split = None
         if node.kind in ("epoch", "iteration"):
             self._round(node, limited=limit is not None)
@@ -170,7 +175,7 @@ class Builder:
             self.rows, self.pushed, self.filled = "", set(), set()
         body = self.steps(node.body)
         self.source, self.loop, self.rows, self.pushed, self.filled = outer
-        return Each(node.kind, split, limit, body, site, node.span)
+        return Each(node.kind, split, limit, body, site, node.span, counts)
 
     def _round(self, node: ast.Each, *, limited: bool) -> None:
         """`each epoch` and `each iteration` say how often, and do not stand in each other."""
@@ -194,7 +199,10 @@ class Builder:
                 )
 
     def _repeat(self, node: ast.Repeat) -> Repeat | None:
-        limit = self.value(node.limit).expr if node.limit is not None else Const(1000)
+        limit: Expr = Const(1000)
+        if node.limit is not None:
+            limit = self.value(node.limit).expr
+            counted(node.limit, (), self.context)
         body = self.steps(node.body)
         until = self.value(node.until)
         return None if until.bad else Repeat(body, until.expr, limit, node.span)

@@ -345,6 +345,13 @@ def _grad(node: ast.Call, scope: Scope) -> Value:
     return gradients.gradient(args[0], args[1], node, scope)
 
 
+def _vjp(node: ast.Call, scope: Scope) -> Value:
+    args = _positional(node, scope, 3)
+    if args is None or any(arg.bad for arg in args):
+        return bad(node.span)
+    return gradients.adjoint(*args, node, scope)
+
+
 def _detach(node: ast.Call, scope: Scope) -> Value:
     """`detach(e)` is `e` with derivative 0."""
     args = _positional(node, scope, 1)
@@ -389,6 +396,7 @@ SPECIAL: dict[str, Special] = {
     "cross_entropy": _cross_entropy,
     "size": _size,
     "grad": _grad,
+    "vjp": _vjp,
     "detach": _detach,
     "int": _int,
     "bit": lambda node, scope: bits.bit(_positional(node, scope, 2), node, scope),

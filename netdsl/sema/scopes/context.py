@@ -26,6 +26,7 @@ from netdsl.sema.scopes.values import Value
 
 if TYPE_CHECKING:
     from netdsl.sema.cells.populations import PopulationScope
+    from netdsl.sema.cells.statements import CellStatements
     from netdsl.sema.scopes.declarations import Declarations
     from netdsl.sema.scopes.overrides import Overrides
     from netdsl.sema.scopes.specification import SpecificationScope
@@ -88,6 +89,8 @@ class Context:
     texts: dict[str, str] = field(default_factory=dict)  # by source
     known: dict[str, Value] = field(default_factory=dict)  # parameters of tasks, by path
     signals: dict[str, dict[str, Signal]] = field(default_factory=dict)  # by name and task
+    steps: CellStatements | None = None  # where statements are being translated
+    named: int = 0  # values that no text names
     dt: float | None = None
     dt_dim: Dim = None
 

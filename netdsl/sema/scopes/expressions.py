@@ -47,7 +47,7 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
         from netdsl.sema.scopes import slots
         from netdsl.sema.synapses import tables
 
-        found = slots.read(node, scope) or tables.read(node, scope)
+        found = slots.read(node, scope) or tables.read(node, scope) or scope.element(node)
         return found or components.component(node, None, scope)
     if isinstance(node, ast.At) and isinstance(node.base, ast.Index):
         return components.component(node.base, node.phase, scope)

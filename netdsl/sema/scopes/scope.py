@@ -43,6 +43,10 @@ class Scope:
         found = self.parent.vector(parts) if self.parent is not None else None
         return replace(found, scope=self) if found is not None else None
 
+    def element(self, node: ast.Index) -> Value | None:
+        """What an index picks where it counts numbers of a sample; None elsewhere."""
+        return None
+
     def units(self, side: str, of: str = "index") -> int | None:
         """Units at an end of the synapse that an expression is evaluated for, or cell types."""
         return self.parent.units(side, of) if self.parent is not None else None

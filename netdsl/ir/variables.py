@@ -40,6 +40,10 @@ class Place(Enum):
     SYNAPSE = "synapse"  # (m, n): pre, post
     PAIR = "pair"  # (R, R): one row against another
     ROW_SYNAPSE = "row_synapse"  # (R, m, n)
+    SLOT = "slot"  # (N,): one per slot of a memory, whatever the rows
+    SLOT_UNIT = "slot_unit"  # (N, n)
+    SLOT_PAIR = "slot_pair"  # (N, N): one slot against another
+    ROW_SLOT = "row_slot"  # (R, N): a row against the slots of a memory
 
 
 class Type(Enum):

@@ -176,6 +176,8 @@ class _Collect(Hooks):
         self._poll()
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        if interpreter.idle:
+            return
         odd = None
         for number, sums in zip(self._session.each_member(), self._sums, strict=True):
             read = self._session.reader()

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netdsl.dataflow.order import numbers_of_slots
+from netdsl.dataflow.slots import lacking
 from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Custom, Expr, Load, Local, refs, transform, walk
 from netdsl.ir.network import (
     Assign,
     DrawAssign,
+    Integrate,
     Kind,
     Place,
     Population,
@@ -35,6 +38,7 @@ class Segment:
     """
 
     population: str
+    reads: set[str] = field(default_factory=set)  # modulators of others that have a number per slot
     statements: list[Statement] = field(default_factory=list)
     before: list[Op] = field(default_factory=list)
     inputs: set[str] = field(default_factory=set)
@@ -88,13 +92,15 @@ class BodyBuilder:
     """Builds the segments of one population for one phase.
 
     `clamped`: states that a clamp holds (their assignments are dropped). `late`: inputs fed
-    without delay by other cells, where the body is cut.
+    without delay by other cells, where the body is cut. `rows`: the replay whose slots the rows are;
+    of another one, modulators make nothing.
     """
 
     context: Context
     population: Population
     clamped: frozenset[str]
     late: frozenset[str]
+    rows: str = ""
 
     def build(self) -> Body:
         """The segments, with empty ones dropped."""
@@ -109,12 +115,14 @@ class BodyBuilder:
         return Body(segments, self.resolver.phases, list(self.population.notes))
 
     def _statement(self, statement: CellStatement) -> None:
+        assert not isinstance(statement, Integrate)  # equations are integrated by now
+        if lacking(self.context.network, statement.target, self.rows):
+            return
         if isinstance(statement, DrawAssign):
             self._draw(statement)
         elif isinstance(statement, Spike):
             self._store(statement.target, _fired(statement), statement.span)
         else:
-            assert isinstance(statement, Assign)  # equations are integrated by now
             self._assign(statement)
 
     def _assign(self, statement: Assign) -> None:
@@ -128,12 +136,14 @@ class BodyBuilder:
         inputs: set[str] = set()
         for expr in exprs:
             inputs |= inputs_read(self.context, expr)
-        fresh = (inputs & self.late) - self.opened
+        slotted = numbers_of_slots(self.context.network, self.population.name, exprs)
+        fresh = (inputs & self.late | slotted) - self.opened
         if fresh and self.segments[-1].statements:
             self.segments.append(Segment(self.population.name))
         self.opened |= fresh
         segment = self.segments[-1]
         segment.inputs |= inputs
+        segment.reads |= slotted
         return segment
 
     def _resolved(self, expr: Expr) -> Expr:

@@ -213,7 +213,11 @@ class PhaseBuilder:
         bodies: dict[str, Body] = {}
         for population in self.network.populations.values():
             body = BodyBuilder(
-                self.context, population, frozenset(self.clamps), frozenset(self.late)
+                self.context,
+                population,
+                frozenset(self.clamps),
+                frozenset(self.late),
+                self.phase.rows,
             ).build()
             bodies[population.name] = body
             self.phases |= body.phases

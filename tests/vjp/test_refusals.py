@@ -98,3 +98,22 @@ def test_reads_list_of_a_modulator() -> None:
     assert not errors(text(LEAKY, "reads z, j\n  emit vjp(z, j, 1)", "6"))
     ((code, found),) = errors(text(LEAKY, "reads z, j\n  emit vjp(z, j, u)", "6"))
     assert code == "E0118" and found.startswith("u)")
+
+
+SLOTS = {
+    "vjp(z - z[newest], j, 1)": "z[newest], j",
+    "vjp(z * detach(z[newest]), j, sum(z - z[q] over q in past))": None,
+    "vjp(z + sum(z - z[q] over q in past), j, 1)": "sum(z - z[q]",
+}
+
+
+@pytest.mark.parametrize("emitted", SLOTS)
+def test_other_slots_stand_still(emitted: str) -> None:
+    spec = (
+        text(LEAKY, f"emit {emitted}", "6")
+        .replace("protocol train", "memory past : replay[3] of digits\nprotocol train")
+        .replace("digits.train {", "digits.train limit 3 batches {")
+    )
+    at = SLOTS[emitted]
+    found = [(code, line) for code, line in errors(spec) if code == "E0415"]
+    assert [line[: len(at or "")] for _, line in found] == ([at] if at else [])

@@ -15,7 +15,7 @@ from netdsl.ir.algebra.build import ONE, ZERO, plus, times
 from netdsl.ir.algebra.derivative import DerivativeError, derivative, handed_back
 from netdsl.ir.algebra.history import History, Key, NoAdjoint, reads
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Expr, Index, Local, Reduce, Ref, children, span_of, transform
+from netdsl.ir.expr import Custom, Expr, Index, Local, Reduce, Ref, children, span_of, transform
 from netdsl.ir.network import Place, Spike, Statement, Variable
 
 _SHARED = (Place.ROW, Place.GLOBAL)
@@ -77,16 +77,16 @@ class Backward:
         self.values: dict[Key, _Value] = {}  # what a value is made of stands before it
         self.kept: dict[tuple[int, Expr], Ref] = {}
 
-    def adjoint(self, of: Expr, by: str, cotangent: Expr) -> Expr:
+    def adjoint(self, of: Expr, by: str, cotangent: Expr, place: Place) -> Expr:
         """The sum over neurons of `cotangent` times the derivative of `of` by each one's `by`.
 
-        What it reads under new names is in `held`. Raises NoAdjoint.
+        `place`: of the cotangent. What it reads under new names is in `held`. Raises NoAdjoint.
         """
         self.target = self.history.key(by, self.now)
         self.moving.clear()
         root: Key = ("", 0)
         self._put(root, of, self.now, self._place(of))
-        totals: dict[Key, Expr] = {root: self._named(cotangent, self._place(cotangent))}
+        totals: dict[Key, Expr] = {root: self._named(cotangent, place)}
         for key, value in reversed(self.values.items()):
             if key in totals and value.slopes:
                 self._back(value, self._named(totals[key], value.place), totals)
@@ -156,6 +156,7 @@ class Backward:
             return reductions.get(node.name) if isinstance(node, Local) else None
 
         apart = transform(expr, visit)
+        self._one_row(apart, where)
         leaves = dict.fromkeys(ref.path for ref in reads(apart))
         found: list[tuple[Key, Expr]] = []
         for name in (*leaves, *reductions):
@@ -175,6 +176,19 @@ class Backward:
             found.append((key, self._at(transform(slope, back), where)))
         return found
 
+    def _one_row(self, expr: Expr, where: int) -> None:
+        """Refuse reads of another slot of what moves: it may be the slot itself."""
+        if isinstance(expr, Custom) and expr.slope == ZERO:
+            return
+        if isinstance(expr, Ref) and expr.slot and self._moves(expr.path, where):
+            raise NoAdjoint(
+                f"`{expr.path.split('.')[-1]}` of another slot is in the way",
+                expr.span,
+                "`detach(…)` makes it a constant",
+            )
+        for child in children(expr):
+            self._one_row(child, where)
+
     def _reduction(self, node: Reduce, where: int) -> Key:
         seen = tuple(self.history.version(ref.path, where) for ref in reads(node))
         key: Key = node, self.history.known.setdefault((node, seen), len(self.history.known))
@@ -188,8 +202,9 @@ class Backward:
                 "let the way go through a number, such as the probability",
             )
         if node.axis not in axes:
+            over = "slots" if node.over_slots is not None else node.axis
             raise NoAdjoint(
-                f"a {node.kind} over {node.axis} is not of this neuron's population alone",
+                f"a {node.kind} over {over} is not of this neuron's population alone",
                 node.span,
                 "`detach(…)` makes it a constant",
             )

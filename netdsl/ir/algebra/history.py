@@ -104,7 +104,8 @@ class History:
 
 def reads(expr: Expr) -> list[Ref]:
     """Reads of present values of the own neuron and population."""
-    return [ref for ref in refs(expr) if ref.time in (NOW, SETTLED) and ref.side == "own"]
+    own = (ref for ref in refs(expr) if ref.side == "own" and not ref.slot)
+    return [ref for ref in own if ref.time in (NOW, SETTLED)]
 
 
 def _renamed(expr: Expr, names: Mapping[str, str]) -> Expr:

@@ -14,8 +14,9 @@ from netdsl.ir.algebra.adjoint import Population as Step
 from netdsl.ir.algebra.build import plus, times
 from netdsl.ir.algebra.definitions import write_out
 from netdsl.ir.algebra.history import NoAdjoint
-from netdsl.ir.expr import NOW, Reduce, Ref, refs
+from netdsl.ir.expr import NOW, Const, Custom, Reduce, Ref, refs
 from netdsl.ir.network import Assign, Kind, Place, Variable
+from netdsl.sema.scopes.arguments import positional
 from netdsl.sema.scopes.scope import Scope
 from netdsl.sema.scopes.units import product
 from netdsl.sema.scopes.values import Value, bad
@@ -26,7 +27,32 @@ if TYPE_CHECKING:
     from netdsl.sema.cells.statements import CellStatements
 
 
-def gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
+def grad(node: ast.Call, scope: Scope) -> Value:
+    """`grad(f, x)`: along one unit."""
+    args = positional(node, scope, 2)
+    if args is None or any(arg.bad for arg in args):
+        return bad(node.span)
+    return _gradient(args[0], args[1], node, scope)
+
+
+def vjp(node: ast.Call, scope: Scope) -> Value:
+    """`vjp(z, x, v)`: of the whole population."""
+    args = positional(node, scope, 3)
+    if args is None or any(arg.bad for arg in args):
+        return bad(node.span)
+    return _adjoint(args[0], args[1], args[2], node, scope)
+
+
+def detach(node: ast.Call, scope: Scope) -> Value:
+    """`detach(e)` is `e` with derivative 0."""
+    args = positional(node, scope, 1)
+    if args is None or args[0].bad or args[0].constant is not None:
+        return bad(node.span) if args is None else args[0]
+    expr = Custom(args[0].expr, Const(0.0), Const(0.0), node.span)
+    return replace(args[0], expr=expr, span=node.span)
+
+
+def _gradient(of: Value, by: Value, node: ast.Call, scope: Scope) -> Value:
     """d of / d by, where `by` is a variable of the same cell."""
     from netdsl.ir.algebra.derivative import DerivativeError, depends, derivative
 
@@ -107,7 +133,7 @@ def _mark(of: Value, owner: PopulationScope) -> None:
             owner.variables[ref.path] = replace(held, differentiated=True)
 
 
-def adjoint(of: Value, by: Value, cotangent: Value, node: ast.Call, scope: Scope) -> Value:
+def _adjoint(of: Value, by: Value, cotangent: Value, node: ast.Call, scope: Scope) -> Value:
     """The sum over neurons of `cotangent` times d of / d by, for the `by` of each neuron."""
     context = scope.context
     steps = context.steps
@@ -131,7 +157,7 @@ def adjoint(of: Value, by: Value, cotangent: Value, node: ast.Call, scope: Scope
     steps.differentiated += [*refs(of.expr), *refs(by.expr), *refs(cotangent.expr)]
     try:
         backward = _backward(owner, steps, scope)
-        total = backward.adjoint(of.expr, by.expr.path, cotangent.expr)
+        total = backward.adjoint(of.expr, by.expr.path, cotangent.expr, cotangent.place)
     except NoAdjoint as stop:
         what = f"no derivative: {stop.message}"
         context.bag.error("E0415", what, stop.span or node.span, help=stop.help)

@@ -33,8 +33,8 @@ from netdsl.ir.protocol import (
 )
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.members import Found, better, merged
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
+from netdsl.runtime.members import Found, better, merged
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
 
@@ -347,9 +347,7 @@ class Interpreter:
             return
         self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = merged(
-            self.kept.get(step.name), self.session.parameters(), larger
-        )
+        self.kept[step.name] = merged(self.kept.get(step.name), self.session.parameters(), larger)
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:

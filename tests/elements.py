@@ -58,6 +58,8 @@ class Spaces:
                 found += [at[EDGE]] if axis.owner in self.edges else [at["pre"], at["post"]]
             elif axis.kind == NEURON:
                 found.append(at[side if side in ("pre", "post") else NEURON])
+            elif side == "newest":
+                found.append(np.full_like(next(iter(at.values())), self.rows - 1))
             else:
                 found.append(at["row'" if side == "other" else axis.kind])
         return tuple(found)

@@ -306,6 +306,8 @@ class Interpreter(Spaces):
                     pre = self._slot(term.pre, term.pre_ago)[:, first]
                 if term.post is not None:
                     post = self._slot(term.post, term.post_ago)[:, second]
+                if term.newest:
+                    pre, post = pre[-1:], post[-1:]
                 factor = term.coefficient
                 summed = pre.T @ post if edges is None else (pre.T @ post)[edges]
                 value += (1.0 if factor is None else self.value(factor, env, op)) * summed

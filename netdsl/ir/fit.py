@@ -89,6 +89,9 @@ class _Fit:
             return self._extents(space)
         if side == "other":
             return self._extents(space) if OTHER in space else frozenset()
+        if side == "newest":
+            apart = isinstance(self.op, Each | Reduction)
+            return self._extents(space) | {ROW} if apart else frozenset()
         ends = [axis.owner for axis in space if axis.kind == EDGE]
         if not ends:
             return frozenset()

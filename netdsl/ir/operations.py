@@ -62,7 +62,7 @@ class Each(Node):
     A buffer stored to has the space, or the space without its row axis: then rows go in order,
     each seeing what the one before stored. In an edge space `Load(side="pre"|"post")` is the value
     of the synapse's neuron and `Index` has the same sides; in (row, row') `Load(side="other")` is
-    that of the second row. (row, neuron) has an operation of its own, `Elementwise`, which has
+    that of the second row, and anywhere `Load(side="newest")` that of the last one. (row, neuron) has an operation of its own, `Elementwise`, which has
     reductions and draws too.
     """
 

@@ -98,6 +98,7 @@ class _Operation:
         if not unknown:
             yield from self._defined()
             yield from self._slots()
+            yield from self._rows()
             yield from self._indices()
             yield from self._groups()
 
@@ -164,6 +165,14 @@ class _Operation:
                 yield f"`{name}` has slots, and a number for each synapse that exists"
             if buffers[name].place is Place.PAIR:
                 yield f"`{name}` has slots, and a number for each two rows"
+
+    def _rows(self) -> Iterator[str]:
+        """What is read of other rows does not change meanwhile."""
+        for expr in expressions(self.op):
+            for node in walk(expr):
+                apart = isinstance(node, Load) and node.side in ("other", "newest")
+                if apart and node.buffer in self.op.writes:
+                    yield f"`{node.buffer}` changes while it is read of another row"
 
     # -- indices ------------------------------------------------------------------------------
 

@@ -19,7 +19,9 @@ from netdsl.ir.protocol import (
     Clamp,
     Each,
     Evaluate,
+    Forget,
     Protocol,
+    Push,
     Repeat,
     Reset,
     Restore,
@@ -35,6 +37,7 @@ from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
 from netdsl.runtime.members import Found, better, merged
+from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
 
@@ -70,6 +73,7 @@ class Interpreter:
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
         self._clamps: dict[str, Clamp] = {}  # in force, by target
+        self._batch: Batch | None = None  # that is present
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
@@ -176,14 +180,20 @@ class Interpreter:
         return self._splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
-        """Samples of a pass; of a task, which has no end, as many as the loop takes batches."""
+        """Samples of a pass: at most what the loop's limit says; None for all that there are. An
+        evaluation's own number stands before the limit of a loop over a task, which has no end."""
         asked = self.options.limit if self.training else self.options.eval_limit
-        if opened.generator is None:
-            return asked
-        whole = opened.rows
+        limit = None
         if step.limit is not None:
-            whole = int(self.session.evaluate(step.limit)) * self._batch_size(opened, step)
-        return whole if asked is None else min(asked, whole) if self.training else asked
+            limit = int(self.session.evaluate(step.limit))
+            limit *= 1 if step.counts == "sample" else self._batch_size(opened, step)
+        if opened.generator is not None and limit is None:
+            limit = opened.rows
+        if asked is None or limit is None:
+            return limit if asked is None else asked
+        if opened.generator is not None and not self.training:
+            return asked
+        return min(asked, limit)
 
     def _batch_size(self, opened: Opened, step: Each) -> int:
         if step.kind == "sample":
@@ -199,19 +209,17 @@ class Interpreter:
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
-        stop = None if step.limit is None else int(self.session.evaluate(step.limit))
+        samples = self._samples(opened, step)
         batches = self.datasets.batches(
             opened,
             training=self.training,
             epoch=self.round,
             repetition=repetition,
             size=size,
-            samples=self._samples(opened, step),
+            samples=samples,
             first=first,
         )
-        for batch in batches:
-            if stop is not None and batch.index >= stop:
-                break
+        for batch in batches if samples is None or samples > 0 else ():
             self.place.position[-1] = batch.index
             self.run_batch(step, batch)
         self.place.loops = repetition + 1
@@ -222,7 +230,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
-        self.loop = step
+        self.loop, self._batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -251,10 +259,12 @@ class Interpreter:
             if isinstance(inner, Each) and inner.of is not None:
                 opened = self.datasets.open(self.resolve(inner.of))
                 size = 1 if inner.kind == "sample" else self.options.batch
-                plan = self.datasets.plan(
-                    opened, training=self.training, size=size, samples=self._samples(opened, inner)
-                )
-                count += len(plan)
+                samples = self._samples(opened, inner)
+                if samples is None or samples > 0:
+                    plan = self.datasets.plan(
+                        opened, training=self.training, size=size, samples=samples
+                    )
+                    count += len(plan)
         return count
 
     def choose(self, step: Choose) -> None:
@@ -282,6 +292,18 @@ class Interpreter:
         self.session.reset(step.targets)
         for clamp in self._clamps.values():
             self.session.executor.call(clamp.site)
+
+    def push(self, step: Push) -> None:
+        """`push M`: the present sample, or what the variables of a window are now."""
+        if self._batch is None:
+            raise RunFault("E0712", f"no sample is present to push into `{step.memory}`")
+        if step.site in self.session.program.routines:
+            self.session.executor.call(step.site)
+        push(self.session, step.memory, self._batch, self.epoch)
+
+    def forget(self, step: Forget) -> None:
+        """`reset memory M`."""
+        empty(self.session, (step.memory,))
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
@@ -366,6 +388,8 @@ _EXECUTE: dict[type, str] = {
     RunPhase: "run_phase",
     Update: "update",
     Rewire: "rewire",
+    Push: "push",
+    Forget: "forget",
     Evaluate: "evaluate",
     Checkpoint: "checkpoint",
     Restore: "restore",

@@ -13,6 +13,7 @@ from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options
 from netdsl.runtime.members import Found, gathered
+from netdsl.runtime.memories import empty
 from netdsl.runtime.metrics import MetricSum, available
 from netdsl.runtime.recorder import Recording
 from netdsl.runtime.session import Session
@@ -83,6 +84,7 @@ class Evaluator:
                 self._session.draws = {}
                 if not from_present:
                     self._session.renew()
+                    empty(self._session)
                 return self._run(protocol, splits, label, limit, watch)
             finally:
                 before.restore()
@@ -139,10 +141,11 @@ class _Before:
             self._arrays[name] = session.executor.read(name)
         self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
-        self._choices = session.executor.choices()
+        self._choices, self._memories = session.executor.choices(), dict(session.memories)
 
     def restore(self) -> None:
         session = self._session
+        session.memories = self._memories
         with session.focused(self._focus):
             session.restore(self._arrays, self._keys)
         session.executor.choose(self._choices)

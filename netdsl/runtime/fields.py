@@ -65,6 +65,20 @@ def _check_widths(model: Model, opened: Opened) -> None:
                 message = f"`sample.{field}` has {width} values ({shape}), one is expected"
             help = "change the population's size (--set), or give other data (--data)"
             raise _error(opened, "E0745", message, help, buffer.span)
+        if buffer.place is Place.UNIT:
+            _check_axes(model.network, opened, buffer)
+
+
+def _check_axes(network: Network, opened: Opened, buffer: Buffer) -> None:
+    """A map is read by rows, columns and channels: the same axes in another order mix them up."""
+    field, owner = network.table[buffer.of].name, network.populations.get(buffer.owner)
+    stored = opened.split.shapes.get(field, ())
+    axes = tuple(length for _, length in owner.axes) if owner is not None else ()
+    if len(stored) == len(axes) == 3 and stored != axes and sorted(stored) == sorted(axes):
+        shown, wanted = (" x ".join(map(str, shape)) for shape in (stored, axes))
+        message = f"`sample.{field}` is {shown}, and `{buffer.owner}` is {wanted}"
+        help = "store images as (samples, rows, columns, channels), or change the population's axes"
+        raise _error(opened, "E0745", message, help, buffer.span)
 
 
 def _check_series(model: Model, opened: Opened, buffer: Buffer, array: Array) -> None:

@@ -343,12 +343,13 @@ class Model:
 
 
 def default_rows(network: Network) -> int:
-    """The largest number of samples that the spec's batches have; pairs double training ones, and
-    those of evaluations that name pairs."""
+    """The largest number of samples that the spec's batches and replays have; pairs double training
+    ones, and those of evaluations that name pairs."""
     double = 2 if network.pairs else 1
     sizes = [max(d.batch * double, d.eval_batch) for d in network.data.values()]
     evaluated = [step for step in all_steps(network) if isinstance(step, Evaluate)]
     for ref in (ref for step in evaluated for ref in step.args):
         if ref.source in network.pairs:
             sizes.append(2 * network.data[network.pairs[ref.source].data].eval_batch)
+    sizes += [memory.size for memory in network.memories.values() if memory.kind == "replay"]
     return max(sizes, default=1)

@@ -15,6 +15,7 @@ from netdsl.runtime.archive import Arrays
 from netdsl.runtime.engine import Interpreter, Place
 from netdsl.runtime.errors import RunDirError
 from netdsl.runtime.members import Found
+from netdsl.runtime.memories import saved, taken
 from netdsl.runtime.record import companions, require_same, write_record
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.session import Session
@@ -78,7 +79,7 @@ def save_checkpoint(
 ) -> None:
     """Store everything that continuing needs, in one file; `identity` says of which run."""
     arrays = session.lasting()
-    arrays[_KEYS] = session.keys
+    arrays |= {_KEYS: session.keys, **saved(session.memories)}
     for name, values in interpreter.kept.items():
         arrays.update({f"{_KEPT}{name}/{path}": np.asarray(v) for path, v in values.items()})
     place = interpreter.place.to_json() | {"draws": session.draws}
@@ -107,6 +108,10 @@ def load_checkpoint(
         return Place(), {}, 0
     arrays, counters = found
     keys, kept = arrays.pop(_KEYS, np.zeros(0)), _kept(arrays)
+    try:
+        memories = taken(arrays, session.network)
+    except (ValueError, TypeError) as fault:
+        raise _damaged(run, fault) from None
     rows = _require_network(run, session, arrays)
     own = counters.get("identity", {})
     if not isinstance(own, dict):
@@ -132,7 +137,7 @@ def load_checkpoint(
     for name, values in kept.items():
         check_state(values, shapes, f"`{name}` of the checkpoint of `{run.path}`")
     session.restore(arrays, keys)
-    session.started = started
+    session.started, session.memories = started, memories
     for path, value in host.items():
         session.set_host(path, value)
     # Again, since a change of the rows present makes kernels choose anew.

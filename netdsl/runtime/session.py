@@ -23,6 +23,7 @@ from netdsl.ir.protocol import RunPhase
 from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
+from netdsl.runtime.memories import made, none_held
 from netdsl.runtime.refusals import not_kept, require_binary, require_partition
 from netdsl.runtime.series import sample_values
 from netdsl.runtime.whole import PER_SAMPLE, Arrays, Whole
@@ -50,6 +51,7 @@ class Session(Whole):
         self.fields: Arrays = {}
         self.keys: NDArray[np.uint64] = np.zeros(executor.rows, np.uint64)
         self.draws: dict[str, int] = {}
+        self.memories = none_held(network)
         self._signs: dict[str, PhiloxStream] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
@@ -251,10 +253,7 @@ class Session(Whole):
     ) -> None:
         """Present a batch: fields (R, ...), random keys (R,), its number and its epoch."""
         rows = len(keys)
-        self.fields = dict(fields)
-        self.fields.setdefault("positive", np.ones(rows, np.float32))
-        if "label" in self.fields:
-            self.fields.setdefault("shown_label", self.fields["label"])
+        self.fields = made(fields, rows)
         for field, value in self.fields.items():
             path = f"sample.{field}"
             self.require_binary(self.program.find(path), value, path)

@@ -11,7 +11,9 @@ from netdsl.ir.network import Network, Population, Variable
 from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
+from netdsl.sema.experiment.data import elaborate_data
 from netdsl.sema.experiment.ensemble import elaborate_ensemble
+from netdsl.sema.experiment.memories import elaborate_memory
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -131,6 +133,8 @@ class _Run:
         report_unsupported(context)
         for task in declarations.table("task").values():
             elaborate_task(task, context)
+        for data in declarations.table("data").values():
+            elaborate_data(data, context)
         self._graph()
         self._experiment()
         self._foreign()
@@ -144,6 +148,8 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
+        for memory in declarations.table("memory").values():
+            elaborate_memory(memory, context)
         declare_vectors(context)
         builders = [
             ProjectionBuilder(n, context) for n in declarations.table("projection").values()
@@ -163,8 +169,6 @@ class _Run:
 
     def _experiment(self) -> None:
         context, declarations = self.context, self.context.declarations
-        for node in declarations.table("data").values():
-            experiment.elaborate_data(node, context)
         for node in declarations.table("pairs").values():
             experiment.elaborate_pairs(node, context)
         for node in declarations.table("loss").values():
@@ -226,6 +230,7 @@ class _Run:
             self.tables,
             {name: node.path for name, node in context.declarations.table("array").items()},
             self.ensemble,
+            context.memories,
         )
 
     def _with_units(self, population: Population) -> Population:

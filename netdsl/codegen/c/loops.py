@@ -22,6 +22,7 @@ from netdsl.ir.program import Bind, Each, Guarded, Reduction, Store
 from netdsl.ir.space import EDGE, NEURON, ROW, Axis, Space, join
 
 _NEURONS = {"own": "k", "pre": "i", "post": "j"}
+_ROWS = {"other": "q", "newest": "(net->rows - 1)"}
 
 
 @dataclass
@@ -230,7 +231,7 @@ class _Writer:
         text = ""
         for axis in held.space:
             index = {EDGE: "e", NEURON: _NEURONS.get(side, "k")}.get(axis.kind, "q")
-            index = "r" if axis == ROW and side != "other" else index
+            index = _ROWS.get(side, "r") if axis == ROW else index
             text = f"({text}) * {self._extent(axis)} + {index}" if text else index
         return f"{name}[{text}]" if text else name
 

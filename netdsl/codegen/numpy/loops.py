@@ -22,6 +22,7 @@ from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Axis, Space, join
 FULL = Place.UNIT  # of every array here: it has an element, or is spread, for each of the block
 _COMBINE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "any": "maximum"}
 _START = {"max": "-np.inf", "min": "np.inf"}
+_ROWS = {"other": ":", "newest": "rows - 1"}  # sides that name a row, and which of a buffer's
 
 
 @dataclass
@@ -238,10 +239,11 @@ class _Block:
         whole = self.parts.spelt(buffer)
         held = self.program.buffers[buffer].space
         index, spread = self._subscript(held, side)
-        at = "[r]" if self.by_row and ROW in held and side != "other" else ""
+        present = self.by_row and side not in _ROWS
+        at = "[r]" if present and ROW in held else ""
         at += f"[{', '.join(index)}]" if index else ""
         if held == (ROW,):  # stored (rows, 1)
-            at = "[r, 0]" if self.by_row and side != "other" else "[:, 0]"
+            at = "[r, 0]" if present else f"[{_ROWS.get(side, ':')}, 0]"
         place = f"{whole}{at}" if at else f"{whole}[...]"
         text = f"{whole}{at}" + (f"[{', '.join(spread)}]" if "None" in spread else "")
         self.views[name] = (text, place)
@@ -252,7 +254,9 @@ class _Block:
         index: list[str] = []
         own: list[Axis | str | None] = []
         for axis in held:
-            if axis == ROW and side != "other":
+            if axis == ROW and side == "newest":
+                index.append(_ROWS[side])
+            elif axis == ROW and side != "other":
                 index += [] if self.by_row else [":"]
                 own += [] if self.by_row else [ROW]
             elif axis in (ROW, OTHER):
@@ -262,7 +266,7 @@ class _Block:
                 own += ["pre", "post"]
             elif axis.kind == EDGE:
                 index, own = [*index, "at" if self.side else ":"], [*own, self.edge]
-            elif side in ("own", "other"):
+            elif side in ("own", *_ROWS):
                 index, own = [*index, ":"], [*own, NEURON]
             elif self.listed:
                 some = "[at]" if self.side else ""

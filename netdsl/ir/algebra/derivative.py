@@ -7,12 +7,14 @@ from netdsl.ir.expr import (
     NOW,
     SETTLED,
     Apply,
+    Const,
     Custom,
     Expr,
     Load,
     Local,
     Reduce,
     Ref,
+    apply,
     children,
     walk,
 )
@@ -52,6 +54,18 @@ def derivative(expr: Expr, path: str) -> Expr:
     if row is None:
         raise DerivativeError(f"`{expr.function}` has no derivative", expr)
     return row.slope(expr, expr.args, slopes)
+
+
+def handed_back(kind: str, back: Expr, value: Expr, result: Expr, count: int) -> Expr | None:
+    """What a reduction hands back to each of the values that it reduced; None for nothing.
+
+    `back` is the derivative by `result`. Of a max or min each value that equals it gets the whole.
+    """
+    if kind == "mean":
+        return apply("div", back, Const(float(count)))
+    if kind in ("max", "min"):
+        return apply("select", apply("eq", value, result), back, ZERO)
+    return back if kind == "sum" else None
 
 
 def depends(expr: Expr, path: str) -> bool:

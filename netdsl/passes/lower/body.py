@@ -21,7 +21,7 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import Bind, DrawStore, Key, Statement, Store
+from netdsl.ir.program import Bind, DrawStore, Key, Op, Statement, Store
 from netdsl.ir.roles import expressions, mapped
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
@@ -29,10 +29,14 @@ from netdsl.passes.lower.resolve import Resolver, variable_buffer
 
 @dataclass
 class Segment:
-    """Statements to run together, the inputs they read and the variables they assign."""
+    """Statements to run together, the inputs they read and the variables they assign.
+
+    `before` is what is made of other rows for them.
+    """
 
     population: str
     statements: list[Statement] = field(default_factory=list)
+    before: list[Op] = field(default_factory=list)
     inputs: set[str] = field(default_factory=set)
     assigns: set[str] = field(default_factory=set)
 
@@ -94,14 +98,14 @@ class BodyBuilder:
 
     def build(self) -> Body:
         """The segments, with empty ones dropped."""
-        self.resolver = Resolver(self.context, self.population.name)
+        self.resolver = Resolver(self.context, self.population.name, apart=self._apart)
         self.segments = [Segment(self.population.name)]
         self.opened: set[str] = set()
         for statement in self.population.body:
             self._statement(statement)
         self._observe()
         promote(self.context, self.segments)
-        segments = [s for s in self.segments if s.statements]
+        segments = [s for s in self.segments if s.statements or s.before]
         return Body(segments, self.resolver.phases, list(self.population.notes))
 
     def _statement(self, statement: CellStatement) -> None:
@@ -132,34 +136,46 @@ class BodyBuilder:
         segment.inputs |= inputs
         return segment
 
-    def _resolved(self, segment: Segment, expr: Expr) -> Expr:
+    def _resolved(self, expr: Expr) -> Expr:
+        """An expression over buffers, and behind it what it is made of."""
         self.resolver.emit = []
         value = self.resolver.resolve(expr)
-        segment.statements += self.resolver.emit
+        self.segments[-1].statements += self.resolver.emit
         return value
 
+    def _apart(self, op: Op) -> None:
+        """An operation behind all statements so far."""
+        self.segments[-1].statements += self.resolver.emit
+        self.resolver.emit = []
+        if self.segments[-1].statements:
+            self.segments.append(Segment(self.population.name))
+        self.segments[-1].before.append(op)
+
     def _bind(self, name: str, value: Expr, span: Span | None) -> None:
-        segment = self._reads(value)
-        segment.statements.append(Bind(name, self._resolved(segment, value), span))
+        self._reads(value)
+        bound = Bind(name, self._resolved(value), span)
+        self.segments[-1].statements.append(bound)
         self.resolver.lets.add(name)
 
     def _store(self, target: str, value: Expr, span: Span | None) -> None:
         if target in self.clamped:
             return
-        segment = self._reads(value)
-        resolved = self._resolved(segment, value)
+        self._reads(value)
+        resolved = self._resolved(value)
         buffer = variable_buffer(self.context, self.context.variable(target))
+        segment = self.segments[-1]
         if resolved != Load(buffer):  # `x := x` does nothing
             segment.statements.append(Store(buffer, resolved, span))
         segment.assigns.add(target)
+        self.resolver.forget()
 
     def _draw(self, statement: DrawAssign) -> None:
         if statement.target in self.clamped:
             return
-        segment = self._reads(*statement.draw.args)
+        self._reads(*statement.draw.args)
+        self.resolver.forget()
         variable = self.context.variable(statement.target)
         buffer = variable_buffer(self.context, variable)
-        segment.assigns.add(statement.target)
         if statement.target in self.context.feed:
             fed = self.context.need(
                 statement.target,
@@ -169,11 +185,13 @@ class BodyBuilder:
                 "fed from outside",
                 tag="feed",
             )
-            segment.statements.append(Store(buffer, Load(fed), statement.span))
+            self.segments[-1].statements.append(Store(buffer, Load(fed), statement.span))
+            self.segments[-1].assigns.add(statement.target)
             return
-        args = tuple(self._resolved(segment, arg) for arg in statement.draw.args)
+        args = tuple(self._resolved(arg) for arg in statement.draw.args)
         draw = statement.draw
-        segment.statements.append(
+        self.segments[-1].assigns.add(statement.target)
+        self.segments[-1].statements.append(
             DrawStore(buffer, draw.distribution, args, draw.stream, statement.span)
         )
 
@@ -182,8 +200,8 @@ class BodyBuilder:
             if variable.kind is Kind.LET and variable.path in self.resolver.lets:
                 value: Expr = Local(variable.path)
             elif variable.kind is Kind.DEF and variable.definition is not None:
-                segment = self._reads(variable.definition)
-                value = self._resolved(segment, variable.definition)
+                self._reads(variable.definition)
+                value = self._resolved(variable.definition)
             else:
                 continue
             buffer = self.context.need(

@@ -24,11 +24,12 @@ from netdsl.ir.expr import (
     walk,
 )
 from netdsl.ir.network import Kind, Place, Type, Variable
-from netdsl.ir.program import PHASE, AxisReduce, Key, RowReduce, Statement
+from netdsl.ir.program import PHASE, AxisReduce, Key, Op, RowReduce, Statement
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.indices import axis_index, with_flat_indices
 from netdsl.passes.lower.past import delayed
+from netdsl.passes.lower.slots import Slots
 from netdsl.passes.lower.times import retime, steps_ago
 
 STEP_COUNTERS = ("phase.step", "t")  # what the backend counts on from step to step
@@ -86,6 +87,8 @@ class Resolver:
     phases: set[tuple[str, str]] = field(default_factory=set)
     settled: Callable[[str], str] | None = None
     sent: bool = False
+    apart: Callable[[Op], None] | None = None  # takes what is read of other rows out of the loop
+    _slots: Slots | None = None
 
     def resolve(self, expr: Expr) -> Expr:
         """The same value over buffers."""
@@ -100,7 +103,30 @@ class Resolver:
             return axis_index(self.context, self.population, node)
         return None
 
+    @property
+    def slots(self) -> Slots:
+        """Reads of other rows, which stand in the bodies of populations."""
+        if self._slots is None:
+            apart = self.apart
+            if apart is None:
+                raise LoweringError(
+                    "E0831",
+                    "slots of a memory are read where no body of a population runs",
+                    None,
+                    "let a modulator reduce over them",
+                )
+            context, emit = self.context, lambda statement: self.emit.append(statement)
+            self._slots = Slots(context, self.population, self.resolve, emit, apart)
+        return self._slots
+
+    def forget(self) -> None:
+        """A variable changes, which some value of other rows may have been made of."""
+        if self._slots is not None:
+            self._slots.forget()
+
     def _ref(self, ref: Ref) -> Expr:
+        if ref.slot:
+            return self.slots.read(ref)
         if ref.path in self.lets:
             return Local(ref.path, ref.span)
         variable = self.context.variable(ref.path)
@@ -159,6 +185,8 @@ class Resolver:
 
     def _reduce(self, node: Reduce) -> Expr:
         context = self.context
+        if node.over_slots is not None:
+            return self.slots.reduce(node)
         if node.axis == "batch":
             return self._batch_reduce(node)
         if node.axis != "population":

@@ -232,7 +232,9 @@ class PhaseBuilder:
         for kind, name, index in order:
             if kind == "body":
                 segment = bodies[name].segments[index]
-                ops.append(Elementwise(name, tuple(segment.statements), label=name))
+                ops += segment.before
+                if segment.statements:
+                    ops.append(Elementwise(name, tuple(segment.statements), label=name))
             elif kind == "send":
                 ops += self._late_send(name, index)
         return ops

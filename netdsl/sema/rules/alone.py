@@ -13,7 +13,7 @@ from netdsl.ir.expr import NOW, Expr, Reduce, Ref, refs
 from netdsl.ir.network import Assign, Kind, Modulator, Place, Population, Type, Variable
 from netdsl.sema.cells.cells import CellBuilder
 from netdsl.sema.cells.populations import PopulationScope
-from netdsl.sema.scopes import expressions, reach
+from netdsl.sema.scopes import expressions, reach, slots
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -64,9 +64,9 @@ class AloneScope(PopulationScope):
         found = self.others(body.expr)
         if not found:
             return super().reduce(kind, body, node)
-        for ref in found:
-            if ref in self.loose:
-                self.loose.remove(ref)
+        self._held(found)
+        if any(ref.slot for ref in found):
+            return reduced(kind, "population", body, Place.ROW, node)  # what goes over slots has it
         owners = dict.fromkeys(self._owner(ref) for ref in found)
         axes = [axis.name for axis in node.over.axes] if node.over is not None else []
         mixed = any(ref.path in self.variables for ref in refs(body.expr))
@@ -79,16 +79,39 @@ class AloneScope(PopulationScope):
                 help="reduce each population by itself: `sum(a.s) + sum(b.s)`",
             )
             return bad(node.span)
-        return self._hidden(next(iter(owners)), kind, body, node)
+        return self._hidden(next(iter(owners)), kind, "population", body, node)
+
+    def _held(self, found: list[Ref]) -> None:
+        for ref in (replace(ref, slot="") for ref in found):
+            if ref in self.loose:
+                self.loose.remove(ref)
+
+    def reduce_slots(self, kind: str, axis: str, body: Value, node: ast.Call) -> Value:
+        found = self.others(body.expr)
+        if not found:
+            return super().reduce_slots(kind, axis, body, node)
+        owners = dict.fromkeys(self._owner(ref) for ref in found)
+        owner = next(iter(owners))
+        own = (ref for ref in refs(body.expr) if ref not in found and ref.path in self.variables)
+        if len(owners) > 1 or any(own):
+            self.context.bag.error(
+                "E0351",
+                "a modulator on no population reduces over slots the values of one population at a"
+                " time",
+                node.span,
+                help="reduce each population by itself, or put the modulator `on` one",
+            )
+            return bad(node.span)
+        return self._hidden(owner, kind, axis, body, node)
 
     def _owner(self, ref: Ref) -> str:
         cells = self.context.cells.values()
         return next(cell.name for cell in cells if ref.path in cell.variables)
 
-    def _hidden(self, owner: str, kind: str, body: Value, node: ast.Call) -> Value:
+    def _hidden(self, owner: str, kind: str, axis: str, body: Value, node: ast.Call) -> Value:
         """The reduction as a statement at the end of the population's body."""
         made = self.reductions.setdefault(owner, [])
-        value = reduced(kind, "population", body, Place.ROW, node)
+        value = reduced(kind, axis, body, Place.ROW, node)
         path = f"{self.name}.{owner}.{kind}{len(made) + 1}"
         self.context.cells[owner].variables[path] = Variable(
             path, Kind.MODULATOR, Place.ROW, value.type, owner, span=node.span
@@ -109,6 +132,8 @@ class AloneBuilder:
         if node.name in context.cells:
             return  # declared twice, as was reported
         scope = AloneScope(node, context)
+        slot = slots.modulators_slot(node, scope) if node.slot is not None else None
+        scope.slots = {node.slot.name: slot} if node.slot is not None and slot else {}
         cell = ast.NeuronDecl(
             node.name,
             tuple(part for part in node.body if not isinstance(part, _OWN)),
@@ -174,7 +199,8 @@ class AloneBuilder:
         unify(self.context.dims.setdefault(path, Unknown()), value.dim)
         cells = tuple(r.population.name for r in node.to if r.cells)
         level = reach.scope_of(node)
-        made = Modulator(node.name, None, level, path, expr, node.span, self.to, cells)
+        memory = next((slot.memory for slot in scope.slots.values()), "")
+        made = Modulator(node.name, None, level, path, expr, node.span, self.to, cells, memory)
         self.context.modulators.setdefault(node.name, {})[None] = made
         return Assign(path, expr, span)
 

@@ -11,8 +11,8 @@ from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
 from netdsl.ir.space import held
 from netdsl.sema.cells import gradients
-from netdsl.sema.scopes import bits, components, expressions
-from netdsl.sema.scopes.scope import Bound, Scope, dotted, neuron_index
+from netdsl.sema.scopes import bits, components, expressions, slots
+from netdsl.sema.scopes.scope import Bound, Scope, Slot, dotted, neuron_index
 from netdsl.sema.scopes.units import NONE, Dim
 from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
@@ -115,6 +115,16 @@ class _Inlined(Scope):
     def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
         return self.caller.reduce(kind, body, node)
 
+    def slot(self, name: str) -> Slot | None:
+        return None  # the indices of a function are its own
+
+    @property
+    def depth(self) -> int | None:
+        return self.caller.depth
+
+    def reduce_slots(self, kind: str, axis: str, body: Value, node: ast.Call) -> Value:
+        return self.caller.reduce_slots(kind, axis, body, node)
+
     def index(self, span: Span) -> Value | None:
         return self.caller.index(span)
 
@@ -142,6 +152,8 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
     if len(node.args) != 1:
         scope.context.bag.error("E0110", f"`{node.func.name}` reduces one value", node.span)
         return bad(node.span)
+    if slots.over_slots(node, scope):
+        return slots.reduction(node, scope)
     total = components.summed(node, scope) if node.over is not None else None
     if total is not None:
         return total
@@ -314,6 +326,11 @@ def _size(node: ast.Call, scope: Scope) -> Value:
     found = dotted(node.args[0].value) if len(node.args) == 1 else None
     name = found[0][0] if found is not None else ""
     size = scope.context.scope.population_size(name) if found and len(found[0]) == 1 else None
+    if size is None and len(node.args) == 1 and scope.depth is not None:
+        value = expressions.translate(node.args[0].value, scope)
+        size = slots.width(value, scope)
+        if value.bad:
+            return value
     if size is None:
         known = scope.context.declarations.names("population")
         scope.context.unknown("population", name or "?", node.span, known)
@@ -326,6 +343,13 @@ def _grad(node: ast.Call, scope: Scope) -> Value:
     if args is None or any(arg.bad for arg in args):
         return bad(node.span)
     return gradients.gradient(args[0], args[1], node, scope)
+
+
+def _vjp(node: ast.Call, scope: Scope) -> Value:
+    args = _positional(node, scope, 3)
+    if args is None or any(arg.bad for arg in args):
+        return bad(node.span)
+    return gradients.adjoint(*args, node, scope)
 
 
 def _detach(node: ast.Call, scope: Scope) -> Value:
@@ -372,6 +396,7 @@ SPECIAL: dict[str, Special] = {
     "cross_entropy": _cross_entropy,
     "size": _size,
     "grad": _grad,
+    "vjp": _vjp,
     "detach": _detach,
     "int": _int,
     "bit": lambda node, scope: bits.bit(_positional(node, scope, 2), node, scope),

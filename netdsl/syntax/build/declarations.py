@@ -99,17 +99,25 @@ class DeclarationBuilder(ExperimentBuilder):
         )
 
     def item_modulator(self, parts: list[Part], span: Span) -> ast.Item:
-        name, formals, on, per, to, body = parts
+        name, slot, formals, on, to, body = parts
         return ast.ModulatorDecl(
             str(name),
             self.body_of("modulator", name, body),
             self.formals(formals),
             self.refs(on),
-            self.text(per),
             self._receivers(to),
+            self._slot(slot),
             span=span,
             name_span=self.span(name),
         )
+
+    def _slot(self, tree: Tree[Any] | None) -> ast.SlotIndex | None:
+        """`[p in past]`"""
+        if tree is None:
+            return None
+        name, memory = tree.children
+        span, at = self.span(tree), self.span(name)
+        return ast.SlotIndex(str(name), self.ref(memory), span=span, name_span=at)
 
     def _receivers(self, tree: Tree[Any] | None) -> tuple[ast.Receiver, ...]:
         """`h, out cells`"""

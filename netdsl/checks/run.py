@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0183_which_slot,
     e0202_draws,
     e0206_copied_weights,
     e0206_widths,
@@ -35,6 +36,7 @@ from netdsl.ir.network import Network
 Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    e0183_which_slot.check,
     e0202_draws.check,
     e0206_copied_weights.check,
     e0206_widths.check,

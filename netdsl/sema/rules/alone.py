@@ -65,7 +65,7 @@ class AloneScope(PopulationScope):
         if not found:
             return super().reduce(kind, body, node)
         self._held(found)
-        if any(ref.slot for ref in found):
+        if any(slots.is_bound(ref.slot) for ref in found):
             return reduced(kind, "population", body, Place.ROW, node)  # what goes over slots has it
         owners = dict.fromkeys(self._owner(ref) for ref in found)
         axes = [axis.name for axis in node.over.axes] if node.over is not None else []
@@ -113,12 +113,19 @@ class AloneScope(PopulationScope):
         made = self.reductions.setdefault(owner, [])
         value = reduced(kind, axis, body, Place.ROW, node)
         path = f"{self.name}.{owner}.{kind}{len(made) + 1}"
+        window = self.window()
+        place, slot = (Place.SLOT, f"{window}:{slots.OWN}") if window else (Place.ROW, "")
         self.context.cells[owner].variables[path] = Variable(
-            path, Kind.MODULATOR, Place.ROW, value.type, owner, span=node.span
+            path, Kind.MODULATOR, place, value.type, owner, memory=window, span=node.span
         )
         self.context.dims[path] = value.dim
         made.append(Assign(path, value.expr, node.span))
-        return replace(value, expr=Ref(path, "own", NOW, node.span))
+        return replace(value, expr=Ref(path, "own", NOW, node.span, slot))
+
+    def window(self) -> str:
+        """The window for each of whose slots the modulator has a number, if it is one."""
+        names = [slot.memory for slot in self.slots.values() if slot.index]
+        return names[0] if names else ""
 
 
 class AloneBuilder:
@@ -193,9 +200,13 @@ class AloneBuilder:
         expr, span = value.expr, value.span
         if value.place in (Place.UNIT, Place.NEURON):
             expr = Reduce("sum", "population", expr, span)
+        window = scope.window()
+        place = Place.SLOT if window else Place.ROW
         scope.variables[path] = Variable(
-            path, Kind.MODULATOR, Place.ROW, Type.REAL, node.name, span=node.name_span
+            path, Kind.MODULATOR, place, Type.REAL, node.name, memory=window, span=node.name_span
         )
+        if window:
+            slots.stored_only(value, window, scope, node)
         unify(self.context.dims.setdefault(path, Unknown()), value.dim)
         cells = tuple(r.population.name for r in node.to if r.cells)
         level = reach.scope_of(node)

@@ -38,6 +38,15 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     if not node.on:
         AloneBuilder(node, to, context).build()
         return
+    memory = context.memories.get(node.slot.memory.name) if node.slot is not None else None
+    if node.slot is not None and memory is not None and memory.kind == "window":
+        context.unsupported(
+            "modulators on a population with a number for each slot of a window are",
+            node.slot.span,
+            "leave out `on`, and read its variables as `P.x[p]`, reduced",
+        )
+        context.dead.add(node.name)
+        return
     for ref in node.on:
         scope = context.cells.get(ref.name)
         if scope is None:

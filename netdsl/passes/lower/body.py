@@ -24,10 +24,12 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import Bind, DrawStore, Key, Op, Statement, Store
+from netdsl.ir.program import Bind, DrawStore, Each, Key, Op, Statement, Store
 from netdsl.ir.roles import expressions, mapped
+from netdsl.ir.space import slot
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
+from netdsl.passes.lower.slots import OWN
 
 
 @dataclass
@@ -126,7 +128,9 @@ class BodyBuilder:
             self._assign(statement)
 
     def _assign(self, statement: Assign) -> None:
-        if self.context.kind(statement.target) is Kind.LET:
+        if self.context.variable(statement.target).memory:
+            self._slots(statement.target, statement.value, statement.span)
+        elif self.context.kind(statement.target) is Kind.LET:
             self._bind(statement.target, statement.value, statement.span)
         else:
             self._store(statement.target, statement.value, statement.span)
@@ -181,6 +185,16 @@ class BodyBuilder:
         if resolved != Load(buffer):  # `x := x` does nothing
             segment.statements.append(Store(buffer, resolved, span))
         segment.assigns.add(target)
+        self.resolver.forget()
+
+    def _slots(self, target: str, value: Expr, span: Span | None) -> None:
+        """A number for each slot of a window."""
+        self._reads(value)
+        variable = self.context.variable(target)
+        held = self.resolver.slots.stored(value, f"{variable.memory}:{OWN}")
+        store = Store(variable_buffer(self.context, variable), held, span)
+        self._apart(Each((slot(variable.memory),), (store,), label=target))
+        self.segments[-1].assigns.add(target)
         self.resolver.forget()
 
     def _draw(self, statement: DrawAssign) -> None:

@@ -261,9 +261,9 @@ protocol test(split) { each batch of split { clamp a.i = sample.image; phase see
     assert found["averaged"] == pytest.approx(np.mean(means), rel=1e-5)
     assert abs(found["averaged"] - found["plain"]) > 1e-4
     # In training a clocked metric is that of the batch after which it is due.
-    out = tmp_path / "run"
-    held.run(out=out, test=False)
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    written = held.run(out=tmp_path / "run", test=False).directory
+    assert written is not None
+    rows = [json.loads(line) for line in (written / "metrics.jsonl").read_text().splitlines()]
     batches = held.datasets.batches(
         held.datasets.open(SplitRef("pics", "train")), training=True, epoch=0, repetition=0
     )

@@ -169,6 +169,17 @@ def test_what_has_no_rows_and_columns_is_refused(
     assert part in found.message + (found.help or "")
 
 
+def test_rows_that_are_read_step_by_step_are_not_augmented(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", train_image=np.zeros((ROWS, 4, 6), np.uint8))
+    text = SPEC.format(axes=6, augment="flip", mean=0, std=1)
+    held = netdsl.compile(
+        text.replace("sample.image", "sample.image@step"), "numpy", data={"pics": tmp_path}
+    )
+    with pytest.raises(DiagnosticError) as caught:
+        held.run(test=False)
+    assert caught.value.diagnostics[0].code == "E0718"
+
+
 def test_one_value_of_the_margin_for_each_channel(folder: Path) -> None:
     with pytest.raises(DiagnosticError) as caught:
         model(folder, "crop(pad = 1, fill = [1, 2])").run(test=False)

@@ -239,6 +239,7 @@ def test_an_endless_task_has_no_order() -> None:
         ("std = [1, 0]", "E0202"),
         ("meen = 1", "E0101"),
         ("signal z = t", "E0831"),
+        ("draw positive ~ bernoulli(0.5)", "E0119"),
     ],
 )
 def test_data_are_refused(settings: str, code: str) -> None:

@@ -18,8 +18,6 @@ from netdsl.sema.scopes.units import NONE
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
-_MADE = ("positive", "shown_label", "newest")  # of what is presented: no data have them
-
 
 class FieldScope(Scope):
     """Names of a task or of data: parameters, and the fields so far; `index` counts in what has a
@@ -180,14 +178,6 @@ class FieldBuilder:
         once: bool = False,
     ) -> None:
         """The field, and the variable `sample.NAME` that the network reads."""
-        if node.name in _MADE:
-            self.bag.error(
-                "E0119",
-                f"the name `{node.name}` is taken: every sample has a `sample.{node.name}`",
-                node.name_span,
-                help=f"choose another, such as `{node.name}_` or `my_{node.name}`",
-            )
-            return
         path = f"sample.{node.name}"
         place = Place.ROW if size is None else Place.UNIT
         shape = () if size is None else (size,)

@@ -371,9 +371,7 @@ class Interpreter:
             return
         self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = merged(
-            self.kept.get(step.name), self.session.parameters(), larger
-        )
+        self.kept[step.name] = merged(self.kept.get(step.name), self.session.parameters(), larger)
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:

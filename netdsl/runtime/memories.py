@@ -33,7 +33,9 @@ class Held:
         count = min(self.count + 1, memory.size)
         if memory.kind != "replay":
             return Held(count)
-        fields = {name: _pushed(self.fields.get(name), new, count) for name, new in batch.fields.items()}
+        fields = {
+            name: _pushed(self.fields.get(name), new, count) for name, new in batch.fields.items()
+        }
         return Held(count, fields, _pushed(self.keys, batch.keys, count))
 
 

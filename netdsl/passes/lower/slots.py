@@ -57,8 +57,8 @@ def window_of(context: Context, index: str) -> str:
 def free(context: Context, expr: Expr, bound: frozenset[str] = frozenset()) -> Iterator[str]:
     """The slots that a value depends on, the newest ones aside: "" for the row itself."""
     if isinstance(expr, Ref) and expr.slot not in bound and not is_newest(expr.slot):
-        if context.variable(expr.path).place in (*_PER_ROW, *_STORED):
-            yield expr.slot
+        place = context.variable(expr.path).place
+        yield from (expr.slot,) if place in (*_PER_ROW, *_STORED) else ()
     if isinstance(expr, Reduce) and expr.over_slots is not None:
         bound |= {expr.over_slots[1]}
     for child in children(expr):
@@ -163,7 +163,8 @@ class Slots:
             return value
         if value not in self.newest:
             row = self._place(value) in (Place.ROW, Place.SLOT)
-            owner, place = self.context.buffers[value.buffer].owner, Place.ROW if row else Place.NEURON
+            owner = self.context.buffers[value.buffer].owner
+            place = Place.ROW if row else Place.NEURON
             why = "value in the newest row"
             name = self.context.scratch(f"{value.buffer}.newest", place, owner, why)
             space = (ROW,) if row else (neuron(owner),)
@@ -184,8 +185,8 @@ class Slots:
         if isinstance(expr, Reduce):
             key = at_own(expr, at, OWN)
             if key not in self.held:
-                window = expr.over_slots is None
-                made = self._over_neurons(expr, at) if window else self.reduce(expr, at)
+                neurons = expr.over_slots is None
+                made = self._over_neurons(expr, at) if neurons else self.reduce(expr, at)
                 self.held[key] = made
             return self.held[key]
         parts = children(expr)

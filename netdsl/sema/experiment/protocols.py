@@ -119,7 +119,7 @@ class Builder:
             return self._repeat(node)
         if isinstance(node, ast.DoRewire):
             return rewire_step(self, node)
-        return memories.push_step(self, node)
+        return memories.push_step(self, node) if isinstance(node, ast.Push) else None
 
     def value(self, node: ast.Expr) -> Value:
         """A value computed by the host."""

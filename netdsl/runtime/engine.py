@@ -76,6 +76,7 @@ class Interpreter:
         self.running: Protocol | None = None  # that the outer one runs
         self._clamps: dict[str, Clamp] = {}  # in force, by target
         self._batch: Batch | None = None  # that is present
+        self.idle = False  # whether it waits for a memory to be full: no phase has run
         self._call = 0
         self._finished = False
         self.counter = "epoch"  # what counts the rounds, "epoch" or "iteration"
@@ -239,7 +240,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
-        self.loop, self._batch = step, batch
+        self.loop, self._batch, self.idle = step, batch, bool(self.session.memories)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -338,6 +339,7 @@ class Interpreter:
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
+        self.idle = False
         with self.session.controls(step):
             self.phase(step, steps)
 

@@ -204,8 +204,10 @@ class Training(Hooks):
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         outer = self._model.network.protocols[self._settings.protocol or "train"]
-        protocol = interpreter.running or outer
-        due = clocked_metrics(self._model.session, interpreter.place.batches, protocol)
+        due: dict[str, Found] = {}
+        if not interpreter.idle:
+            batches = interpreter.place.batches
+            due = clocked_metrics(self._model.session, batches, interpreter.running or outer)
         if due:
             self._log(
                 {

@@ -20,6 +20,7 @@ PREV = "prev"  # the end of the previous step
 ARRIVAL = "arrival"  # a presynaptic value as the projection's delay delivers it
 SETTLED = "settled"  # inputs and definitions recomputed from the present states
 NEWEST = "newest"  # the last row, or the slot of a memory that was pushed last
+SECOND = "second"  # of a modulator with a number for each two rows: `MEMORY/second`
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Reduce(Expr):
         """The memory (or "batch") whose slots are reduced over and the index that goes over them,
         None for other axes."""
         head, _, rest = self.axis.partition(":")
-        memory, _, index = rest.rpartition(":")
+        memory, _, index = rest.partition(":")
         return (memory, index) if head == "slot" else None
 
 

@@ -147,11 +147,12 @@ class RunPhase:
 
 @dataclass(frozen=True)
 class Update:
-    """`update P, Q`: the update-clocked rules of these projections, together."""
+    """`update P, Q`: the update-clocked rules of these projections, together; `rows` as above."""
 
     projections: tuple[str, ...]
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    rows: str = ""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class Interpreter:
         self._splits: dict[str, SplitRef] = {}
         self._clamps: dict[str, Clamp] = {}  # in force, by target
         self._batch: Batch | None = None  # that is present
+        self.idle = False  # whether it waits for a memory to be full: no phase has run
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
@@ -230,7 +231,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
-        self.loop, self._batch = step, batch
+        self.loop, self._batch, self.idle = step, batch, bool(self.session.memories)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -334,6 +335,7 @@ class Interpreter:
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
+        self.idle = False
         with self.session.controls(step):
             self.phase(step, steps)
 
@@ -369,9 +371,7 @@ class Interpreter:
             return
         self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = merged(
-            self.kept.get(step.name), self.session.parameters(), larger
-        )
+        self.kept[step.name] = merged(self.kept.get(step.name), self.session.parameters(), larger)
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:

@@ -66,6 +66,8 @@ def empty(session: Session, names: tuple[str, ...] = ()) -> None:
     for name in names or tuple(session.network.memories):
         session.memories[name] = Held()
         session.set_host(f"{name}.full", 0.0)
+    for name in session.stored() if not names else ():
+        session.executor.write(name, 0.0)
 
 
 def none_held(network: Network) -> dict[str, Held]:

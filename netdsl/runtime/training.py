@@ -203,7 +203,10 @@ class Training(Hooks):
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         protocol = self._model.network.protocols[self._settings.protocol or "train"]
-        due = clocked_metrics(self._model.session, interpreter.place.batches, protocol)
+        batches = interpreter.place.batches
+        due = {}
+        if not interpreter.idle:
+            due = clocked_metrics(self._model.session, batches, protocol)
         if due:
             self._log(
                 {

@@ -172,7 +172,7 @@ class _Probe(Interpreter):
         lasting = source.lasting()
         own.restore({pairs[n]: v for n, v in lasting.items() if n in pairs}, source.keys)
         own.started = source.started
-        own.draws = dict(source.draws)
+        own.draws, own.memories = dict(source.draws), dict(source.memories)
         for path, value in source.host.items():
             own.set_host(path, value)
         self._clamps, self._splits = dict(other._clamps), other._splits
@@ -183,7 +183,7 @@ class _Probe(Interpreter):
         `loop`: which of the protocol's loops over data presents it."""
         self.sums = {}
         step = _loops(self.session.network.protocols[protocol])[loop]
-        self.loop = step
+        self.loop, self._batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         return self.sums
@@ -254,7 +254,8 @@ class _Pair:
         points = {}
         for name in self.names:
             if name in updates and name in gradients:
-                share = self._share(self.model.network.projections[name], len(batch.keys))
+                rows = self.probes[0].session.rows  # slots of a replay, or the batch
+                share = self._share(self.model.network.projections[name], rows)
                 there = self._present(name)
                 points[name] = compare(updates[name][there], share * gradients[name][there])
         return Measured(trainer.place.batches, start, points)

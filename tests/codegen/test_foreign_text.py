@@ -37,6 +37,7 @@ from tests.backends import cuda_everything
 from tests.cli.command import SPEC, Command
 from tests.programs import buffer
 from tests.programs import program as make
+from tests.programs.remembered import remembered
 
 CODE = 'int system(char*);char c[]="touch P";'
 LANGUAGES = {"numpy": "python", "native": "c", "cupy": "c"}
@@ -171,7 +172,7 @@ def everything() -> dict[str, Program]:
     specs = {path.stem: path for path in cuda_everything.SPECS}
     chosen = {name: cuda_everything.small_program(specs[name]) for name in ("csdp", "convolution")}
     made_by_hand = {name: build() for name, build in cuda_everything.MADE.items()}
-    return {**made_by_hand, **chosen, "numbers": numbers}
+    return {**made_by_hand, **chosen, "numbers": numbers, "remembered": remembered()}
 
 
 @pytest.mark.parametrize("first", sweep(range(0, len(HOSTILE), 12), lambda first: not first))

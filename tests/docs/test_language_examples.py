@@ -70,7 +70,7 @@ REFUSED = [
     ("E0831", {"after": "memory past : window[4] of b.s"}),
     ("E0831", {"data": "signal z = t"}),
     ("E0831", {"after": "fit f = b.v on digits.train"}),
-    ("E0831", {"after": "ensemble 3 vary weights"}),
+    ("E0831", {"after": "ensemble 3 vary draws"}),
     ("E0831", {"before": "modulator m(q) on b { emit mean(v) }"}),
     ("E0831", {"after": "metric q = mean(mean(mean(b.v over run last 3)))"}),
     ("E0831", {"after": "metric q = mean(mean(min(b.v over run)))"}),

@@ -119,7 +119,7 @@ class Builder:
             return self._repeat(node)
         if isinstance(node, ast.DoRewire):
             return rewire_step(self, node)
-        return memories.push_step(self, node)
+        return memories.push_step(self, node) if isinstance(node, ast.Push) else None
 
     def value(self, node: ast.Expr) -> Value:
         """A value computed by the host."""
@@ -278,7 +278,7 @@ class Builder:
                 self._no_update(ref, rule is None)
             else:
                 good.append(ref.name)
-        return Update(tuple(good), self.site(), node.span) if good else None
+        return Update(tuple(good), self.site(), node.span, self.rows) if good else None
 
     def _no_update(self, ref: ast.Ref, missing: bool) -> None:
         if self.context.bag.has_errors and missing:

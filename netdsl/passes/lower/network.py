@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netdsl.ir.fit import misfits
 from netdsl.ir.expr import Const, Expr
+from netdsl.ir.fit import misfits
 from netdsl.ir.network import Network, Place
 from netdsl.ir.program import (
     PHASE,

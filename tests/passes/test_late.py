@@ -55,7 +55,7 @@ CASES = {
     "back at once": trained(TEXT.replace("DELAY", "0")),
     "back a step later": trained(TEXT.replace("DELAY", "1 step")),
     "back three steps later": trained(TEXT.replace("DELAY", "3 steps")),
-    "all rules on": trained(SPECS / "mdgl.net", set={**SMALL, "rule": "mdgl", "rewiring": True}),
+    "all rules on": trained(SPECS / "mdgl.net", set={**SMALL, "rule": "mdgl", "rewiring": True, "p_budget": 0.9}),
 }
 
 

@@ -1,6 +1,6 @@
 """Random trees, for hypothesis, made of drawn numbers.
 
-`st.recursive` makes strategies anew for each set of leaves, which costs more than drawing from them.
+`st.recursive` makes strategies anew for each set of leaves, at more cost than that of drawing.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ needs_compiler = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
     made = Fake()
-    monkeypatch.setattr(shim, "build", partial(built_before, os.environ["NETDSL_CACHE"], shim.build))
+    shared = os.environ["NETDSL_CACHE"]
+    monkeypatch.setattr(shim, "build", partial(built_before, shared, shim.build))
     monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "cupy", made.module)
     monkeypatch.setattr(device, "MatrixLibrary", FakeBlas)

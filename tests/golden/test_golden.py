@@ -35,7 +35,6 @@ def test_every_system_has_a_recording() -> None:
     assert {system_of(path) for path in FILES} == set(SYSTEMS)
 
 
-@pytest.mark.varied
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("backend", backends())

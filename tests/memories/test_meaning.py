@@ -44,7 +44,7 @@ def _per_slot(v: Values, r: int) -> np.ndarray:
 
 def _per_pair(v: Values, r: int) -> np.ndarray:
     k = over(lambda p: over(lambda q: gauss(v.a[p], 2 * v.a[q]) - v.a[q].mean()))
-    return over(lambda q: k[r, q] * (v.z[r] - v.z[q])).sum(0) + v.z[r] * k.mean() + k[r, -1] * v.z[-1]
+    return over(lambda q: k[r, q] * (v.z[r] - v.z[q])).sum(0) + v.z[r] * k.mean()
 
 
 ON = "modulator g on b { scope neuron; "
@@ -90,7 +90,7 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
         "  emit gauss(a.s[p], 2 * a.s[q], 1) - mean(a.s[q]) }\n"
         "modulator g[p in past] on b { scope neuron\n"
         "  emit sum(k[p, q] * (z[p] - z[q]) over q in past)"
-        " + z * mean(mean(k[s, q] over q in past) over s in past) + k[p, newest] * z[newest] }",
+        " + z * mean(mean(k[s, q] over q in past) over s in past) }",
         _per_pair,
     ),
     "a state": (

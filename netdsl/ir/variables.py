@@ -42,6 +42,10 @@ class Place(Enum):
     SYNAPSE = "synapse"  # (m, n): pre, post
     PAIR = "pair"  # (R, R): one row against another
     ROW_SYNAPSE = "row_synapse"  # (R, m, n)
+    SLOT = "slot"  # (N,): one per slot of a memory, whatever the rows
+    SLOT_UNIT = "slot_unit"  # (N, n)
+    SLOT_PAIR = "slot_pair"  # (N, N): one slot against another
+    ROW_SLOT = "row_slot"  # (R, N): a row against the slots of a memory
 
 
 class Type(Enum):
@@ -120,6 +124,7 @@ class Variable:
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path
     shape: tuple[int, ...] = ()  # sample fields: per-sample shape
+    memory: str = ""  # it has a number for each slot of this window
     series: bool = False  # sample fields: with a value for each step, `sample.x@step`
     span: Span | None = field(default=None, compare=False)
 

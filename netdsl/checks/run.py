@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0182_pairs,
     e0183_which_slot,
     e0202_draws,
     e0206_copied_weights,
     e0206_widths,
+    e0415_clamped,
     e0421_stability,
     e0440_not_binary,
     e0501_zero_delay_cycle,
@@ -38,8 +40,10 @@ Check = Callable[[Network], Iterable[Diagnostic]]
 CHECKS: tuple[Check, ...] = (
     e0183_which_slot.check,
     e0202_draws.check,
+    e0182_pairs.check,
     e0206_copied_weights.check,
     e0206_widths.check,
+    e0415_clamped.check,
     e0421_stability.check,
     e0440_not_binary.check,
     e0501_zero_delay_cycle.check,

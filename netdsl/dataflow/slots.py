@@ -16,11 +16,12 @@ def slots_read(expr: Expr) -> frozenset[str]:
     over = (node.over_slots for node in walk(expr) if isinstance(node, Reduce))
     found = {slots[0] for slots in over if slots is not None}
     for ref in refs(expr):
-        memory, colon, _ = ref.slot.partition(":")
-        if colon:
-            found.add(memory)
-        elif ref.slot == NEWEST:
-            found.add(ANY)
+        for slot in ref.slot.split(","):
+            memory, of, _ = slot.replace("/", ":").partition(":")
+            if of:
+                found.add(memory)
+            elif slot == NEWEST:
+                found.add(ANY)
     return frozenset(found)
 
 

@@ -18,8 +18,9 @@ from netdsl.runtime.members import Found
 from netdsl.runtime.memories import saved, taken
 from netdsl.runtime.record import companions, require_same, write_record
 from netdsl.runtime.rundir import RunDir
-from netdsl.runtime.session import PER_SAMPLE, Session
+from netdsl.runtime.session import Session
 from netdsl.runtime.state_file import check_state
+from netdsl.runtime.whole import PER_SAMPLE
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model

@@ -1,4 +1,4 @@
-"""Everything that a session holds at once: its parameters, its states, all members of an ensemble."""
+"""What a session holds at once: its parameters, its states, all members of an ensemble."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netdsl.ir.expr import Const, Expr
 from netdsl.ir.fit import misfits
 from netdsl.ir.network import Network, Place
 from netdsl.ir.program import (
@@ -20,6 +21,7 @@ from netdsl.passes.lower.assignments import clamp_ops, set_routine
 from netdsl.passes.lower.context import STORED, Context
 from netdsl.passes.lower.form import forms
 from netdsl.passes.lower.host import read_by_host, settle_routine
+from netdsl.passes.lower.late import late
 from netdsl.passes.lower.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.lower.lines import advance
 from netdsl.passes.lower.mask import mask_of
@@ -196,8 +198,18 @@ class _Lowering:
             sources={self.network.source: self.network.text},
             memories={m.name: m.size for m in self.network.memories.values() if m.kind == "window"},
         )
-        return through(made, self.context.views)
+        runs = {
+            site.step.site
+            for site in sites(self.network)
+            if isinstance(site.step, RunPhase) and _runs(site.step.steps)
+        }
+        return late(through(made, self.context.views), runs)
 
     def _noted(self, routine: Routine) -> Routine:
         ops = routine.ops
         return replace(routine, notes=(*routine.notes, *window_notes(self.network, ops)))
+
+
+def _runs(steps: Expr) -> bool:
+    """Is it known that there is a step?"""
+    return isinstance(steps, Const) and steps.value >= 1

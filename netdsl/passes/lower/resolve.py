@@ -59,7 +59,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = variable.place
     init = with_flat_indices(context, variable)
-    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE)
+    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE, Place.PAIR)
     return context.need(
         variable.path,
         place,
@@ -118,7 +118,8 @@ class Resolver:
                     "let a modulator reduce over them",
                 )
             context, emit = self.context, lambda statement: self.emit.append(statement)
-            self._slots = Slots(context, self.population, self.resolve, emit, apart)
+            pair = lambda path: variable_buffer(context, context.variable(path))  # noqa: E731
+            self._slots = Slots(context, self.population, self.resolve, emit, apart, pair)
         return self._slots
 
     def forget(self) -> None:

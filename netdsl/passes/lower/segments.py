@@ -1,7 +1,8 @@
-"""Pieces of a population's body, and bound names that are read beyond their own piece."""
+"""Runs of a population's statements, and the bound names that are read beyond where a loop ends."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from netdsl.ir.expr import Expr, Load, Local, transform, walk
@@ -27,19 +28,37 @@ class Segment:
 
 
 def promote(context: Context, segments: list[Segment]) -> None:
-    """Give a buffer to every bound name that is read after a cut or a population reduction."""
+    """Give a buffer to every bound name that is read after a cut or a population reduction; one
+    number is written out instead."""
     home: dict[str, tuple[int, int]] = {}
     crossing: dict[str, Place] = {}
     places: dict[str, Place] = {}
+    single: dict[str, Expr] = {}
     for index, epoch, statement in _epochs(segments):
         for name in _locals(statement):
             if home.get(name) != (index, epoch):
                 crossing[name] = places[name]
         if statement.binds:
             home[statement.binds] = (index, epoch)
-            places[statement.binds] = context.place(statement.values[0], places)
+            place = places[statement.binds] = context.place(statement.values[0], places)
+            if place is Place.GLOBAL:
+                single[statement.binds] = _written_out(statement.values[0], single)
+    for segment in segments:
+        segment.statements = [
+            mapped(s, lambda value: _written_out(value, single, crossing))
+            for s in segment.statements
+        ]
+    crossing = {name: place for name, place in crossing.items() if name not in single}
     for index, segment in enumerate(segments):
         segment.statements = _promoted(context, segment, index, crossing, home)
+
+
+def _written_out(value: Expr, single: dict[str, Expr], among: Container[str] | None = None) -> Expr:
+    def visit(node: Expr) -> Expr | None:
+        wanted = isinstance(node, Local) and (among is None or node.name in among)
+        return single.get(node.name) if isinstance(node, Local) and wanted else None
+
+    return transform(value, visit)
 
 
 def _epochs(segments: list[Segment]) -> list[tuple[int, int, Statement]]:

@@ -14,6 +14,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
     NEWEST,
+    SECOND,
     Apply,
     Custom,
     Expr,
@@ -37,6 +38,7 @@ from netdsl.passes.lower.stored import stored_buffer
 
 _PER_ROW = (Place.ROW, Place.UNIT)
 _STORED = (Place.SLOT, Place.SLOT_UNIT)
+_WITH_SLOTS = (*_PER_ROW, *_STORED, Place.PAIR)
 _PAIRS = (Place.PAIR, Place.SLOT_PAIR, Place.ROW_SLOT)
 _PER_NEURON = (Place.UNIT, Place.NEURON, Place.SLOT_UNIT)
 _OF_SLOTS = (Place.SLOT, Place.SLOT_UNIT, Place.SLOT_PAIR, Place.ROW_SLOT)
@@ -56,9 +58,9 @@ def window_of(context: Context, index: str) -> str:
 
 def free(context: Context, expr: Expr, bound: frozenset[str] = frozenset()) -> Iterator[str]:
     """The slots that a value depends on, the newest ones aside: "" for the row itself."""
-    if isinstance(expr, Ref) and expr.slot not in bound and not is_newest(expr.slot):
-        place = context.variable(expr.path).place
-        yield from (expr.slot,) if place in (*_PER_ROW, *_STORED) else ()
+    if isinstance(expr, Ref) and context.variable(expr.path).place in _WITH_SLOTS:
+        slots = expr.slot.split(",")
+        yield from (slot for slot in slots if slot not in bound and not is_newest(slot))
     if isinstance(expr, Reduce) and expr.over_slots is not None:
         bound |= {expr.over_slots[1]}
     for child in children(expr):
@@ -69,8 +71,9 @@ def at_own(expr: Expr, index: str, own: str = "") -> Expr:
     """A value of slot `index` as that of slot `own`, this row."""
 
     def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and node.slot == index:
-            return replace(node, slot=own)
+        if isinstance(node, Ref) and index in node.slot.split(","):
+            parts = [own if slot == index else slot for slot in node.slot.split(",")]
+            return replace(node, slot=",".join(parts))
         bound = node.over_slots if isinstance(node, Reduce) else None
         return node if bound is not None and bound[1] == index else None
 
@@ -114,6 +117,7 @@ class Slots:
     resolve: Callable[[Expr], Expr]
     emit: Callable[[Statement], None]
     apart: Callable[[Op], None]
+    pair: Callable[[str], str]  # the buffer of a variable with a number for each two rows
     held: dict[Expr, Expr] = field(default_factory=dict)  # values of this row in buffers
     newest: dict[Expr, Expr] = field(default_factory=dict)  # what they are in the newest one
 
@@ -163,8 +167,8 @@ class Slots:
             return value
         if value not in self.newest:
             row = self._place(value) in (Place.ROW, Place.SLOT)
-            owner = self.context.buffers[value.buffer].owner
             place = Place.ROW if row else Place.NEURON
+            owner = self.context.buffers[value.buffer].owner
             why = "value in the newest row"
             name = self.context.scratch(f"{value.buffer}.newest", place, owner, why)
             space = (ROW,) if row else (neuron(owner),)
@@ -172,6 +176,12 @@ class Slots:
             self.apart(Each(space, (store,), label=name))
             self.newest[value] = Load(name)
         return self.newest[value]
+
+    def store(self, buffer: str, value: Expr, span: Span | None) -> None:
+        """A number for each two rows: this one, and the second of a modulator's."""
+        index = next(s for s in free(self.context, value) if s.endswith(f"/{SECOND}"))
+        between = simplify(self._between(value, "", index, _frame("", "")))
+        self.apart(Each((ROW, OTHER), (Store(buffer, between, span),), label=buffer))
 
     def _place(self, load: Load) -> Place:
         return self.context.buffers[load.buffer].place
@@ -231,6 +241,8 @@ class Slots:
             return self._one(expr, own)
         if own not in slots:
             return self._elsewhere(self._one(expr, index))
+        if isinstance(expr, Ref):  # a number for each two rows
+            return Load(self.pair(expr.path), expr.span)
         if isinstance(expr, Reduce):
             self._whole_population(expr)
             value = self._hoisted(self._between(expr.body, own, index, frame), frame)

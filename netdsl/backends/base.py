@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.backends.chunks import Chunk, Plan, one_by_one
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of, shape_of, stored_shape
 from netdsl.ir.program import Program
@@ -131,6 +132,11 @@ class Executor(ABC):
         The GLOBAL buffer `phase.step` is first, first+1, ...; `t` goes on counting from its
         present value (the host resets it by writing the buffer).
         """
+
+    def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
+        """Run several batches of as many samples as are present now; see `Plan`. The values that it
+        keeps, (batches, …) of what `read` gives."""
+        return one_by_one(self, plan, chunk)
 
     @abstractmethod
     def nbytes(self) -> int:

@@ -29,11 +29,14 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
+from netdsl.runtime.capture import Captured, capture
+from netdsl.runtime.chunks import BatchLoop, Passed
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
+from netdsl.runtime.supply import supply_of
 
 __all__ = ["Hooks", "Interpreter", "Interrupted", "Options", "Place"]
 
@@ -197,7 +200,8 @@ class Interpreter:
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
         stop = None if step.limit is None else int(self.session.evaluate(step.limit))
-        batches = self.datasets.batches(
+        supply = supply_of(
+            self.datasets,
             opened,
             training=self.training,
             epoch=self.round,
@@ -205,26 +209,44 @@ class Interpreter:
             size=size,
             samples=self._samples(opened, step),
             first=first,
+            stop=stop,
         )
-        for batch in batches:
-            if stop is not None and batch.index >= stop:
-                break
-            self.place.position[-1] = batch.index
-            self.run_batch(step, batch)
+        BatchLoop(self, step, supply).run()
         self.place.loops = repetition + 1
         self.place.position.pop()
 
     def run_batch(self, step: Each, batch: Batch) -> None:
         """Present one batch and run the loop's body on it."""
-        self.hooks.poll()
-        if self.training:
-            self.hooks.before_batch(self)
-        self.loop = step
+        self.before_batches(step)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
             self.place.batches += 1
         self.hooks.after_batch(self, batch)
+
+    @property
+    def room(self) -> int:
+        """How many batches may run in one call."""
+        plain = self.phase == self.call_phase and not self._resume
+        return self.hooks.room(self) if plain else 1
+
+    def captured(self, step: Each) -> Captured | None:
+        """A loop's plan for batches that run in one call, if it can be captured."""
+        return capture(self.session, step.body, self._clamps, self.hooks.reads(self))
+
+    def before_batches(self, step: Each) -> None:
+        """What comes before one batch, or before several that run in one call."""
+        self.hooks.poll()
+        if self.training:
+            self.hooks.before_batch(self)
+        self.loop = step
+
+    def after_batches(self, passed: Passed) -> None:
+        """What comes after several batches in one call."""
+        self.place.position[-1] = passed.last.index
+        if self.training:
+            self.place.batches += len(passed)
+        self.hooks.after_batches(self, passed)
 
     @property
     def epoch(self) -> int:

@@ -56,6 +56,10 @@ class NanWatch:
         self.check(interpreter)
         self._good = _Moment(self._session, interpreter.place)
 
+    def room(self, batches: int) -> int:
+        """How many batches from this one on until the next look."""
+        return self._every - batches % self._every
+
     def check(self, interpreter: Interpreter) -> None:
         """Check at once, keeping no copy."""
         bad = self.bad()

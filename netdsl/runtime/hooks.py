@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from netdsl.ir.program import Key
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.rewiring import Choice
 
 if TYPE_CHECKING:
+    from netdsl.runtime.chunks import Passed
     from netdsl.runtime.engine import Interpreter
 
 
@@ -28,6 +30,17 @@ class Hooks:
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         """Called after every batch of this interpreter."""
+
+    def room(self, interpreter: Interpreter) -> int:
+        """How many batches may run in one call before this must hear of them; 1: of every one."""
+        return 1
+
+    def reads(self, interpreter: Interpreter) -> tuple[Key, ...]:
+        """What this wants to read of every batch of several that run in one call."""
+        return ()
+
+    def after_batches(self, interpreter: Interpreter, passed: Passed) -> None:
+        """Called in place of `after_batch` after several batches in one call."""
 
     def start_epoch(self, epoch: int, batches: int, rounds: int = 0) -> None:
         """An epoch begins, or with `rounds` a loop of so many iterations; `batches` is its number

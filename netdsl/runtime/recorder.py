@@ -95,8 +95,15 @@ class Recording:
         self._codes = [_Code(owner, session) for owner in owners]
         self._labels: list[Array] = []
 
+    @property
+    def idle(self) -> bool:
+        """Is nothing recorded?"""
+        return not self._tracks
+
     def phase(self, plain: PhaseRunner) -> PhaseRunner:
         """A phase runner that records, and is `plain` where nothing is to be recorded."""
+        if self.idle:
+            return plain
 
         def run(step: RunPhase, steps: int) -> None:
             if not any(track.wants() for track in self._tracks) or steps == 0:

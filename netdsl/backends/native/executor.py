@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.bits import packed, unpacked
+from netdsl.backends.chunks import Chunk, Plan
 from netdsl.backends.native import blas
+from netdsl.backends.native.chunks import ChunkWords, chunk_entry
 from netdsl.backends.native.library import load
 from netdsl.backends.native.memory import Memory
 from netdsl.codegen.c.program import generate
@@ -91,6 +93,7 @@ class NativeExecutor(Executor):
             entry.argtypes = (ctypes.c_void_p, *(ctypes.c_int64,) * 3)
             entry.restype = None
             self._entries[routine] = entry
+        self._run_chunk = chunk_entry(loaded.library)
         self.set_rows(rows)
         for name, value in initial.items():
             if name in program.buffers:
@@ -151,6 +154,15 @@ class NativeExecutor(Executor):
             raise ValueError(f"steps {first} to {last} of {steps}")
         with self._blas.one_thread():
             self._entries[routine](self.memory.net.ctypes.data, steps, first, last)
+
+    def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
+        """Several batches in one call of C."""
+        made = ChunkWords(plan, chunk, self._entries, self.memory)
+        shapes = {name: (len(chunk), *self._stored_shape(name, self.rows)) for name in plan.kept}
+        kept = {name: made.keep(name, shape) for name, shape in shapes.items()}
+        with self._blas.one_thread():
+            self._run_chunk(self.memory.net.ctypes.data, made.address(self.rows))
+        return kept
 
     def nbytes(self) -> int:
         """Bytes of buffers, lists and scratch."""

@@ -331,6 +331,9 @@ class Interpreter:
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
+        if not step.controls:
+            self.phase(step, steps)
+            return
         with self.session.controls(step):
             self.phase(step, steps)
 

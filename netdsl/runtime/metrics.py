@@ -36,6 +36,9 @@ class MetricSum:
         self._kept: list[list[Matrix]] = []
         self._whole: list[float] = []
         self._rowwise: bool | None = None  # are parts the same whichever samples are there
+        self._apart: tuple[Reduce, Compiled] | None = (
+            None  # a reduction over the batch, and its body
+        )
         try:
             self._prepare(metric.value)
         except HostError as fault:
@@ -46,6 +49,9 @@ class MetricSum:
         compiler = self._session.compiler(self._place_of)
         if self.metric.per_batch:
             self._rest = compiler.compile(expr)
+            if isinstance(expr, Reduce) and expr.axis == "batch" and _rowwise(expr.body):
+                body = self._session.compiler(self._place_of).compile(expr.body)
+                self._apart = (expr, body) if body.place in _SAMPLES else None
             return
 
         def visit(node: Expr) -> Expr | None:
@@ -87,17 +93,32 @@ class MetricSum:
 
     def add_several(self, passed: Passed) -> None:
         """Take in batches that have run in one call."""
+        with np.errstate(all="ignore"):
+            if self._apart is not None and _of_samples(self._apart[1], passed):
+                self._whole += self._batch_by_batch(self._apart, passed)
+            elif self._by_sample(passed):
+                for (_, part), kept in zip(self._parts, self._kept, strict=True):
+                    kept.append(np.array(part.call(passed.stacked)))
+            else:
+                for batch in range(len(passed)):
+                    self.add(passed.reader(batch))
+
+    def _by_sample(self, passed: Passed) -> bool:
+        """Can the parts be computed of all samples at once?"""
         if self._rowwise is None:
             self._rowwise = bool(self._parts) and all(
                 _rowwise(node.body) and part.place in _SAMPLES for node, part in self._parts
             )
-        if not (self._rowwise and all(_of_samples(part, passed) for _, part in self._parts)):
-            for batch in range(len(passed)):
-                self.add(passed.reader(batch))
-            return
-        with np.errstate(all="ignore"):
-            for (_, part), kept in zip(self._parts, self._kept, strict=True):
-                kept.append(np.array(part.call(passed.stacked)))
+        return self._rowwise and all(_of_samples(part, passed) for _, part in self._parts)
+
+    @staticmethod
+    def _batch_by_batch(apart: tuple[Reduce, Compiled], passed: Passed) -> list[float]:
+        """What `per batch` averages, of each batch."""
+        node, body = apart
+        values = body.call(passed.stacked)
+        each = values.reshape(len(passed), -1, values.shape[1])
+        reduced = REDUCTIONS[node.kind](each, 1)
+        return [float(value) for value in reduced.mean(axis=(1, 2))]
 
     def finite(self, read: Read) -> bool:
         """Whether all that the metric reads is finite; its own value may still be 0 / 0."""

@@ -24,7 +24,7 @@ from netdsl.runtime.choosing import (
     runnable,
     split_refs,
 )
-from netdsl.runtime.chunks import Passed
+from netdsl.runtime.chunks import PATIENCE, Passed
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
@@ -202,9 +202,11 @@ class Training(Hooks):
             self._save(interpreter)
 
     def room(self, interpreter: Interpreter) -> int:
+        if self._settings.checkpoint_every < PATIENCE:
+            return 1
         batches = interpreter.place.batches
         room = clocked_room(self._model.session, batches)
-        return room if self._watch is None else min(room, self._watch.room(batches))
+        return room if self._watch is None else min(room, self._watch.room(batches) or room)
 
     def after_batches(self, interpreter: Interpreter, passed: Passed) -> None:
         if self._progress is not None:

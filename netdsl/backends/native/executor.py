@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,16 +153,24 @@ class NativeExecutor(Executor):
         last = steps if last is None else last
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
-        with self._blas.one_thread():
-            self._entries[routine](self.memory.net.ctypes.data, steps, first, last)
+        before = self._blas.one_thread()
+        try:
+            self._entries[routine](self.memory.address, steps, first, last)
+        finally:
+            if before > 1:
+                self._blas.threads(before)
 
     def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
         """Several batches in one call of C."""
         made = ChunkWords(plan, chunk, self._entries, self.memory)
         shapes = {name: (len(chunk), *self._stored_shape(name, self.rows)) for name in plan.kept}
         kept = {name: made.keep(name, shape) for name, shape in shapes.items()}
-        with self._blas.one_thread():
-            self._run_chunk(self.memory.net.ctypes.data, made.address(self.rows))
+        before = self._blas.one_thread()
+        try:
+            self._run_chunk(self.memory.address, made.address(self.rows))
+        finally:
+            if before > 1:
+                self._blas.threads(before)
         return kept
 
     def nbytes(self) -> int:
@@ -202,5 +211,4 @@ class NativeExecutor(Executor):
 
     def _view(self, buffer: str) -> Array:
         shape = self._stored_shape(buffer, self.rows)
-        count = int(np.prod(shape, dtype=np.int64))
-        return self.memory[buffer][:count].reshape(shape)
+        return self.memory[buffer][: math.prod(shape)].reshape(shape)

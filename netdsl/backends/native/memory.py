@@ -67,6 +67,7 @@ class Memory:
             self.slots[field.name] = size
             size += field.words
         self.net = aligned(size, np.uint64)
+        self.address = int(self.net.ctypes.data)
         self.doubles = self.net.view(np.float64)
         self.stats = np.zeros(operations, STAT)
         self.row_key = aligned(rows, np.uint64)

@@ -14,7 +14,8 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 
 if TYPE_CHECKING:
-    from netdsl.ir.task import Task
+    from netdsl.ir.augment import Operation
+    from netdsl.ir.task import Task, TaskField
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Data:
     settings: Mapping[str, object] = field(default_factory=dict)  # mean, std, ...
     span: Span | None = field(default=None, compare=False)
     task: Task | None = None  # generated: `task NAME { … }`
+    fields: tuple[TaskField, ...] = ()  # of each sample: all of a task's, what others get besides
+    augment: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)  # by split
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class SplitRef:
 
 @dataclass(frozen=True)
 class Each:
-    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`."""
+    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`.
+
+    `counts`: what the limit is a number of, `kind` or, of batches, "sample".
+    """
 
     kind: str
     of: SplitRef | None
@@ -64,6 +70,7 @@ class Each:
     body: tuple[Step, ...]
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    counts: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,23 @@ class Reset:
     """`reset` (everything per-sample), `reset X, Y`."""
 
     targets: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Push:
+    """`push M`: the present sample, or present values, become the newest slot of a memory."""
+
+    memory: str
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Forget:
+    """`reset memory M`."""
+
+    memory: str
     span: Span | None = field(default=None, compare=False)
 
 
@@ -108,7 +132,8 @@ class SetGlobal:
 class RunPhase:
     """`phase NAME n steps [learning [P, Q]] { control = e }`.
 
-    `learning`: the projections whose step-clocked rules run (empty: none).
+    `learning`: the projections whose step-clocked rules run (empty: none). `rows`: the replay whose
+    slots the rows are ("": samples of a batch).
     """
 
     name: str
@@ -117,15 +142,17 @@ class RunPhase:
     controls: tuple[tuple[str, Expr], ...] = ()
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    rows: str = ""
 
 
 @dataclass(frozen=True)
 class Update:
-    """`update P, Q`: the update-clocked rules of these projections, together."""
+    """`update P, Q`: the update-clocked rules of these projections, together; `rows` as above."""
 
     projections: tuple[str, ...]
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    rows: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +237,8 @@ class Repeat:
 Step = (
     Each
     | Reset
+    | Push
+    | Forget
     | Clamp
     | SetState
     | SetGlobal

@@ -15,7 +15,7 @@ from netdsl.ir.expr import Apply, Const, Expr, Ref, walk
 from netdsl.ir.network import Place
 from netdsl.ir.places import slot_shape
 from netdsl.ir.program import Key
-from netdsl.ir.protocol import Choose, Clamp, Reset, RunPhase, SetState, Step, Update
+from netdsl.ir.protocol import Choose, Clamp, Push, Reset, RunPhase, SetState, Step, Update
 from netdsl.passes.lower.readout import SETTLE
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.session import Session
@@ -32,11 +32,17 @@ class _Uncaptured(Exception):
 @dataclass(frozen=True)
 class Captured:
     """A loop's plan. `kept`: the buffer of each value that is to be put aside after every batch;
-    `fields`: the field of each value that a sample has; all else that is read is constant."""
+    `fields`: the field of each value that a sample has; all else that is read is constant.
+    `replay`: the memory whose slots are the rows, if any; `pushed`: all that are pushed. `phases`:
+    does a phase run?
+    """
 
     plan: Plan
     kept: Mapping[Key, str]
     fields: Mapping[Key, str]
+    replay: str = ""
+    pushed: tuple[str, ...] = ()
+    phases: bool = True
 
 
 def capture(
@@ -53,14 +59,15 @@ def capture(
     if not isinstance(session.executor, Executor) or "call" in vars(session.executor):
         return None
     try:
-        actions = _Body(session, clamps).of(body)
+        made = _Body(session, clamps)
+        actions = made.of(body)
         kept, fields = _reads(session, reads, actions)
         if any(key.tag == "settled" for key in kept) and SETTLE in session.program.routines:
             actions.append(Call(SETTLE))
         plan = Plan(_fed(session), _numbers(session), _starts(session, actions), _once(kept))
     except _Uncaptured:
         return None
-    return Captured(plan, kept, fields)
+    return Captured(plan, kept, fields, made.replay, tuple(made.pushed), made.phases)
 
 
 def _once(kept: Mapping[Key, str]) -> tuple[str, ...]:
@@ -73,6 +80,8 @@ class _Body:
     def __init__(self, session: Session, clamps: Mapping[str, Clamp]) -> None:
         self._session, self._clamps = session, dict(clamps)
         self._actions: list[Action] = []
+        self.replay, self.phases = "", False
+        self.pushed: list[str] = []
 
     def of(self, body: tuple[Step, ...]) -> list[Action]:
         self._block(body)
@@ -95,11 +104,26 @@ class _Body:
             self._actions.append(Call(step.site))
         elif isinstance(step, RunPhase):
             self._phase(step)
+        elif isinstance(step, Push):
+            self._push(step)
         elif isinstance(step, Choose):
             chosen = step.then if self._value(step.condition) else step.otherwise
             self._block(chosen)
         else:
             raise _Uncaptured
+
+    def _push(self, step: Push) -> None:
+        """What is full stays so. The slots of a replay are the rows of all that follows."""
+        memory = self._session.network.memories[step.memory]
+        if self._session.memories[step.memory].count < memory.size:
+            raise _Uncaptured
+        self.pushed.append(step.memory)
+        if step.site in self._session.program.routines:
+            self._actions.append(Call(step.site))
+        if memory.kind == "replay":
+            if self.replay or self._actions:
+                raise _Uncaptured
+            self.replay = step.memory
 
     def _phase(self, step: RunPhase) -> None:
         steps = int(self._value(step.steps))
@@ -108,6 +132,7 @@ class _Body:
         before = [(path, self._session.host[path]) for path, _ in step.controls]
         during = [(path, self._value(value)) for path, value in step.controls]
         self._assign(during)
+        self.phases = True
         self._actions.append(Call(step.site, steps))
         self._assign(before)
 

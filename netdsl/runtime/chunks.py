@@ -12,9 +12,10 @@ from netdsl.backends.chunks import Chunk
 from netdsl.ir.network import Place
 from netdsl.ir.program import Key
 from netdsl.ir.protocol import Each
-from netdsl.runtime.capture import Captured, kept_bytes
+from netdsl.runtime.capture import Captured, capture, kept_bytes
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.host import Matrix, Read, as_matrix
+from netdsl.runtime.replays import Renewed, Replayed, replayed
 from netdsl.runtime.session import Session
 from netdsl.runtime.supply import Several, Supply
 
@@ -37,6 +38,11 @@ class Passed:
         self._kept = kept
         self._stacked: dict[Key, Matrix] = {}
 
+    def of(self, member: int) -> Passed:
+        """What one member of an ensemble left, while the session means that one alone."""
+        kept = {name: values[member] for name, values in self._kept.items()}
+        return Passed(self._session, self._captured, self._several, kept)
+
     def __len__(self) -> int:
         """Number of batches."""
         return len(self._several)
@@ -44,7 +50,7 @@ class Passed:
     @property
     def samples(self) -> int:
         """Samples of all of them."""
-        return int(self._several.keys.size)
+        return len(self.last.keys) * len(self)
 
     @property
     def last(self) -> Batch:
@@ -96,7 +102,7 @@ class BatchLoop:
         self._interpreter, self._step, self._supply = interpreter, step, supply
         self._session = interpreter.session
         self._captured: Captured | None = None
-        self._tried = False
+        self._tried: list[bool] | None = None  # which memories were full when it was captured
 
     def run(self) -> None:
         """All batches that are left."""
@@ -114,26 +120,47 @@ class BatchLoop:
 
     def _most(self) -> int:
         """How many batches may run in one call now."""
-        interpreter, supply = self._interpreter, self._supply
-        pace = self._session.paces.get(self._step.site)
-        room = interpreter.room
-        if pace is None or room < 2 or supply.rows > self._session.started:
+        pace, room = self._session.paces.get(self._step.site), self._interpreter.room
+        if pace is None or room < 2:
             return 1
-        if not self._tried:
-            self._tried = True
-            self._captured = interpreter.captured(self._step)
-        if self._captured is None:
+        captured = self._capture()
+        if captured is None:
+            return 1
+        rows = self._supply.rows
+        each = 1 if captured.replay else rows
+        if captured.replay:
+            rows = self._session.network.memories[captured.replay].size
+        if rows > self._session.started:
             return 1
         room = min(room, int(PATIENCE / max(pace, 1e-6)))
-        held = supply.room + kept_bytes(self._session, self._captured.plan, supply.rows)
+        held = self._supply.room * rows // max(each, 1)
+        held += kept_bytes(self._session, captured.plan, rows)
         return max(1, min(room, MEMORY // max(held, 1)))
+
+    def _capture(self) -> Captured | None:
+        """The loop's plan, made again when a memory has become full."""
+        session, interpreter = self._session, self._interpreter
+        sizes = session.network.memories
+        full = [held.count == sizes[name].size for name, held in session.memories.items()]
+        if self._tried != full:
+            reads = interpreter.hooks.reads(interpreter)
+            self._captured = capture(session, self._step.body, interpreter.clamps, reads)
+            self._tried = full
+        return self._captured
 
     def _run(self, several: Several) -> bool:
         """Run batches in one call; False, and nothing is done, where their fields do not fit."""
-        interpreter, session, captured = self._interpreter, self._session, self._captured
-        if captured is None or not self._fits(several, captured):
+        session, captured = self._session, self._captured
+        if captured is None:
             return False
-        interpreter.before_batches(self._step)
+        if captured.replay:
+            if several.rows != 1:
+                return False
+            memory = session.network.memories[captured.replay]
+            several = replayed(several, session.memories[captured.replay], memory)
+        if not self._fits(several, captured):
+            return False
+        self._interpreter.before_batches(self._step)
         executor = session.executor
         executor.set_rows(several.rows, several.keys[0])
         session.set_host("batch.rows", float(several.rows))
@@ -143,10 +170,27 @@ class BatchLoop:
         }
         chunk = Chunk(fed, self._numbers(several), several.keys)
         kept = executor.run_chunk(captured.plan, chunk)
-        batch = several.batch(len(several) - 1)
-        session.follow(batch.fields, batch.keys, batch.index)
-        interpreter.after_batches(Passed(session, captured, several, kept))
+        self._follow(several, captured)
+        self._after(Passed(session, captured, several, kept))
         return True
+
+    def _follow(self, several: Several, captured: Captured) -> None:
+        """The session and its memories are as the last batch leaves them."""
+        session, interpreter = self._session, self._interpreter
+        batch = interpreter.batch = several.batch(len(several) - 1)
+        interpreter.idle = bool(session.memories) and not captured.phases
+        fields = batch.fields
+        if isinstance(several, Replayed | Renewed):
+            held = session.memories[captured.replay] = several.last_held
+            fields = held.fields
+        session.follow(fields, several.keys[-1], batch.index)
+
+    def _after(self, passed: Passed) -> None:
+        interpreter = self._interpreter
+        interpreter.place.position[-1] = passed.last.index
+        if interpreter.training:
+            interpreter.place.batches += len(passed)
+        interpreter.hooks.after_batches(interpreter, passed)
 
     def _fits(self, several: Several, captured: Captured) -> bool:
         """Have the data all fields that are read, of the right widths, and 0 and 1 where asked?"""

@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netdsl.ir.expr import Apply, Expr, walk
+import numpy as np
+
 from netdsl.ir.protocol import (
     Checkpoint,
     Choose,
     Clamp,
     Each,
     Evaluate,
+    Forget,
     Protocol,
+    Push,
     Repeat,
     Reset,
     Restore,
@@ -29,14 +32,15 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.runtime.capture import Captured, capture
-from netdsl.runtime.chunks import BatchLoop, Passed
+from netdsl.runtime.chunks import BatchLoop
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
+from netdsl.runtime.members import Found, better, merged
+from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
-from netdsl.runtime.supply import supply_of
+from netdsl.runtime.supply import samples_of, supply_of
 
 __all__ = ["Hooks", "Interpreter", "Interrupted", "Options", "Place"]
 
@@ -69,11 +73,13 @@ class Interpreter:
         self._resume = list(self.place.position)
         self.place.position = []
         self._splits: dict[str, SplitRef] = {}
-        self._clamps: dict[str, Clamp] = {}  # in force, by target
+        self.clamps: dict[str, Clamp] = {}  # in force, by target
+        self.batch: Batch | None = None  # that is present
+        self.idle = False  # whether it waits for a memory to be full: no phase has run
         self._call = 0
         self._finished = False
         self._counter = "epoch"  # what counts the rounds: that of the loop around
-        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]] | None = None
+        self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]] | None = None
 
     @property
     def training(self) -> bool:
@@ -86,7 +92,7 @@ class Interpreter:
         return self._finished
 
     def use_evaluator(
-        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, float]]
+        self, evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]]
     ) -> None:
         """Say who runs `evaluate` statements."""
         self._evaluator = evaluator
@@ -115,12 +121,12 @@ class Interpreter:
         """Run statements in order, from where a stopped run left off."""
         first = self._resume.pop(0) if self._resume else 0
         self.place.position.append(first)
-        outer = dict(self._clamps)
-        self._clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
+        outer = dict(self.clamps)
+        self.clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
         for index in range(first, len(steps)):
             self.place.position[-1] = index
             getattr(self, _EXECUTE[type(steps[index])])(steps[index])
-        self._clamps = outer
+        self.clamps = outer
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
@@ -176,20 +182,9 @@ class Interpreter:
         return self._splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
-        """Samples of a pass; of a task, which has no end, as many as the loop takes batches."""
-        asked = self.options.limit if self.training else self.options.eval_limit
-        if opened.generator is None:
-            return asked
-        whole = opened.rows
-        if step.limit is not None:
-            whole = int(self.session.evaluate(step.limit)) * self._batch_size(opened, step)
-        return whole if asked is None else min(asked, whole) if self.training else asked
-
-    def _batch_size(self, opened: Opened, step: Each) -> int:
-        if step.kind == "sample":
-            return 1
-        held = opened.data.batch if self.training else opened.data.eval_batch
-        return self.options.batch or held
+        """Samples of a pass; None for all that there are."""
+        limit = None if step.limit is None else int(self.session.evaluate(step.limit))
+        return samples_of(opened, step, limit, self.options, self.training)
 
     def _batch_loop(self, step: Each) -> None:
         if step.of is None:
@@ -199,7 +194,7 @@ class Interpreter:
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
-        stop = None if step.limit is None else int(self.session.evaluate(step.limit))
+        samples = self._samples(opened, step)
         supply = supply_of(
             self.datasets,
             opened,
@@ -207,17 +202,18 @@ class Interpreter:
             epoch=self.round,
             repetition=repetition,
             size=size,
-            samples=self._samples(opened, step),
+            samples=samples,
             first=first,
-            stop=stop,
         )
-        BatchLoop(self, step, supply).run()
+        if samples is None or samples > 0:
+            BatchLoop(self, step, supply).run()
         self.place.loops = repetition + 1
         self.place.position.pop()
 
     def run_batch(self, step: Each, batch: Batch) -> None:
         """Present one batch and run the loop's body on it."""
         self.before_batches(step)
+        self.batch, self.idle = batch, bool(self.session.memories)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -230,23 +226,12 @@ class Interpreter:
         plain = self.phase == self.call_phase and not self._resume
         return self.hooks.room(self) if plain else 1
 
-    def captured(self, step: Each) -> Captured | None:
-        """A loop's plan for batches that run in one call, if it can be captured."""
-        return capture(self.session, step.body, self._clamps, self.hooks.reads(self))
-
     def before_batches(self, step: Each) -> None:
         """What comes before one batch, or before several that run in one call."""
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
         self.loop = step
-
-    def after_batches(self, passed: Passed) -> None:
-        """What comes after several batches in one call."""
-        self.place.position[-1] = passed.last.index
-        if self.training:
-            self.place.batches += len(passed)
-        self.hooks.after_batches(self, passed)
 
     @property
     def epoch(self) -> int:
@@ -270,10 +255,12 @@ class Interpreter:
             if isinstance(inner, Each) and inner.of is not None:
                 opened = self.datasets.open(self.resolve(inner.of))
                 size = 1 if inner.kind == "sample" else self.options.batch
-                plan = self.datasets.plan(
-                    opened, training=self.training, size=size, samples=self._samples(opened, inner)
-                )
-                count += len(plan)
+                samples = self._samples(opened, inner)
+                if samples is None or samples > 0:
+                    plan = self.datasets.plan(
+                        opened, training=self.training, size=size, samples=samples
+                    )
+                    count += len(plan)
         return count
 
     def choose(self, step: Choose) -> None:
@@ -299,12 +286,24 @@ class Interpreter:
     def reset(self, step: Reset) -> None:
         """`reset` and `reset X, Y`; clamps in force go on binding."""
         self.session.reset(step.targets)
-        for clamp in self._clamps.values():
+        for clamp in self.clamps.values():
             self.session.executor.call(clamp.site)
+
+    def push(self, step: Push) -> None:
+        """`push M`: the present sample, or what the variables of a window are now."""
+        if self.batch is None:
+            raise RunFault("E0712", f"no sample is present to push into `{step.memory}`")
+        if step.site in self.session.program.routines:
+            self.session.executor.call(step.site)
+        push(self.session, step.memory, self.batch, self.epoch)
+
+    def forget(self, step: Forget) -> None:
+        """`reset memory M`."""
+        empty(self.session, (step.memory,))
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
-        self._clamps[step.target] = step
+        self.clamps[step.target] = step
         self.session.executor.call(step.site)
 
     def set_state(self, step: SetState) -> None:
@@ -313,17 +312,7 @@ class Interpreter:
 
     def set_global(self, step: SetGlobal) -> None:
         """`beta := e`; random signs are drawn here."""
-        value = step.value
-        signs = [n for n in walk(value) if isinstance(n, Apply) and n.function == "random_sign"]
-        if signs:
-            from netdsl.ir.expr import Const, transform
-
-            def draw(node: Expr) -> Expr | None:
-                if isinstance(node, Apply) and node.function == "random_sign":
-                    return Const(self.session.random_sign(step.target, self._call))
-                return None
-
-            value = transform(value, draw)
+        value = self.session.with_signs(step.value, step.target, self._call)
         self.session.set_host(step.target, self.session.evaluate(value))
 
     def run_phase(self, step: RunPhase) -> None:
@@ -331,6 +320,7 @@ class Interpreter:
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
+        self.idle = False
         if not step.controls:
             self.phase(step, steps)
             return
@@ -358,16 +348,18 @@ class Interpreter:
         self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
-        """Keep the parameters if the metric named is the best so far (larger is better)."""
+        """Keep the parameters if the metric named is the best so far (larger is better): those of
+        the members of an ensemble for which it is."""
         results = self.place.results.get(step.on)
         if results is None or step.metric not in results:
             return
-        value = results[step.metric]
-        if step.name in self.place.best and not value > self.place.best[step.name]:
+        value, best = results[step.metric], self.place.best.get(step.name)
+        larger = better(value, best)
+        if not np.any(larger):
             return
-        self.place.best[step.name] = value
+        self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
         self.place.kept_at = self.round
-        self.kept[step.name] = self.session.parameters()
+        self.kept[step.name] = merged(self.kept.get(step.name), self.session.parameters(), larger)
         self.hooks.kept(step.name, self)
 
     def restore(self, step: Restore) -> None:
@@ -386,6 +378,8 @@ _EXECUTE: dict[type, str] = {
     RunPhase: "run_phase",
     Update: "update",
     Rewire: "rewire",
+    Push: "push",
+    Forget: "forget",
     Evaluate: "evaluate",
     Checkpoint: "checkpoint",
     Restore: "restore",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.ir.program import Key
 from netdsl.runtime.datasets import Batch
+from netdsl.runtime.members import Found
 from netdsl.runtime.rewiring import Choice
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Hooks:
     def end_epoch(self, interpreter: Interpreter) -> None:
         """An epoch ended."""
 
-    def evaluated(self, label: str, metrics: Mapping[str, float], interpreter: Interpreter) -> None:
+    def evaluated(self, label: str, metrics: Mapping[str, Found], interpreter: Interpreter) -> None:
         """An evaluation ended."""
 
     def kept(self, name: str, interpreter: Interpreter) -> None:
@@ -77,9 +78,9 @@ class Place:
     loops: int = 0
     batches: int = 0
     draws: dict[str, int] = field(default_factory=dict)
-    best: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Found] = field(default_factory=dict)
     kept_at: int = 0  # the epoch of the last parameters kept
-    results: dict[str, dict[str, float]] = field(default_factory=dict)
+    results: dict[str, dict[str, Found]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint file."""

@@ -66,7 +66,7 @@ def recording_bytes(
         if recorder.on not in (None, label) or name is None:
             continue
         taken = rows if recorder.limit is None else min(rows, recorder.limit)
-        width = math.prod(shape_of(name, model.program, 1))
+        width = math.prod(shape_of(name, model.program, 1)) * max(1, session.members)
         found[recorder.variable] = -(-steps // max(1, recorder.every)) * taken * width * itemsize
     return found
 

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from netdsl.backends.chunks import Fed
+from netdsl.ir.protocol import Each
 from netdsl.runtime.datasets import Batch, Datasets, Indexed, Opened
+from netdsl.runtime.hooks import Options
 
 Array = NDArray[Any]
 
@@ -40,34 +42,47 @@ class Several(ABC):
     def width(self, field: str) -> int:
         """Numbers that a sample has of a field."""
 
-    @abstractmethod
     def fed(self, field: str, dtype: DTypeLike) -> Fed:
         """A field in a run's number type, as an executor takes it."""
+        if field == NEWEST:
+            last = np.arange(self.rows) == self.rows - 1
+            index = np.broadcast_to(last.astype(np.int64), self.keys.shape)
+            return Fed(np.array([0, 1], dtype), index)
+        return self._fed(field, dtype)
 
-    @abstractmethod
     def values(self, field: str) -> Array:
         """A field of all samples, (batches * R, …), as the host has it."""
+        if field == NEWEST:
+            last = np.arange(self.rows) == self.rows - 1
+            return np.tile(last.astype(np.float32), len(self))
+        return self._values(field)
+
+    @abstractmethod
+    def _fed(self, field: str, dtype: DTypeLike) -> Fed: ...
+
+    @abstractmethod
+    def _values(self, field: str) -> Array: ...
 
     @abstractmethod
     def batch(self, number: int) -> Batch:
         """One of the batches, 0-based from the first of these."""
 
+    @property
+    def renewed(self) -> bool:
+        """Are samples that a memory holds made anew with every batch?"""
+        return False
+
 
 class Supply(ABC):
-    """Batches of a pass from number `number` on, up to `stop` if there is one."""
+    """Batches of a pass from number `number` on."""
 
-    def __init__(self, first: int, stop: int | None) -> None:
-        self.number, self._stop = first, stop
+    def __init__(self, first: int) -> None:
+        self.number = first
 
+    @abstractmethod
     def alike(self, most: int) -> int:
         """How many of the next batches have the same number of samples, `most` at most; 0 at the
         end."""
-        if self._stop is not None:
-            most = min(most, self._stop - self.number)
-        return self._alike(most) if most > 0 else 0
-
-    @abstractmethod
-    def _alike(self, most: int) -> int: ...
 
     @property
     @abstractmethod
@@ -94,7 +109,6 @@ def supply_of(
     size: int | None,
     samples: int | None,
     first: int,
-    stop: int | None,
 ) -> Supply:
     """The batches of `Datasets.batches` from number `first` on."""
     found = datasets.indexed(
@@ -106,7 +120,7 @@ def supply_of(
         samples=samples,
     )
     if found is not None:
-        return _Stored(datasets, opened, found, first, stop)
+        return _Stored(datasets, opened, found, first)
     batches = datasets.batches(
         opened,
         training=training,
@@ -116,19 +130,35 @@ def supply_of(
         samples=samples,
         first=first,
     )
-    return _Made(batches, first, stop)
+    return _Made(batches, first)
+
+
+def samples_of(
+    opened: Opened, step: Each, limit: int | None, options: Options, training: bool
+) -> int | None:
+    """Samples of a pass: at most what the loop's limit says; None for all that there are. An
+    evaluation's own number stands before the limit of a loop over a task, which has no end."""
+    asked = options.limit if training else options.eval_limit
+    if limit is not None and step.counts != "sample" and step.kind != "sample":
+        held = opened.data.batch if training else opened.data.eval_batch
+        limit *= options.batch or held
+    if opened.generator is not None and limit is None:
+        limit = opened.rows
+    if asked is None or limit is None:
+        return limit if asked is None else asked
+    if opened.generator is not None and not training:
+        return asked
+    return min(asked, limit)
 
 
 class _Stored(Supply):
     """Samples that lie in memory and are gathered where they are needed."""
 
-    def __init__(
-        self, datasets: Datasets, opened: Opened, found: Indexed, first: int, stop: int | None
-    ) -> None:
-        super().__init__(first, stop)
+    def __init__(self, datasets: Datasets, opened: Opened, found: Indexed, first: int) -> None:
+        super().__init__(first)
         self._datasets, self._opened, self._found = datasets, opened, found
 
-    def _alike(self, most: int) -> int:
+    def alike(self, most: int) -> int:
         size, total = self._found.size, len(self._found.order)
         whole = total // size - self.number
         return min(most, whole) if whole > 0 else int(self.number * size < total)
@@ -159,6 +189,8 @@ class _SeveralStored(Several):
 
     def has(self, field: str) -> bool:
         fields = self._opened.split.fields
+        if field == NEWEST:
+            return field not in fields
         if field in _MADE:
             return field not in fields and (field == "positive" or "label" in fields)
         return field in fields
@@ -167,10 +199,10 @@ class _SeveralStored(Several):
         held = self._opened.split.fields.get(field)
         return 1 if held is None else held[0].size
 
-    def fed(self, field: str, dtype: DTypeLike) -> Fed:
+    def _fed(self, field: str, dtype: DTypeLike) -> Fed:
         return Fed(self._datasets.whole(self._opened, field, dtype), self._order)
 
-    def values(self, field: str) -> Array:
+    def _values(self, field: str) -> Array:
         order, fields = self._order.reshape(-1), self._opened.split.fields
         if field == "positive":
             return np.ones(len(order), np.float32)
@@ -186,21 +218,22 @@ class _SeveralStored(Several):
         )
 
 
+NEWEST = "newest"  # the field that says which row was presented last
 _MADE = ("positive", "shown_label")  # of every batch, whatever the data have under this name
 
 
 class _Made(Supply):
     """Samples that are made batch by batch."""
 
-    def __init__(self, batches: Iterator[Batch], first: int, stop: int | None) -> None:
-        super().__init__(first, stop)
+    def __init__(self, batches: Iterator[Batch], first: int) -> None:
+        super().__init__(first)
         self._batches = batches
         self._ahead: list[Batch] = []
 
     def _fill(self, count: int) -> None:
         self._ahead += islice(self._batches, max(count - len(self._ahead), 0))
 
-    def _alike(self, most: int) -> int:
+    def alike(self, most: int) -> int:
         self._fill(1)
         if most > 1 and self._ahead:
             self._fill(most)
@@ -231,17 +264,21 @@ class _SeveralMade(Several):
         self.keys = np.stack([batch.keys for batch in batches])
 
     def has(self, field: str) -> bool:
-        return field in self._batches[0].fields
+        return (field == NEWEST) != (field in self._batches[0].fields)
 
     def width(self, field: str) -> int:
-        return int(self._batches[0].fields[field][0].size)
+        return 1 if field == NEWEST else int(self._batches[0].fields[field][0].size)
 
-    def fed(self, field: str, dtype: DTypeLike) -> Fed:
-        values = np.ascontiguousarray(self.values(field), dtype)
+    def _fed(self, field: str, dtype: DTypeLike) -> Fed:
+        values = np.ascontiguousarray(self._values(field), dtype)
         return Fed(values, np.arange(len(values)).reshape(self.keys.shape))
 
-    def values(self, field: str) -> Array:
+    def _values(self, field: str) -> Array:
         return np.concatenate([batch.fields[field] for batch in self._batches])
 
     def batch(self, number: int) -> Batch:
         return self._batches[number]
+
+    @property
+    def renewed(self) -> bool:
+        return self._batches[0].renewed is not None

@@ -30,6 +30,7 @@ from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Plac
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics, clocked_room
 from netdsl.runtime.faults import NanWatch, require_finite
+from netdsl.runtime.members import Found, columns
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.record import Record, identity_of, note_changes
 from netdsl.runtime.recordings import recording_bytes, require, require_recordings
@@ -60,10 +61,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Metrics of the last evaluation by label, the run directory if any, and whether it was
-    stopped before its end."""
+    """Metrics of the last evaluation by label, of an ensemble (members,), the run directory if any,
+    and whether it was stopped before its end."""
 
-    metrics: Mapping[str, Mapping[str, float]]
+    metrics: Mapping[str, Mapping[str, Found]]
     directory: Path | None = None
     interrupted: bool = False
     recordings: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Training(Hooks):
         self._run: RunDir | None = None
         self._rows = 0
         self._progress: Progress | None = None
-        self._latest: dict[str, float] = {}
+        self._latest: dict[str, Found] = {}
         self._batches = 0
         self._watch: NanWatch | None = None
         self._identity: dict[str, Any] = {}
@@ -124,7 +125,7 @@ class Training(Hooks):
         interpreter = Interpreter(session, model.datasets, self, options, place=place)
         interpreter.kept.update(kept)
 
-        def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, float]:
+        def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, Found]:
             # What training broke is no fault of the test's.
             watch.check(outer)
             return evaluator(step, outer)
@@ -215,7 +216,10 @@ class Training(Hooks):
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         protocol = self._model.network.protocols[self._settings.protocol or "train"]
-        due = clocked_metrics(self._model.session, interpreter.place.batches, protocol)
+        batches = interpreter.place.batches
+        due = {}
+        if not interpreter.idle:
+            due = clocked_metrics(self._model.session, batches, protocol)
         if due:
             self._log(
                 {
@@ -243,7 +247,7 @@ class Training(Hooks):
         self._save(interpreter)
         self._epoch_saved = True
 
-    def evaluated(self, label: str, metrics: Mapping[str, float], interpreter: Interpreter) -> None:
+    def evaluated(self, label: str, metrics: Mapping[str, Found], interpreter: Interpreter) -> None:
         started = self._batches > 0
         place = {interpreter.counter: interpreter.round + started, "split": label}
         self._log(place, metrics)
@@ -255,9 +259,9 @@ class Training(Hooks):
 
     # ------------------------------------------------------------- results
 
-    def _log(self, place: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    def _log(self, place: Mapping[str, Any], metrics: Mapping[str, Found]) -> None:
         if self._run is not None and metrics:
-            self._run.log({**place, **metrics})
+            self._run.log({**place, **columns(metrics)})
             self._rows += 1
 
     def _save(self, interpreter: Interpreter) -> None:

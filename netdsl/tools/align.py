@@ -58,6 +58,7 @@ def align_model(
     own rules; `batches` training batches that follow each other are compared at each of `points`
     points, `every` batches apart. Raises RunFault E0870 to E0873, and what running raises.
     """
+    model.single("`align`")
     network, chosen = _with_loss(model, loss)
     plan = runnable(model, protocol)
     names = _learning(network, protocol)
@@ -171,10 +172,10 @@ class _Probe(Interpreter):
         lasting = source.lasting()
         own.restore({pairs[n]: v for n, v in lasting.items() if n in pairs}, source.keys)
         own.started = source.started
-        own.draws = dict(source.draws)
+        own.draws, own.memories = dict(source.draws), dict(source.memories)
         for path, value in source.host.items():
             own.set_host(path, value)
-        self._clamps, self._splits = dict(other._clamps), other._splits
+        self.clamps, self._splits = dict(other.clamps), other._splits
         self._call, self._counter = other._call, other._counter
 
     def measure(self, protocol: str, loop: int, batch: Batch) -> dict[str, Array]:
@@ -182,7 +183,7 @@ class _Probe(Interpreter):
         `loop`: which of the protocol's loops over data presents it."""
         self.sums = {}
         step = _loops(self.session.network.protocols[protocol])[loop]
-        self.loop = step
+        self.loop, self._batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         return self.sums
@@ -253,7 +254,8 @@ class _Pair:
         points = {}
         for name in self.names:
             if name in updates and name in gradients:
-                share = self._share(self.model.network.projections[name], len(batch.keys))
+                rows = self.probes[0].session.rows  # slots of a replay, or the batch
+                share = self._share(self.model.network.projections[name], rows)
                 there = self._present(name)
                 points[name] = compare(updates[name][there], share * gradients[name][there])
         return Measured(trainer.place.batches, start, points)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netdsl.ir.network import Place as Where
 from netdsl.ir.program import PHASE, Key
-from netdsl.ir.protocol import Choose, Each, Repeat, RunPhase, SetGlobal, Step
+from netdsl.ir.protocol import Choose, Each, Push, Repeat, RunPhase, SetGlobal, Step
 from netdsl.runtime.engine import Interpreter, Options
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.metrics import phases_of
@@ -184,6 +184,20 @@ class _Body(Interpreter):
                 f"trace key `{key}` does not say which phase",
                 f"write `PHASE/{key}`, PHASE one of {', '.join(sorted(self._phases))}",
             )
+
+    def push(self, step: Push) -> None:
+        """A presentation gives all slots of a replay as its rows."""
+        memory = self.session.network.memories[step.memory]
+        if memory.kind == "replay" and self.session.rows != memory.size:
+            raise RunFault(
+                "E0741",
+                f"presentation {self._index} has {self.session.rows} samples, and `{memory.name}`"
+                f" keeps {memory.size}",
+                "give the samples of all slots, the newest last",
+            )
+        if step.site in self.session.program.routines:
+            self.session.executor.call(step.site)
+        self.session.set_host(f"{memory.name}.full", 1.0)
 
     def set_global(self, step: SetGlobal) -> None:
         if step.target in self._presentation.globals:

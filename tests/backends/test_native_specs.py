@@ -33,6 +33,8 @@ def test_routines_of_specs(name):
             expected = reference.state[buffer]
             scale = 1 + np.abs(expected)
             np.testing.assert_allclose(
-                executor.read(buffer) / scale, expected / scale, atol=1e-11,
+                executor.read(buffer) / scale,
+                expected / scale,
+                atol=1e-11,
                 err_msg=f"{buffer} after {routine.name}",
             )

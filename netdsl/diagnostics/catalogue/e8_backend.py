@@ -262,7 +262,7 @@ ENTRIES: list[Entry] = [
         (
             "A part of the language that is described but that no backend carries yet: vectors per "
             "neuron, events in rules, tasks, memories, rewiring, "
-            "tables and ensembles. The message says what to write instead."
+            "and tables. The message says what to write instead."
         ),
         network(more="memory past : window[16] of b.s"),
         network(),

@@ -8,6 +8,7 @@ from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Checkpoint, Evaluate, SplitRef
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.counted import counted
 from netdsl.sema.scopes.values import number
 from netdsl.syntax import ast
 
@@ -71,8 +72,7 @@ def evaluate_step(build: Builder, node: ast.Evaluate) -> Evaluate | None:
 def _samples(build: Builder, node: ast.Expr, splits: list[SplitRef]) -> Expr:
     """How many samples `limit 500 samples` or `limit 2 batches` means."""
     value = build.value(node)
-    counted = node.unit if isinstance(node, ast.Number | ast.Measured) else None
-    if counted not in ("batch", "batches"):
+    if counted(node, ("sample", "batch"), build.context) != "batch":
         return value.expr
     context = build.context
     source = splits[0].source if splits else ""

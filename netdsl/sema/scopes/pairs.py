@@ -83,6 +83,14 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
         )
         return bad(node.span)
     first, second = (NEWEST if slot is None else slot.index for slot in found)
+    if NEWEST in (first, second):
+        scope.context.bag.error(
+            "E0182",
+            "numbers for each two slots are not read of the newest one",
+            node.span,
+            help="emit that from a modulator with one index, which reads `[newest]` itself",
+        )
+        return bad(node.span)
     if second == "" or first == second:
         scope.context.bag.error(
             "E0182",

@@ -45,6 +45,8 @@ class Spaces:
     def _length(self, kind: str, owner: str) -> int:
         if kind == NEURON:
             return self.program.sizes[owner]
+        if kind != EDGE and owner:
+            return self.program.memories[owner]
         if kind != EDGE:
             return self.rows
         m, n = self.program.shapes[owner]
@@ -58,6 +60,9 @@ class Spaces:
                 found += [at[EDGE]] if axis.owner in self.edges else [at["pre"], at["post"]]
             elif axis.kind == NEURON:
                 found.append(at[side if side in ("pre", "post") else NEURON])
+            elif side == "newest":
+                last = self._length(axis.kind, axis.owner) - 1
+                found.append(np.full_like(next(iter(at.values())), last))
             else:
                 found.append(at["row'" if side == "other" else axis.kind])
         return tuple(found)

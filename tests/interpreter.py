@@ -12,7 +12,6 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from scipy import stats
 
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
@@ -30,6 +29,7 @@ from netdsl.ir.program import (
     Push,
     Routine,
     RowReduce,
+    Shift,
     Store,
     SynapseUpdate,
     Transpose,
@@ -265,6 +265,8 @@ class Interpreter(Spaces):
         if statement.distribution == "bernoulli":
             return 1.0 * (unit < args[0])
         if statement.distribution == "poisson":
+            from scipy import stats  # half a second
+
             mean = np.maximum(args[0], 0.0)
             return np.maximum(stats.poisson.ppf(np.nextafter(unit, 1.0), mean), 0.0)
         return args[0] + (args[1] - args[0]) * unit
@@ -306,6 +308,8 @@ class Interpreter(Spaces):
                     pre = self._slot(term.pre, term.pre_ago)[:, first]
                 if term.post is not None:
                     post = self._slot(term.post, term.post_ago)[:, second]
+                if term.newest:
+                    pre, post = pre[-1:], post[-1:]
                 factor = term.coefficient
                 summed = pre.T @ post if edges is None else (pre.T @ post)[edges]
                 value += (1.0 if factor is None else self.value(factor, env, op)) * summed
@@ -332,6 +336,10 @@ class Interpreter(Spaces):
         if not op.all:
             ring[1:] = ring[:-1].copy()
         ring[... if op.all else 0] = self.stored[op.source]
+
+    def _shift(self, op: Shift) -> None:
+        held = np.concatenate([self.stored[op.target], self.stored[op.source]])
+        self.stored[op.target][...] = held[len(held) - len(self.stored[op.target]) :]
 
     def _copy(self, op: Copy) -> None:
         self.stored[op.target][...] = self.stored[op.source]

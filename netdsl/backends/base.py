@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,10 +12,26 @@ import numpy.typing as npt
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of, shape_of, stored_shape
 from netdsl.ir.program import Program
+from netdsl.ir.roles import written_by
 from netdsl.streams.connectivity import Connections, connections_of
 
 Array = npt.NDArray[np.generic]
 _FINITE = ("state", "input", "parameter", "weight", "optimiser")  # roles of variables
+
+
+def given_by_host(program: Program) -> frozenset[str]:
+    """Buffers of samples that the host alone writes: alike for all members of an ensemble."""
+    routines = program.routines.values()
+    written = {name for r in routines for op in r.ops for name in written_by(op)}
+    return frozenset(
+        name
+        for name, buffer in program.buffers.items()
+        if buffer.role == "sample"
+        and not buffer.tag
+        and buffer.slots == 1
+        and buffer.place in (Place.ROW, Place.UNIT)
+        and name not in written
+    )
 
 
 class Executor(ABC):
@@ -28,6 +44,8 @@ class Executor(ABC):
     """
 
     name = ""
+    members = 0  # of an ensemble; 0 for a network by itself
+    focus: int | None = None  # the member that is meant, of an ensemble
 
     def __init__(
         self,
@@ -85,6 +103,18 @@ class Executor(ABC):
         if odd != bool(self._odd):
             self._form_all_products(not odd)
 
+    def sibling(self, initial: Mapping[str, Array]) -> Executor:
+        """Another executor of the same compiled program, with values of its own. It shares the
+        random keys and the samples that the host gives, which are written here."""
+        raise NotImplementedError
+
+    def given(self, buffer: str) -> None:
+        """The host has given new samples, by way of the executor whose sibling this is."""
+
+    def lead(self, buffer: str) -> int:
+        """How many axes of members `read` and `write` have in front."""
+        return 0
+
     @abstractmethod
     def _form_all_products(self, whole: bool) -> None:
         """Whether products with 0 must be formed too, not left out by an index list."""
@@ -131,6 +161,18 @@ class Executor(ABC):
         The GLOBAL buffer `phase.step` is first, first+1, ...; `t` goes on counting from its
         present value (the host resets it by writing the buffer).
         """
+
+    def call_all(
+        self, members: Sequence[Executor], routine: str, steps: int, first: int, last: int | None
+    ) -> None:
+        """Call a routine of several siblings, one after the other."""
+        for member in members:
+            member.call(routine, steps, first, last)
+
+    def write_all(self, members: Sequence[Executor], buffer: str, value: Array | float) -> None:
+        """Write the same value into a buffer of several siblings."""
+        for member in members:
+            member.write(buffer, value)
 
     @abstractmethod
     def nbytes(self) -> int:

@@ -30,6 +30,7 @@ COMMANDS = {
     "replay": ("replay", "Replay a trace and compare."),
     "run": ("run", "Train, test and save."),
     "show": ("show", "Print an intermediate form of a spec."),
+    "sweep": ("sweep", "Run a spec for values of its parameters."),
 }
 
 

@@ -206,7 +206,7 @@ def walk_host(network: Network) -> Iterator[Flow]:
     for protocol in network.protocols.values():
         yield from walk_protocol(protocol)
     for data in network.data.values():
-        for field in data.task.fields if data.task is not None else ():
+        for field in data.fields:
             held = field.value.args if isinstance(field.value, Draw) else (field.value,)
             for expr in held:  # which fields of the samples a field is computed from
                 yield Flow("", expr, "task", data.name, field, field.span)
@@ -282,6 +282,8 @@ def step_parts(step: proto.Step) -> Iterator[Part]:
         yield "decide", "", step.limit, span
     elif isinstance(step, proto.Each | proto.Evaluate) and step.limit is not None:
         yield "decide", "", step.limit, span
+    elif isinstance(step, proto.RunProtocol) and step.rounds is not None:
+        yield "decide", "", step.rounds, span
 
 
 def _body(owner: str, statements: Iterable[Statement]) -> Iterator[Flow]:

@@ -19,6 +19,8 @@ NOW = "now"
 PREV = "prev"  # the end of the previous step
 ARRIVAL = "arrival"  # a presynaptic value as the projection's delay delivers it
 SETTLED = "settled"  # inputs and definitions recomputed from the present states
+NEWEST = "newest"  # the last row, or the slot of a memory that was pushed last
+SECOND = "second"  # of a modulator with a number for each two rows: `MEMORY/second`
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,15 @@ class Ref(Expr):
     """A read of a variable, by full path (`h1.v`, `W1.w`, `sample.label`, `epoch`).
 
     `side` says which end of a synapse it is read at: "own" in a cell, "pre", "post" or "synapse"
-    in a rule or delivery. `time` is one of NOW, PREV, ARRIVAL, SETTLED or "@phase".
+    in a rule or delivery. `time` is one of NOW, PREV, ARRIVAL, SETTLED or "@phase". `slot` says in
+    which row or slot of a memory: "" for the row itself, NEWEST, or what a `Reduce` around binds.
     """
 
     path: str
     side: str = "own"
     time: str = NOW
     span: Span | None = field(default=None, compare=False)
+    slot: str = ""
 
     @property
     def phase(self) -> str | None:
@@ -68,7 +72,8 @@ class Load(Expr):
     """A read of a buffer of the step program; the buffer's place decides how it is indexed.
 
     `side`: whose value it is where the loop runs over synapses, that of the "pre" or the "post"
-    neuron; "own" is the element of the loop itself. `ago`: how many pushes back, for a buffer with
+    neuron; of rows, that of the "other" or of the "newest" one; "own" is the element of the loop
+    itself. `ago`: how many pushes back, for a buffer with
     slots: 0 is what was pushed last; an expression of GLOBAL values where it changes.
     """
 
@@ -112,7 +117,8 @@ class Reduce(Expr):
     """`kind` ("sum", "mean", "max", "min", "any", "count", "argmax") of `body` over `axis`.
 
     Axes: "population" (neurons within one sample), "batch", "pre" (afferents), "phase:NAME"
-    (steps of a phase), or the name of a population axis.
+    (steps of a phase), "phase:NAME:K" (its last K steps), "slot:MEMORY:INDEX" (slots of a memory, or rows where that is "batch"; reads
+    of `slot` INDEX go over them), or the name of a population axis.
     """
 
     kind: str
@@ -124,7 +130,21 @@ class Reduce(Expr):
     def over_phase(self) -> str | None:
         """The phase whose steps are reduced over, None for other axes."""
         head, _, phase = self.axis.partition(":")
-        return phase if head == "phase" else None
+        return phase.partition(":")[0] if head == "phase" else None
+
+    @property
+    def last(self) -> int | None:
+        """How many steps at the end of a phase are reduced over; None for all."""
+        number = self.axis.split(":")[2:] if self.over_phase is not None else []
+        return int(number[0]) if number else None
+
+    @property
+    def over_slots(self) -> tuple[str, str] | None:
+        """The memory (or "batch") whose slots are reduced over and the index that goes over them,
+        None for other axes."""
+        head, _, rest = self.axis.partition(":")
+        memory, _, index = rest.partition(":")
+        return (memory, index) if head == "slot" else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from netdsl.diagnostics.span import Span
+from netdsl.ir.ensemble import Ensemble
 from netdsl.ir.expr import Expr
 from netdsl.ir.protocol import Data, Metric, Pairs, Protocol, Readout, Recorder
 from netdsl.ir.tables import Table
@@ -43,6 +44,7 @@ __all__ = [
     "Kind",
     "Loss",
     "Made",
+    "Memory",
     "Modulator",
     "Network",
     "Optimiser",
@@ -223,6 +225,7 @@ class Modulator:
     span: Span | None = field(default=None, compare=False)
     to: tuple[str, ...] = ()  # further populations whose rules it reaches
     cells: tuple[str, ...] = ()  # those of them whose cells may read it, one step later
+    memory: str = ""  # it has a number for each slot of this memory
 
     @property
     def home(self) -> str:
@@ -232,6 +235,21 @@ class Modulator:
     def reaches(self, population: str) -> bool:
         """Whether rules of projections to a population may read it."""
         return self.scope == "global" or population in (self.population, *self.to)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`memory M : replay[6] of digits`, `memory M : window[6] of xin.v, out.zt`.
+
+    A replay keeps `size` samples of `data`, which become the rows; a window what `variables` were.
+    """
+
+    name: str
+    kind: str  # replay | window
+    size: int
+    data: str = ""
+    variables: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -286,6 +304,8 @@ class Network:
     waivers: tuple[Waiver, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
     arrays: Mapping[str, str] = field(default_factory=dict)  # files by name
+    ensemble: Ensemble | None = None
+    memories: Mapping[str, Memory] = field(default_factory=dict)
 
     @cached_property
     def table(self) -> Mapping[str, Variable]:

@@ -14,7 +14,8 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Expr
 
 if TYPE_CHECKING:
-    from netdsl.ir.task import Task
+    from netdsl.ir.augment import Operation
+    from netdsl.ir.task import Task, TaskField
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Data:
     settings: Mapping[str, object] = field(default_factory=dict)  # mean, std, ...
     span: Span | None = field(default=None, compare=False)
     task: Task | None = None  # generated: `task NAME { … }`
+    fields: tuple[TaskField, ...] = ()  # of each sample: all of a task's, what others get besides
+    augment: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)  # by split
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class SplitRef:
 
 @dataclass(frozen=True)
 class Each:
-    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`."""
+    """`each epoch|iteration|batch|sample of SPLIT limit N { ... }`; the first two have no `of`.
+
+    `counts`: what the limit is a number of, `kind` or, of batches, "sample".
+    """
 
     kind: str
     of: SplitRef | None
@@ -64,6 +70,7 @@ class Each:
     body: tuple[Step, ...]
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    counts: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,23 @@ class Reset:
     """`reset` (everything per-sample), `reset X, Y`."""
 
     targets: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Push:
+    """`push M`: the present sample, or present values, become the newest slot of a memory."""
+
+    memory: str
+    site: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Forget:
+    """`reset memory M`."""
+
+    memory: str
     span: Span | None = field(default=None, compare=False)
 
 
@@ -108,7 +132,8 @@ class SetGlobal:
 class RunPhase:
     """`phase NAME n steps [learning [P, Q]] { control = e }`.
 
-    `learning`: the projections whose step-clocked rules run (empty: none).
+    `learning`: the projections whose step-clocked rules run (empty: none). `rows`: the replay whose
+    slots the rows are ("": samples of a batch).
     """
 
     name: str
@@ -117,15 +142,17 @@ class RunPhase:
     controls: tuple[tuple[str, Expr], ...] = ()
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    rows: str = ""
 
 
 @dataclass(frozen=True)
 class Update:
-    """`update P, Q`: the update-clocked rules of these projections, together."""
+    """`update P, Q`: the update-clocked rules of these projections, together; `rows` as above."""
 
     projections: tuple[str, ...]
     site: str = ""
     span: Span | None = field(default=None, compare=False)
+    rows: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,6 +197,17 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class RunProtocol:
+    """`run PROTOCOL(args, epochs = N)`: its statements, with counters of its own. `rounds`: how many
+    epochs or iterations, if not its own number."""
+
+    protocol: str
+    args: tuple[SplitRef, ...] = ()
+    rounds: Expr | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """`checkpoint NAME by METRIC on LABEL`: keep the parameters of the best evaluation."""
 
@@ -210,6 +248,8 @@ class Repeat:
 Step = (
     Each
     | Reset
+    | Push
+    | Forget
     | Clamp
     | SetState
     | SetGlobal
@@ -217,6 +257,7 @@ Step = (
     | Update
     | Rewire
     | Evaluate
+    | RunProtocol
     | Checkpoint
     | Restore
     | Choose
@@ -281,19 +322,34 @@ class Recorder:
     span: Span | None = field(default=None, compare=False)
 
 
-def fits(position: list[int], steps: tuple[Step, ...]) -> bool:
-    """Whether statements can be at a position: the index of a statement, of the pass through its
-    loop (or 1 for the first branch), of a statement inside, and so on."""
+def reached(protocol: Protocol, protocols: Mapping[str, Protocol]) -> Iterator[Step]:
+    """All steps of a protocol and of those that it runs, in the order in which they come."""
+    for step in steps_of(protocol.body):
+        yield step
+        if isinstance(step, RunProtocol):
+            yield from reached(protocols[step.protocol], protocols)
+
+
+def at(
+    position: list[int], steps: tuple[Step, ...], protocols: Mapping[str, Protocol]
+) -> tuple[str, ...] | None:
+    """The protocols that are run at a position, the innermost last, or None where statements can be
+    at no such place. A position is the index of a statement, of the pass through its loop (or 1 for
+    the first branch), of a statement inside, and so on."""
     if not position:
-        return True
+        return ()
     if not all(isinstance(index, int) and index >= 0 for index in position):
-        return False
+        return None
     index, *inner = position
     if not inner:
-        return index <= len(steps)  # behind the last one: all is done
+        return () if index <= len(steps) else None  # behind the last one: all is done
     if index >= len(steps):
-        return False
-    step, count, *rest = steps[index], *inner
+        return None
+    step = steps[index]
+    if isinstance(step, RunProtocol):
+        found = at(inner, protocols[step.protocol].body, protocols)
+        return None if found is None else (step.protocol, *found)
+    count, *rest = inner
     if isinstance(step, Choose):
-        return count in (0, 1) and fits(rest, step.then if count else step.otherwise)
-    return isinstance(step, Each | Repeat) and fits(rest, step.body)
+        return at(rest, step.then if count else step.otherwise, protocols) if count < 2 else None
+    return at(rest, step.body, protocols) if isinstance(step, Each | Repeat) else None

@@ -16,7 +16,8 @@ class Product(Node):
 
     `pre`/`post` are UNIT buffers of the two populations; None stands for ones. `coefficient`
     reads SYNAPSE buffers, scalars and `Index(side=...)` (None: 1). `binary_pre`: `pre` holds only
-    0 and 1. `pre_ago`, `post_ago`: their slots, where they have some (`Load.ago`).
+    0 and 1. `pre_ago`, `post_ago`: their slots, where they have some (`Load.ago`). `newest`: the
+    sum is of the last row alone.
     """
 
     form = "batch_sum({pre} x {post})"
@@ -29,6 +30,7 @@ class Product(Node):
     binary_pre: bool = False
     pre_ago: int = 0
     post_ago: int = 0
+    newest: bool = False
 
     @property
     def sparse(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class TaskField:
 @dataclass(frozen=True)
 class Task:
     """`task NAME(batch = 64, size = 640) { … }`: a stream of samples; a pass over it takes `size`
-    of them."""
+    of them. With splits it is `finite`: `size` samples, drawn once."""
 
-    fields: tuple[TaskField, ...]
     size: int
+    finite: bool = False

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
+from netdsl.backends.ensemble import EnsembleExecutor
 from netdsl.codegen.errors import BackendError
+from netdsl.ir.ensemble import Ensemble, Member
 from netdsl.ir.program import Program
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.initial import initial_values
 
 # name -> (module, class); modules are imported only when chosen.
 BACKENDS = {
@@ -92,6 +95,20 @@ def _check_options(name: str, cls: type[Executor], options: Mapping[str, Any]) -
             raise RunFault(
                 "E0821", f"backend `{name}` has no option `{option}`", "use `--backend native`"
             )
+
+
+def make_ensemble(first: Executor, ensemble: Ensemble) -> Executor:
+    """All members of an ensemble, of which `first` is member 0; BackendErrors as for one."""
+    members = [first]
+    for number in range(1, ensemble.count):
+        initial = initial_values(first.program, first.seed, Member(number, ensemble.vary))
+        try:
+            members.append(first.sibling(initial))
+        except BackendError as fault:
+            raise RunFault(
+                fault.code, f"member {number} of the ensemble: {fault.message}", fault.help or ""
+            ) from None
+    return EnsembleExecutor(members)
 
 
 def make_auto(

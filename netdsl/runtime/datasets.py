@@ -2,163 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.ir.network import Network
-from netdsl.ir.protocol import Data, Pairs, SplitRef
+from netdsl.ir.protocol import Data
 from netdsl.runtime.data import (
     Batches,
     Generator,
     PairContext,
-    Split,
-    load_source,
+    Presentation,
     make_pairs,
     positive_only,
 )
-from netdsl.runtime.data.source import place_of
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.opening import Opened, Sources, fault_at
 from netdsl.streams.draws import row_key, stream_hash
+
+__all__ = ["Batch", "Datasets", "Indexed", "Opened", "evaluation_call", "fault_at"]
 
 Array = NDArray[Any]
 
 
+# From indices in the whole source and ages, both (R,), to fields (R, ...).
+Renewed = Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, Array]]
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch."""
+    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch.
+
+    `samples` (R,) are indices in the whole source. `renewed`, where images are augmented, gives the
+    fields of samples that are presented again with this batch; `Datasets.take` says how.
+    """
 
     fields: Mapping[str, Array]
     keys: NDArray[np.uint64]
     index: int
     samples: NDArray[np.int64]
+    renewed: Renewed | None = None
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A split that can be drawn from: `offset` is its first sample's index in the whole source."""
+class Indexed:
+    """A pass over stored samples as a whole: batch `b` has rows `b * size` to `(b + 1) * size` of
+    `order` (M,), which are rows of the split's arrays (`Datasets.whole`); the last may be smaller.
 
-    data: Data
-    pairs: Pairs | None
-    split: Split
-    offset: int
-    name: str
-    generator: Generator | None = None  # of a task: `split` has samples of its kind
-
-    @property
-    def rows(self) -> int:
-        """Samples in a pass."""
-        return self.split.rows if self.generator is None else self.generator.size
-
-
-def fault_at(fault: RunFault, span: Span | None) -> DiagnosticError:
-    """A runtime fault as a diagnostic with a place in the spec."""
-    return DiagnosticError(
-        Diagnostic(fault.code, fault.message, span or NO_SPAN, help=fault.help or None)
-    )
-
-
-class Datasets:
-    """Opens what a network's `data` declarations name.
-
-    `paths`: files or folders by declaration (`--data name=PATH`), relative to the working folder;
-    `base`: where relative sources of the spec start. Faults carry the declaration's line.
+    `keys` (M,) are the random keys of these rows, `samples` (M,) their indices in the whole source.
     """
 
+    order: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+    samples: NDArray[np.int64]
+    size: int
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return -(-len(self.order) // self.size)
+
+
+class Datasets(Sources):
+    """The data of a network as protocols take them: in batches, or as whole passes."""
+
     def __init__(self, network: Network, paths: Mapping[str, str], base: Path, seed: int) -> None:
-        self._network, self._paths, self._base, self._seed = network, dict(paths), base, seed
-        self._sources: dict[str, dict[str, Split]] = {}
-        self._opened: dict[tuple[str, str], Opened] = {}
-        self._check_names()
-
-    def _check_names(self) -> None:
-        from netdsl.diagnostics import did_you_mean
-
-        for name in self._paths:
-            if name not in self._network.data:
-                have = ", ".join(self._network.data) or "none"
-                hint = did_you_mean(name, self._network.data) or f"the spec declares: {have}"
-                raise RunFault("E0701", f"the spec declares no data `{name}`", hint)
-
-    def open(self, ref: SplitRef) -> Opened:
-        """The split that a reference names. Raises DiagnosticError E07xx."""
-        key = (ref.source, ref.split)
-        if key not in self._opened:
-            pairs = self._network.pairs.get(ref.source)
-            data = self._network.data[pairs.data if pairs is not None else ref.source]
-            try:
-                self._opened[key] = self._open(data, pairs, ref.split)
-            except RunFault as fault:
-                raise fault_at(fault, data.span) from None
-        return self._opened[key]
-
-    def _source(self, data: Data) -> dict[str, Split]:
-        if data.name not in self._sources:
-            path = self._paths.get(data.name)
-            base = Path() if path is not None else self._base
-            self._sources[data.name] = load_source(
-                data.source, path, base, data.settings, data.name
-            )
-        return self._sources[data.name]
-
-    def places(self) -> dict[str, str]:
-        """Absolute paths of the files or folders that declarations read, by declaration."""
-        found = {}
-        for name, data in self._network.data.items():
-            place = self._place(data)
-            if place is not None:
-                found[name] = str(place.resolve())
-        return found
-
-    def _place(self, data: Data) -> Path | None:
-        path = self._paths.get(data.name)
-        return place_of(data.source, path, Path() if path is not None else self._base)
-
-    def checksums(self) -> dict[str, str]:
-        """Check sums of the sources opened so far, by declaration."""
-        found = {}
-        for name, source in self._sources.items():
-            total = 0
-            for split in source.values():
-                total = split.checksum(total)
-            found[name] = f"{total:08x}"
-        return found
-
-    def _open(self, data: Data, pairs: Pairs | None, name: str) -> Opened:
-        if data.task is not None:
-            return self._generated(data, name)
-        source = self._source(data)
-        origin, first, last = data.splits.get(name, (name, None, None))
-        if origin not in source:
-            have = ", ".join(f"{key} ({split.rows})" for key, split in source.items())
-            raise RunFault("E0710", f"data has no split `{origin}`", f"its splits are: {have}")
-        whole = source[origin]
-        start = first or 0
-        stop = whole.rows if last is None else last
-        cut = whole if (start, stop) == (0, whole.rows) else whole.slice(start, stop, origin)
-        before = 0
-        for key, split in source.items():
-            if key == origin:
-                break
-            before += split.rows
-        return Opened(data, pairs, cut, before + start, name)
-
-    def _generated(self, data: Data, name: str) -> Opened:
-        """A task, or the file that stands for it: its first split, whatever it is called."""
-        if data.name in self._paths:
-            return Opened(data, None, next(iter(self._source(data).values())), 0, name)
-        generator = Generator(data, self._seed)
-        call = stream_hash(f"shape:{data.name}") >> 1
-        keys = row_key(call, 0, np.arange(data.batch))
-        fields = generator.fields(keys, np.atleast_1d(row_key(call, 0, 0)))
-        label = fields.get("label")
-        classes = None if label is None else int(label.max()) + 1
-        return Opened(data, None, Split(fields, classes=classes), 0, name, generator)
+        super().__init__(network, paths, base, seed)
+        self._whole: dict[tuple[str, str, str, str], Array] = {}
 
     def batches(
         self,
@@ -177,12 +91,71 @@ class Datasets:
         member and repetition; evaluation goes in order and keeps all, and its draws are keyed by
         split, sample, pair member and repetition, whatever the epoch.
         """
-        call = 0 if training else evaluation_call(opened)
+        call, when = (0, epoch) if training else (evaluation_call(opened), 0)
         plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
+        if opened.generator is None and opened.pairs is None:
+            whole = _numbered(opened, plan, (call, when, repetition))
+            for index in range(first, len(whole)):
+                yield self._stored(opened, whole, index, (call, when, repetition))
+            return
         for index, chosen in enumerate(plan):
             if index >= first:
-                when = epoch if training else 0
                 yield self._batch(opened, chosen, index, when, call, repetition)
+
+    def take(
+        self,
+        opened: Opened,
+        samples: NDArray[np.int64],
+        *,
+        training: bool,
+        epoch: int,
+        index: int,
+        repetition: int,
+        ages: NDArray[np.int64] | None = None,
+    ) -> dict[str, Array]:
+        """Fields (R, ...) of stored samples that are presented together, by their indices in the
+        whole source. `ages` (R,): how many presentations ago each was new (0 for all by itself);
+        `index`, `epoch` and `repetition` are those of this presentation."""
+        rows = samples - opened.offset
+        fields = opened.split.take(rows)
+        if opened.augment is not None and training:
+            old = np.zeros_like(rows) if ages is None else ages
+            shown = Presentation(rows, old, index, epoch, repetition)
+            fields["image"] = opened.augment(fields["image"], shown)
+        return fields
+
+    def indexed(
+        self,
+        opened: Opened,
+        *,
+        training: bool,
+        epoch: int,
+        repetition: int,
+        size: int | None = None,
+        samples: int | None = None,
+    ) -> Indexed | None:
+        """What `batches` would yield, without gathering it; None where samples are made anew."""
+        if not opened.stored and (training or opened.generator or opened.pairs):
+            return None
+        plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
+        call, when = (0, epoch) if training else (evaluation_call(opened), 0)
+        return _numbered(opened, plan, (call, when, repetition))
+
+    def whole(self, opened: Opened, field: str, dtype: DTypeLike) -> Array:
+        """A field of all stored samples of a split, (n,) or (n, width), in C order and in a run's
+        number type; converted once. With `positive` and `shown_label`, as a batch has them.
+        Raises DataError E0711."""
+        split, kind = opened.split, np.dtype(dtype)
+        key = (opened.data.name, opened.name, field, kind.name)
+        if key not in self._whole:
+            if field == "positive" and field not in split.fields:
+                values: Array = np.ones(split.rows)
+            elif field == "shown_label" and field not in split.fields:
+                values = split.field("label")
+            else:
+                values = split.field(field)
+            self._whole[key] = np.ascontiguousarray(values, kind)
+        return self._whole[key]
 
     def plan(
         self,
@@ -211,6 +184,48 @@ class Datasets:
         except RunFault as fault:
             raise fault_at(fault, data.span) from None
 
+    def _stored(
+        self, opened: Opened, whole: Indexed, index: int, when: tuple[int, int, int]
+    ) -> Batch:
+        """Batch number `index` of a pass over samples that have no negatives."""
+        part = slice(index * whole.size, (index + 1) * whole.size)
+        samples, keys = whole.samples[part], whole.keys[part]
+        call, epoch, repetition = when
+        again = partial(
+            self._presented,
+            opened,
+            training=call == 0,
+            epoch=epoch,
+            index=index,
+            repetition=repetition,
+        )
+        fields = again(samples, np.zeros_like(samples))
+        renewed = None if opened.augment is None or call else again
+        return Batch(fields, keys, index, samples, renewed)
+
+    def _presented(
+        self,
+        opened: Opened,
+        samples: NDArray[np.int64],
+        ages: NDArray[np.int64],
+        *,
+        training: bool,
+        epoch: int,
+        index: int,
+        repetition: int,
+    ) -> dict[str, Array]:
+        """What `take` gives, with the fields that all batches have."""
+        fields = self.take(
+            opened,
+            samples,
+            training=training,
+            epoch=epoch,
+            index=index,
+            repetition=repetition,
+            ages=ages,
+        )
+        return positive_only(fields, samples).fields
+
     def _batch(
         self,
         opened: Opened,
@@ -222,26 +237,30 @@ class Datasets:
     ) -> Batch:
         if opened.generator is not None:
             return self._new_batch(opened.generator, chosen, index, (call, epoch, repetition))
-        samples = chosen + opened.offset
-        fields = opened.split.take(chosen)
-        if opened.pairs is None:
-            streams = positive_only(fields, samples)
-        else:
-            pairs = opened.pairs
-            context = PairContext(
-                self._seed,
-                pairs.name,
-                samples,
-                opened.split.classes,
-                epoch,
-                index,
-                call,
-                repetition,
-            )
-            try:
-                streams = make_pairs(pairs.kind, fields, context, pairs.settings)
-            except RunFault as fault:
-                raise fault_at(fault, pairs.span) from None
+        samples, pairs = chosen + opened.offset, opened.pairs
+        assert pairs is not None
+        fields = self.take(
+            opened,
+            samples,
+            training=call == 0,
+            epoch=epoch,
+            index=index,
+            repetition=repetition,
+        )
+        context = PairContext(
+            self._seed,
+            pairs.name,
+            samples,
+            opened.split.classes,
+            epoch,
+            index,
+            call,
+            repetition,
+        )
+        try:
+            streams = make_pairs(pairs.kind, fields, context, pairs.settings)
+        except RunFault as fault:
+            raise fault_at(fault, pairs.span) from None
         keys = row_key(call, epoch, streams.samples, streams.members, repetition)
         return Batch(streams.fields, keys, index, streams.samples)
 
@@ -260,6 +279,14 @@ class Datasets:
         except RunFault as fault:
             raise fault_at(fault, generator.data.span) from None
         return Batch(fields, keys, index, samples)
+
+
+def _numbered(opened: Opened, plan: Batches, when: tuple[int, int, int]) -> Indexed:
+    """The rows of all batches with their keys, drawn together."""
+    call, epoch, repetition = when
+    order = np.ascontiguousarray(plan.rows, np.int64)
+    samples = order + opened.offset
+    return Indexed(order, row_key(call, epoch, samples, 0, repetition), samples, plan.batch)
 
 
 class _Cut(Batches):

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options
+from netdsl.runtime.members import Found, gathered
+from netdsl.runtime.memories import empty
 from netdsl.runtime.metrics import MetricSum, available
 from netdsl.runtime.recorder import Recording
 from netdsl.runtime.session import Session
@@ -21,15 +23,20 @@ Array = NDArray[Any]
 
 
 class _NotFinite(Exception):
-    """A metric reads NaN or infinity."""
+    """A metric reads NaN or infinity, in a member of an ensemble or in the only network."""
+
+    def __init__(self, member: int) -> None:
+        super().__init__()
+        self.member = member
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found: metrics by name, samples seen, recordings by variable."""
+    """What an evaluation found: metrics by name, samples seen, recordings by variable; of an
+    ensemble metrics are (members,), and recordings have members in front."""
 
     label: str
-    metrics: dict[str, float]
+    metrics: dict[str, Found]
     samples: int
     recordings: dict[str, Array]
 
@@ -54,7 +61,7 @@ class Evaluator:
         self._options, self._poll, self._watch = options or Options(), poll, watch
         self.latest: dict[str, Evaluation] = {}
 
-    def __call__(self, step: Evaluate, outer: Interpreter) -> dict[str, float]:
+    def __call__(self, step: Evaluate, outer: Interpreter) -> dict[str, Found]:
         """Run one `evaluate` statement of the protocol that `outer` interprets."""
         splits = tuple(outer.resolve(ref) for ref in step.args)
         limit = None if step.limit is None else int(self._session.evaluate(step.limit))
@@ -77,14 +84,18 @@ class Evaluator:
                 self._session.draws = {}
                 if not from_present:
                     self._session.renew()
+                    empty(self._session)
                 return self._run(protocol, splits, label, limit, watch)
             finally:
                 before.restore()
 
         try:
             result = once(self._watch)
-        except _NotFinite:
-            with traced(self._session, f"evaluation `{label}`"):
+        except _NotFinite as fault:
+            member = fault.member if self._session.members else self._session.focus
+            with self._session.focused(member), traced(self._session, f"evaluation `{label}`"):
+                result = once()
+            if member != self._session.focus:
                 result = once()
         self.latest[label] = result
         return result
@@ -97,7 +108,7 @@ class Evaluator:
         limit: int | None,
         watch: bool,
     ) -> Evaluation:
-        sums = self._sums(protocol, label)
+        sums = [self._sums(protocol, label) for _ in self._session.each_member()]
         recording = Recording(self._session, label)
         options = self._options
         if limit is not None:
@@ -106,7 +117,11 @@ class Evaluator:
         inner = Interpreter(self._session, self._datasets, hooks, options, label or "evaluation")
         inner.phase = recording.phase(inner.phase)
         inner.run(protocol, splits)
-        metrics = {total.metric.name: total.value() for total in sums}
+        found = [[total.value() for total in sums[k]] for k in self._session.each_member()]
+        metrics: dict[str, Found] = {
+            total.metric.name: gathered(values, self._session.members)
+            for total, values in zip(sums[0], zip(*found, strict=True), strict=False)
+        }
         return Evaluation(label, metrics, hooks.samples, recording.arrays())
 
     def _sums(self, protocol: Protocol, label: str) -> list[MetricSum]:
@@ -120,17 +135,19 @@ class _Before:
     """The session's state at the start of an evaluation."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
-        self._arrays = session.per_sample()
+        self._session, self._focus = session, session.focus
+        self._arrays = session.per_sample() | session.stored()
         for name in session.step_counters():
             self._arrays[name] = session.executor.read(name)
         self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
-        self._choices = session.executor.choices()
+        self._choices, self._memories = session.executor.choices(), dict(session.memories)
 
     def restore(self) -> None:
         session = self._session
-        session.restore(self._arrays, self._keys)
+        session.memories = self._memories
+        with session.focused(self._focus):
+            session.restore(self._arrays, self._keys)
         session.executor.choose(self._choices)
         session.fields, session.draws = self._fields, self._draws
         session.started = self._started
@@ -141,11 +158,11 @@ class _Before:
 
 
 class _Collect(Hooks):
-    """After every batch of an evaluation: metrics and recordings."""
+    """After every batch of an evaluation: metrics, of each member, and recordings."""
 
     def __init__(
         self,
-        sums: list[MetricSum],
+        sums: list[list[MetricSum]],
         recording: Recording,
         session: Session,
         poll: Callable[[], None],
@@ -159,27 +176,37 @@ class _Collect(Hooks):
         self._poll()
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        read = self._session.reader()
-        for total in self._sums:
-            total.add(read)
+        if interpreter.idle:
+            return
+        odd = None
+        for number, sums in zip(self._session.each_member(), self._sums, strict=True):
+            read = self._session.reader()
+            for total in sums:
+                total.add(read)
+            if odd is None and self._watch and not all(total.finite(read) for total in sums):
+                odd = number
         self.samples += len(batch.keys)
         self._recording.end_batch()
-        if self._watch and not all(total.finite(read) for total in self._sums):
-            raise _NotFinite
+        if odd is not None:
+            raise _NotFinite(odd)
 
 
 def _smaller(a: int, b: int | None) -> int:
     return a if b is None else min(a, b)
 
 
-def clocked_metrics(session: Session, batches: int, protocol: Protocol) -> dict[str, float]:
+def clocked_metrics(session: Session, batches: int, protocol: Protocol) -> dict[str, Found]:
     """Metrics with a clock of their own (`every 500 batches`) that are due after this batch."""
-    due: dict[str, float] = {}
+    due: dict[str, Found] = {}
     for metric in session.network.metrics.values():
         if metric.every is None or batches % metric.every:
             continue
-        total = MetricSum(metric, session)
-        if available(total, protocol):
-            total.add(session.reader())
-            due[metric.name] = total.value()
-    return {name: value for name, value in due.items() if not np.isnan(value)}
+        values = []
+        for _ in session.each_member():
+            total = MetricSum(metric, session)
+            if available(total, protocol):
+                total.add(session.reader())
+                values.append(total.value())
+        if values:
+            due[metric.name] = gathered(values, session.members)
+    return {name: value for name, value in due.items() if not np.isnan(value).all()}

@@ -64,11 +64,11 @@ class NanWatch:
 
     def _states(self) -> dict[str, Array]:
         """Values of the samples present, which may have been bad for long before a parameter is."""
-        buffers, rows = self._session.program.buffers, self._session.rows
+        session = self._session
         return {
-            name: value[:rows]
-            for name, value in self._session.per_sample().items()
-            if buffers[name].role != "accumulator"
+            name: value[session.of_rows(name, slice(session.rows))]
+            for name, value in session.per_sample().items()
+            if session.program.buffers[name].role != "accumulator"
         }
 
     def _find(self, bad: Bad, interpreter: Interpreter) -> NoReturn:
@@ -76,10 +76,15 @@ class NanWatch:
         session = self._session
         if self._good is None:
             raise nan_error(session, Origin(*bad, None, None), "")
-        hooks = _FindBatch(self.bad, interpreter.place.batches)
-        self._repeat(self._good, interpreter, hooks)
-        with traced(session):
-            self._repeat(hooks.before or self._good, interpreter, _Until(hooks.last))
+        for _ in session.each_member():
+            found = self.bad()
+            if found is None and session.focus is not None:
+                continue
+            hooks = _FindBatch(self.bad, interpreter.place.batches)
+            self._repeat(self._good, interpreter, hooks)
+            with traced(session):
+                self._repeat(hooks.before or self._good, interpreter, _Until(hooks.last))
+            raise nan_error(session, Origin(*(found or bad), None, None), "")
         raise nan_error(session, Origin(*bad, None, None), "")
 
     def bad(self) -> Bad | None:
@@ -102,13 +107,15 @@ class _Moment:
     """A copy of everything that a training run depends on."""
 
     def __init__(self, session: Session, place: Place) -> None:
-        self._arrays = session.lasting()
+        self._arrays, self._focus = session.lasting(), session.focus
         self._keys, self._host = session.keys, dict(session.host)
         self._draws, self._place = dict(session.draws), deepcopy(place)
+        self._memories = dict(session.memories)
 
     def put_back(self, session: Session) -> Place:
-        session.restore(self._arrays, self._keys)
-        session.draws = dict(self._draws)
+        with session.focused(self._focus):
+            session.restore(self._arrays, self._keys)
+        session.draws, session.memories = dict(self._draws), dict(self._memories)
         for path, value in self._host.items():
             session.set_host(path, value)
         return deepcopy(self._place)

@@ -65,11 +65,29 @@ def _check_widths(model: Model, opened: Opened) -> None:
                 message = f"`sample.{field}` has {width} values ({shape}), one is expected"
             help = "change the population's size (--set), or give other data (--data)"
             raise _error(opened, "E0745", message, help, buffer.span)
+        if buffer.place is Place.UNIT:
+            _check_axes(model.network, opened, buffer)
+
+
+def _check_axes(network: Network, opened: Opened, buffer: Buffer) -> None:
+    """A map is read by rows, columns and channels: the same axes in another order mix them up."""
+    field, owner = network.table[buffer.of].name, network.populations.get(buffer.owner)
+    stored = opened.split.shapes.get(field, ())
+    axes = tuple(length for _, length in owner.axes) if owner is not None else ()
+    if len(stored) == len(axes) == 3 and stored != axes and sorted(stored) == sorted(axes):
+        shown, wanted = (" x ".join(map(str, shape)) for shape in (stored, axes))
+        message = f"`sample.{field}` is {shown}, and `{buffer.owner}` is {wanted}"
+        help = "store images as (samples, rows, columns, channels), or change the population's axes"
+        raise _error(opened, "E0745", message, help, buffer.span)
 
 
 def _check_series(model: Model, opened: Opened, buffer: Buffer, array: Array) -> None:
     """A field that is read `@step` has a value for each step and unit, and steps enough."""
     field, size = model.network.table[buffer.of].name, model.program.sizes[buffer.owner]
+    if field == "image" and opened.augment is not None:
+        message = "`sample.image@step` is one line of the image at each step, not an image"
+        help = f"leave `augment {opened.name}` out, or clamp `sample.image`"
+        raise _error(opened, "E0718", message, help, buffer.span)
     shape = opened.split.shapes.get(field, array.shape[1:])
     steps, units = (*shape, 1)[:2] if len(shape) < 3 else (shape[0], math.prod(shape[1:]))
     needed = series_steps(model.network, model.network.table[buffer.of])

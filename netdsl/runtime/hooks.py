@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netdsl.runtime.datasets import Batch
+from netdsl.runtime.members import Found
 from netdsl.runtime.rewiring import Choice
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Hooks:
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         """Called after every batch of this interpreter."""
 
+    def start_rounds(self, protocol: str, count: int) -> None:
+        """So many epochs or iterations begin, of a protocol that the outer one runs ("": of it)."""
+
     def start_epoch(self, epoch: int, batches: int, rounds: int = 0) -> None:
         """An epoch begins, or with `rounds` a loop of so many iterations; `batches` is its number
         of training batches."""
@@ -36,7 +40,7 @@ class Hooks:
     def end_epoch(self, interpreter: Interpreter) -> None:
         """An epoch ended."""
 
-    def evaluated(self, label: str, metrics: Mapping[str, float], interpreter: Interpreter) -> None:
+    def evaluated(self, label: str, metrics: Mapping[str, Found], interpreter: Interpreter) -> None:
         """An evaluation ended."""
 
     def kept(self, name: str, interpreter: Interpreter) -> None:
@@ -63,10 +67,11 @@ class Place:
     position: list[int] = field(default_factory=list)
     loops: int = 0
     batches: int = 0
+    earlier: int = 0  # epochs and iterations of the loops that are done
     draws: dict[str, int] = field(default_factory=dict)
-    best: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Found] = field(default_factory=dict)
     kept_at: int = 0  # the epoch of the last parameters kept
-    results: dict[str, dict[str, float]] = field(default_factory=dict)
+    results: dict[str, dict[str, Found]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint file."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError, Span
 from netdsl.diagnostics.waiting import slow
 from netdsl.ir.distributions import faults
+from netdsl.ir.ensemble import ALONE, Member
 from netdsl.ir.expr import (
     Apply,
     Const,
@@ -33,6 +34,7 @@ from netdsl.ir.network import Draw, Place
 from netdsl.ir.places import shape_of
 from netdsl.ir.program import Buffer, DrawStore, Elementwise, Part, Program
 from netdsl.ir.roles import of_kind
+from netdsl.ir.space import per_sample
 from netdsl.runtime import arrays, making
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
@@ -44,31 +46,31 @@ from netdsl.streams.draws import PhiloxStream, build_permutation
 Array = NDArray[np.float64]
 
 
-def initial_values(program: Program, seed: int) -> dict[str, Array]:
-    """Build-time values by buffer name, for the buffers that all samples share.
+def initial_values(program: Program, seed: int, member: Member = ALONE) -> dict[str, Array]:
+    """Build-time values by buffer name, for the buffers that all samples share, of one network of
+    an ensemble or of the only one.
 
     Shapes: () global, (n,) neuron, (m, n) synapse, or (edges,) where only existing synapses are
     stored. Raises HostError where an initial expression
     reads something that is not known at build, and DiagnosticError E0777 where a draw, now or at a
     step, has arguments out of range that are known at build.
     """
-    initial = _Initial(program, seed)
+    initial = _Initial(program, seed, member)
     values = initial.all()
     initial.check_steps()
     return values
 
 
 class _Initial:
-    def __init__(self, program: Program, seed: int) -> None:
-        self._program, self._seed = program, seed
+    def __init__(self, program: Program, seed: int, member: Member) -> None:
+        self._program, self._seed, self._member = program, seed, member
         self._connections = connections_of(program, seed)
         self._done: dict[str, Array] = {}
         self._open: set[str] = set()
 
     def all(self) -> dict[str, Array]:
-        shared = (Place.GLOBAL, Place.NEURON, Place.SYNAPSE)
         for name, buffer in self._program.buffers.items():
-            if buffer.place in shared:
+            if not per_sample(buffer.place):
                 self._value(name)
         return self._done
 
@@ -132,7 +134,7 @@ class _Initial:
         init = buffer.init
         if init is None:
             return np.zeros(edges.count)
-        where = _Where(edges.shape, self._ends(buffer), edges)
+        where = _Where(edges.shape, self._ends(buffer), edges, self._member.mixed(buffer.place))
         if not isinstance(init, Draw):
             value = self._expr(init, where)
             return np.array(np.broadcast_to(value, (edges.count,)), np.float64)
@@ -140,7 +142,8 @@ class _Initial:
             return edges.values(self._make(buffer, edges.shape))
         args = [self._expr(arg, where) for arg in init.args]
         _in_range(init.distribution, dict(enumerate(args)), init.span)
-        return DRAWN_AT[init.distribution](PhiloxStream(self._seed, init.stream), edges.flat, args)
+        stream = PhiloxStream(self._seed, init.stream, where.mixed)
+        return DRAWN_AT[init.distribution](stream, edges.flat, args)
 
     def _whole(self, name: str) -> Array:
         """A value as expressions read it: synapses as a matrix."""
@@ -151,7 +154,7 @@ class _Initial:
     def _make(self, buffer: Buffer, shape: tuple[int, ...]) -> Array:
         if buffer.init is None:
             return np.zeros(shape)
-        where = _Where(shape, self._ends(buffer))
+        where = _Where(shape, self._ends(buffer), None, self._member.mixed(buffer.place))
         if isinstance(buffer.init, Draw):
             value = self._draw(buffer.init, where)
         else:
@@ -175,17 +178,17 @@ class _Initial:
             return self._made(draw, where)
         args = [self._expr(arg, where) for arg in draw.args]
         _in_range(draw.distribution, dict(enumerate(args)), draw.span)
-        stream = PhiloxStream(self._seed, draw.stream)
+        stream = PhiloxStream(self._seed, draw.stream, where.mixed)
         flat = shape or (1,)
         if draw.distribution == "shuffle":
-            return _shuffled(self._seed, draw, args)
+            return _shuffled(self._seed, draw, args, where.mixed)
         value = _DISTRIBUTIONS[draw.distribution](stream, flat, args)
         value = value.reshape(shape)
         return np.asarray(value @ value.T) if draw.gram else value
 
     def _made(self, draw: Draw, where: _Where) -> Array:
         """A matrix of start values, step by step."""
-        chosen = PhiloxStream(self._seed, f"{draw.stream}.columns")
+        chosen = PhiloxStream(self._seed, f"{draw.stream}.columns", where.mixed)
         where = replace(where, named={}, columns=chosen)
         square = replace(where, shape=(where.shape[0], where.shape[0]))
         with slow("making start values"), np.errstate(all="ignore"):
@@ -237,13 +240,15 @@ def _in_range(distribution: str, known: Mapping[int, Array], span: Span | None) 
 class _Where:
     """The elements that a value is wanted for: all of `shape`, or only the existing synapses.
 
-    `ends`: the slices of the populations that a projection leads from and to. `named`: matrices of
-    a start that is made in steps; `columns`: draws those that it takes.
+    `ends`: the slices of the populations that a projection leads from and to. `mixed`: what the
+    member of an ensemble mixes into draws. `named`: matrices of a start that is made in steps;
+    `columns`: draws those that it takes.
     """
 
     shape: tuple[int, ...]
     ends: tuple[Part, Part] = (None, None)
     edges: Connections | None = None
+    mixed: int = 0
     named: dict[str, Array] = field(default_factory=dict)
     columns: PhiloxStream | None = None
 
@@ -291,10 +296,10 @@ def _integer(drawn: NDArray[np.int64], args: list[Array]) -> Array:
     return (int(args[0]) + drawn).astype(np.float64)
 
 
-def _shuffled(seed: int, draw: Draw, args: list[Array]) -> Array:
+def _shuffled(seed: int, draw: Draw, args: list[Array], member: int) -> Array:
     """As many 0s, 1s, 2s … as the arguments say, in an order drawn from the stream."""
     codes = np.repeat(np.arange(len(args), dtype=np.float64), [int(n) for n in args])
-    return codes[build_permutation(seed, draw.stream, len(codes))]
+    return codes[build_permutation(seed, draw.stream, len(codes), member)]
 
 
 def _poisson(unit: Array, args: list[Array]) -> Array:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from netdsl.backends.base import given_by_host
 from netdsl.ir.network import Draw
 from netdsl.ir.places import expected_edges, packed_bytes, stored_shape
 from netdsl.ir.program import Buffer, Edges, Program
@@ -88,9 +89,16 @@ def drawing_bytes(program: Program) -> int:
     return round(_DRAWING * max((expected_count(*made) for made in drawn), default=0.0))
 
 
-def require_memory(program: Program, rows: int, dtype: str, available: int | None = None) -> int:
-    """Bytes needed. Raises RunFault E0820 when they are not there; nothing is allocated yet."""
-    sizes = {f"`{name}`": size for name, size in buffer_bytes(program, rows, dtype).items()}
+def require_memory(
+    program: Program, rows: int, dtype: str, available: int | None = None, members: int = 1
+) -> int:
+    """Bytes needed, by `members` of an ensemble. Raises RunFault E0820 when they are not there;
+    nothing is allocated yet."""
+    given = given_by_host(program)
+    sizes = {
+        f"`{name}`": size * (1 if name in given else members)
+        for name, size in buffer_bytes(program, rows, dtype).items()
+    }
     sizes.update({f"synapses of `{name}`": size for name, size in edge_bytes(program).items()})
     sizes["drawing of synapses"] = drawing_bytes(program)
     needed = sum(sizes.values())
@@ -101,10 +109,14 @@ def require_memory(program: Program, rows: int, dtype: str, available: int | Non
     listed = ", ".join(f"{name} {readable(size)}" for name, size in biggest if size)
     raise RunFault(
         "E0820",
-        f"the network needs {readable(needed)} for {rows} samples at a time in {dtype}, and the"
+        f"the {_who(members)} {readable(needed)} for {rows} samples at a time in {dtype}, and the"
         f" machine has {readable(limit)} left; the largest: {listed}",
         "make populations or the batch smaller, or use float32; see `netdsl show memory SPEC`",
     )
+
+
+def _who(members: int) -> str:
+    return "network needs" if members == 1 else f"{members} members of the ensemble need"
 
 
 def readable(size: float) -> str:

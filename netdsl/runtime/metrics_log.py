@@ -106,6 +106,8 @@ def jsonable(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_cell(item) for item in value)
     missing = value is None or (isinstance(value, float) and math.isnan(value))
     return "" if missing else str(value)
 

@@ -118,27 +118,47 @@ class Model:
 
             made = Session(self.network, self.program, self._executor(), self.seed)
             check_budgets(made)
-            for line in empty_blocks(made):
-                print(line, file=sys.stderr)
+            with made.focused(0 if made.members else None):
+                for line in empty_blocks(made):
+                    print(line, file=sys.stderr)
             self._session = made
         return self._session
 
     def _executor(self) -> Executor:
         from netdsl.diagnostics.waiting import slow
-        from netdsl.runtime.backend import choose, make_auto, make_executor
+        from netdsl.runtime.backend import choose, make_auto, make_ensemble, make_executor
         from netdsl.runtime.initial import initial_values
         from netdsl.runtime.memory import require_memory
 
-        require_memory(self.program, self.rows, self.dtype)
+        ensemble = self.network.ensemble
+        members = ensemble.count if ensemble is not None else 1
+        require_memory(self.program, self.rows, self.dtype, members=members)
         with slow("drawing the start values"):
             initial = initial_values(self.program, self.seed)
         common: dict[str, Any] = {"rows": self.rows, "dtype": self.dtype, "seed": self.seed}
         if self.backend == "auto" and not self.options:
             self.backend, executor = make_auto(self.program, initial, **common)
-            return executor
-        name, _ = choose(self.backend)
-        self.backend = name
-        return make_executor(name, self.program, initial, **common, **self.options)
+        else:
+            self.backend, _ = choose(self.backend)
+            more = {**common, **self.options}
+            executor = make_executor(self.backend, self.program, initial, **more)
+        return executor if ensemble is None else make_ensemble(executor, ensemble)
+
+    def single(self, what: str) -> None:
+        """Let member 0 stand for an ensemble from now on, with the values that it has, and say
+        that `what` needs one network."""
+        if self.network.ensemble is None:
+            return
+        line = f"{what} is of one network: member 0 of the ensemble, as without its line"
+        print(line, file=sys.stderr)
+        kept = None
+        if self._session is not None:
+            with self._session.focused(0):
+                kept = self._session.parameters()
+        self.close()
+        self.network = replace(self.network, ensemble=None)
+        if kept is not None:
+            self.session.set_parameters(kept)
 
     @property
     def datasets(self) -> Datasets:
@@ -325,12 +345,13 @@ class Model:
 
 
 def default_rows(network: Network) -> int:
-    """The largest number of samples that the spec's batches have; pairs double training ones, and
-    those of evaluations that name pairs."""
+    """The largest number of samples that the spec's batches and replays have; pairs double training
+    ones, and those of evaluations that name pairs."""
     double = 2 if network.pairs else 1
     sizes = [max(d.batch * double, d.eval_batch) for d in network.data.values()]
     evaluated = [step for step in all_steps(network) if isinstance(step, Evaluate)]
     for ref in (ref for step in evaluated for ref in step.args):
         if ref.source in network.pairs:
             sizes.append(2 * network.data[network.pairs[ref.source].data].eval_batch)
+    sizes += [memory.size for memory in network.memories.values() if memory.kind == "replay"]
     return max(sizes, default=1)

@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
+from netdsl.runtime.members import spread
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -31,7 +35,7 @@ class Progress:
         stream: IO[str] | None = None,
     ) -> None:
         self._epochs, self._batches, self._rows = epochs, batches, rows_per_batch
-        self._title, self._quiet = title, quiet
+        self._title, self._first, self._quiet = title, title, quiet
         self._stream = stream or sys.stderr
         self._epoch, self._done, self._since = 0, 0, time.perf_counter()
         self._rounds = 0
@@ -55,6 +59,10 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def start_rounds(self, protocol: str, count: int) -> None:
+        """So many epochs or iterations begin, of a protocol of this name if it is not the first."""
+        self._title, self._epochs = protocol or self._first, count
 
     def start_epoch(self, epoch: int, batches: int | None = None, rounds: int = 0) -> None:
         """Begin ``epoch`` (0-based), or with ``rounds`` as many iterations; ``batches`` replaces
@@ -104,8 +112,17 @@ class Progress:
 
 
 def format_metrics(metrics: Mapping[str, Any]) -> str:
-    """Metrics as one short text: ``dev.accuracy 0.931  loss 0.0021``."""
-    return "  ".join(f"{key} {_number(value)}" for key, value in metrics.items())
+    """Metrics as one short text: ``dev.accuracy 0.931  loss 0.0021``; of an ensemble the mean over
+    members, then the others of `SPREAD`: ``accuracy 0.93 (median 0.94, sd 0.01, 0.9 to 0.95)``."""
+    return "  ".join(f"{key} {_metric(value)}" for key, value in metrics.items())
+
+
+def _metric(value: Any) -> str:
+    if not isinstance(value, np.ndarray):
+        return _number(value)
+    found = {word: _number(number) for word, number in spread(value).items()}
+    ends = f"{found['min']} to {found['max']}"
+    return f"{_number(np.mean(value))} (median {found['median']}, sd {found['sd']}, {ends})"
 
 
 def _number(value: Any) -> str:

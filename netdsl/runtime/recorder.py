@@ -89,55 +89,75 @@ class Recording:
 
     def __init__(self, session: Session, label: str) -> None:
         self._session = session
-        chosen = [r for r in session.network.recorders if r.on in (None, label)]
-        self._tracks = [_Track(recorder, session) for recorder in chosen]
-        owners = dict.fromkeys(r.variable.rpartition(".")[0] for r in chosen)
-        self._codes = [_Code(owner, session) for owner in owners]
+        self._members = [_Member(session, label) for _ in session.each_member()]
         self._labels: list[Array] = []
 
     def phase(self, plain: PhaseRunner) -> PhaseRunner:
         """A phase runner that records, and is `plain` where nothing is to be recorded."""
 
         def run(step: RunPhase, steps: int) -> None:
-            if not any(track.wants() for track in self._tracks) or steps == 0:
+            if not any(track.wants() for track in self._members[0].tracks) or steps == 0:
                 plain(step, steps)
                 return
             for index in range(steps):
                 last = index + 1 if index + 1 < steps else None
                 self._session.executor.call(step.site, steps, index, last)
-                for track in self._tracks:
-                    track.step()
+                for number in self._session.each_member():
+                    for track in self._members[number].tracks:
+                        track.step()
 
         return run
 
     def end_batch(self) -> None:
         """Close the present batch's recordings."""
-        if self._tracks and "label" in self._session.fields:
+        if self._members[0].tracks and "label" in self._session.fields:
             self._labels.append(np.asarray(self._session.fields["label"]))
-        for code in self._codes:
-            code.take()
-        for track in self._tracks:
-            track.end_batch()
+        for number in self._session.each_member():
+            self._members[number].end_batch()
 
     def arrays(self) -> dict[str, Array]:
-        """Recorded variables (steps, samples, n), codes as `P.rate` (samples, n), and labels.
+        """Recorded variables (steps, samples, n), codes as `P.rate` (samples, n), and labels; of an
+        ensemble members lead in all but the labels.
 
         A code is the readout of a recorded population, or else the mean over the recorded steps.
         """
-        for track in self._tracks:
+        each = [member.arrays() for member in self._members]
+        found = each[0]
+        rates = [len(a) for key, a in found.items() if key.endswith(".rate")]
+        if self._session.members:
+            found = {key: np.stack([one[key] for one in each]) for key in found}
+        if found and self._labels:
+            found["label"] = np.concatenate(self._labels)[: max(rates)]
+        return found
+
+
+class _Member:
+    """The recorders of one network."""
+
+    def __init__(self, session: Session, label: str) -> None:
+        chosen = [r for r in session.network.recorders if r.on in (None, label)]
+        self.tracks = [_Track(recorder, session) for recorder in chosen]
+        owners = dict.fromkeys(r.variable.rpartition(".")[0] for r in chosen)
+        self._codes = [_Code(owner, session) for owner in owners]
+
+    def end_batch(self) -> None:
+        for code in self._codes:
+            code.take()
+        for track in self.tracks:
+            track.end_batch()
+
+    def arrays(self) -> dict[str, Array]:
+        for track in self.tracks:
             track.end_batch()  # phases outside `each batch`
         found: dict[str, Array] = {}
         for code in self._codes:
             codes = code.array()
             if codes is not None:
                 found[f"{code.population}.rate"] = codes
-        for track in self._tracks:
+        for track in self.tracks:
             array = track.array()
             if array is not None:
                 found[track.recorder.variable] = array
                 owner = track.recorder.variable.rpartition(".")[0]
                 found.setdefault(f"{owner}.rate", array.mean(axis=0))
-        if found and self._labels:
-            rates = [len(a) for key, a in found.items() if key.endswith(".rate")]
-            found["label"] = np.concatenate(self._labels)[: max(rates)]
         return found

@@ -32,20 +32,25 @@ Choice = Callable[[str, Mapping[str, Mask]], Mapping[str, Mask]]
 
 
 def rewire(session: Session, step: Rewire, choice: Choice | None = None) -> None:
-    """Carry out a rewiring. Raises DiagnosticError E0663 beyond its budget."""
-    work = _Rewiring(session, step)
-    work.prune()
-    work.regrow(choice)
-    work.write()
+    """Carry out a rewiring, of each member of an ensemble. Raises DiagnosticError E0663 beyond its
+    budget."""
+    draws = dict(session.draws)
+    for _ in session.each_member():
+        session.draws = dict(draws)
+        work = _Rewiring(session, step)
+        work.prune()
+        work.regrow(choice)
+        work.write()
 
 
 def check_budgets(session: Session) -> None:
     """Raises DiagnosticError E0663 where a network starts with more synapses than a budget."""
     for step in all_steps(session.network):
         if isinstance(step, Rewire):
-            work = _Rewiring(session, step)
-            work.prune()
-            work.room()
+            for _ in session.each_member():
+                work = _Rewiring(session, step)
+                work.prune()
+                work.room()
 
 
 class _Rewiring:

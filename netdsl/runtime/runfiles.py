@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netdsl.ir.protocol import Protocol, fits
+from netdsl.ir.protocol import Protocol, at
 from netdsl.ir.windows import Windows
 from netdsl.runtime.archive import Arrays
 from netdsl.runtime.engine import Interpreter, Place
 from netdsl.runtime.errors import RunDirError
+from netdsl.runtime.members import Found
+from netdsl.runtime.memories import saved, taken
 from netdsl.runtime.record import companions, require_same, write_record
 from netdsl.runtime.rundir import RunDir
-from netdsl.runtime.session import PER_SAMPLE, Session
+from netdsl.runtime.session import Session
 from netdsl.runtime.state_file import check_state
+from netdsl.runtime.whole import PER_SAMPLE
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model
@@ -58,6 +61,7 @@ def describe(model: Model) -> dict[str, Any]:
     return {
         "populations": populations,
         "projections": projections,
+        **({} if network.ensemble is None else {"members": network.ensemble.count}),
         "dt": 1.0 if dt is None else dt * 1e3,
         "dt_unit": "step" if dt is None else "ms",
     }
@@ -75,7 +79,7 @@ def save_checkpoint(
 ) -> None:
     """Store everything that continuing needs, in one file; `identity` says of which run."""
     arrays = session.lasting()
-    arrays[_KEYS] = session.keys
+    arrays |= {_KEYS: session.keys, **saved(session.memories)}
     for name, values in interpreter.kept.items():
         arrays.update({f"{_KEPT}{name}/{path}": np.asarray(v) for path, v in values.items()})
     place = interpreter.place.to_json() | {"draws": session.draws}
@@ -104,6 +108,10 @@ def load_checkpoint(
         return Place(), {}, 0
     arrays, counters = found
     keys, kept = arrays.pop(_KEYS, np.zeros(0)), _kept(arrays)
+    try:
+        memories = taken(arrays, session.network)
+    except (ValueError, TypeError) as fault:
+        raise _damaged(run, fault) from None
     rows = _require_network(run, session, arrays)
     own = counters.get("identity", {})
     if not isinstance(own, dict):
@@ -111,7 +119,7 @@ def load_checkpoint(
     require_same(run, recorded, identity)
     require_same(run, own, identity)
     try:
-        place = _place(counters["place"], protocol)
+        place = _place(counters["place"], protocol, session.network.protocols)
         host = {path: _number(value) for path, value in counters["host"].items()}
         metric_rows = _whole(counters["metric_rows"])
         for counter in (host["epoch"], host.get("iteration", 0.0)):
@@ -129,7 +137,7 @@ def load_checkpoint(
     for name, values in kept.items():
         check_state(values, shapes, f"`{name}` of the checkpoint of `{run.path}`")
     session.restore(arrays, keys)
-    session.started = started
+    session.started, session.memories = started, memories
     for path, value in host.items():
         session.set_host(path, value)
     # Again, since a change of the rows present makes kernels choose anew.
@@ -138,17 +146,18 @@ def load_checkpoint(
     return place, kept, metric_rows
 
 
-def _place(held: Mapping[str, Any], protocol: Protocol) -> Place:
+def _place(held: Mapping[str, Any], protocol: Protocol, protocols: Mapping[str, Protocol]) -> Place:
     """The place that a checkpoint names; TypeError or ValueError where there is none."""
     place = Place(**held)
-    numbers = (place.loops, place.batches, place.kept_at, *place.draws.values())
+    numbers = (place.loops, place.batches, place.earlier, place.kept_at, *place.draws.values())
     if not all(_whole(number) == number for number in numbers):
         raise ValueError("a counter is no number")
-    if not isinstance(place.position, list) or not fits(place.position, protocol.body):
+    position = place.position
+    if not isinstance(position, list) or at(position, protocol.body, protocols) is None:
         raise ValueError(f"protocol `{protocol.name}` has no place {place.position}")
-    place.best = {name: _number(value) for name, value in place.best.items()}
+    place.best = {name: _found(value) for name, value in place.best.items()}
     place.results = {
-        label: {name: _number(value) for name, value in metrics.items()}
+        label: {name: _found(value) for name, value in metrics.items()}
         for label, metrics in place.results.items()
     }
     return place
@@ -163,6 +172,11 @@ def _whole(value: Any) -> int:
 def _number(value: Any) -> float:
     """A number of a JSON file, which has none for NaN."""
     return math.nan if value is None else float(value)
+
+
+def _found(value: Any) -> Found:
+    """A metric, of an ensemble a list."""
+    return np.array([_number(v) for v in value]) if isinstance(value, list) else _number(value)
 
 
 def _kept(arrays: Arrays) -> dict[str, Arrays]:
@@ -185,7 +199,8 @@ def _require_network(run: RunDir, session: Session, arrays: Arrays) -> set[int]:
         if held is None:
             continue
         buffer = session.program.buffers[name]
-        axis = int(buffer.slots > 1)  # that of the samples, where there are some
+        # That of the samples, where there are some.
+        axis = int(buffer.slots > 1) + session.executor.lead(name)
         fitting = held.ndim == len(shape)
         if fitting and buffer.place in PER_SAMPLE:
             rows.add(held.shape[axis])

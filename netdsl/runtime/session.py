@@ -17,31 +17,27 @@ from numpy.typing import NDArray
 from netdsl.backends.base import Executor
 from netdsl.ir.expr import NOW, Const, Expr, Load, Reduce, Ref
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.places import of_rows, shape_of
+from netdsl.ir.places import shape_of
 from netdsl.ir.program import PHASE, Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
 from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
+from netdsl.runtime.memories import made, none_held
 from netdsl.runtime.refusals import not_kept, require_binary, require_partition
 from netdsl.runtime.series import sample_values
+from netdsl.runtime.whole import PER_SAMPLE, Arrays, Whole
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
-Arrays = dict[str, Array]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
-_SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
-PER_SAMPLE = (Place.ROW, Place.UNIT, Place.PAIR, Place.ROW_SYNAPSE)
-# Roles whose values a run cannot recompute; the rest is scratch of one call.
-_STATE = frozenset({"state", "input", "modulator", "snapshot", "accumulator", "hoisted"})
-_LASTING = _STATE | {"parameter", "weight", "optimiser"}
 BACKEND_COUNTERS = ("phase.step", "t")
 _STILL = ("prev", "settled")  # earlier values of what does not change have no buffers
 _STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 
 
-class Session:
+class Session(Whole):
     """The present state of one network on one executor.
 
     `host`: values of controls, global states, counters and protocol parameters by path.
@@ -55,6 +51,7 @@ class Session:
         self.fields: Arrays = {}
         self.keys: NDArray[np.uint64] = np.zeros(executor.rows, np.uint64)
         self.draws: dict[str, int] = {}
+        self.memories = none_held(network)
         self._signs: dict[str, PhiloxStream] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
@@ -154,7 +151,8 @@ class Session:
         """The value of a scalar expression of the protocol."""
         if isinstance(expr, Const):
             return float(expr.value)
-        with np.errstate(all="ignore"):
+        # What protocols compute is alike in all members (E0792).
+        with np.errstate(all="ignore"), self.focused(0 if self.members else self.focus):
             value = self.compile(expr)(self.reader())
         if value.size != 1:
             raise RunFault("E0899", "internal error: a protocol's expression is not one number")
@@ -222,14 +220,16 @@ class Session:
         if name is None:
             raise not_kept(self, self.program.key(key))
         array = np.asarray(value, np.float64)
-        shape = self.executor.read(name).shape
-        if array.shape not in ((), shape):
+        shape, lead = self.executor.read(name).shape, self.executor.lead(name)
+        if array.shape not in ((), shape, shape[lead:]):
+            members = f"{shape[0]} members lead, or are left out for all alike; " if lead else ""
             raise RunFault(
                 "E0722",
                 f"`{key}` has shape {shape}, and the array given has {array.shape}",
-                "rows lead, then neurons; synapses are (pre, post)",
+                f"{members}rows lead, then neurons; synapses are (pre, post)",
             )
-        require_partition(self.network, key, array)
+        for one in array if lead and array.shape == shape else (array,):
+            require_partition(self.network, key, one)
         self.executor.write(name, array)
         if self.program.buffers[name].place in PER_SAMPLE:
             self.started = max(self.started, self.rows)
@@ -253,10 +253,7 @@ class Session:
     ) -> None:
         """Present a batch: fields (R, ...), random keys (R,), its number and its epoch."""
         rows = len(keys)
-        self.fields = dict(fields)
-        self.fields.setdefault("positive", np.ones(rows, np.float32))
-        if "label" in self.fields:
-            self.fields.setdefault("shown_label", self.fields["label"])
+        self.fields = made(fields, rows)
         for field, value in self.fields.items():
             path = f"sample.{field}"
             self.require_binary(self.program.find(path), value, path)
@@ -290,9 +287,10 @@ class Session:
         return sample_values(field, self.fields[field], shape)
 
     def _write_scalars(self) -> None:
-        read = self.reader()
-        for name, closure in self._scalars.items():
-            self.executor.write(name, float(closure(read).reshape(())))
+        for _ in self.each_member() if self._scalars else ():
+            read = self.reader()
+            for name, closure in self._scalars.items():
+                self.executor.write(name, float(closure(read).reshape(())))
 
     def _start_rows(self, keys: NDArray[np.uint64]) -> None:
         """Rows that no batch has had before begin with declared values, drawn by their own keys."""
@@ -311,7 +309,7 @@ class Session:
                     self.executor.call(name)
         for name, value in held.items():
             whole = np.array(self.executor.read(name))
-            before = of_rows(self.program.buffers[name], slice(first))
+            before = self.of_rows(name, slice(first))
             whole[before] = value[before]
             self.executor.write(name, whole)
 
@@ -335,65 +333,3 @@ class Session:
             owner = routine.owner
             if not targets or owner in targets or owner.split(".", 1)[0] in targets:
                 self.executor.call(name)
-
-    # ------------------------------------------------------------- whole states
-
-    def parameters(self) -> Arrays:
-        """Everything that samples share and learning may change, by path: weights, optimiser
-        states, build-time parameters and global states."""
-        found = {
-            buffer.of: self.executor.read(name)
-            for name, buffer in self.program.buffers.items()
-            if self._is_parameter(buffer)
-        }
-        for path, variable in self.network.variables.items():
-            if variable.kind is Kind.GLOBAL:
-                found[path] = np.asarray(self.host[path])
-        return found
-
-    def _is_parameter(self, buffer: Buffer) -> bool:
-        if buffer.tag or buffer.place not in _SHARED or buffer.of in self.host:
-            return False
-        return buffer.role in ("weight", "optimiser", "parameter", "state")
-
-    def set_parameters(self, values: Mapping[str, Array]) -> None:
-        """Write back what `parameters` gave."""
-        for name, value in values.items():
-            self.write(name, value)
-
-    def lasting(self) -> Arrays:
-        """All buffers that a resumed run needs, per-sample ones at all rows that there is room
-        for: those beyond a smaller batch hold what the next full one reads."""
-        with self.executor.reaching(self.executor.capacity):
-            return {
-                name: self.executor.read(name)
-                for name, buffer in self.program.buffers.items()
-                if buffer.role in _LASTING
-            }
-
-    def per_sample(self) -> Arrays:
-        """What `evaluate` must put back: per-sample buffers, at all rows as in `lasting`."""
-        with self.executor.reaching(self.executor.capacity):
-            return {name: self.executor.read(name) for name in self._rowwise()}
-
-    def _rowwise(self) -> list[str]:
-        return [
-            name
-            for name, buffer in self.program.buffers.items()
-            if buffer.place in PER_SAMPLE and buffer.role != "scratch"
-        ]
-
-    def restore(self, values: Mapping[str, Array], keys: NDArray[np.uint64]) -> None:
-        """Write buffers back, and say how many rows are present, with their keys."""
-        self.keys = keys
-        self.executor.set_rows(len(keys), keys)
-        for name, value in values.items():
-            self.require_binary(name, value)
-            if self.program.buffers[name].place in PER_SAMPLE:
-                # Rows for which there is no room here are never read either.
-                buffer = self.program.buffers[name]
-                held = value[of_rows(buffer, slice(self.executor.capacity))]
-                with self.executor.reaching(held.shape[int(buffer.slots > 1)]):
-                    self.executor.write(name, held)
-            else:
-                self.executor.write(name, value)

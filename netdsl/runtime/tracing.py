@@ -124,6 +124,8 @@ def nan_error(session: Session, found: Origin, where: str, *notes: str) -> Diagn
     if variable is not None and declared is not None and declared.line != span.line:
         labels = (Label(declared, "declared here"),)
         notes = (f"{variable.kind.value} from line {declared.line}", *notes)
+    if session.focus is not None:
+        notes = (*notes, f"member {session.focus} of the ensemble")
     note = ", ".join(filter(None, notes))
     message = f"{found.kind} first seen in `{found.path}`{where}{line}" + (note and f" ({note})")
     return DiagnosticError(Diagnostic("E0416", message, span, labels, _HELP))

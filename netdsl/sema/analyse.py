@@ -11,6 +11,9 @@ from netdsl.ir.network import Network, Population, Variable
 from netdsl.sema import lints
 from netdsl.sema.cells.cells import elaborate_population
 from netdsl.sema.experiment import experiment
+from netdsl.sema.experiment.data import elaborate_data
+from netdsl.sema.experiment.ensemble import elaborate_ensemble
+from netdsl.sema.experiment.memories import elaborate_memory
 from netdsl.sema.experiment.protocols import elaborate_protocol
 from netdsl.sema.experiment.rewiring import elaborate_rewiring
 from netdsl.sema.experiment.tasks import elaborate_task
@@ -130,6 +133,8 @@ class _Run:
         report_unsupported(context)
         for task in declarations.table("task").values():
             elaborate_task(task, context)
+        for data in declarations.table("data").values():
+            elaborate_data(data, context)
         self._graph()
         self._experiment()
         self._foreign()
@@ -143,6 +148,8 @@ class _Run:
         _implicit_one(context)
         for node in declarations.table("population").values():
             elaborate_population(node, context)
+        for memory in declarations.table("memory").values():
+            elaborate_memory(memory, context)
         declare_vectors(context)
         builders = [
             ProjectionBuilder(n, context) for n in declarations.table("projection").values()
@@ -162,8 +169,6 @@ class _Run:
 
     def _experiment(self) -> None:
         context, declarations = self.context, self.context.declarations
-        for node in declarations.table("data").values():
-            experiment.elaborate_data(node, context)
         for node in declarations.table("pairs").values():
             experiment.elaborate_pairs(node, context)
         for node in declarations.table("loss").values():
@@ -178,6 +183,7 @@ class _Run:
             name: elaborate_protocol(node, context)
             for name, node in declarations.table("protocol").items()
         }
+        self.ensemble = elaborate_ensemble(context)
         records = [experiment.recorder(node, context) for node in declarations.records]
         self.recorders = tuple(record for record in records if record is not None)
         claims = [experiment.claim(node, context) for node in declarations.claims]
@@ -223,6 +229,8 @@ class _Run:
             self.waivers,
             self.tables,
             {name: node.path for name, node in context.declarations.table("array").items()},
+            self.ensemble,
+            context.memories,
         )
 
     def _with_units(self, population: Population) -> Population:

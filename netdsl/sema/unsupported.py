@@ -5,7 +5,6 @@ from __future__ import annotations
 from netdsl.sema.scopes.context import Context
 
 _KINDS = {
-    "memory": ("memories are", "keep what the rule needs in traces of its cells"),
     "fit": ("fitted tables are", "fit the table in Python from `netdsl.run`'s readouts"),
 }
 

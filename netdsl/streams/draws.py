@@ -86,13 +86,14 @@ def row_key(
 class PhiloxStream:
     """The draws of one declaration, with scratch that grows to the largest request and is reused.
 
-    ``stream`` is a path or its ``stream_hash``. Methods take ``row_keys`` (R,) uint64, a 0-based
-    ``step`` and ``n`` elements per row, and return (R, n), or (steps, R, n) with ``steps`` given:
-    draws of ``steps`` steps from ``step`` on. ``out`` receives the result without a copy.
+    ``stream`` is a path or its ``stream_hash``, ``member`` that of an ensemble. Methods take
+    ``row_keys`` (R,) uint64, a 0-based ``step`` and ``n`` elements per row, and return (R, n), or
+    (steps, R, n) with ``steps`` given: draws of ``steps`` steps from ``step`` on. ``out`` receives
+    the result without a copy.
     """
 
-    def __init__(self, seed: int, stream: int | str) -> None:
-        hashed = stream_hash(stream) if isinstance(stream, str) else stream
+    def __init__(self, seed: int, stream: int | str, member: int = 0) -> None:
+        hashed = stream_hash(stream, member) if isinstance(stream, str) else stream
         key = (seed ^ hashed) & _MASK64
         self._core = PhiloxCore(key & 0xFFFFFFFF, key >> 32)
         self._words = np.empty(0, np.uint64)
@@ -302,9 +303,10 @@ def build_normal(
     return (mean + std * PhiloxStream(seed, path).array(shape, "normal")).astype(dtype)
 
 
-def build_permutation(seed: int, path: str, n: int) -> NDArray[np.int64]:
+def build_permutation(seed: int, path: str, n: int, member: int = 0) -> NDArray[np.int64]:
     """A permutation of 0 to n - 1 drawn once for the declaration ``path``."""
-    order: NDArray[np.int64] = PhiloxStream(seed, path).permutation(n, np.zeros(1, np.uint64))[0]
+    stream = PhiloxStream(seed, path, member)
+    order: NDArray[np.int64] = stream.permutation(n, np.zeros(1, np.uint64))[0]
     return order
 
 

@@ -135,4 +135,5 @@ def replay(
     """
     from netdsl.tools.replayer import Replayer
 
+    model.single("`replay`")
     return Replayer(model, trace, tolerance, keep).run()

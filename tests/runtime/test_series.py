@@ -62,9 +62,10 @@ def test_counts_in_bytes_from_a_file(tmp_path: Path) -> None:
     wave = np.random.default_rng(2).integers(0, 3, (ROWS, STEPS, UNITS)).astype(np.uint8)
     held = netdsl.compile(SPEC.format(units=UNITS, first=3), "numpy", data=saved(tmp_path, wave))
     held.run("show", test=False)
-    assert held.datasets.open(netdsl.ir.protocol.SplitRef("waves", "train")).split.fields[
-        "wave"
-    ].dtype == np.uint8
+    assert (
+        held.datasets.open(netdsl.ir.protocol.SplitRef("waves", "train")).split.fields["wave"].dtype
+        == np.uint8
+    )
     np.testing.assert_allclose(held.state["a.v"], expected(wave[2:]), rtol=1e-5)
 
 

@@ -173,17 +173,32 @@ def test_cifar(tmp_path: Path) -> None:
         (tmp_path / f"{name}.bin").write_bytes(np.hstack([label, pixels]).tobytes())
     splits = load_source("cifar10", str(tmp_path), tmp_path)
     assert splits["train"].rows == 8
-    assert splits["train"].shape_hint == (3, 32, 32)
-    assert np.allclose(splits["test"].fields["image"], pixels / 255)
+    assert splits["train"].shape_hint == (32, 32, 3)
+    last = pixels.reshape(4, 3, 1024).transpose(0, 2, 1)  # channels first in the file only
+    assert np.allclose(splits["test"].fields["image"], last.reshape(4, -1) / 255)
     mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
     normal = load_source("cifar10", str(tmp_path), tmp_path, {"mean": mean, "std": std})["test"]
-    planes = (pixels.reshape(4, 3, 1024) / 255 - np.array(mean)[:, None]) / np.array(std)[:, None]
-    assert np.allclose(normal.fields["image"], planes.reshape(4, -1), atol=1e-5)
+    expected = (last / 255 - np.array(mean)) / np.array(std)
+    assert np.allclose(normal.fields["image"], expected.reshape(4, -1), atol=1e-5)
     assert fault_of(tmp_path, mean=[1, 2]).code == "E0717"
     assert fault_of(tmp_path, meen=1).code == "E0717"
     assert fault_of(tmp_path, std=0).code == "E0717"
     (tmp_path / "test_batch.bin").write_bytes(b"123")
     assert fault_of(tmp_path).code == "E0704"
+
+
+def test_what_is_not_the_binary_version_of_cifar_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data_batch_1").write_bytes(b"\x80\x02}")
+    found = fault_of(tmp_path)
+    assert found.code == "E0712" and "binary version" in (found.help or "")
+    file = tmp_path / "data_batch_1.bin"
+    file.write_bytes(bytes(3073))
+    found = fault_of(file)
+    assert found.code == "E0712" and "folder" in (found.help or "")
+    assert load_source("cifar10", str(tmp_path), tmp_path)["train"].rows == 1
+    for content in (b"", bytes(3072), bytes(2 * 3073 + 5)):
+        file.write_bytes(content)
+        assert fault_of(tmp_path).code == "E0704"
 
 
 def test_cifar_100(tmp_path: Path) -> None:

@@ -53,11 +53,14 @@ def test_surrogates(name: str) -> None:
     assert errors(top=f"import std.surrogate {{ {name} }}", unit=unit) == []
 
 
+GIVEN = {"rls": "gain = 0.1, k = pre.s, error = post.s"}  # what has no default
+
+
 @pytest.mark.parametrize("name", names("rule", "rule"))
 def test_rules(name: str) -> None:
     top = f"import std.rule {{ {name} }}"
     steps = "phase run 5 steps learning"
-    assert errors(top=top, body=f"learn {name}()", steps=steps) == []
+    assert errors(top=top, body=f"learn {name}({GIVEN.get(name, '')})", steps=steps) == []
 
 
 def test_unknown_modules() -> None:

@@ -8,13 +8,14 @@ the share of nonzeros measured at the end of the last one decides which windows 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.backends.base import Array, Executor
+from netdsl.backends.base import Array, Executor, given_by_host
 from netdsl.backends.cupy.memory import MemoryPlan, plan_memory, require
 from netdsl.backends.cupy.rings import DeviceRings
 from netdsl.codegen.comments import spec_line
@@ -114,6 +115,7 @@ class GpuExecutor(Executor):
         # Rows that windows were counted over, and the count, or None while the device has it.
         self._measured: dict[Window, tuple[int, int | None]] = {}
         self._fault: BackendError | None = None
+        self._shared: dict[str, int] = {}  # addresses of fields that belong to another, by field
         try:
             require(self.plan, rows, device.free_bytes(), device.name)
             device.load(self.unit.source, self.unit.kernels)
@@ -122,10 +124,24 @@ class GpuExecutor(Executor):
         except DeviceFault as fault:
             raise self._report(fault) from None
 
+    def sibling(self, initial: Mapping[str, Array]) -> GpuExecutor:
+        """See `Executor`: on the same device, which has the kernels already."""
+        other, names = copy(self), given_by_host(self.program)
+        fields = ["row_key", *(self.layout.names(name) for name in names)]
+        other._shared = {field: self._address(field) for field in fields}
+        other._odd, other._measured, other.sparse = set(), {}, dict(self.sparse)
+        try:
+            require(self.plan, self.capacity, self.device.free_bytes(), self.device.name)
+            other._base = self.device.allocate(self.plan.nbytes)
+            other._fill(initial)
+        except DeviceFault as fault:
+            raise self._report(fault) from None
+        return other
+
     def _fill(self, initial: Mapping[str, Array]) -> None:
         words = np.zeros(self.plan.struct_bytes // 8, np.uint64)
         for name, offset in self.plan.offsets.items():
-            words[self.plan.words[name]] = self._base + offset
+            words[self.plan.words[name]] = self._shared.get(name, self._base + offset)
         words[self.plan.words["rows"]] = self.rows
         words[self.plan.words["seed"]] = self.seed & 0xFFFFFFFFFFFFFFFF
         words[self.plan.words["progress"]] = self.device.progress()
@@ -148,7 +164,7 @@ class GpuExecutor(Executor):
         return self._base
 
     def _address(self, field: str) -> int:
-        return self._base + self.plan.offsets[field]
+        return self._shared.get(field, self._base + self.plan.offsets[field])
 
     def _place(self, buffer: str) -> int:
         """Address of a buffer's numbers."""
@@ -235,7 +251,9 @@ class GpuExecutor(Executor):
         chosen = tuple(self.sparse[test] for test in routine.tests)
         wanted = [action for action in actions if action.wanted(self.sparse)]
         if wanted and count > 0 and self.rows > 0:
-            self.device.section((*key, self.rows, chosen), lambda: self._launch(wanted), count)
+            self.device.section(
+                (self._base, *key, self.rows, chosen), lambda: self._launch(wanted), count
+            )
 
     def _launch(self, wanted: Sequence[Action]) -> None:
         for beside, group in groupby(wanted, key=lambda action: action.beside):
@@ -355,5 +373,6 @@ class GpuExecutor(Executor):
         return self.unit.source
 
     def close(self) -> None:
-        """Release the device's memory and graphs."""
-        self.device.close()
+        """Release the device's memory and graphs; a sibling leaves that to the first."""
+        if not self._shared:
+            self.device.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,30 +72,43 @@ class NativeExecutor(Executor):
         self.notices = loaded.notices
         self.cached = loaded.cached
         self._blas = blas.load()
-        self.memory = Memory(
-            self.unit.layout,
-            rows,
-            len(self.unit.operations),
-            self.connections,
-            full_lists=strategy in ("gather", "columns"),
-        )
-        for ring in self.unit.layout.rings:
-            self.memory.aim(ring)
-        self.memory.word("seed", seed & _MASK64)
         self._strategy = strategy
-        self._form_all_products(False)
-        self.memory.word("gemm", self._blas.gemm(self.unit.layout.real))
-        self.memory.word("gemm_int_bits", self._blas.int_bits)
         self._entries = {}
         for routine, symbol in self.unit.routines.items():
             entry = getattr(loaded.library, symbol)
             entry.argtypes = (ctypes.c_void_p, *(ctypes.c_int64,) * 3)
             entry.restype = None
             self._entries[routine] = entry
-        self.set_rows(rows)
+        self._make(initial)
+
+    def _make(self, initial: Mapping[str, Array], beside: Memory | None = None) -> None:
+        """Memory with the values at build; `beside` that of an executor with the same samples."""
+        self.memory = Memory(
+            self.unit.layout,
+            self.capacity,
+            len(self.unit.operations),
+            self.connections,
+            full_lists=self._strategy in ("gather", "columns"),
+            beside=beside,
+        )
+        self._net = self.memory.net.ctypes.data
+        for ring in self.unit.layout.rings:
+            self.memory.aim(ring)
+        self.memory.word("seed", self.seed & _MASK64)
+        self._form_all_products(False)
+        self.memory.word("gemm", self._blas.gemm(self.unit.layout.real))
+        self.memory.word("gemm_int_bits", self._blas.int_bits)
+        self.set_rows(self.rows)
         for name, value in initial.items():
-            if name in program.buffers:
+            if name in self.program.buffers:
                 self.write(name, value)
+
+    def sibling(self, initial: Mapping[str, Array]) -> NativeExecutor:
+        """See `Executor`."""
+        other = copy(self)
+        other._odd = set()
+        other._make(initial, self.memory)
+        return other
 
     def set_rows(self, rows: int, keys: npt.NDArray[np.uint64] | None = None) -> None:
         """Say how many samples are present; ValueError when there is no room for them."""
@@ -141,6 +155,15 @@ class NativeExecutor(Executor):
         self._view(buffer)[...] = self._packed(buffer, value)
         self._written(buffer, value)
 
+    def write_all(self, members: Sequence[Executor], buffer: str, value: Array | float) -> None:
+        """See `Executor`."""
+        if not self._is_global(buffer):
+            super().write_all(members, buffer, value)
+            return
+        place = self.memory.scalar(buffer)
+        for member in members:
+            member.memory.doubles[place] = value  # type: ignore[attr-defined]
+
     def _form_all_products(self, whole: bool) -> None:
         self.memory.word("strategy", STRATEGIES.index("dense" if whole else self._strategy))
 
@@ -150,7 +173,19 @@ class NativeExecutor(Executor):
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
         with self._blas.one_thread():
-            self._entries[routine](self.memory.net.ctypes.data, steps, first, last)
+            self._entries[routine](self._net, steps, first, last)
+
+    def call_all(
+        self, members: Sequence[Executor], routine: str, steps: int, first: int, last: int | None
+    ) -> None:
+        """See `Executor`: the same entry of the library for each member's memory."""
+        last = steps if last is None else last
+        if not 0 <= first <= last <= steps:
+            raise ValueError(f"steps {first} to {last} of {steps}")
+        entry = self._entries[routine]
+        with self._blas.one_thread():
+            for member in members:
+                entry(member._net, steps, first, last)  # type: ignore[attr-defined]
 
     def nbytes(self) -> int:
         """Bytes of buffers, lists and scratch."""

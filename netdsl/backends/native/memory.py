@@ -8,9 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.backends.base import given_by_host
 from netdsl.codegen.plan.layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
 from netdsl.ir.network import Place
 from netdsl.ir.places import packed_bytes, slot_shape, stored_shape
+from netdsl.ir.space import per_sample
 from netdsl.streams.connectivity import Connections
 
 _ALIGNMENT = 64
@@ -46,7 +48,9 @@ def aligned(count: int, dtype: npt.DTypeLike, number: int = 0) -> Array:
 class Memory:
     """All arrays of a run for at most `rows` samples, and the struct that points to them.
 
-    `full_lists`: index lists have room for every element instead of a quarter of them.
+    `full_lists`: index lists have room for every element instead of a quarter of them. `beside`:
+    the memory of another network of the same layout, never called at the same time; samples, random
+    keys, synapses' ends and scratch are the same arrays.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Memory:
         connections: Mapping[str, Connections],
         *,
         full_lists: bool,
+        beside: Memory | None = None,
     ) -> None:
         self.connections = connections
         self.layout, self.rows, self.full_lists = layout, rows, full_lists
@@ -68,15 +73,17 @@ class Memory:
             size += field.words
         self.net = aligned(size, np.uint64)
         self.doubles = self.net.view(np.float64)
-        self.stats = np.zeros(operations, STAT)
-        self.row_key = aligned(rows, np.uint64)
+        self.stats: Array = np.zeros(operations, STAT) if beside is None else beside.stats
+        self.row_key: Array = aligned(rows, np.uint64) if beside is None else beside.row_key
         self._arrays: dict[int, Array] = {}  # by address, since the library exchanges pointers
+        self._beside = beside
+        self._lent: set[int] = set()  # addresses of arrays that belong to another
         self._fill()
         self._resting = self._places()
 
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(array.nbytes for array in self._arrays.values())
+        return sum(a.nbytes for place, a in self._arrays.items() if place not in self._lent)
 
     def __getitem__(self, buffer: str) -> Array:
         """The memory that a buffer occupies now: a flat array for `rows` samples."""
@@ -98,7 +105,8 @@ class Memory:
         return {
             name: int(self.net[self.slots[layout.names(name)]])
             for name, buffer in layout.program.buffers.items()
-            if buffer.place in (Place.ROW, Place.UNIT)
+            if per_sample(buffer.place)
+            and buffer.place is not Place.PAIR
             and name not in layout.rings
             and name not in layout.views
         }
@@ -119,12 +127,25 @@ class Memory:
         self._arrays[array.ctypes.data] = array
         self.net[slot] = array.ctypes.data
 
+    def _same(self, slot: int) -> bool:
+        """Take the array of the memory beside this one, where there is one."""
+        if self._beside is None:
+            return False
+        address = int(self._beside.net[slot])
+        self.net[slot] = address
+        self._arrays[address] = self._beside._arrays[address]
+        self._lent.add(address)
+        return True
+
     def _fill(self) -> None:
+        given = given_by_host(self.layout.program)
         layout, rows = self.layout, self.rows
         edges = {name: found.count for name, found in self.connections.items()}
         for name, buffer in layout.program.buffers.items():
             if name in layout.rings:
                 self._ring(name)
+            elif name in given and self._same(self.slots[layout.names(name)]):
+                continue
             elif buffer.place is not Place.GLOBAL and not self._shown(name):
                 count = math.prod(stored_shape(name, layout.program, rows, edges))
                 kind = np.dtype(np.float64) if buffer.double else self.real
@@ -146,7 +167,8 @@ class Memory:
             "normals": (layout.normals, np.float64),
         }
         for name, (count, dtype) in scratch.items():
-            self._new(self.slots[name], count, dtype)
+            if not self._same(self.slots[name]):
+                self._new(self.slots[name], count, dtype)
         self.word("row_key", self.row_key.ctypes.data)
         self.word("stats", self.stats.ctypes.data)
 
@@ -188,6 +210,8 @@ class Memory:
         """Copies, since the library reads a vector of synapses beyond their end."""
         slot = self.slots[ident]
         for number, part in enumerate(EDGE_PARTS):
+            if self._same(slot + number):
+                continue
             values = getattr(connections, part)
             self._new(slot + number, len(values), values.dtype)
             self._arrays[int(self.net[slot + number])][: len(values)] = values

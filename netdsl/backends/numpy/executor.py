@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Mapping
+from copy import copy
 from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from netdsl.backends.base import Array, Executor
+from netdsl.backends.base import Array, Executor, given_by_host
 from netdsl.backends.numpy.active import Active
 from netdsl.backends.numpy.edges import EdgeArrays
 from netdsl.backends.numpy.ring import PackedRing, Ring
@@ -20,10 +21,10 @@ from netdsl.codegen.numpy.module import ModuleWriter
 from netdsl.ir.network import Place
 from netdsl.ir.places import packed_bytes
 from netdsl.ir.program import Buffer, Program
+from netdsl.ir.space import per_sample
 from netdsl.streams.draws import PhiloxStream
 
 _serial = count()
-_NO_ROWS = {Place.GLOBAL, Place.NEURON, Place.SYNAPSE}
 
 
 class NumpyExecutor(Executor):
@@ -45,18 +46,27 @@ class NumpyExecutor(Executor):
     ) -> None:
         super().__init__(program, initial, rows=rows, dtype=dtype, seed=seed)
         self.module = ModuleWriter(program).module()
+        self._given = given_by_host(program) & set(self.module.identifiers)
         self._scratch = Scratch(self.dtype)
-        self._buffers = {name: self._allocate(name) for name in self.module.identifiers}
+        self._keys = np.zeros(rows, np.uint64)
+        self._edges = {
+            name: EdgeArrays(self.connections[name], self.dtype) for name in self.module.edges
+        }
+        self._make(initial, {})
+
+    def _make(self, initial: Mapping[str, Array], shared: Mapping[str, Any]) -> None:
+        """Everything that belongs to this executor alone; buffers but those `shared`."""
+        program = self.program
+        self._buffers = {
+            name: shared[name] if name in shared else self._allocate(name)
+            for name in self.module.identifiers
+        }
         self._rings = {
             name: self._ring(program.buffers[name], array)
             for name, array in self._buffers.items()
             if name in program.buffers and program.buffers[name].slots > 1
         }
-        self._keys = np.zeros(rows, np.uint64)
         self._active = {buffer: Active() for buffer in self.module.active}
-        self._edges = {
-            name: EdgeArrays(self.connections[name], self.dtype) for name in self.module.edges
-        }
         self._space = self._load()
         # Twice: work arrays grow while tiles are made, and all views must be of their final ones.
         self._bind()
@@ -64,10 +74,22 @@ class NumpyExecutor(Executor):
         for name, value in initial.items():
             self.write(name, value)
 
+    def sibling(self, initial: Mapping[str, Array]) -> NumpyExecutor:
+        """See `Executor`."""
+        other = copy(self)
+        other._odd = set()
+        other._make(initial, {name: self._buffers[name] for name in self._given})
+        return other
+
+    def given(self, buffer: str) -> None:
+        """See `Executor`."""
+        if buffer in self._active:
+            self._active[buffer].changed()
+
     def _ring(self, held: Buffer, array: npt.NDArray[Any]) -> Ring:
         if held.packed:
             return PackedRing(array, self.program.sizes[held.owner], self.dtype)
-        return Ring(array, per_row=held.place not in _NO_ROWS)
+        return Ring(array, per_row=per_sample(held.place))
 
     def _allocate(self, name: str) -> npt.NDArray[Any]:
         if name not in self.program.buffers:  # a counter that the program does not read
@@ -103,7 +125,7 @@ class NumpyExecutor(Executor):
         """The rows present of a buffer, as the module sees them."""
         array = self._buffers[name]
         entry = self.program.buffers.get(name)
-        if entry is None or entry.place in _NO_ROWS:
+        if entry is None or not per_sample(entry.place):
             return array
         present = array[: self.rows]
         return present[:, : self.rows] if entry.place is Place.PAIR else present

@@ -4,7 +4,7 @@ statements tile by tile while a tile is in cache."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netdsl.codegen.comments import spec_line
 from netdsl.codegen.names import Names
@@ -21,7 +21,7 @@ from netdsl.ir.program import Bind, Product, Program, Store, Sum, SynapseUpdate
 
 @dataclass(frozen=True)
 class Term:
-    """A product over the batch: `kind` is "outer", "columns", "rows" or "count"."""
+    """A product over the batch: `kind` is "outer", "columns", "rows", "count" or "one"."""
 
     kind: str
     name: str  # of the scratch array
@@ -72,7 +72,7 @@ class SynapsesPrinter:
         self.views: list[str] = []
         self.slots: list[tuple[str, str]] = []
         self.wholes: dict[str, str] = {}
-        self.terms: dict[tuple[str | None, str | None], Term] = {}
+        self.terms: dict[tuple[str | None, str | None, bool], Term] = {}
         self.pre_index = self.post_index = ""
         self.shape = self.program.shapes[self.op.projection]
         self.printer = Printer(
@@ -145,7 +145,7 @@ class SynapsesPrinter:
         common = _common(factors)
         value: Expr = Const(0.0)
         for product, factor in zip(total.products, factors, strict=True):
-            name = f"{product.pre}*{product.post}"
+            name = f"{product.pre}*{product.post}" + ("@newest" if product.newest else "")
             self._product(name, product)
             given = number(factor)
             if common is not None and given is not None:
@@ -162,7 +162,7 @@ class SynapsesPrinter:
             self.printer.deferred[total.name] = lambda: self.printer.value(bind.value)
 
     def _product(self, name: str, product: Product) -> None:
-        key = (product.pre, product.post)
+        key = (product.pre, product.post, product.newest)
         if key not in self.terms:
             self.terms[key] = self._term(product)
         term = self.terms[key]
@@ -173,13 +173,16 @@ class SynapsesPrinter:
         number = len(self.terms)
         pre, post = self._whole(product.pre), self._whole(product.post)
         moves = pre in self.wholes.values()
+        if product.newest:
+            pre, post = (f"{name}[-1:]" if name else "" for name in (pre, post))
         kind = {
             (True, True): "outer",
             (False, True): "columns",
             (True, False): "rows",
             (False, False): "count",
         }[bool(pre), bool(post)]
-        return Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre, moves)
+        term = Term(kind, f"p{number}", pre, post, product.pre or "", product.binary_pre, moves)
+        return replace(term, kind="one") if product.newest and kind == "count" else term
 
     def _statement(self, statement: Bind | Store, live: frozenset[str]) -> None:
         if statement.binds and statement.binds not in live:

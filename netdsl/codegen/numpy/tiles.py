@@ -54,12 +54,12 @@ def edges_context(code: SynapsesCode, edges: str) -> dict[str, object]:
     views += [(name, f"{name}[a:b]") for name in code.views]
     for index in filter(None, (code.pre_index, code.post_index)):
         views.append((index, f"{edges}.{index}[a:b]"))
-    formed = [term for term in code.terms if term.kind != "count"]
+    formed = [term for term in code.terms if term.kind not in ("count", "one")]
     views += [(term.name, f'scratch("{term.name}", b - a)') for term in formed]
     views += [(r.name, f'scratch("{r.name}", b - a)') for r in code.registers]
     turned: dict[str, str] = {}
     products = [_edge_term(term, code, edges, turned) for term in formed]
-    totals = [f"{term.name} = float(rows)" for term in code.terms if term.kind == "count"]
+    totals = [line for term in code.terms if term not in formed for line in _total(term, code)]
     return {
         "prelude": code.prelude,
         "body": [*products, *_cut(code), *code.body] or ["pass"],
@@ -170,7 +170,8 @@ def _total(term: Term, code: SynapsesCode) -> list[str]:
     if term.kind == "rows":
         source = term.pre + columns(code.pre_slice)
         return [f'np.add.reduce({source}, axis=0, out=scratch("{term.name}", {m}))']
-    return [f"{term.name} = float(rows)"] if term.kind == "count" else []
+    counts = {"count": "float(rows)", "one": "1.0"}
+    return [f"{term.name} = {counts[term.kind]}"] if term.kind in counts else []
 
 
 def _cut(code: CellsCode | SynapsesCode) -> list[str]:

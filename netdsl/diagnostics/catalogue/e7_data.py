@@ -51,8 +51,16 @@ _PAGES = (
      "A batch has at least one sample; with `partial = drop` a batch larger than the split leaves "
      "none."),
     ("E0717", "setting of a data source is unknown or of the wrong kind",
-     "Data declarations take mean, std and scale besides source, batch, eval_batch, shuffle and "
-     "partial."),
+     "Images are divided by `scale`; then `mean` is subtracted and they are divided by `std`, each "
+     "one number or a list of one per channel. None of the divisors is 0. Images with channels are "
+     "stored as (samples, rows, columns, channels)."),
+    ("E0718", "images of these data cannot be augmented",
+     "`augment` crops and flips images, so the data need a field `image` of rows and columns, "
+     "(samples, rows, columns) or (samples, rows, columns, channels); a table has none. `fill` is "
+     "one number, or one per channel."),
+    ("E0719", "a drawn field has the name of a stored one",
+     "`draw z[10] ~ uniform(0, 1)` in `data` gives every stored sample a field `z`. The source "
+     "holds a field of this name already."),
     ("E0720", "run directory is missing or is not one",
      "A run directory is what `netdsl run` makes and prints at its end; it holds spec.net. A run "
      "without a checkpoint is begun anew when it is continued."),

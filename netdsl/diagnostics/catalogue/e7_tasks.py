@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.diagnostics.catalogue.entry import Entry
+from netdsl.diagnostics.catalogue.example import network
 
 _TEXT = """\
 edition 1
@@ -115,5 +116,29 @@ ENTRIES = [
         "What a task makes has no such values: its signals vary by themselves.",
         _SERIES.format(field="wave@step", steps="steps"),
         _SERIES.format(field="wave@step", steps="calm"),
+    ),
+    Entry(
+        "E0790",
+        "the members of an ensemble would be alike",
+        "`ensemble 30 vary weights` draws weights for each member, `vary parameters` the "
+        "parameters of neurons. What varies must be drawn when the network is built; data, their "
+        "order and the draws of every step are the same for all members.",
+        network(more="ensemble 3 vary weights, parameters"),
+        network(more="ensemble 3 vary weights"),
+    ),
+    Entry(
+        "E0791",
+        "members of an ensemble would go different ways",
+        "All members take the same way through a protocol: conditions, limits, lengths of phases, "
+        "controls and global states may depend on counters, samples and each other, not on "
+        "activity or weights. `checkpoint` keeps the parameters of each member at its own best.",
+        network(
+            more="ensemble 3 vary weights",
+            steps="repeat { phase run 5 steps learning } until mean(mean(b.s)) > 1 limit 3",
+        ),
+        network(
+            more="ensemble 3 vary weights",
+            steps="repeat { phase run 5 steps learning } until epoch > 1 limit 3",
+        ),
     ),
 ]

@@ -7,12 +7,14 @@ from netdsl.ir.expr import (
     NOW,
     SETTLED,
     Apply,
+    Const,
     Custom,
     Expr,
     Load,
     Local,
     Reduce,
     Ref,
+    apply,
     children,
     walk,
 )
@@ -30,9 +32,9 @@ class DerivativeError(Exception):
 def derivative(expr: Expr, path: str) -> Expr:
     """d expr / d path, where `path` names a variable (`Ref`), buffer (`Load`) or local.
 
-    Reads of earlier steps (`@prev`), of delayed arrivals and of phases are constants. relu'(0) = 0,
-    clip' = 0 at and beyond its ends, abs'(0) = 0, max and min take the second argument's slope at a
-    tie. Raises DerivativeError for a reduction that depends on `path`.
+    Reads of earlier steps (`@prev`), of delayed arrivals, of phases and of other slots are
+    constants. relu'(0) = 0, clip' = 0 at and beyond its ends, abs'(0) = 0, max and min take the
+    second argument's slope at a tie. Raises DerivativeError for a reduction that depends on `path`.
     """
     if _is_leaf(expr, path):
         return ONE
@@ -54,6 +56,18 @@ def derivative(expr: Expr, path: str) -> Expr:
     return row.slope(expr, expr.args, slopes)
 
 
+def handed_back(kind: str, back: Expr, value: Expr, result: Expr, count: int) -> Expr | None:
+    """What a reduction hands back to each of the values that it reduced; None for nothing.
+
+    `back` is the derivative by `result`. Of a max or min each value that equals it gets the whole.
+    """
+    if kind == "mean":
+        return apply("div", back, Const(float(count)))
+    if kind in ("max", "min"):
+        return apply("select", apply("eq", value, result), back, ZERO)
+    return back if kind == "sum" else None
+
+
 def depends(expr: Expr, path: str) -> bool:
     """Does an expression read the present value of `path`?"""
     return any(_is_leaf(node, path) for node in walk(expr) if not children(node))
@@ -61,7 +75,7 @@ def depends(expr: Expr, path: str) -> bool:
 
 def _is_leaf(expr: Expr, path: str) -> bool:
     if isinstance(expr, Ref):
-        return expr.path == path and expr.time in (NOW, SETTLED)
+        return expr.path == path and expr.time in (NOW, SETTLED) and not expr.slot
     if isinstance(expr, Load):
         return expr.buffer == path
     return isinstance(expr, Local) and expr.name == path

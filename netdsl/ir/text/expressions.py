@@ -81,10 +81,12 @@ class _Printer:
 
     def _ref(self, expr: Ref) -> str:
         if self.exact:
-            return f"ref({expr.path} {expr.side} {expr.time})"
+            slot = f" {expr.slot}" if expr.slot else ""
+            return f"ref({expr.path} {expr.side} {expr.time}{slot})"
         side = "" if expr.side == "own" else f"{expr.side} "
         time = "" if expr.time == NOW else f"@{expr.time.lstrip('@')}"
-        return f"{side}{expr.path}{time}"
+        slot = f"[{expr.slot}]" if expr.slot else ""
+        return f"{side}{expr.path}{slot}{time}"
 
     def _apply(self, expr: Apply, level: int) -> str:
         if expr.function in INFIX and len(expr.args) == 2:

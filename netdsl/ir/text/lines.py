@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
@@ -305,11 +306,13 @@ class Line:
         if word == "ref":
             self.expect("(")
             found = Ref(self.plain(), self.take(), self.plain())
+            if self.peek() != ")":
+                found = replace(found, slot=self.take())
             self.expect(")")
             return found
         self.expect("(")
         args: list[Expr] = []
-        if word in ("pre", "post", "other"):
+        if word in ("pre", "post", "other", "newest"):
             read = self._primary()
             self.expect(")")
             if not isinstance(read, Load):

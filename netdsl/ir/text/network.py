@@ -23,6 +23,8 @@ def network_text(network: Network) -> str:
     lines = [f"network {network.name}"]
     if network.dt is not None:
         lines.append(f"dt = {network.dt:g} s")
+    if network.ensemble is not None:
+        lines.append(f"ensemble {network.ensemble.count} vary {', '.join(network.ensemble.vary)}")
     for population in network.populations.values():
         lines += _population(population)
     for projection in network.projections.values():

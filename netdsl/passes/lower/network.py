@@ -13,7 +13,7 @@ from netdsl.ir.program import (
     Program,
     Routine,
 )
-from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.ir.protocol import Clamp, Push, RunPhase, SetState, Update
 from netdsl.ir.rings import through
 from netdsl.ir.roles import reads_of
 from netdsl.passes.errors import LoweringError
@@ -25,6 +25,7 @@ from netdsl.passes.lower.late import late
 from netdsl.passes.lower.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.lower.lines import advance
 from netdsl.passes.lower.mask import mask_of
+from netdsl.passes.lower.pushes import push_routine
 from netdsl.passes.lower.readout import read_phases
 from netdsl.passes.lower.resets import reset_routines
 from netdsl.passes.lower.resolve import phase_buffer, variable_buffer
@@ -78,6 +79,8 @@ class _Lowering:
                 self._add(update_routine(self.context, site, site.step))
             elif isinstance(site.step, SetState):
                 self._add(set_routine(self.context, site, site.step))
+            elif isinstance(site.step, Push):
+                self._add(push_routine(self.context, site, site.step))
             elif isinstance(site.step, Clamp):
                 ops = clamp_ops(self.context, site.step, frozenset(c.target for c in site.clamps))
                 self._add(Routine(site.step.site, "set", tuple(ops), span=site.step.span))
@@ -193,6 +196,7 @@ class _Lowering:
             host_scalars=self.context.host_scalars,
             ends={p.name: (p.pre, p.post) for p in self.network.projections.values()},
             sources={self.network.source: self.network.text},
+            memories={m.name: m.size for m in self.network.memories.values() if m.kind == "window"},
         )
         runs = {
             site.step.site

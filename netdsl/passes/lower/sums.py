@@ -17,6 +17,9 @@ from netdsl.passes.lower.strength import factored
 from netdsl.passes.lower.synapse import SynapseReads, complement
 from netdsl.passes.network.place import with_lets
 
+NEWEST_FIELD = "sample.newest"  # 1 in the newest row
+_Group = tuple[str | None, Expr | None, bool]  # presynaptic and synaptic factor, newest row alone
+
 
 @dataclass
 class BatchSums(SynapseReads):
@@ -63,14 +66,25 @@ class BatchSums(SynapseReads):
 
     def products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
         """Products of all terms; terms of one presynaptic and synaptic factor become one."""
-        groups: dict[tuple[str | None, Expr | None], list[tuple[Expr | None, Expr | None]]] = {}
-        for expr in exprs:
-            for term in self._terms(expr):
+        groups: dict[_Group, list[tuple[Expr | None, Expr | None]]] = {}
+        for part, newest in (found for expr in exprs for found in self._by_rows(expr)):
+            for term in self._terms(part):
                 for pre, sign in self._presynaptic(term):
                     scalar = times(sign, self._post(term.scalar))
-                    key = (pre, self._synapse(term.synapse))
+                    key = (pre, self._synapse(term.synapse), newest)
                     groups.setdefault(key, []).append((scalar, self._post(term.post)))
         return tuple(self._product(*key, group) for key, group in groups.items())
+
+    def _by_rows(self, expr: Expr) -> Iterator[tuple[Expr, bool]]:
+        """An expression, or where some of its terms are of the newest row alone each of them."""
+        parts = tuple((part, of_newest(part)) for part in summands(expr))
+        listed = self.projection.name in self.context.layouts
+        whole = not listed and self.projection.connectivity.windows is None
+        if not whole or all(rest is None for _, rest in parts):
+            yield expr, False
+            return
+        for part, rest in parts:
+            yield (part, False) if rest is None else (rest, True)
 
     def _terms(self, expr: Expr) -> tuple[Term, ...]:
         try:
@@ -102,6 +116,7 @@ class BatchSums(SynapseReads):
         self,
         pre: str | None,
         synapse: Expr | None,
+        newest: bool,
         terms: list[tuple[Expr | None, Expr | None]],
     ) -> Product:
         if len(terms) == 1:
@@ -110,7 +125,8 @@ class BatchSums(SynapseReads):
             scalar, post = None, self._sum(terms)
         coefficient = self._share(times(times(self._sign(), scalar), synapse))
         buffer = self._buffer(self.projection.post, post)
-        return Product(pre, buffer, coefficient, binary_pre=self._is_binary(pre))
+        binary = self._is_binary(pre) and not newest
+        return Product(pre, buffer, coefficient, binary_pre=binary, newest=newest)
 
     def _sum(self, terms: list[tuple[Expr | None, Expr | None]]) -> Expr:
         total: Expr = Const(0.0)
@@ -147,6 +163,21 @@ class BatchSums(SynapseReads):
 
     def _synapse(self, expr: Expr | None) -> Expr | None:
         return None if expr is None else self._at_synapse(expr)
+
+
+def of_newest(expr: Expr) -> Expr | None:
+    """What a term is of in the newest row, where it is 0 in all others: what `sample.newest`
+    multiplies. None for a term of all rows."""
+    if expr == Ref(NEWEST_FIELD):
+        return Const(1.0)
+    if not isinstance(expr, Apply) or expr.function not in ("mul", "div", "neg"):
+        return None
+    for place, arg in enumerate(expr.args[: 1 if expr.function == "div" else 2]):
+        rest = of_newest(arg)
+        if rest is not None:
+            args = (*expr.args[:place], rest, *expr.args[place + 1 :])
+            return simplify(Apply(expr.function, args, expr.span))
+    return None
 
 
 def summands(expr: Expr) -> Iterator[Expr]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
-from netdsl.ir.algebra.derivative import derivative
+from netdsl.ir.algebra.derivative import derivative, handed_back
 from netdsl.ir.algebra.factor import times
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import Apply, Const, Expr, Load, Local, transform, walk
+from netdsl.ir.expr import Const, Expr, Load, Local, transform, walk
 from netdsl.ir.network import Place, Type
 from netdsl.ir.program import (
     AxisReduce,
@@ -203,14 +203,11 @@ class CellsReversal:
             adjoint = total
         else:
             count = self.context.size(self.op.population)
-        back: Expr = Load(adjoint)
-        if statement.kind == "mean":
-            back = Apply("div", (back, Const(float(count))))
-        elif statement.kind in ("max", "min"):
-            chosen = Local("chosen")
+        chosen = Local("chosen")
+        if statement.kind in ("max", "min"):
             self.drawn["chosen"] = statement.buffer
-            back = Apply("select", (Apply("eq", (statement.value, chosen)), back, Const(0.0)))
-        if statement.kind != "any":
+        back = handed_back(statement.kind, Load(adjoint), statement.value, chosen, count)
+        if back is not None:
             if self._read(statement.buffer):  # its adjoint is overwritten
                 self.binds.append(Bind("back", back))
                 back = Local("back")

@@ -43,6 +43,11 @@ class Batches:
         self.order = sample_order(n, seed, path, epoch) if shuffle else np.arange(n)
         self._stop = n - n % batch if partial == "drop" else n
 
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """All that the batches hold, in order."""
+        return self.order[: self._stop]
+
     def __len__(self) -> int:
         return -(-self._stop // self.batch)
 

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary versions, which need no pickle.
 
 A record is one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100), then 3 x 32 x 32
-bytes, channel first.
+bytes, channel first; images are handed on as all are: rows, columns, channels.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from netdsl.runtime.errors import DataError
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
-_COPIES = 2 + FLOAT_BYTES  # of the bytes: as they are read, and side by side
+_COPIES = 3 + FLOAT_BYTES  # of the bytes: as they are read, side by side, and channels last
 
 
 def load_cifar(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
     """Raw arrays of a folder with either data set; {} if it holds neither.
 
-    Returns split -> field -> array: ``image`` (n, 3, 32, 32) uint8, ``label`` (n,) and, in
+    Returns split -> field -> array: ``image`` (n, 32, 32, 3) uint8, ``label`` (n,) and, in
     CIFAR-100, ``coarse`` (n,). Raises DataError E0704 if a file does not hold whole records,
     E0750 if it is none, E0751 if they do not fit into memory.
     """
@@ -40,7 +40,7 @@ def _join(files: list[Path], labels: tuple[str, ...]) -> dict[str, NDArray[Any]]
     require_room(files[0].parent, sum(file.stat().st_size for file in files) * _COPIES)
     records = np.concatenate([_records(path, len(labels)) for path in files])
     fields: dict[str, NDArray[Any]] = {
-        "image": records[:, len(labels) :].reshape(-1, *_SHAPE),
+        "image": records[:, len(labels) :].reshape(-1, *_SHAPE).transpose(0, 2, 3, 1),
     }
     for column, name in enumerate(labels):
         fields[name] = records[:, column]

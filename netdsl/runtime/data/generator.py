@@ -1,4 +1,4 @@
-"""Samples that a task generates: each from draws of its own, whatever batch it comes in."""
+"""Fields that are drawn or computed for a sample, from draws of its own, whatever its batch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from netdsl.backends.numpy import support
 from netdsl.diagnostics import NO_SPAN, Diagnostic, DiagnosticError
 from netdsl.ir.distributions import faults
-from netdsl.ir.expr import Expr, Index, Ref, transform
+from netdsl.ir.expr import Expr, Index, Reduce, Ref, transform
 from netdsl.ir.network import Draw, Place
 from netdsl.ir.protocol import Data
 from netdsl.ir.task import PERMUTATION, TaskField
 from netdsl.runtime.errors import DataError
 from netdsl.runtime.host import HostCompiler, Matrix
-from netdsl.streams.draws import PhiloxStream
+from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
 Keys = NDArray[np.uint64]
@@ -33,15 +33,14 @@ _DRAWS: dict[str, Callable[..., None]] = {
 
 
 class Generator:
-    """Makes the fields of a task's samples.
+    """Makes the fields that a declaration draws or computes for each sample.
 
     A draw is keyed by the seed, the path of its declaration (`cues.pattern`) and its sample; a
     permutation, which a batch shares, by the batch.
     """
 
     def __init__(self, data: Data, seed: int) -> None:
-        assert data.task is not None
-        self.data, self.size, self._fields = data, data.task.size, data.task.fields
+        self.data, self._fields = data, data.fields
         self._places = {f"sample.{f.name}": _place(f) for f in self._fields} | {
             _INDEX: Place.NEURON
         }
@@ -64,6 +63,11 @@ class Generator:
             else made[f"sample.{field.name}"]
             for field in self._fields
         }
+
+    def stored(self, rows: int) -> dict[str, Array]:
+        """The fields of `rows` samples that are drawn once and kept: those of a first epoch, in
+        which all are one batch. Raises as `fields` does."""
+        return self.fields(row_key(0, 0, np.arange(rows)), np.atleast_1d(row_key(0, 0, 0)))
 
     def _made(
         self,
@@ -99,11 +103,18 @@ class Generator:
         return order.astype(np.float64)[:, None]
 
     def _value(self, expr: Expr, made: dict[str, Matrix], width: int) -> Matrix:
-        counted = transform(expr, lambda n: Ref(_INDEX) if isinstance(n, Index) else None)
+        counted = transform(expr, _numbered)
         made = made | {_INDEX: np.arange(width, dtype=np.float64)[None, :]}
         compiled = HostCompiler(lambda key: self._places[key.of]).compile(counted)
         with np.errstate(all="ignore"):
             return compiled.call(lambda key: made[key.of])
+
+
+def _numbered(node: Expr) -> Expr | None:
+    """`index` counts in the field that is made; in a reduction, along what is reduced."""
+    if isinstance(node, Index):
+        return Ref(_INDEX)
+    return node if isinstance(node, Reduce) else None
 
 
 def _place(field: TaskField) -> Place:

@@ -92,6 +92,12 @@ def _read(place: Path) -> Raw:
     if not place.is_dir():
         if place.suffix == ".npz":
             return load_npz(place)
+        if place.suffix == ".bin":
+            raise DataError(
+                "E0712",
+                f"`{place}` is one file of a data set that has several",
+                "name the folder that holds CIFAR's .bin files",
+            )
         return load_csv(place) if place.suffix == ".csv" else load_idx(place)
     for reader in (load_idx, load_cifar, load_csv):
         if raw := reader(place):
@@ -99,29 +105,30 @@ def _read(place: Path) -> Raw:
     archives = sorted(place.glob("*.npz"))
     if len(archives) == 1:
         return load_npz(archives[0])
-    raise DataError(
-        "E0712",
-        f"folder `{place}` holds no data set that is known here",
+    help = (
         "it should hold IDX files (train-images-idx3-ubyte[.gz], ...), CIFAR's .bin files,"
-        " train.csv, or exactly one .npz",
+        " train.csv, or exactly one .npz"
     )
+    if (place / "data_batch_1").exists() or (place / "batches.meta").exists():
+        help = "these are CIFAR's pickled files, which are not read: take its binary version"
+    raise DataError("E0712", f"folder `{place}` holds no data set that is known here", help)
 
 
 def _normalise(split: Split, settings: Mapping[str, Any]) -> Split:
     if "image" not in split.fields or not settings:
         return split
     image = split.fields["image"]
-    channels = split.shape_hint[0] if len(split.shape_hint) == 3 else 1
-    planes = image.reshape(len(image), channels, -1)
+    channels = split.shape_hint[2] if len(split.shape_hint) == 3 else 1
+    pixels = image.reshape(len(image), -1, channels)
     scale = _numbers(settings, "scale", 1, 1.0)
     mean, std = _numbers(settings, "mean", channels, 0.0), _numbers(settings, "std", channels, 1.0)
     if not (scale.all() and std.all()):
         raise DataError("E0717", "data settings `scale` and `std` must not be 0")
     # In place on one copy: a normalised CIFAR would otherwise pass through three of 600 MB.
-    planes = planes / scale.astype(np.float32)
-    planes -= mean[:, None].astype(np.float32)
-    planes /= std[:, None].astype(np.float32)
-    fields = {**split.fields, "image": planes.reshape(image.shape)}
+    pixels = pixels / scale.astype(np.float32)
+    pixels -= mean.astype(np.float32)
+    pixels /= std.astype(np.float32)
+    fields = {**split.fields, "image": pixels.reshape(image.shape)}
     return Split(fields, split.shapes, split.classes)
 
 
@@ -136,6 +143,7 @@ def _numbers(
         raise DataError(
             "E0717",
             f"data setting `{key}` has {values.size} numbers for {channels} channel(s)",
-            "give one number, or one per channel",
+            "give one number, or one per channel; images are stored as (samples, rows, columns,"
+            " channels)",
         )
     return values

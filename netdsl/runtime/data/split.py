@@ -15,6 +15,7 @@ from netdsl.runtime.errors import DataError
 Array = NDArray[Any]
 
 _BYTE = 255
+_MOST_CHANNELS = 4  # of pictures: more stand for axes in another order
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Split:
 
     ``fields`` maps a name to an array whose first axis is the sample: ``image`` (n, pixels)
     float32, ``label`` (n,) int64, and whatever else the source has. ``shapes`` gives the named
-    fields' shape before flattening, such as (28, 28) or (3, 32, 32), channel first. ``classes`` is
-    the number of classes, or None without labels.
+    fields' shape before flattening: of an image (rows, columns) or (rows, columns, channels).
+    ``classes`` is the number of classes, or None without labels.
     """
 
     fields: Mapping[str, Array]
@@ -71,6 +72,27 @@ class Split:
     def take(self, index: NDArray[np.int64]) -> dict[str, Array]:
         """The samples at ``index`` (B,), as fresh arrays (B, ...)."""
         return {key: array[index] for key, array in self.fields.items()}
+
+
+def image_axes(split: Split) -> tuple[int, int, int]:
+    """Rows, columns and channels of a split's images. Raises DataError E0718 without these axes."""
+    shape = split.shape_hint
+    if len(shape) not in (2, 3):
+        what = " x ".join(map(str, shape)) or "no axes"
+        what = f"`image` is {what}" if "image" in split.fields else "these data have no `image`"
+        raise DataError(
+            "E0718",
+            f"{what}, where images of rows and columns are needed",
+            "store images as (samples, rows, columns) or (samples, rows, columns, channels)",
+        )
+    rows, columns, channels = (*shape, 1)[:3]
+    if channels > _MOST_CHANNELS >= rows:
+        raise DataError(
+            "E0718",
+            f"images of {rows} x {columns} x {channels} look as if their channels came first",
+            "store images as (samples, rows, columns, channels)",
+        )
+    return rows, columns, channels
 
 
 def choose_split(

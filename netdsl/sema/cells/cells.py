@@ -89,7 +89,9 @@ class CellBuilder:
         self._expose(statements)
         result = CellStatements(self.scope)
         self.scope.define = result.define
+        self.context.steps = result
         result.run(statements)
+        self.context.steps = None
         return result
 
     def _inherited(self, cell: ast.NeuronDecl, seen: list[str]) -> list[ast.Statement]:

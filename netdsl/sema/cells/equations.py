@@ -88,7 +88,8 @@ class Equations:
 
     def _slope(self, path: str) -> Expr | None:
         node = self.lines[path]
-        value = expressions.translate(node.value, self.scope)
+        with self.cell.elsewhere("an equation"):
+            value = expressions.translate(node.value, self.scope)
         dt = self.context.scope.dt(node.span)
         if value.bad or dt.bad:
             return None

@@ -13,7 +13,7 @@ from netdsl.sema.scopes import arrays, reach
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.components import Vector
 from netdsl.sema.scopes.context import Context
-from netdsl.sema.scopes.scope import Scope, neuron_index
+from netdsl.sema.scopes.scope import Scope, Slot, neuron_index
 from netdsl.sema.scopes.units import Unknown
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
@@ -29,6 +29,7 @@ class PopulationScope(BodyScope):
         self.cell, self.axes = cell, axes
         self.vectors: dict[str, int] = {}  # lengths of short vectors
         self.after: frozenset[str] = frozenset()  # populations that are computed before this one
+        self.slots: dict[str, Slot] = {}  # the index of a modulator that has a number for each
         self.is_cell = True  # these are a cell's own names, not those that a modulator reads
 
     # ------------------------------------------------------------ look-up
@@ -98,13 +99,14 @@ class PopulationScope(BodyScope):
             return bad(span)
         variable = self.context.cells[instance.home].variables[instance.variable]
         time = self.time_of(at)
-        if time == NOW and instance.home not in (self.name, *self.after):
+        known = instance.memory or instance.home in (self.name, *self.after)
+        if time == NOW and not known:
             time = PREV  # of what is computed elsewhere, a population knows the step before
         return Value(
             Ref(variable.path, "own", time, span),
             self.dim(variable.path),
             variable.type,
-            variable.place,
+            Place.ROW if variable.memory or variable.place is Place.PAIR else variable.place,
             span=span,
         )
 
@@ -124,6 +126,16 @@ class PopulationScope(BodyScope):
         return InitialScope(self)
 
     # ------------------------------------------------------------ reductions
+
+    def slot(self, name: str) -> Slot | None:
+        return self.slots.get(name)
+
+    @property
+    def depth(self) -> int | None:
+        return None if self.is_cell else 0
+
+    def reduce_slots(self, kind: str, axis: str, body: Value, node: ast.Call) -> Value:
+        return reduced(kind, axis, body, body.place, node)
 
     def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
         over = node.over.axes if node.over is not None else ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from netdsl.diagnostics import Label
@@ -38,8 +40,9 @@ _WHY_NOT = {
 class CellStatements:
     """Translates statements; collects the body and the `on phase` assignments."""
 
-    def __init__(self, scope: BodyScope) -> None:
+    def __init__(self, scope: BodyScope, path: str = "") -> None:
         self.scope = scope
+        self.path = path or scope.owner  # of what is made for these statements
         self.context = scope.context
         self.statements: list[Statement] = []
         self.on_phase: list[Assign] = []
@@ -47,6 +50,8 @@ class CellStatements:
         self.held: dict[str, str] = {}  # state -> refractory counter that freezes it
         self.loose_refractory: ast.Expr | None = None  # written outside the spike's braces
         self._open: list[str] = []
+        self.apart: str | None = None  # what is translated here and computed elsewhere
+        self.differentiated: list[Ref] = []  # what derivatives read, by what was written
 
     def run(self, body: list[ast.Statement]) -> None:
         """Translate a whole body."""
@@ -87,6 +92,42 @@ class CellStatements:
             value = apply("select", apply("gt", counter, Const(0)), keep, statement.value)
             statement = replace(statement, value=value)
         self.statements.append(statement)
+
+    # ------------------------------------------------------------ statements that are added
+
+    @contextmanager
+    def elsewhere(self, what: str) -> Iterator[None]:
+        """While `what` is translated, which runs at other times than the statements here."""
+        outer, self.apart = self.apart, what
+        try:
+            yield
+        finally:
+            self.apart = outer
+
+    def before(self) -> tuple[Statement, ...]:
+        """The population's statements that have been written down so far."""
+        population = self.context.populations.get(self.scope.owner)
+        return (*(population.body if population is not None else ()), *self.statements)
+
+    def insert(self, found: list[tuple[int, Statement]]) -> None:
+        """Add statements, each in front of the one at its index in `before()`."""
+        population = self.context.populations.get(self.scope.owner)
+        body = list(population.body) if population is not None else []
+        first = len(body)
+        found = sorted(found, key=lambda pair: pair[0])
+        for index, statement in reversed(found):
+            if index < first:
+                body.insert(index, statement)
+            else:
+                self.statements.insert(index - first, statement)
+        if population is not None and len(body) > first:
+            grown = replace(population, body=tuple(body))
+            self.context.populations[self.scope.owner] = grown
+
+    def hidden(self) -> str:
+        """The path of a value that no text names."""
+        self.context.named += 1
+        return f"{self.path}.vjp.{self.context.named}"
 
     # ------------------------------------------------------------ targets
 
@@ -192,7 +233,8 @@ class CellStatements:
             self.scope.variables[path] = replace(variable, definition=Const(0.0))
             return
         self._open.append(name)
-        value = expressions.translate(node.value, self.scope.defining())
+        with self.elsewhere("a `def`"):
+            value = expressions.translate(node.value, self.scope.defining())
         self._open.pop()
         place = Place.ROW if value.place is Place.ROW else Place.UNIT
         unify(self.context.dims[path], value.dim)
@@ -232,7 +274,8 @@ class CellStatements:
             if not isinstance(inner, ast.Assign):
                 self._misplaced(inner)
                 continue
-            found = self.assignment(inner, self.scope.settled())
+            with self.elsewhere("what is done when a phase begins"):
+                found = self.assignment(inner, self.scope.settled())
             if found is not None:
                 self.on_phase.append(found)
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 def reset_step(build: Builder, node: ast.Reset) -> Reset | None:
-    for ref in node.memories:
-        build.context.unsupported("memories are", ref.span, "leave this step out")
     targets = []
     for ref in node.targets:
         known = (*build.context.populations, *build.context.modulators)
@@ -32,7 +30,7 @@ def reset_step(build: Builder, node: ast.Reset) -> Reset | None:
             build.context.unknown("population", ref.name, ref.span, known)
         else:
             targets.append(ref.name)
-    if (node.targets and not targets) or node.memories:
+    if node.targets and not targets:
         return None
     return Reset(tuple(targets), node.span)
 
@@ -229,14 +227,13 @@ class _Inside(Scope):
         signals = self.context.signals.get(name, {})
         if at is None:
             return self._signal(name, signals, span) if signals else None
-        tasks = (data.task for data in self.context.data.values() if data.task is not None)
-        made = {field.name for task in tasks for field in task.fields}
+        made = {field.name for data in self.context.data.values() for field in data.fields}
         if signals or name in made:
             self.context.bag.error(
                 "E0787",
-                f"`sample.{name}` is made by a task, and is read as it is, without `@step`",
+                f"`sample.{name}` is drawn or computed, and is read as it is, without `@step`",
                 span,
-                help="a signal varies by itself; a field of a task does not vary",
+                help="a signal varies by itself; a field does not vary",
             )
             return bad(span)
         path = self.context.series(name, span).path

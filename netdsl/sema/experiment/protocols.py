@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.diagnostics import Label
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Const, Expr
 from netdsl.ir.network import Place
 from netdsl.ir.protocol import (
@@ -15,10 +15,11 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.sema.experiment import presentation
+from netdsl.sema.experiment import memories, presentation, sequence
 from netdsl.sema.experiment.rewiring import rewire_step
 from netdsl.sema.scopes import evaluation, expressions
 from netdsl.sema.scopes.context import Context
+from netdsl.sema.scopes.counted import counted
 from netdsl.sema.scopes.host import HostScope
 from netdsl.sema.scopes.params import param_value, plain
 from netdsl.sema.scopes.scope import Bound
@@ -46,6 +47,12 @@ class Builder:
         self.parameters: list[tuple[str, Expr | None]] = []
         self.sites = 0
         self.source = ""  # the data that the loop around takes from, where it is known
+        self.loop: ast.Each | None = None  # the loop over samples or batches around
+        self.inside: Span | None = None  # any loop around
+        self.clamped: Span | None = None  # a clamp that is in force
+        self.rows = ""  # the replay whose slots the rows are
+        self.pushed: set[str] = set()  # memories that the loop around fills
+        self.filled: set[str] = set()  # those of them that are full here
 
     def build(self) -> Protocol:
         for param in self.node.params:
@@ -68,16 +75,23 @@ class Builder:
 
     def steps(self, nodes: ast.Steps) -> tuple[Step, ...]:
         """A block of steps; `let`s of a block end with it."""
-        outer = dict(self.scope.values)
+        outer, clamped = dict(self.scope.values), self.clamped
         found: list[Step] = []
         for node in nodes:
             if isinstance(node, ast.WhenStep):
                 found.extend(self._when(node))
                 continue
+            if isinstance(node, ast.Reset) and node.memories:
+                made = (memories.forget_step(self, ref) for ref in node.memories)
+                found.extend(step for step in made if step is not None)
+                if not node.targets:
+                    continue
             step = self.step(node)
             if step is not None:
                 found.append(step)
-        self.scope.values = outer
+            if isinstance(node, ast.Clamp):
+                self.clamped = node.span
+        self.scope.values, self.clamped = outer, clamped
         return tuple(found)
 
     def step(self, node: ast.ProtocolStep) -> Step | None:
@@ -101,6 +115,8 @@ class Builder:
             return self._update(node)
         if isinstance(node, ast.Evaluate):
             return evaluation.evaluate_step(self, node)
+        if isinstance(node, ast.RunProtocol):
+            return sequence.run_step(self, node)
         if isinstance(node, ast.Checkpoint):
             return evaluation.checkpoint_step(self, node)
         if isinstance(node, ast.Restore):
@@ -109,8 +125,7 @@ class Builder:
             return self._repeat(node)
         if isinstance(node, ast.DoRewire):
             return rewire_step(self, node)
-        self.context.unsupported("memories are", node.span, "leave this step out")
-        return None
+        return memories.push_step(self, node) if isinstance(node, ast.Push) else None
 
     def value(self, node: ast.Expr) -> Value:
         """A value computed by the host."""
@@ -128,8 +143,11 @@ class Builder:
             if skipped:
                 self.context.whens.append(skipped[0].span.to(skipped[-1].span))
             return self.steps(node.body if taken else node.otherwise)
-        chosen = Choose(condition.expr, self.steps(node.body), self.steps(node.otherwise))
-        return (Choose(chosen.condition, chosen.then, chosen.otherwise, node.span),)
+        outer = set(self.filled)
+        self.filled |= memories.known_full(condition.expr)
+        then = self.steps(node.body)
+        self.filled = outer
+        return (Choose(condition.expr, then, self.steps(node.otherwise), node.span),)
 
     def _each(self, node: ast.Each) -> Each | None:
         if node.kind not in _LOOPS:
@@ -139,7 +157,11 @@ class Builder:
                 "use `each epoch`, `each iteration`, `each batch of …` or `each sample of …`",
             )
             return None
-        limit = self.value(node.limit).expr if node.limit is not None else None
+        limit, counts = None, node.kind
+        if node.limit is not None:
+            limit = self.value(node.limit).expr
+            words = ("batch", "sample") if node.kind == "batch" else (node.kind,)
+            counts = counted(node.limit, words, self.context) or node.kind
         split = None
         if node.kind in ("epoch", "iteration"):
             self._round(node, limited=limit is not None)
@@ -153,11 +175,19 @@ class Builder:
             return None
         else:
             split = evaluation.split_of(self, node.of)
-        site, outer = self.site(), self.source
-        self.source = split.source if split is not None else outer
-        body = self.steps(node.body)
-        self.source = outer
-        return Each(node.kind, split, limit, body, site, node.span)
+        site, outer = self.site(), (self.source, self.loop, self.rows, self.pushed, self.filled)
+        if split is not None:
+            self.source, self.loop = split.source, node
+            self.rows, self.pushed, self.filled = "", set(), set()
+        body = self._inner(node, node.body)
+        self.source, self.loop, self.rows, self.pushed, self.filled = outer
+        return Each(node.kind, split, limit, body, site, node.span, counts)
+
+    def _inner(self, loop: ast.Each | ast.Repeat, body: ast.Steps) -> tuple[Step, ...]:
+        outer, self.inside = self.inside, loop.span
+        steps = self.steps(body)
+        self.inside = outer
+        return steps
 
     def _round(self, node: ast.Each, *, limited: bool) -> None:
         """`each epoch` and `each iteration` say how often, and do not stand in each other."""
@@ -181,8 +211,11 @@ class Builder:
                 )
 
     def _repeat(self, node: ast.Repeat) -> Repeat | None:
-        limit = self.value(node.limit).expr if node.limit is not None else Const(1000)
-        body = self.steps(node.body)
+        limit: Expr = Const(1000)
+        if node.limit is not None:
+            limit = self.value(node.limit).expr
+            counted(node.limit, (), self.context)
+        body = self._inner(node, node.body)
         until = self.value(node.until)
         return None if until.bad else Repeat(body, until.expr, limit, node.span)
 
@@ -205,9 +238,10 @@ class Builder:
             elif not value.bad:
                 controls.append((setting.name, value.expr))
         learning = self._learning(node) if node.learning else frozenset()
-        if steps is None:
+        if steps is None or not memories.require_full(self, node, f"phase `{node.name}` runs"):
             return None
-        return RunPhase(node.name, steps, learning, tuple(controls), self.site(), node.span)
+        site, rows = self.site(), self.rows
+        return RunPhase(node.name, steps, learning, tuple(controls), site, node.span, rows)
 
     def _duration(self, node: ast.Phase) -> Expr | None:
         value = self.value(node.duration)
@@ -246,6 +280,7 @@ class Builder:
 
     def _update(self, node: ast.Update) -> Update | None:
         names = self._projections(node.projections)
+        memories.require_full(self, node, "this update comes")
         good = []
         for ref in node.projections:
             if ref.name not in names:
@@ -255,7 +290,7 @@ class Builder:
                 self._no_update(ref, rule is None)
             else:
                 good.append(ref.name)
-        return Update(tuple(good), self.site(), node.span) if good else None
+        return Update(tuple(good), self.site(), node.span, self.rows) if good else None
 
     def _no_update(self, ref: ast.Ref, missing: bool) -> None:
         if self.context.bag.has_errors and missing:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from netdsl.diagnostics import Label, Span
-from netdsl.ir.expr import Const, Expr, Index, Reduce, Ref, walk
-from netdsl.ir.network import Draw, Kind, Place, Type, Variable
+from netdsl.diagnostics import Span
+from netdsl.ir.expr import Const, Expr, Index, Reduce, walk
+from netdsl.ir.network import Draw, Place
 from netdsl.ir.protocol import Data
-from netdsl.ir.task import PERMUTATION, Task, TaskField
-from netdsl.sema.cells.draws import Drawn, build_draw
+from netdsl.ir.task import PERMUTATION, Task
+from netdsl.sema.experiment.data import bounds, setting
+from netdsl.sema.experiment.fields import FieldBuilder, FieldScope
 from netdsl.sema.scopes import expressions
-from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.context import Context, Signal
 from netdsl.sema.scopes.params import param_value, plain
-from netdsl.sema.scopes.scope import Scope, neuron_index
-from netdsl.sema.scopes.templates import callee
-from netdsl.sema.scopes.units import NONE
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
 
 _COUNTS = ("batch", "eval_batch", "size")
+_ORDER = ("shuffle", "partial")
 
 
 def elaborate_task(node: ast.TaskDecl, context: Context) -> None:
@@ -28,71 +24,76 @@ def elaborate_task(node: ast.TaskDecl, context: Context) -> None:
     _Builder(node, context).build()
 
 
-class TaskScope(Scope):
-    """Names of a task: its parameters, and the fields so far; `index` counts in what has a size."""
-
-    def __init__(self, context: Context, name: str) -> None:
-        super().__init__(context, context.scope)
-        self.kind = f"task `{name}`"
-        self.values: dict[str, Value] = {}
-        self.sized = False
-
-    def find(self, parts: tuple[str, ...], at: str | None, span: Span) -> Value | None:
-        if len(parts) == 1 and at is None:
-            if parts[0] in self.values:
-                return self.values[parts[0]].at(span)
-            if parts[0] == "index" and self.sized:
-                return neuron_index(None, span)
-        return super().find(parts, at, span)
-
-    def names(self) -> Iterator[str]:
-        yield from self.values
-        yield from super().names()
-
-    def index(self, span: Span) -> Value | None:
-        return neuron_index(None, span) if self.sized else None
-
-    def reduce(self, kind: str, body: Value, node: ast.Call) -> Value:
-        axes = [axis.name for axis in node.over.axes] if node.over is not None else []
-        if axes or body.place is not Place.UNIT or kind in ("argmax", "count"):
-            self.context.bag.error(
-                "E0209",
-                f"this reduction is not available in {self.kind}",
-                node.span,
-                help="sum, mean, max, min and any of a field that has a size are",
-            )
-            return bad(node.span)
-        return reduced(kind, "population", body, Place.ROW, node)
-
-
-class _Builder:
+class _Builder(FieldBuilder):
     def __init__(self, node: ast.TaskDecl, context: Context) -> None:
-        self.node, self.context, self.bag = node, context, context.bag
-        self.scope = TaskScope(context, node.name)
+        super().__init__(node.name, context, FieldScope(context, f"task `{node.name}`"))
+        self.node = node
         self.counts: dict[str, int] = {}
-        self.fields: list[TaskField] = []
+        self.finite = any(isinstance(part, ast.Split) for part in node.body)
+        self.order: dict[str, object] = {}  # `shuffle` and `partial`
+        self.splits: dict[str, tuple[str, int | None, int | None]] = {}
 
     def build(self) -> None:
         for param in self.node.params:
             self._parameter(param)
-        for setting in (s for s in self.node.body if isinstance(s, ast.Setting)):
-            if setting.name not in _COUNTS:
-                self.context.unknown("setting", setting.name, setting.name_span, _COUNTS)
-                continue
-            self._count(setting.name, setting.value, setting.span)
+        for part in (s for s in self.node.body if isinstance(s, ast.Setting)):
+            self._setting(part)
         for statement in self.node.body:
             self._statement(statement)
         batch = self.counts.get("batch", 1)
-        self._check_permutations(batch)
+        size = self.counts.get("size", batch)
+        if self.finite:
+            self._require_size(size)
+        self._check_permutations(size if self.finite else batch)
         self.context.data[self.node.name] = Data(
             self.node.name,
             "",
             batch,
             self.counts.get("eval_batch", batch),
-            splits={"": ("", None, None)},
+            shuffle=self.order.get("shuffle") is True,
+            partial=str(self.order.get("partial", "keep")),
+            splits=self.splits if self.finite else {"": ("", None, None)},
             span=self.node.span,
-            task=Task(tuple(self.fields), self.counts.get("size", batch)),
+            task=Task(size, self.finite),
+            fields=tuple(self.fields),
         )
+
+    def _setting(self, node: ast.Setting) -> None:
+        if node.name in _COUNTS:
+            self._count(node.name, node.value, node.span)
+        elif node.name not in _ORDER:
+            known = (*_COUNTS, *_ORDER)
+            self.context.unknown("setting", node.name, node.name_span, known)
+        elif not self.finite:
+            self.bag.error(
+                "E0114",
+                f"`{node.name}` is of a finite set, and this task draws every sample anew",
+                node.span,
+                help="give the task splits, `split train = [0, 900]`, or leave this out",
+            )
+        else:
+            self.order[node.name] = setting(self.node.name, node, self.context)
+
+    def _require_size(self, size: int) -> None:
+        """A finite set says how large it is, and its splits lie in it."""
+        given = [*self.node.params, *self.node.body]
+        if not any(isinstance(p, ast.Param | ast.Setting) and p.name == "size" for p in given):
+            self.bag.error(
+                "E0116",
+                f"task `{self.node.name}` has splits, and does not say of how many samples",
+                self.node.name_span,
+                help=f"write `task {self.node.name}(size = 1000)`",
+            )
+        if "size" not in self.counts:
+            return
+        for part in self.node.body:
+            found = self.splits.get(part.name) if isinstance(part, ast.Split) else None
+            if found is not None and (found[2] or 0) > size:
+                self.bag.error(
+                    "E0202",
+                    f"split `{part.name}` ends at {found[2]}, the task has {size} samples",
+                    part.span,
+                )
 
     # ------------------------------------------------------------ parameters
 
@@ -137,138 +138,38 @@ class _Builder:
         elif isinstance(node, ast.Let):
             self._bind(node.name, expressions.translate(node.value, self.scope))
         elif isinstance(node, ast.TaskDraw):
-            self._drawn(node)
+            self.drawn(node)
         elif isinstance(node, ast.Field):
-            self._drawn(node) if node.drawn else self._field(node)
+            self.drawn(node) if node.drawn else self.field(node)
         elif isinstance(node, ast.Signal):
             self._signal(node)
+        elif isinstance(node, ast.Split):
+            self._split(node)
         elif not isinstance(node, ast.Setting):
             word = type(node).__name__.lower()
-            self.context.unsupported(
-                f"`{word}` in a task is", node.span, "a task is its own split: leave it out"
-            )
+            self.context.unsupported(f"`{word}` in a task is", node.span, "draw it as a `field`")
 
-    def _size(self, node: ast.TaskDraw | ast.Field | ast.Signal) -> int | None:
-        if node.size is None:
-            return None
-        return expressions.whole(node.size, self.scope, "the size of a field", least=1)
-
-    def _drawn(self, node: ast.TaskDraw | ast.Field) -> None:
-        size, stream = self._size(node), f"{self.node.name}.{node.name}"
-        self.scope.sized = size is not None
-        found = callee(node.value)
-        if found is not None and found[0] == PERMUTATION:
-            drawn = self._permutation(node, found[1], size, stream)
-        else:
-            drawn = build_draw(node.value, self.scope, stream)
-        self.scope.sized = False
-        once = isinstance(node, ast.Field) and node.once
-        args = drawn.draw.args if drawn is not None else ()
-        if drawn is None or not self._of_sample(args, node.value, once=once):
-            self.bag.poison("name", node.name)
-            self.scope.values[node.name] = bad(node.span)
-            return
-        self._declare(node, size, drawn.draw, drawn.type, once=once)
-
-    def _permutation(
-        self, node: ast.Named, args: tuple[ast.Arg, ...], size: int | None, stream: str
-    ) -> Drawn | None:
-        if size is not None or len(args) != 1:
+    def _split(self, node: ast.Split) -> None:
+        if not isinstance(node.value, ast.ListExpr):
             self.bag.error(
-                "E0782",
-                "a permutation gives one number to each sample of a batch",
-                node.span,
-                help=f"write `draw {node.name} ~ permutation(128)`",
-            )
-            return None
-        count = expressions.whole(args[0].value, self.scope, "the size of a permutation", least=1)
-        if count is None:
-            return None
-        draw = Draw(PERMUTATION, (Const(count),), stream, span=node.span)
-        return Drawn(draw, NONE, Type.COUNT)
-
-    def _field(self, node: ast.Field) -> None:
-        size = self._size(node)
-        self.scope.sized = size is not None
-        value = expressions.translate(node.value, self.scope)
-        self.scope.sized = False
-        wide = value.place in (Place.UNIT, Place.NEURON)
-        if not value.bad and wide and size is None:
-            self.bag.error(
-                "E0780",
-                f"field `{node.name}` has one number a sample, this is one for each unit",
+                "E0104",
+                "a split of a task is a part of its samples, as in `[0, 900]`",
                 node.value.span,
-                help=f"give it a size, `field {node.name}[n] = …`, or reduce it: `sum(…)`",
             )
-            value = bad(node.span)
-        if value.bad or not self._of_sample((value.expr,), node.value):
-            self.scope.values[node.name] = bad(node.span)
             return
-        self._declare(node, size, value.expr, value.type)
-
-    def _of_sample(self, values: tuple[Expr, ...], node: ast.Expr, *, once: bool = False) -> bool:
-        """Whether a value is known when a sample is drawn, or before all; reports what is not."""
-        own = {f"sample.{field.name}" for field in self.fields if field.once or not once}
-        for part in (part for value in values for part in walk(value)):
-            if isinstance(part, Ref) and part.path not in own:
-                varies = part.path in ("t", "phase.step")
-                self.bag.error(
-                    "E0780",
-                    f"a field is made before its trial begins, when `{part.path}` is not known",
-                    part.span or node.span,
-                    help="what varies within a trial is a `signal`"
-                    if varies
-                    else "fields are made of parameters, draws and fields above them",
-                )
-                return False
-        return True
-
-    def _declare(
-        self,
-        node: ast.Named,
-        size: int | None,
-        value: Expr | Draw,
-        kind: Type,
-        *,
-        once: bool = False,
-    ) -> None:
-        """The field, and the variable `sample.NAME` that the network reads."""
-        path = f"sample.{node.name}"
-        place = Place.ROW if size is None else Place.UNIT
-        shape = () if size is None else (size,)
-        known = self.context.sample(node.name, node.name_span, place)
-        before = known if known.shape or known.place is Place.ROW else None
-        if node.name in self.context.signals:
-            self._twice(node, next(iter(self.context.signals[node.name].values())).span)
-            return
-        if before is not None and (before.place, before.shape) != (place, shape):
-            self._twice(node, before.span)
-            return
-        kind = kind if known.type is Type.REAL else known.type
-        self.context.variables[path] = Variable(
-            path, Kind.SAMPLE, place, kind, shape=shape, span=node.name_span
-        )
-        self.fields.append(TaskField(node.name, size, value, once, node.name_span))
-        self.scope.values[node.name] = Value(Ref(path), NONE, kind, place, span=node.name_span)
-
-    def _twice(self, node: ast.Named, before: Span | None) -> None:
-        self.bag.error(
-            "E0781",
-            f"`sample.{node.name}` has another meaning in another task",
-            node.name_span,
-            *([Label(before, "the other one")] if before is not None else []),
-            help="give one of the two another name",
-        )
+        ends = bounds(node.name, node.value.items, node.value.span, self.context, self.scope)
+        if ends is not None:
+            self.splits[node.name] = ("", *ends)
 
     def _signal(self, node: ast.Signal) -> None:
-        size = self._size(node)
+        size = self.size_of(node)
         self.scope.sized = size is not None
         value = expressions.translate(node.value, self.scope)
         self.scope.sized = False
         wide = any(isinstance(part, Index) for part in walk(value.expr))
         field = self.context.variables.get(f"sample.{node.name}")
         if field is not None:
-            self._twice(node, field.span)
+            self.twice(node, field.span)
         elif not value.bad and (wide or value.place is Place.UNIT) and size is None:
             self.bag.error(
                 "E0780",

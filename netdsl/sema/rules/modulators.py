@@ -12,7 +12,7 @@ from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.cells.types import same_for_a_type
 from netdsl.sema.rules.alone import AloneBuilder
-from netdsl.sema.scopes import expressions, reach
+from netdsl.sema.scopes import expressions, pairs, reach, slots
 from netdsl.sema.scopes.components import MAX_LENGTH, named
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -26,10 +26,10 @@ SCOPES = ("global", "population", "celltype", "neuron")
 
 def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     """Elaborate all instances of a modulator."""
-    if node.params or node.per is not None:
+    if node.params:
         context.dead.add(node.name)
         context.unsupported(
-            "modulator templates and modulators per slot are",
+            "modulator templates are",
             node.name_span,
             "write one modulator `on` the populations it is for",
         )
@@ -37,6 +37,19 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     to = _receivers(node, context)
     if not node.on:
         AloneBuilder(node, to, context).build()
+        return
+    # Populations of branches that are not taken are none; what is on no other reaches nobody.
+    elsewhere = context.declarations.elsewhere()
+    node = replace(node, on=tuple(ref for ref in node.on if ref.name not in elsewhere))
+    context.modulators.setdefault(node.name, {})
+    memory = context.memories.get(node.slot.memory.name) if node.slot is not None else None
+    if node.slot is not None and memory is not None and memory.kind == "window":
+        context.unsupported(
+            "modulators on a population with a number for each slot of a window are",
+            node.slot.span,
+            "leave out `on`, and read its variables as `P.x[p]`, reduced",
+        )
+        context.dead.add(node.name)
         return
     for ref in node.on:
         scope = context.cells.get(ref.name)
@@ -112,6 +125,11 @@ class _Instance:
         self.scope.hidden = lets
         self.scope.is_cell = False
         self.scope.vectors = dict(population.vectors)
+        slot = slots.modulators_slot(node, self.scope) if node.slot is not None else None
+        self.scope.slots = {node.slot.name: slot} if node.slot is not None and slot else {}
+        self.memory = slot.memory if slot is not None else ""
+        if node.other is not None and slot is not None:
+            pairs.other(node, slot, self.scope)
         self.emit: tuple[Value, Span] | None = None
         self.vector = False
         self.level = "population"
@@ -121,11 +139,12 @@ class _Instance:
         body = expanded(self._flatten(self.node.body), self.scope, self.scope.vectors)
         for statement in body:
             self._declare(statement)
-        statements = CellStatements(self.scope)
+        statements = self.context.steps = CellStatements(self.scope, self.path)
         statements.equations.collect(body)
         for statement in body:
             self._statement(statement, statements)
         statements.equations.finish()
+        self.context.steps = None
         if self.emit is None:
             self.context.bag.error(
                 "E0116",
@@ -240,7 +259,7 @@ class _Instance:
         if population is not None:
             body = (*population.body, *statements.statements, *emitted)
             self.context.populations[population.name] = replace(population, body=body)
-        self._closed([*statements.statements, *emitted])
+        self._closed([*statements.statements, *emitted], statements.differentiated)
 
     def _emitted(self, name: str, expr: Expr, value: Value, span: Span) -> Assign:
         """One number that is emitted: its variable, its instance, and the last statement."""
@@ -260,6 +279,7 @@ class _Instance:
             self.node.span,
             self.to,
             tuple(r.population.name for r in self.node.to if r.cells),
+            self.memory,
         )
         self.context.modulators.setdefault(name, {})[self.population.name] = instance
         return Assign(path, expr, span)
@@ -333,13 +353,19 @@ class _Instance:
                 return f"write `population state {variable.name} = …`: one number per sample"
         return "reduce it, as in `sum(…)`, or write `scope neuron`"
 
-    def _closed(self, statements: list[Statement]) -> None:
+    def _closed(self, statements: list[Statement], differentiated: list[Ref]) -> None:
         """What the modulator's `reads` list leaves out may not be read."""
         if self.reads is None:
             return
-        for statement in statements:
-            for ref in (ref for value in _values(statement) for ref in refs(value)):
+        written = [s for s in statements if not isinstance(s, Assign) or not self._hidden(s.target)]
+        found = [ref for s in written for value in _values(s) for ref in refs(value)]
+        for ref in (*found, *differentiated):
+            if not self._hidden(ref.path):
                 self._listed(ref)
+
+    def _hidden(self, path: str) -> bool:
+        """Is this a value that the compiler made, in the course of a derivative?"""
+        return path.startswith(f"{self.path}.vjp.")
 
     def _listed(self, ref: Ref) -> None:
         own = ref.path.startswith(f"{self.path}.")

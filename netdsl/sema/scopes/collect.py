@@ -83,9 +83,7 @@ class Collector:
         elif isinstance(item, ast.Record):
             declarations.records.append(item)
         elif isinstance(item, ast.Ensemble):
-            self.context.unsupported(
-                "ensembles are", item.span, "run several seeds instead: `netdsl run --seeds 30`"
-            )
+            declarations.ensembles.append(item)
         else:
             self._declare(library.kind_of(item), item)
 

@@ -10,6 +10,7 @@ from netdsl.diagnostics import DiagnosticBag, Label, Span, did_you_mean
 from netdsl.ir.network import (
     Kind,
     Loss,
+    Memory,
     Modulator,
     Place,
     Population,
@@ -25,6 +26,7 @@ from netdsl.sema.scopes.values import Value
 
 if TYPE_CHECKING:
     from netdsl.sema.cells.populations import PopulationScope
+    from netdsl.sema.cells.statements import CellStatements
     from netdsl.sema.scopes.declarations import Declarations
     from netdsl.sema.scopes.overrides import Overrides
     from netdsl.sema.scopes.specification import SpecificationScope
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
     from netdsl.syntax import ast
 
 _HINTED = 100  # findings after which no likely names are looked for any more
-_FIELD_TYPES = {"label": Type.COUNT, "shown_label": Type.COUNT, "positive": Type.BOOL}
+_FIELD_TYPES = {
+    "label": Type.COUNT,
+    "shown_label": Type.COUNT,
+    "positive": Type.BOOL,
+    "newest": Type.BOOL,
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Context:
     vectors: dict[str, int] = field(default_factory=dict)  # lengths of vector modulators
     losses: dict[str, Loss] = field(default_factory=dict)
     data: dict[str, Data] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
     pairs: dict[str, Pairs] = field(default_factory=dict)
     readouts: dict[str, Readout] = field(default_factory=dict)
     readout_values: dict[str, Value] = field(default_factory=dict)
@@ -81,6 +89,8 @@ class Context:
     texts: dict[str, str] = field(default_factory=dict)  # by source
     known: dict[str, Value] = field(default_factory=dict)  # parameters of tasks, by path
     signals: dict[str, dict[str, Signal]] = field(default_factory=dict)  # by name and task
+    steps: CellStatements | None = None  # where statements are being translated
+    named: int = 0  # values that no text names
     dt: float | None = None
     dt_dim: Dim = None
 

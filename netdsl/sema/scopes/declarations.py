@@ -36,6 +36,7 @@ class Declarations:
     claims: list[ast.Claim] = field(default_factory=list)
     allows: list[ast.Allow] = field(default_factory=list)
     records: list[ast.Record] = field(default_factory=list)
+    ensembles: list[ast.Ensemble] = field(default_factory=list)
 
     def find(self, kind: str, name: str) -> Any:
         """The declaration of a name, or None. Optimisers, initialisers and traces of the standard

@@ -44,9 +44,11 @@ def _translate(node: ast.Expr, scope: Scope) -> Value:
     if isinstance(node, ast.Bool):
         return number(node.value, node.span)
     if isinstance(node, ast.Index):
+        from netdsl.sema.scopes import slots
         from netdsl.sema.synapses import tables
 
-        return tables.read(node, scope) or components.component(node, None, scope)
+        found = slots.read(node, scope) or tables.read(node, scope) or scope.element(node)
+        return found or components.component(node, None, scope)
     if isinstance(node, ast.At) and isinstance(node.base, ast.Index):
         return components.component(node.base, node.phase, scope)
     if isinstance(node, ast.Name | ast.Attribute | ast.At):

@@ -43,6 +43,10 @@ class Scope:
         found = self.parent.vector(parts) if self.parent is not None else None
         return replace(found, scope=self) if found is not None else None
 
+    def element(self, node: ast.Index) -> Value | None:
+        """What an index picks where it counts numbers of a sample; None elsewhere."""
+        return None
+
     def units(self, side: str, of: str = "index") -> int | None:
         """Units at an end of the synapse that an expression is evaluated for, or cell types."""
         return self.parent.units(side, of) if self.parent is not None else None
@@ -58,6 +62,20 @@ class Scope:
             help="reductions over neurons stand in a cell, a modulator, a readout or a metric",
         )
         return bad(node.span)
+
+    def slot(self, name: str) -> Slot | None:
+        """The slots that an index goes over, or its own one; None for what is no such index."""
+        return self.parent.slot(name) if self.parent is not None else None
+
+    @property
+    def depth(self) -> int | None:
+        """How many indices of slots reductions around have bound; None where none may be."""
+        return self.parent.depth if self.parent is not None else None
+
+    def reduce_slots(self, kind: str, axis: str, body: Value, node: ast.Call) -> Value:
+        """A reduction over slots of a memory."""
+        assert self.parent is not None
+        return self.parent.reduce_slots(kind, axis, body, node)
 
     def index(self, span: Span) -> Value | None:
         """The index of the neuron that an expression is evaluated for; None where there is none."""
@@ -81,6 +99,14 @@ class Scope:
     def draws(self) -> bool:
         """May `random_sign()` be drawn here?"""
         return False
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An index of slots: `index` is what `Ref.slot` says; the memory is "batch" for rows."""
+
+    memory: str
+    index: str
 
 
 def neuron_index(axis: str | None, span: Span) -> Value:

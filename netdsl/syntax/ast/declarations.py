@@ -148,14 +148,26 @@ class Receiver(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class SlotIndex(Named):
+    """`[p in past]` after the name of a modulator."""
+
+    memory: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class ModulatorDecl(Named):
-    """`modulator NAME(params) on h1, h2 per slot to h3, h4 cells { … }`."""
+    """`modulator NAME[p in past](params) on h1, h2 to h3, h4 cells { … }`.
+
+    `slot`: the index of a modulator that has a number for each slot of a memory; `other`: the
+    second index of one that has a number for each two.
+    """
 
     body: Body
     params: tuple[Param, ...] = ()
     on: tuple[Ref, ...] = ()
-    per: str | None = None
     to: tuple[Receiver, ...] = ()
+    slot: SlotIndex | None = None
+    other: SlotIndex | None = None
 
 
 @dataclass(frozen=True, slots=True)

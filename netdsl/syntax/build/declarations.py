@@ -99,17 +99,29 @@ class DeclarationBuilder(ExperimentBuilder):
         )
 
     def item_modulator(self, parts: list[Part], span: Span) -> ast.Item:
-        name, formals, on, per, to, body = parts
+        name, slot, formals, on, to, body = parts
         return ast.ModulatorDecl(
             str(name),
             self.body_of("modulator", name, body),
             self.formals(formals),
             self.refs(on),
-            self.text(per),
             self._receivers(to),
+            *self._slots(slot),
             span=span,
             name_span=self.span(name),
         )
+
+    def _slots(self, tree: Tree[Any] | None) -> list[ast.SlotIndex]:
+        """`[p in past]`, `[p in past, q in past]`"""
+        if tree is None:
+            return []
+        parts = [part for part in tree.children if part is not None]
+        return [
+            ast.SlotIndex(
+                str(name), self.ref(memory), span=self.span(tree), name_span=self.span(name)
+            )
+            for name, memory in zip(parts[::2], parts[1::2], strict=True)
+        ]
 
     def _receivers(self, tree: Tree[Any] | None) -> tuple[ast.Receiver, ...]:
         """`h, out cells`"""

@@ -84,9 +84,12 @@ class DeclarationPrinter(ExperimentPrinter):
                 head = f"{_TEMPLATES[type(node)]} {node.name}{formals(node.params)}"
                 return (head, self.body(node.body))
             case ast.ModulatorDecl():
-                head = f"modulator {node.name}{formals(node.params)}"
+                indices = [s for s in (node.slot, node.other) if s is not None]
+                slot = ", ".join(f"{s.name} in {s.memory}" for s in indices)
+                slot = f"[{slot}]" if slot else ""
+                head = f"modulator {node.name}{slot}{formals(node.params)}"
                 to = ", ".join(f"{r.population}{' cells' if r.cells else ''}" for r in node.to)
-                clauses = (opt("on", node.on), opt("per", node.per), f"to {to}" if to else "")
+                clauses = (opt("on", node.on), f"to {to}" if to else "")
                 return (words(head, *clauses), self.body(node.body))
             case ast.InitialiserDecl():
                 head = f"initialiser {node.name}{formals(node.params) or '()'}"

@@ -56,10 +56,17 @@ def band(curves: Sequence[Curve]) -> Band:
     return Band(shared, values.mean(axis=0), spread, len(curves))
 
 
-def compare_curves(groups: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
+def compare_curves(
+    groups: Mapping[str, Sequence[Curve]],
+    metric: str,
+    along: str = "epoch",
+    ticks: Mapping[float, str] | None = None,
+    log: bool = False,
+) -> Figure:
     """Mean curve of each group with a band of one standard deviation.
 
-    ``groups`` maps a group's name to the curves (x, y) of its runs. Raises PlotError E0730.
+    ``groups`` maps a group's name to the curves (x, y) of its runs, ``along`` says what x is, and
+    ``ticks`` marks some of its values. Raises PlotError E0730.
     """
     if not groups:
         raise PlotError("E0730", "there are no runs to compare")
@@ -67,7 +74,7 @@ def compare_curves(groups: Mapping[str, Sequence[Curve]], metric: str) -> Figure
     for index, (name, curves) in enumerate(groups.items()):
         line, tint = band(curves), colour(index)
         shown = name.replace("$", r"\$")  # which would begin a formula
-        label = shown if line.runs == 1 else f"{shown} ({line.runs} runs)"
+        label = shown if not shown or line.runs == 1 else f"{shown} ({line.runs} runs)"
         marker = "o" if line.x.size <= 40 else ""
         axes.plot(
             line.x, line.mean, dash(index), color=tint, label=label, marker=marker, markersize=3
@@ -78,9 +85,17 @@ def compare_curves(groups: Mapping[str, Sequence[Curve]], metric: str) -> Figure
     words = metric.replace("_", " ")
     many = any(len(curves) > 1 for curves in groups.values())
     title = f"{words}: mean and standard deviation over runs" if many else words
-    axes.set(title=title, xlabel="epoch", ylabel=words)
+    axes.set(title=title, xlabel=along, ylabel=words)
     light_grid(axes)
-    whole_ticks(axes)
+    if log:
+        axes.set_xscale("log")
+    if ticks is None:
+        whole_ticks(axes)
+    else:
+        axes.set_xticks(list(ticks), list(ticks.values()))
+        axes.minorticks_off()
+    if not any(groups):
+        return figure
     if len(groups) > 6:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     else:

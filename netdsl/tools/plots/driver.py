@@ -15,7 +15,7 @@ from netdsl.runtime.atomic import make_folder
 from netdsl.runtime.errors import PlotError
 from netdsl.runtime.rundir import RunDir
 from netdsl.tools.plots.compare import compare_curves, compare_rows, compare_table
-from netdsl.tools.plots.curves import Curve, along_of, curves_of, learning_curves
+from netdsl.tools.plots.curves import Curve, along_of, bands_of, curves_of, learning_curves
 from netdsl.tools.plots.embedding import MAX_SAMPLES, embed, embedding_map
 from netdsl.tools.plots.raster import raster
 from netdsl.tools.plots.style import check_formats, save_figure
@@ -83,13 +83,16 @@ def compare_runs(
 def _jobs(run: RunDir, best: bool) -> dict[str, Callable[[], Figure]]:
     """Name of each picture -> the function that draws it."""
     model, recorded = run.model(), run.recordings()
+    if "members" in model:  # pictures of weights and activity are of member 0
+        recorded = {key: a if key == "label" else a[0] for key, a in recorded.items()}
     jobs: dict[str, Callable[[], Figure]] = {
         "learning-curves": lambda: learning_curves(
-            curves_of(run.metrics()), along=along_of(run.metrics())
+            curves_of(run.metrics()), "", along_of(run.metrics()), bands_of(run.metrics())
         )
     }
     file = run.path / ("best.npz" if best else "weights.npz")
-    weights = _weights(run.weights(best)) if file.exists() else {}
+    state = run.weights(best) if file.exists() else {}
+    weights = _weights({k: a[0] if "members" in model and a.ndim else a for k, a in state.items()})
     jobs["weights"] = lambda: weight_histograms(weights)
     for name, seen in _fields(model, weights).items():
         jobs[f"fields-{_file_name(name)}"] = lambda n=name, f=seen: receptive_fields(f[0], f[1], n)  # type: ignore[misc]

@@ -45,6 +45,8 @@ class Spaces:
     def _length(self, kind: str, owner: str) -> int:
         if kind == NEURON:
             return self.program.sizes[owner]
+        if kind != EDGE and owner:
+            return self.program.memories[owner]
         if kind != EDGE:
             return self.rows
         m, n = self.program.shapes[owner]
@@ -59,7 +61,8 @@ class Spaces:
             elif axis.kind == NEURON:
                 found.append(at[side if side in ("pre", "post") else NEURON])
             elif side == "newest":
-                found.append(np.full_like(next(iter(at.values())), self.rows - 1))
+                last = self._length(axis.kind, axis.owner) - 1
+                found.append(np.full_like(next(iter(at.values())), last))
             else:
                 found.append(at["row'" if side == "other" else axis.kind])
         return tuple(found)

@@ -29,6 +29,7 @@ from netdsl.ir.program import (
     Push,
     Routine,
     RowReduce,
+    Shift,
     Store,
     SynapseUpdate,
     Transpose,
@@ -335,6 +336,10 @@ class Interpreter(Spaces):
         if not op.all:
             ring[1:] = ring[:-1].copy()
         ring[... if op.all else 0] = self.stored[op.source]
+
+    def _shift(self, op: Shift) -> None:
+        held = np.concatenate([self.stored[op.target], self.stored[op.source]])
+        self.stored[op.target][...] = held[len(held) - len(self.stored[op.target]) :]
 
     def _copy(self, op: Copy) -> None:
         self.stored[op.target][...] = self.stored[op.source]

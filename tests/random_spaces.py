@@ -7,9 +7,24 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from netdsl.ir.expr import Const, Expr, Index, Load, Local
-from netdsl.ir.program import Bind, Each, Guarded, Op, Program, Reduction, Routine, Store
-from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Space, edge, join, neuron
+from netdsl.ir.program import Bind, Each, Guarded, Op, Program, Reduction, Routine, Shift, Store
+from netdsl.ir.space import (
+    EDGE,
+    NEURON,
+    OTHER,
+    OTHER_KIND,
+    ROW,
+    ROW_KIND,
+    Axis,
+    Space,
+    edge,
+    join,
+    neuron,
+    other_slot,
+    slot,
+)
 from tests.programs.parts import fn
+from tests.programs.remembered import remembered
 from tests.programs.spaces import spaces
 from tests.trees import trees
 
@@ -31,6 +46,19 @@ _REDUCTIONS: tuple[tuple[str, Space, str], ...] = (
     ("total", (ROW, W), "own"),
     ("gain", (A,), "own"),
 )
+P, Q = slot("past"), other_slot("past")
+MEMORY_SPACES: tuple[Space, ...] = ((P,), (P, Q), (ROW, Q), (P, B), (ROW,), (ROW, OTHER))
+_MEMORY_REDUCTIONS: tuple[tuple[str, Space, str], ...] = (
+    ("K", (A,), "own"),
+    ("near", (A,), "own"),
+    ("w", (Q,), "own"),
+    ("w", (OTHER, B), "own"),
+    ("a.xi", (Q,), "own"),
+    ("past.d", (Q,), "own"),
+    ("b.on", (P,), "own"),
+    ("r", (Q,), "own"),
+    ("total", (P, Q), "own"),
+)
 
 
 def _reads(program: Program, space: Space) -> list[Expr]:
@@ -45,7 +73,8 @@ def _reads(program: Program, space: Space) -> list[Expr]:
             found.append(Load(name, side="pre"))
         if EDGE in kinds and set(held.space) <= {*own, B} and B in held.space:
             found.append(Load(name, side="post"))
-        if OTHER in kinds and ROW in held.space and set(held.space) <= own - {OTHER}:
+        seen = {Axis(OTHER_KIND, a.owner) if a.kind == ROW_KIND else a for a in held.space}
+        if len(seen) == len(held.space) and seen != set(held.space) and seen <= own:
             found.append(Load(name, side="other"))
     if EDGE in kinds:
         found += [Index(side="pre"), Index(side="post")]
@@ -74,6 +103,8 @@ def _statements(draw: st.DrawFn, program: Program, space: Space) -> tuple[Bind |
         if held.role != "counter"
         and (set(held.space) == own or (held.space and set(held.space) == own - {ROW}))
     ]
+    if not targets:  # nothing has these indices: only a reduction's loops do
+        return (Bind("x", Const(0.0)),)
     leaves, found = _reads(program, space), list[Bind | Store]()
     for number in range(draw(st.integers(1, 4))):
         # Bounded, so that repetition does not blow errors up.
@@ -103,7 +134,14 @@ def _operation(draw: st.DrawFn, program: Program) -> Op:
         if any(s.stores == buffer for s in statements):
             return Each(space, statements)
         return Guarded(space, side, buffer, statements)
-    target, over, side = draw(st.sampled_from(_REDUCTIONS))
+    return draw(_reduction(program, _REDUCTIONS))
+
+
+@st.composite
+def _reduction(
+    draw: st.DrawFn, program: Program, among: tuple[tuple[str, Space, str], ...]
+) -> Reduction:
+    target, over, side = draw(st.sampled_from(among))
     loops = join(program.buffers[target].space, over)
     leaves = [e for e in _reads(program, loops) if not (isinstance(e, Load) and e.buffer == target)]
     how = draw(st.sampled_from(("sum", "mean", "max", "min", "any")))
@@ -118,3 +156,21 @@ def programs(draw: st.DrawFn) -> Program:
     )
     ops = tuple(draw(_operation(base)) for _ in range(draw(st.integers(1, 5))))
     return replace(base, routines={"run": Routine("run", "update", once=ops)})
+
+
+@st.composite
+def memory_programs(draw: st.DrawFn) -> Program:
+    """Up to five operations over slots of a memory."""
+    base = remembered(draw(st.integers(1, 5)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    ops: list[Op] = []
+    for _ in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(("each", "reduction", "shift")))
+        if kind == "shift":
+            pairs = (("past.a.x", "a.x"), ("past.d", "b.y"), ("w", "r"), ("past.r", "r"))
+            ops.append(Shift(*draw(st.sampled_from(pairs))))
+        elif kind == "each":
+            space = draw(st.sampled_from(MEMORY_SPACES))
+            ops.append(Each(space, draw(_statements(base, space))))
+        else:
+            ops.append(draw(_reduction(base, _MEMORY_REDUCTIONS)))
+    return replace(base, routines={"run": Routine("run", "update", once=tuple(ops))})

@@ -28,12 +28,26 @@ from netdsl.ir.program import (
     Push,
     Reduction,
     RowSum,
+    Shift,
     Statement,
     SynapseUpdate,
     Transpose,
     WindowSum,
 )
-from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Axis, Space, edge, join, neuron
+from netdsl.ir.space import (
+    EDGE,
+    NEURON,
+    OTHER_KIND,
+    ROW,
+    ROW_KIND,
+    ROW_KINDS,
+    Axis,
+    Space,
+    edge,
+    join,
+    neuron,
+    slot,
+)
 
 Extents = frozenset[object]  # what is indexed, and how far
 
@@ -88,10 +102,13 @@ class _Fit:
         if side == "own":
             return self._extents(space)
         if side == "other":
-            return self._extents(space) if OTHER in space else frozenset()
+            others = {Axis(ROW_KIND, a.owner) for a in space if a.kind == OTHER_KIND}
+            rest = {axis for axis in space if axis.kind not in ROW_KINDS}
+            return self._extents((*others, *rest)) if others else frozenset()
         if side == "newest":
-            apart = isinstance(self.op, Each | Reduction)
-            return self._extents(space) | {ROW} if apart else frozenset()
+            apart = isinstance(self.op, Each | Reduction) and bool(space)
+            last = {ROW, *map(slot, self.program.memories)}
+            return self._extents(space) | last if apart else frozenset()
         ends = [axis.owner for axis in space if axis.kind == EDGE]
         if not ends:
             return frozenset()
@@ -141,6 +158,10 @@ class _Fit:
     def reduction(self, op: Reduction) -> Iterator[Misfit]:
         """The target at its side of the loops, the value within them."""
         target = self._buffer(op.target).space
+        kinds = {axis.kind: axis for axis in (*target, *op.over)}
+        if any(kinds[axis.kind] != axis for axis in target):  # no loops have both
+            yield self._misfit(op.target, op.span)
+            return
         loops = join(target, op.over)
         yield from self._reads(op.value, loops, op.span)
         if set(op.over) & set(target) or not self._extents(target) <= self._seen(loops, op.side):
@@ -235,6 +256,15 @@ class _Fit:
         """Two buffers of one space."""
         yield from self._equal(op.source, self._buffer(op.target).space, op.span)
 
+    def shifted(self, op: Shift) -> Iterator[Misfit]:
+        """Slots of a memory, and the batch's rows in their place."""
+        held = self._buffer(op.target).space
+        rows = tuple(ROW if axis.kind == ROW_KIND else axis for axis in held)
+        slots = [axis for axis in held if axis.kind == ROW_KIND and axis.owner]
+        if not slots or any(axis.kind not in (ROW_KIND, NEURON) for axis in held):
+            yield self._misfit(op.target, op.span)
+        yield from self._equal(op.source, rows, op.span)
+
     def turned(self, op: Transpose) -> Iterator[Misfit]:
         """Two matrices, one as high as the other is wide."""
         buffers = [self._buffer(name) for name in (op.target, op.source)]
@@ -255,5 +285,6 @@ _CHECKS: dict[type, Callable[[_Fit, Any], Iterator[Misfit]]] = {
     GroupReduce: _Fit.groups,
     Copy: _Fit.whole,
     Push: _Fit.whole,
+    Shift: _Fit.shifted,
     Transpose: _Fit.turned,
 }

@@ -62,8 +62,9 @@ class Each(Node):
     A buffer stored to has the space, or the space without its row axis: then rows go in order,
     each seeing what the one before stored. In an edge space `Load(side="pre"|"post")` is the value
     of the synapse's neuron and `Index` has the same sides; in (row, row') `Load(side="other")` is
-    that of the second row, and anywhere `Load(side="newest")` that of the last one. (row, neuron) has an operation of its own, `Elementwise`, which has
-    reductions and draws too.
+    that of the second row, and anywhere `Load(side="newest")` that of the last one. Either may be a
+    slot of a memory. (row, neuron) of the batch has an operation of its own, `Elementwise`, which
+    has reductions and draws too.
     """
 
     form = "each {space}"
@@ -305,6 +306,26 @@ class Push(Node):
 
 
 @dataclass(frozen=True)
+class Shift(Node):
+    """The rows of `source`, in order, become the newest slots of `target`, its last ones; what was
+    there moves towards slot 0, and what goes beyond is forgotten.
+
+    `target` is SLOT or SLOT_UNIT, `source` has rows of the batch instead, otherwise alike.
+    """
+
+    form = "shift {target} := {source}"
+
+    target: Written
+    source: Read
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def needs_old(self) -> bool:
+        """Older slots stay, each in the next place."""
+        return True
+
+
+@dataclass(frozen=True)
 class Fill(Node):
     """`target := value` everywhere."""
 
@@ -330,6 +351,7 @@ OPERATIONS = (
     Elementwise,
     SynapseUpdate,
     Push,
+    Shift,
     Propagate,
     WindowSum,
     Reduction,
@@ -351,6 +373,7 @@ Op = (
     | Each
     | Copy
     | Push
+    | Shift
     | Fill
     | Transpose
 )

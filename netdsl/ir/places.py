@@ -8,12 +8,12 @@ row, once per neuron, or for every (row, neuron) pair.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
-from netdsl.ir.expr import Expr, Index, Load, Local, children
+from netdsl.ir.expr import Expr, Index, Load, Local, children, walk
 from netdsl.ir.network import Place
 from netdsl.ir.program import Buffer, Edges, Program
-from netdsl.ir.space import EDGE, NEURON, joined
+from netdsl.ir.space import EDGE, NEURON, Axis, joined
 
 
 def place_of(expr: Expr, program: Program, locals: Mapping[str, Place]) -> Place:
@@ -31,10 +31,20 @@ def place_of(expr: Expr, program: Program, locals: Mapping[str, Place]) -> Place
     return joined(place_of(child, program, locals) for child in children(expr))
 
 
+def varies(expr: Expr, program: Program, bound: Container[str]) -> bool:
+    """Has it a number for each element of some loops, not one? `bound`: names of such values."""
+    return any(
+        isinstance(node, Index)
+        or (isinstance(node, Load) and bool(program.buffers[node.buffer].space))
+        or (isinstance(node, Local) and node.name in bound)
+        for node in walk(expr)
+    )
+
+
 def shape_of(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
     """Array shape of a buffer with `rows` samples: an extent for each axis of its space, two
-    for synapses: (), (rows,), (n,), (rows, n), (m, n), (rows, rows) or (rows, m, n); a ring has its
-    slots before that, the newest value first.
+    for synapses: (), (rows,), (n,), (rows, n), (m, n), (rows, rows) or (rows, m, n), a memory's
+    slots in place of rows; a ring has its slots before that, the newest value first.
 
     This is what the host reads and writes; `stored_shape` is what a backend holds.
     """
@@ -51,8 +61,16 @@ def slot_shape(buffer: str, program: Program, rows: int) -> tuple[int, ...]:
         if axis.kind == EDGE:
             shape += program.shapes[axis.owner]
         else:
-            shape += (program.sizes[axis.owner] if axis.kind == NEURON else rows,)
+            length = fixed_length(axis, program)
+            shape += (rows if length is None else length,)
     return shape
+
+
+def fixed_length(axis: Axis, program: Program) -> int | None:
+    """How many neurons or slots an axis has; None of rows of the batch, and of synapses."""
+    if axis.kind == NEURON:
+        return program.sizes[axis.owner]
+    return program.memories[axis.owner] if axis.owner and axis.kind != EDGE else None
 
 
 def packed_bytes(width: int) -> int:

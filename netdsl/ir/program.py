@@ -11,6 +11,11 @@ Shapes: R rows (samples), n neurons of the owner population, m presynaptic neuro
     SYNAPSE (m, n), always (pre, post)
     PAIR    (R, R)                    ROW_SYNAPSE (R, m, n)
 
+and for a memory of N slots, which are there whatever the rows:
+
+    SLOT    (N,)                      SLOT_UNIT (N, n)
+    SLOT_PAIR (N, N)                  ROW_SLOT  (R, N)
+
 What a buffer has one number for each of is its `space`, and an operation's what its loops run over
 (`netdsl.ir.space`).
 
@@ -44,6 +49,7 @@ from netdsl.ir.operations import (
     Propagate,
     Push,
     Reduction,
+    Shift,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -87,6 +93,7 @@ __all__ = [
     "Routine",
     "RowReduce",
     "RowSum",
+    "Shift",
     "Statement",
     "Store",
     "Sum",
@@ -119,7 +126,8 @@ def key_of(text: str, phases: Container[str]) -> Key:
 
 @dataclass(frozen=True)
 class Buffer(Node):
-    """A named array. `owner` is a population (NEURON, UNIT) or a projection (SYNAPSE).
+    """A named array. `owner` is a population (NEURON, UNIT) or a projection (SYNAPSE), `memory`
+    what its slots are of (SLOT, …).
 
     `role`: state | input | parameter | sample | scratch | snapshot | hoisted | accumulator |
     recording | weight | optimiser | counter | control. `init` is the value at build: a constant,
@@ -141,12 +149,13 @@ class Buffer(Node):
     tag: str = ""  # which value of it (`Key`): "" for the present one
     slots: int = 1  # more than one: a ring of that many earlier values, each of the buffer's shape
     packed: bool = False  # a ring of bools, kept as bits
+    memory: str = ""
     span: Span | None = field(default=None, compare=False)
 
     @once
     def space(self) -> Space:
         """What there is one number for each of."""
-        return space_of(self.place, self.owner)
+        return space_of(self.place, self.owner, self.memory)
 
     @property
     def key(self) -> Key | None:
@@ -216,6 +225,8 @@ class Program:
 
     `slices`: where projections lead from or to a part of a population, which neurons.
 
+    `memories`: how many slots each has.
+
     `layouts`: how projections that are not full matrices store their synapses. `ends`: the pre and
     post population of each projection.
 
@@ -232,6 +243,7 @@ class Program:
     slices: Mapping[str, tuple[Part, Part]] = field(default_factory=dict)
     host_scalars: Mapping[str, Expr] = field(default_factory=dict)
     ends: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    memories: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)  # file -> text
     given: Mapping[str, Any] = field(default_factory=dict, compare=False)  # arrays of files
 

@@ -2,7 +2,8 @@
 
 A space is a tuple of axes in one order, each at most once. `()` is one number. An operation's
 space is what its loops run over; what it reads must embed in it. An edge has a pre and a post
-neuron, so a value per neuron embeds in an edge space by naming the side (`Load.side`).
+neuron, so a value per neuron embeds in an edge space by naming the side (`Load.side`). A row axis
+is the batch's, or has a memory as its owner: its slots, oldest first, whatever the batch.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from netdsl.ir.network import Place
 
 MEMBER, ROW_KIND, OTHER_KIND, NEURON, EDGE = "member", "row", "row'", "neuron", "edge"
 _ORDER = (MEMBER, ROW_KIND, OTHER_KIND, NEURON, EDGE)
+ROW_KINDS = (ROW_KIND, OTHER_KIND)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One index: a member of an ensemble, a row, a second row, a neuron or an edge of `owner`."""
+    """One index: a member of an ensemble, a row, a second row, a neuron or an edge of `owner`.
+
+    A row of an owner is a slot of that memory.
+    """
 
     kind: str
     owner: str = ""
@@ -38,8 +43,21 @@ _OF_PLACE = {
     Place.SYNAPSE: (EDGE,),
     Place.PAIR: (ROW_KIND, OTHER_KIND),
     Place.ROW_SYNAPSE: (ROW_KIND, EDGE),
+    Place.SLOT: (ROW_KIND,),
+    Place.SLOT_UNIT: (ROW_KIND, NEURON),
+    Place.SLOT_PAIR: (ROW_KIND, OTHER_KIND),
+    Place.ROW_SLOT: (ROW_KIND, OTHER_KIND),
 }
-_PLACES = {kinds: place for place, kinds in _OF_PLACE.items()}
+_OF_MEMORY = {
+    Place.SLOT: (ROW_KIND,),
+    Place.SLOT_UNIT: (ROW_KIND,),
+    Place.SLOT_PAIR: (ROW_KIND, OTHER_KIND),
+    Place.ROW_SLOT: (OTHER_KIND,),
+}  # the axes that are slots
+_PLACES = {
+    tuple((kind, kind in _OF_MEMORY.get(place, ())) for kind in kinds): place
+    for place, kinds in _OF_PLACE.items()
+}
 
 
 def neuron(population: str) -> Axis:
@@ -52,10 +70,21 @@ def edge(projection: str) -> Axis:
     return Axis(EDGE, projection)
 
 
+def slot(memory: str) -> Axis:
+    """The slots of a memory."""
+    return Axis(ROW_KIND, memory)
+
+
+def other_slot(memory: str) -> Axis:
+    """The slots of a memory, as second index."""
+    return Axis(OTHER_KIND, memory)
+
+
 def axis_of(text: str) -> Axis:
     """The axis that `str` wrote. ValueError for another text."""
     kind, _, owner = text.partition(":")
-    if kind not in _ORDER or bool(owner) != (kind in (NEURON, EDGE)):
+    owned = kind in (NEURON, EDGE) or (bool(owner) and kind in ROW_KINDS)
+    if kind not in _ORDER or bool(owner) != owned:
         raise ValueError(f"`{text}` is no axis")
     return Axis(kind, owner)
 
@@ -68,15 +97,21 @@ def space(*axes: Axis) -> Space:
     return tuple(found)
 
 
-def space_of(place: Place, owner: str = "") -> Space:
-    """The space of a place; `owner` is its population or projection."""
-    own = (NEURON, EDGE)
-    return tuple(Axis(kind, owner if kind in own else "") for kind in _OF_PLACE[place])
+def space_of(place: Place, owner: str = "", memory: str = "") -> Space:
+    """The space of a place; `owner` is its population or projection, `memory` whose slots."""
+    whose = dict.fromkeys((NEURON, EDGE), owner) | dict.fromkeys(_OF_MEMORY.get(place, ()), memory)
+    return tuple(Axis(kind, whose.get(kind, "")) for kind in _OF_PLACE[place])
+
+
+def per_sample(place: Place) -> bool:
+    """Has it a number for each row of the batch?"""
+    kinds, slots = _OF_PLACE[place], _OF_MEMORY.get(place, ())
+    return ROW_KIND in kinds and ROW_KIND not in slots
 
 
 def place_of_space(of: Space) -> Place:
     """The place whose space it is. KeyError where there is none."""
-    return _PLACES[tuple(axis.kind for axis in of)]
+    return _PLACES[tuple((a.kind, a.kind in ROW_KINDS and bool(a.owner)) for a in of)]
 
 
 def join(*spaces: Space) -> Space:
@@ -92,13 +127,14 @@ def join(*spaces: Space) -> Space:
 
 
 def joined(places: Iterable[Place]) -> Place:
-    """The place of a value computed from values at some places, whoever their owners are."""
+    """The place of a value computed from values at some places, whoever their owners are; of slots
+    as if all were of one memory."""
     return _joined(frozenset(places))
 
 
 @cache
 def _joined(places: frozenset[Place]) -> Place:
-    return place_of_space(join(*(space_of(place) for place in places)))
+    return place_of_space(join(*(space_of(place, memory="memory") for place in places)))
 
 
 def held(places: Iterable[Place]) -> Place:

@@ -20,10 +20,11 @@ from netdsl.ir.program import (
     Program,
     Push,
     Routine,
+    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
-from netdsl.ir.space import EDGE, NEURON
+from netdsl.ir.space import EDGE, NEURON, ROW_KINDS
 from netdsl.ir.text import node_lines
 
 
@@ -71,9 +72,16 @@ def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
         Place.UNIT: frozenset(program.sizes),
         Place.SYNAPSE: frozenset(program.shapes),
         Place.ROW_SYNAPSE: frozenset(program.shapes),
+        Place.SLOT_UNIT: frozenset(program.sizes),
     }
     if buffer.place in owners and buffer.owner not in owners[buffer.place]:
         yield f"buffer {buffer.name}: `{buffer.owner}` owns no {buffer.place.value} values"
+    slots = {axis.owner for axis in buffer.space if axis.kind in ROW_KINDS} - {""}
+    slotted = buffer.place in (Place.SLOT, Place.SLOT_UNIT, Place.SLOT_PAIR, Place.ROW_SLOT)
+    if slots - set(program.memories) or slotted != bool(slots) or bool(buffer.memory) != slotted:
+        yield f"buffer {buffer.name}: `{buffer.memory}` is no memory of {buffer.place.value} values"
+    elif slotted and buffer.slots > 1:
+        yield f"buffer {buffer.name}: a ring of slots of a memory"
 
 
 def _steps(routine: Routine) -> Iterator[str]:
@@ -167,11 +175,16 @@ class _Operation:
                 yield f"`{name}` has slots, and a number for each two rows"
 
     def _rows(self) -> Iterator[str]:
-        """What is read of other rows does not change meanwhile."""
+        """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
+        if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
+            products = (product for total in self.op.sums for product in total.products)
+            if any(product.newest for product in products):
+                yield "a product of the newest row is of no matrix"
         for expr in expressions(self.op):
             for node in walk(expr):
-                apart = isinstance(node, Load) and node.side in ("other", "newest")
-                if apart and node.buffer in self.op.writes:
+                if not isinstance(node, Load) or node.side not in ("other", "newest"):
+                    continue
+                if node.buffer in self.op.writes:
                     yield f"`{node.buffer}` changes while it is read of another row"
 
     # -- indices ------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from netdsl.passes.network.place import placed
 from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
 from netdsl.passes.program.live import live
+from netdsl.passes.program.once import once
 from netdsl.passes.program.prune import prune
 from netdsl.passes.program.row_sums import row_sums
 from netdsl.passes.program.scalars import scalars
@@ -59,6 +60,7 @@ PIPELINE = (
     Pass("lower", lowered, LOWER),
     Pass("strip", strip),
     Pass("join", fuse),
+    Pass("once", once),
     Pass("live", live),
     Pass("fuse", fuse),
     Pass("cut", cut),

@@ -34,6 +34,7 @@ from netdsl.ir.network import Draw, Place
 from netdsl.ir.places import shape_of
 from netdsl.ir.program import Buffer, DrawStore, Elementwise, Part, Program
 from netdsl.ir.roles import of_kind
+from netdsl.ir.space import per_sample
 from netdsl.runtime import arrays, making
 from netdsl.runtime.host import HostError
 from netdsl.runtime.primitives import primitive
@@ -68,9 +69,8 @@ class _Initial:
         self._open: set[str] = set()
 
     def all(self) -> dict[str, Array]:
-        shared = (Place.GLOBAL, Place.NEURON, Place.SYNAPSE)
         for name, buffer in self._program.buffers.items():
-            if buffer.place in shared:
+            if not per_sample(buffer.place):
                 self._value(name)
         return self._done
 

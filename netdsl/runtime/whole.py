@@ -1,4 +1,4 @@
-"""Everything that a session holds at once: its parameters, its states, all members of an ensemble."""
+"""What a session holds at once: its parameters, its states, all members of an ensemble."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from netdsl.backends.base import Executor
 from netdsl.ir.network import Kind, Network, Place
 from netdsl.ir.places import of_rows
 from netdsl.ir.program import Buffer, Program
+from netdsl.ir.space import per_sample
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
-PER_SAMPLE = (Place.ROW, Place.UNIT, Place.PAIR, Place.ROW_SYNAPSE)
+PER_SAMPLE = frozenset(filter(per_sample, Place))
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
 _STATE = frozenset({"state", "input", "modulator", "snapshot", "accumulator", "hoisted"})
 _LASTING = _STATE | {"parameter", "weight", "optimiser"}
@@ -108,6 +109,11 @@ class Whole(ABC):
         """What `evaluate` must put back: per-sample buffers, at all rows as in `lasting`."""
         with self.executor.reaching(self.executor.capacity):
             return {name: self.executor.read(name) for name in self._rowwise()}
+
+    def stored(self) -> Arrays:
+        """What windows have stored."""
+        buffers = self.program.buffers.items()
+        return {n: self.executor.read(n) for n, b in buffers if b.memory and b.role == "state"}
 
     def of_rows(self, name: str, rows: slice) -> tuple[slice, ...]:
         """The index of some samples in what the executor reads of a buffer."""

@@ -81,9 +81,7 @@ def test_a_phase_is_a_graph_replayed(fake: Fake) -> None:
 
 
 @needs_compiler
-def test_learning_passes_run_beside_each_other(
-    fake: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_learning_passes_run_beside_each_other(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     go_to = Branches.go_to
     monkeypatch.setattr(
@@ -238,9 +236,7 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == (False, "the GPU backend cannot run here: CuPy is not installed")
 
 
-def test_when_cupy_cannot_write_its_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_when_cupy_cannot_write_its_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cupy.py").write_text("raise PermissionError(13, 'no', '/home/me/.cupy')")
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.syspath_prepend(tmp_path)

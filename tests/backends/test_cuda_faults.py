@@ -36,8 +36,12 @@ def failing_executor(fake: Fake) -> CupyExecutor:
     spanned[0] = type(spanned[0])("img.s@prev", "img.s", where)
     routines = {**program.routines, "test.1": Routine("test.1", "phase", step=tuple(spanned))}
     program = Program(
-        program.name, program.sizes, program.shapes, program.buffers,
-        {"test.1": routines["test.1"]}, sources={"net.net": "network\nimg.s@prev\n"},
+        program.name,
+        program.sizes,
+        program.shapes,
+        program.buffers,
+        {"test.1": routines["test.1"]},
+        sources={"net.net": "network\nimg.s@prev\n"},
     )
     fake.failing = "copy_img_s_at_prev"
     return executor_of(program, strategy="gather")

@@ -37,6 +37,7 @@ from tests.backends import cuda_everything
 from tests.cli.command import SPEC, Command
 from tests.programs import buffer
 from tests.programs import program as make
+from tests.programs.remembered import remembered
 
 CODE = 'int system(char*);char c[]="touch P";'
 LANGUAGES = {"numpy": "python", "native": "c", "cupy": "c"}
@@ -147,9 +148,7 @@ def with_text(program: Program, line: Callable[[int], str], made: dict[str, str]
         )
         for name, routine in program.routines.items()
     }
-    return replace(
-        program, sources=sources, buffers=buffers, routines=routines, name=made["name"]
-    )
+    return replace(program, sources=sources, buffers=buffers, routines=routines, name=made["name"])
 
 
 def require_same(
@@ -173,7 +172,7 @@ def everything() -> dict[str, Program]:
     specs = {path.stem: path for path in cuda_everything.SPECS}
     chosen = {name: cuda_everything.small_program(specs[name]) for name in ("csdp", "convolution")}
     made_by_hand = {name: build() for name, build in cuda_everything.MADE.items()}
-    return {**made_by_hand, **chosen, "numbers": numbers}
+    return {**made_by_hand, **chosen, "numbers": numbers, "remembered": remembered()}
 
 
 @pytest.mark.parametrize("first", sweep(range(0, len(HOSTILE), 12), lambda first: not first))

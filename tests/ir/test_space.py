@@ -16,6 +16,7 @@ from netdsl.ir.space import (
     join,
     joined,
     neuron,
+    per_sample,
     place_of_space,
     space,
     space_of,
@@ -43,12 +44,22 @@ def test_what_no_space_has() -> None:
 
 @pytest.mark.parametrize("place", Place)
 def test_every_place_is_a_space(place: Place) -> None:
-    assert place_of_space(space_of(place, "x")) is place
-    assert all(axis_of(str(axis)) == axis for axis in space_of(place, "x"))
+    of = space_of(place, "x", "past")
+    assert place_of_space(of) is place
+    assert all(axis_of(str(axis)) == axis for axis in of)
+    assert per_sample(place) is (ROW in of)
+
+
+def test_slots_are_no_rows_of_the_batch() -> None:
+    assert joined((Place.SLOT, Place.NEURON)) is Place.SLOT_UNIT
+    assert joined((Place.ROW, Place.ROW_SLOT)) is Place.ROW_SLOT
+    with pytest.raises(ValueError, match="no space has both"):
+        joined((Place.ROW, Place.SLOT))
 
 
 def test_places_join_in_any_order() -> None:
-    places = [p for p in Place if p is not Place.PAIR]
+    two_rows = (Place.PAIR, Place.SLOT, Place.SLOT_UNIT, Place.SLOT_PAIR, Place.ROW_SLOT)
+    places = [p for p in Place if p not in two_rows]
     for a, b, c in product(places, repeat=3):
         assert joined((a, b)) is joined((b, a))
         assert joined((joined((a, b)), c)) is joined((a, joined((b, c))))
@@ -61,7 +72,7 @@ def test_the_language_sums_over_rows_at_synapses() -> None:
     assert held(()) is Place.GLOBAL
 
 
-@pytest.mark.parametrize("text", ["cell", "neuron", "row:a", ""])
+@pytest.mark.parametrize("text", ["cell", "neuron", "member:a", ""])
 def test_no_axis(text: str) -> None:
     with pytest.raises(ValueError, match="is no axis"):
         axis_of(text)

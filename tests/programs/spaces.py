@@ -61,6 +61,10 @@ def _buffers() -> list[object]:
         buffer("biggest", Place.GLOBAL),
         buffer("K", Place.PAIR),
         buffer("D", Place.PAIR),
+        buffer("ahead", Place.PAIR),
+        buffer("b.last", Place.NEURON, "b"),
+        buffer("last", Place.ROW),
+        buffer("far", Place.ROW),
         buffer("W.w", Place.SYNAPSE, "W", "weight"),
         buffer("W.dw", Place.SYNAPSE, "W", "accumulator"),
         buffer("W.ends", Place.SYNAPSE, "W"),
@@ -98,6 +102,22 @@ def _traces() -> tuple[Op, ...]:
         Reduction("b.in", "sum", fn("mul", Load("W.w"), pre("a.x")), (W,), "post"),
         Reduction("b.most", "max", fn("add", pre("a.x"), Load("W.w")), (W,), "post"),
         Reduction("a.out", "mean", fn("mul", Load("W.e"), post("b.y")), (W,), "pre"),
+    )
+
+
+def newest(name: str) -> Load:
+    """A value of the last row."""
+    return Load(name, side="newest")
+
+
+def _newest() -> tuple[Op, ...]:
+    ahead = fn("sub", newest("reward"), Load("loss", side="other"))
+    return (
+        Each((B,), (Store("b.last", fn("add", newest("b.y"), Load("b.theta"))),)),
+        Each((ROW,), (Store("last", fn("sub", Load("reward"), newest("reward"))),)),
+        Reduction("far", "sum", fn("mul", newest("b.y"), Load("b.y")), (B,)),
+        Each((ROW, OTHER), (Store("ahead", fn("mul", ahead, Load("K"))),)),
+        Reduction("b.most", "mean", fn("sub", newest("b.y"), Load("b.y", side="other")), (OTHER,)),
     )
 
 
@@ -166,7 +186,9 @@ def _learning() -> tuple[Op, ...]:
 
 def spaces(m: int = 7, n: int = 5, density: float | None = None) -> Program:
     """Every space and operation over spaces; with `density` the synapses are a list."""
-    run = Routine("run", "phase", step=(*_traces(), *_cells(), *_rows(), *_neurons()), phase="run")
+    run = Routine(
+        "run", "phase", step=(*_traces(), *_cells(), *_rows(), *_newest(), *_neurons()), phase="run"
+    )
     learn = Routine("learn", "update", once=_learning())
     made = program("spaces", {"a": m, "b": n}, {"W": (m, n)}, _buffers(), [run, learn])  # type: ignore[arg-type]
     if density is None:
@@ -178,9 +200,11 @@ def spaces(m: int = 7, n: int = 5, density: float | None = None) -> Program:
 def summed(density: float | None = None) -> Program:
     """A learning pass with sums over rows of values at synapses beside its products."""
     base = spaces(density=density)
+    ends = (("a.x", "b.y"), ("a.s", None), (None, "b.y"), (None, None))
+    last = [Product(*pair, Const(0.5), newest=True) for pair in ends] if density is None else []
     total = Sum(
         "g",
-        (Product("a.x", "b.y"),),
+        (Product("a.x", "b.y"), *last),
         (RowSum(fn("mul", Load("W.e"), Load("reward"))), RowSum(fn("gt", pre("a.x"), post("b.y")))),
     )
     only = Sum("h", (), (RowSum(fn("mul", Load("gain"), Load("W.e"))),))

@@ -12,6 +12,7 @@ from netdsl.backends.base import given_by_host
 from netdsl.codegen.plan.layout import EDGE_PARTS, LIST_PARTS, Layout, ListUse
 from netdsl.ir.network import Place
 from netdsl.ir.places import packed_bytes, slot_shape, stored_shape
+from netdsl.ir.space import per_sample
 from netdsl.streams.connectivity import Connections
 
 _ALIGNMENT = 64
@@ -72,8 +73,8 @@ class Memory:
             size += field.words
         self.net = aligned(size, np.uint64)
         self.doubles = self.net.view(np.float64)
-        self.stats = np.zeros(operations, STAT) if beside is None else beside.stats
-        self.row_key = aligned(rows, np.uint64) if beside is None else beside.row_key
+        self.stats: Array = np.zeros(operations, STAT) if beside is None else beside.stats
+        self.row_key: Array = aligned(rows, np.uint64) if beside is None else beside.row_key
         self._arrays: dict[int, Array] = {}  # by address, since the library exchanges pointers
         self._beside = beside
         self._lent: set[int] = set()  # addresses of arrays that belong to another
@@ -104,7 +105,8 @@ class Memory:
         return {
             name: int(self.net[self.slots[layout.names(name)]])
             for name, buffer in layout.program.buffers.items()
-            if buffer.place in (Place.ROW, Place.UNIT)
+            if per_sample(buffer.place)
+            and buffer.place is not Place.PAIR
             and name not in layout.rings
             and name not in layout.views
         }

@@ -21,10 +21,10 @@ from netdsl.codegen.numpy.module import ModuleWriter
 from netdsl.ir.network import Place
 from netdsl.ir.places import packed_bytes
 from netdsl.ir.program import Buffer, Program
+from netdsl.ir.space import per_sample
 from netdsl.streams.draws import PhiloxStream
 
 _serial = count()
-_NO_ROWS = {Place.GLOBAL, Place.NEURON, Place.SYNAPSE}
 
 
 class NumpyExecutor(Executor):
@@ -89,7 +89,7 @@ class NumpyExecutor(Executor):
     def _ring(self, held: Buffer, array: npt.NDArray[Any]) -> Ring:
         if held.packed:
             return PackedRing(array, self.program.sizes[held.owner], self.dtype)
-        return Ring(array, per_row=held.place not in _NO_ROWS)
+        return Ring(array, per_row=per_sample(held.place))
 
     def _allocate(self, name: str) -> npt.NDArray[Any]:
         if name not in self.program.buffers:  # a counter that the program does not read
@@ -125,7 +125,7 @@ class NumpyExecutor(Executor):
         """The rows present of a buffer, as the module sees them."""
         array = self._buffers[name]
         entry = self.program.buffers.get(name)
-        if entry is None or entry.place in _NO_ROWS:
+        if entry is None or not per_sample(entry.place):
             return array
         present = array[: self.rows]
         return present[:, : self.rows] if entry.place is Place.PAIR else present

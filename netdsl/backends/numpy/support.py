@@ -51,6 +51,14 @@ def reduce_groups(target: Floats, source: Floats, kind: str, length: int, inner:
     target.reshape(shape)[...] = value
 
 
+def shift(target: Floats, source: Floats) -> None:
+    """The rows of `source` become the newest, last slots of `target`; older ones move down."""
+    fresh = min(len(source), len(target))
+    kept = len(target) - fresh
+    target[:kept] = target[fresh:].copy()
+    target[kept:] = source[len(source) - fresh :]
+
+
 class Scratch:
     """Work arrays by name, grown to the largest request; masks hold truth values.
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from netdsl.ir.expr import Expr, Local, transform
-from netdsl.ir.network import Place
-from netdsl.ir.places import place_of
+from netdsl.ir.places import varies
 from netdsl.ir.program import Bind, Each, Guarded, Program, Store, SynapseUpdate
 
 Looped = TypeVar("Looped", SynapseUpdate, Each, Guarded, Each | Guarded)
@@ -15,8 +14,8 @@ Looped = TypeVar("Looped", SynapseUpdate, Each, Guarded, Each | Guarded)
 
 def settle_binds(op: Looped, program: Program) -> Looped:
     """The same operation with every name bound once, and values of scalars among its `scalars`."""
-    places = {bind.name: Place.GLOBAL for bind in op.scalars}
-    places |= {total.name: Place.SYNAPSE for total in getattr(op, "sums", ())}
+    known = {bind.name for bind in op.scalars}
+    many = {total.name for total in getattr(op, "sums", ())}
     current: dict[str, str] = {}
     scalars: list[Bind] = list(op.scalars)
     statements: list[Bind | Store] = []
@@ -25,12 +24,12 @@ def settle_binds(op: Looped, program: Program) -> Looped:
         if statement.stores:
             statements.append(replace(statement, value=value))
             continue
-        name, place = statement.binds, place_of(value, program, places)
-        if name in places:
-            name = current[statement.binds] = f"{statement.binds}#{len(places)}"
-        places[name] = place
+        name, each = statement.binds, varies(value, program, many)
+        if name in known | many:
+            name = current[statement.binds] = f"{statement.binds}#{len(known | many)}"
+        (many if each else known).add(name)
         bind = Bind(name, value, statement.span)
-        (scalars if place is Place.GLOBAL else statements).append(bind)
+        (statements if each else scalars).append(bind)
     return replace(op, scalars=tuple(scalars), statements=tuple(statements))
 
 

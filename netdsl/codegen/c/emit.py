@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from netdsl.codegen.plan.instructions import (
     Pushed,
 )
 from netdsl.codegen.plan.layout import Layout
+from netdsl.ir.places import slot_shape
 from netdsl.ir.program import (
     Copy,
     Each,
@@ -35,6 +37,7 @@ from netdsl.ir.program import (
     Guarded,
     Propagate,
     Reduction,
+    Shift,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -74,6 +77,19 @@ def group_code(op: GroupReduce, layout: Layout) -> dict[str, object]:
         "kind": op.kind,
         "length": op.length,
         "inner": op.inner,
+    }
+
+
+def shift_code(op: Shift, layout: Layout) -> dict[str, object]:
+    """What the templates of new slots of a memory need."""
+    slots, *rest = slot_shape(op.target, layout.program, 0)
+    return {
+        "target": layout.names(op.target),
+        "source": layout.names(op.source),
+        "ctype": layout.ctype(op.target),
+        "source_type": layout.ctype(op.source),
+        "slots": slots,
+        "size": math.prod(rest),
     }
 
 
@@ -170,6 +186,10 @@ def _pushed(op: Pushed, layout: Layout, number: int) -> Emitted:
     return Emitted("push", push(op, layout, count_of(op.push.source, layout)))
 
 
+def _shift(op: Shift, layout: Layout, number: int) -> Emitted:
+    return Emitted("shift", shift_code(op, layout))
+
+
 def _aim(op: Aim, layout: Layout, number: int) -> Emitted:
     head, slot = aim(op, layout)
     return Emitted("aim", [*head, view_line(op.view, layout, slot)])
@@ -200,6 +220,7 @@ EMITTERS: dict[type, Emitter] = {
     Transpose: _transpose,
     Exchange: _exchange,
     Pushed: _pushed,
+    Shift: _shift,
     Aim: _aim,
     MakeList: _list,
     MakeSum: _sum,

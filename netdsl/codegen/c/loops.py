@@ -16,13 +16,14 @@ from netdsl.codegen.c.scope import Scope, operations
 from netdsl.codegen.comments import c_comment, spec_line
 from netdsl.codegen.plan.layout import Layout
 from netdsl.ir.algebra.fold import simplify
-from netdsl.ir.expr import Expr, Index, Load, Local, walk
+from netdsl.ir.expr import Expr, Index, Load, Local
 from netdsl.ir.network import Place
+from netdsl.ir.places import varies
 from netdsl.ir.program import Bind, Each, Guarded, Reduction, Store
-from netdsl.ir.space import EDGE, NEURON, ROW, Axis, Space, join
+from netdsl.ir.space import EDGE, NEURON, OTHER_KIND, ROW, ROW_KIND, Axis, Space, join
 
 _NEURONS = {"own": "k", "pre": "i", "post": "j"}
-_ROWS = {"other": "q", "newest": "(net->rows - 1)"}
+_ROWS = {ROW_KIND: "r", OTHER_KIND: "q"}
 
 
 @dataclass
@@ -169,7 +170,7 @@ class _Writer:
             elif axis.kind == NEURON:
                 heads.append(_loop(_NEURONS[side], self._extent(axis)))
             else:
-                heads.append(_loop("r" if axis == ROW else "q", "net->rows"))
+                heads.append(_loop(_ROWS[axis.kind], self._extent(axis)))
         return heads
 
     def _synapses(self, axis: Axis) -> list[str]:
@@ -205,7 +206,7 @@ class _Writer:
         """The elements by number: how many there are, and the indices of one."""
         code.total = " * ".join(self._extent(axis) for axis in axes) or "1"
         for place, axis in reversed(list(enumerate(axes))):
-            index = {EDGE: "e", NEURON: _NEURONS[side]}.get(axis.kind, "r" if axis == ROW else "q")
+            index = {EDGE: "e", NEURON: _NEURONS[side], **_ROWS}[axis.kind]
             extent = self._extent(axis)
             code.find.append(
                 f"const int64_t {index} = " + (f"rest % {extent};" if place else "rest;")
@@ -230,8 +231,11 @@ class _Writer:
         held, name = self.program.buffers[buffer], f"net->{self.layout.names(buffer)}"
         text = ""
         for axis in held.space:
-            index = {EDGE: "e", NEURON: _NEURONS.get(side, "k")}.get(axis.kind, "q")
-            index = _ROWS.get(side, "r") if axis == ROW else index
+            index = {EDGE: "e", NEURON: _NEURONS.get(side, "k"), **_ROWS}[axis.kind]
+            if axis.kind == ROW_KIND and side == "other":
+                index = _ROWS[OTHER_KIND]
+            elif axis.kind == ROW_KIND and side == "newest":
+                index = f"({self._extent(axis)} - 1)"
             text = f"({text}) * {self._extent(axis)} + {index}" if text else index
         return f"{name}[{text}]" if text else name
 
@@ -246,13 +250,9 @@ class _Writer:
 
     def _place(self, expr: Expr) -> Place:
         """One number, or many."""
-        many = any(
-            isinstance(node, Index)
-            or (isinstance(node, Load) and not self.layout.is_global(node.buffer))
-            or (isinstance(node, Local) and self.scope.places[node.name] is not Place.GLOBAL)
-            for node in walk(expr)
-        )
-        return Place.UNIT if many else Place.GLOBAL
+        places = self.scope.places
+        bound = [name for name, place in places.items() if place is not Place.GLOBAL]
+        return Place.UNIT if varies(expr, self.program, bound) else Place.GLOBAL
 
     def _number(self, expr: Expr, into: str = "") -> str:
         expr = simplify(expr)

@@ -236,7 +236,28 @@ class UpdateWriter:
             return text
         return f"{self._number(product.coefficient)} * {text}"
 
+    def _newest(self, product: Product) -> str:
+        """A product of the last row alone, which is formed where it is read."""
+        pre, post, factors = product.pre, product.post, []
+        if pre is not None:
+            name = self.scope.local(f"newest of {pre}")
+            self.row_lines[name] = (
+                f"const real {name} = {self._last(pre, self.op.pre_slice, self.pre)};"
+            )
+            factors.append(name)
+        if post is not None:
+            factors.append(self._last(post, self.op.post_slice, self.post))
+        return " * ".join(factors) if factors else literal(1, self.layout.real)
+
+    def _last(self, buffer: str, part: tuple[int, int] | None, index: str) -> str:
+        """An element of the last row."""
+        row = f"(net->rows - 1) * {self.layout.width(buffer)}"
+        first = f" + {part[0]}" if part else ""
+        return f"net->{self.layout.names(buffer)}[{row}{first} + {index}]"
+
     def _product(self, product: Product) -> str:
+        if product.newest:
+            return self._newest(product)
         pre, post = product.pre, product.post
         if pre is not None and post is not None:
             return f"{self._matrix(pre, post, product.binary_pre).name}{self.element}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netdsl.codegen.cuda.edges import deliver_edges, learn_edges, turn
-from netdsl.codegen.cuda.kernels import cells, copy, fill, group_reduce, row_sum, transpose
+from netdsl.codegen.cuda.kernels import cells, copy, fill, group_reduce, row_sum, shift, transpose
 from netdsl.codegen.cuda.loops import everywhere, reduce
 from netdsl.codegen.cuda.plan import Action
 from netdsl.codegen.cuda.rings import aimed, pushed
@@ -26,6 +26,7 @@ from netdsl.ir.program import (
     Guarded,
     Propagate,
     Reduction,
+    Shift,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -66,6 +67,7 @@ EMITTERS: dict[type, Emitter] = {
     Guarded: everywhere,
     Reduction: reduce,
     Pushed: pushed,
+    Shift: shift,
     Aim: aimed,
     MakeSum: row_sum,
     MakeTurned: turn,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from netdsl.codegen.c.elementwise import elementwise
-from netdsl.codegen.c.emit import count_of, group_code
+from netdsl.codegen.c.emit import count_of, group_code, shift_code
 from netdsl.codegen.cuda.layout import COUNT_BLOCKS, CudaLayout
 from netdsl.codegen.cuda.plan import (
     ALL,
@@ -25,7 +25,7 @@ from netdsl.codegen.cuda.plan import (
 from netdsl.codegen.cuda.writer import KernelWriter, written
 from netdsl.codegen.plan.instructions import MakeList, MakeSum
 from netdsl.codegen.plan.layout import Window
-from netdsl.ir.program import Copy, Elementwise, Fill, GroupReduce, Transpose
+from netdsl.ir.program import Copy, Elementwise, Fill, GroupReduce, Shift, Transpose
 from netdsl.ir.space import OTHER
 
 TRANSPOSE_SIDE = 32  # as in templates/cuda/transpose.cu.j2
@@ -91,6 +91,13 @@ def group_reduce(op: GroupReduce, writer: KernelWriter) -> tuple[Action, ...]:
     groups = writer.layout.width(op.target) // op.length
     grid = {"threads": THREADS, "x": Extent(0, groups, THREADS)}
     return (Action(writer.kernel("group_reduce", op, grid, code=code)),)
+
+
+def shift(op: Shift, writer: KernelWriter) -> tuple[Action, ...]:
+    """The rows of the batch as the newest slots of a memory, one thread for each neuron."""
+    code = shift_code(op, writer.layout)
+    grid = {"threads": THREADS, "x": Extent(int(str(code["size"])), 0, THREADS)}
+    return (Action(writer.kernel("shift", op, grid, code=code)),)
 
 
 def row_list(need: MakeList, writer: KernelWriter) -> Launch:

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from netdsl.codegen.plan.layout import BITS, Field, Layout, Window
 from netdsl.ir.network import Place
-from netdsl.ir.places import packed_bytes
+from netdsl.ir.places import fixed_length, packed_bytes
 from netdsl.ir.program import Propagate
 from netdsl.ir.roles import of_kind
-from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Space
+from netdsl.ir.space import EDGE, OTHER, ROW, Space
 
 # Fields that every program has, before the buffers.
 HEAD = (
@@ -189,8 +189,9 @@ class CudaLayout(Layout):
         """As `extent`, of a space; those of one row with one other row."""
         size = 1
         for axis in space:
-            if axis.kind == NEURON:
-                size *= self.program.sizes[axis.owner]
+            length = fixed_length(axis, self.program)
+            if length is not None:
+                size *= length
             elif axis.kind == EDGE:
                 m, n = self.program.shapes[axis.owner]
                 size *= self.edge_counts[axis.owner] if axis.owner in self.edges else m * n

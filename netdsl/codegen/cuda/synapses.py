@@ -145,7 +145,7 @@ class _Update:
             product
             for total in op.sums
             for product in total.products
-            if product.pre is not None and product.post is not None
+            if product.pre is not None and product.post is not None and not product.newest
         ]
         self.pre = tuple(dict.fromkeys(self._window(p, "pre") for p in self.products))
         self.post = tuple(dict.fromkeys(self._window(p, "post") for p in self.products))

@@ -18,6 +18,7 @@ from netdsl.codegen.numpy.tiles import cells_context, columns, edges_context, sy
 from netdsl.codegen.templates import render
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Expr
+from netdsl.ir.network import Place
 from netdsl.ir.program import (
     Copy,
     Each,
@@ -29,6 +30,7 @@ from netdsl.ir.program import (
     Propagate,
     Push,
     Reduction,
+    Shift,
     SynapseUpdate,
     Transpose,
     WindowSum,
@@ -133,6 +135,11 @@ def _whole(kind: str) -> Emitter:
     return _inline(template)
 
 
+def _shift(op: Shift, parts: Parts) -> tuple[str, dict[str, object]]:
+    column = "[:, 0]" if parts.program.buffers[op.source].place is Place.ROW else ""
+    return "shift", {"target": parts.names(op.target), "source": parts.names(op.source) + column}
+
+
 def _cells(op: Elementwise, parts: Parts) -> str:
     program = parts.program
     name = parts.names.fresh(f"{op.population}_{parts.kind}")
@@ -182,6 +189,7 @@ EMITTERS: dict[type, Emitter] = {
     GroupReduce: _whole("group_reduce"),
     Copy: _whole("copy"),
     Push: _whole("push"),
+    Shift: _inline(_shift),
     Fill: _inline(_fill),
     Transpose: _whole("transpose"),
     Each: _called(_each),

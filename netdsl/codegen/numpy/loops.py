@@ -16,8 +16,19 @@ from netdsl.codegen.numpy.scalars import bare
 from netdsl.ir.algebra.fold import simplify
 from netdsl.ir.expr import Expr, Index, Load, Local, walk
 from netdsl.ir.network import Place
+from netdsl.ir.places import fixed_length, varies
 from netdsl.ir.program import Bind, Each, Guarded, Reduction, Store
-from netdsl.ir.space import EDGE, NEURON, OTHER, ROW, Axis, Space, join
+from netdsl.ir.space import (
+    EDGE,
+    NEURON,
+    ROW,
+    ROW_KIND,
+    ROW_KINDS,
+    Axis,
+    Space,
+    join,
+    other_slot,
+)
 
 FULL = Place.UNIT  # of every array here: it has an element, or is spread, for each of the block
 _COMBINE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "any": "maximum"}
@@ -27,13 +38,13 @@ _ROWS = {"other": ":", "newest": "rows - 1"}  # sides that name a row, and which
 
 @dataclass
 class LoopCode:
-    """What `each.py.j2` and `reduction.py.j2` need. `by_row`: rows are taken one by one; `guard`:
-    the spikes of the row, and whose they are; of those `listed`, if
+    """What `each.py.j2` and `reduction.py.j2` need. `by_row`: how many rows or slots, where these
+    are taken one by one; `guard`: the spikes of the row, and whose they are; of those `listed`, if
     so; `kept`: views that are copies, to be put back."""
 
     prelude: list[str]
     shape: str
-    by_row: bool = False
+    by_row: str = ""
     guard: str = ""
     listed: str = ""
     side: str = ""
@@ -66,13 +77,7 @@ class _Printer(Printer):
         return self._homes[key]
 
     def place(self, expr: Expr) -> Place:
-        many = any(
-            isinstance(node, Index)
-            or (isinstance(node, Load) and self.program.buffers[node.buffer].space)
-            or (isinstance(node, Local) and node.name in self.values)
-            for node in walk(expr)
-        )
-        return FULL if many else Place.GLOBAL
+        return FULL if varies(expr, self.program, self.values) else Place.GLOBAL
 
     def _leaf(self, expr: Expr) -> Value:
         if isinstance(expr, Load):
@@ -89,7 +94,9 @@ class _Block:
         self.listed = parts.edges.get(edges[0].owner, "") if edges else ""
         stores = [] if op is None else [self.program.buffers[name].space for name in op.writes]
         in_order = any(ROW not in held for held in stores)
-        self.by_row = ROW in space and (bool(edges) or len(space) > 2 or in_order)
+        self.row = next((axis for axis in space if axis.kind == ROW_KIND), None)
+        ordered = in_order and self.row == ROW
+        self.by_row = self.row is not None and (bool(edges) or len(space) > 2 or ordered)
         self.side = "" if op is None else op.side
         self.views: dict[str, tuple[str, str]] = {}  # name in the loop: what it is, where it lies
         self.printer = _Printer(
@@ -135,8 +142,8 @@ class _Block:
         target = self.program.buffers[op.target].space
         name = self.parts.names(op.target)
         code.target = name if target else name + "[()]"
-        row = "[r]" if self.by_row and ROW in target else ""
-        if ROW in target and target == (ROW,):
+        row = "[r]" if self.by_row and self.row in target else ""
+        if target == (ROW,):
             row = "[r, 0]" if self.by_row else "[:, 0]"
         into = name + (row or "[...]")
         ufunc = f"np.{_COMBINE[op.kind]}"
@@ -167,10 +174,8 @@ class _Block:
         """How many numbers a mean is of."""
         factors = []
         for axis in op.over:
-            if axis.kind == NEURON:
-                factors.append(str(self.program.sizes[axis.owner]))
-            elif axis.kind != EDGE:
-                factors.append("rows")
+            if axis.kind != EDGE:
+                factors.append(self._length(axis))
             elif op.side == "own":
                 m, n = self.program.shapes[axis.owner]
                 factors.append(f"{self.listed}.count" if self.listed else str(m * n))
@@ -187,7 +192,7 @@ class _Block:
         """The axes of a block's arrays: of a matrix of synapses "pre" and "post"."""
         found: list[Axis | str] = []
         for axis in self.space:
-            if axis == ROW and self.by_row:
+            if axis == self.row and self.by_row:
                 continue
             found += ["pre", "post"] if axis.kind == EDGE and not self.listed else [axis]
         return found
@@ -206,13 +211,15 @@ class _Block:
                 assert self.edge is not None
                 size = str(self.program.shapes[self.edge.owner][axis == "post"])
                 sizes.append("active.size" if axis == self.side else size)
-            elif axis.kind == NEURON:
-                sizes.append(str(self.program.sizes[axis.owner]))
             elif axis.kind == EDGE:
                 sizes.append("at.size" if self.side else f"{self.listed}.count")
             else:
-                sizes.append("rows")
+                sizes.append(self._length(axis))
         return ", ".join(sizes)
+
+    def _length(self, axis: Axis) -> str:
+        length = fixed_length(axis, self.program)
+        return "rows" if length is None else str(length)
 
     def _code(self) -> LoopCode:
         block = self.printer.block
@@ -221,9 +228,8 @@ class _Block:
         made = [f'{r.name} = scratch("block {r.name}", {shape})' for r in registers]
         views = [f"{name} = {text}" for name, (text, _) in self.views.items()]
         body = render(block) if block.lines else []
-        return LoopCode(
-            self.printer.prelude, shape, self.by_row, views=views, registers=made, body=body
-        )
+        row = self._length(self.row) if self.row is not None and self.by_row else ""
+        return LoopCode(self.printer.prelude, shape, row, views=views, registers=made, body=body)
 
     def _single(self, statement: Bind | Store) -> None:
         """A statement about single numbers, in Python's floats."""
@@ -240,7 +246,7 @@ class _Block:
         held = self.program.buffers[buffer].space
         index, spread = self._subscript(held, side)
         present = self.by_row and side not in _ROWS
-        at = "[r]" if present and ROW in held else ""
+        at = "[r]" if present and self.row in held else ""
         at += f"[{', '.join(index)}]" if index else ""
         if held == (ROW,):  # stored (rows, 1)
             at = "[r, 0]" if present else f"[{_ROWS.get(side, ':')}, 0]"
@@ -254,13 +260,13 @@ class _Block:
         index: list[str] = []
         own: list[Axis | str | None] = []
         for axis in held:
-            if axis == ROW and side == "newest":
-                index.append(_ROWS[side])
-            elif axis == ROW and side != "other":
+            if axis.kind == ROW_KIND and side == "newest":
+                index.append(f"{self._length(axis)} - 1")
+            elif axis.kind == ROW_KIND and side != "other":
                 index += [] if self.by_row else [":"]
-                own += [] if self.by_row else [ROW]
-            elif axis in (ROW, OTHER):
-                index, own = [*index, ":"], [*own, OTHER]
+                own += [] if self.by_row else [axis]
+            elif axis.kind in ROW_KINDS:
+                index, own = [*index, ":"], [*own, other_slot(axis.owner)]
             elif axis.kind == EDGE and not self.listed:
                 index += ["active" if self.side == end else ":" for end in ("pre", "post")]
                 own += ["pre", "post"]
@@ -302,5 +308,5 @@ class _Block:
                 assert self.edge is not None
                 sizes.append(self.program.shapes[self.edge.owner][axis == "post"])
             else:
-                sizes.append(self.program.sizes.get(axis.owner, 0))
+                sizes.append(fixed_length(axis, self.program) or 0)
         return sizes

@@ -12,6 +12,7 @@ from netdsl.codegen.comments import spec_line
 from netdsl.codegen.numpy.emit import emit
 from netdsl.codegen.numpy.parts import Parts
 from netdsl.codegen.templates import render
+from netdsl.ir.places import fixed_length
 from netdsl.ir.program import Edges, Op, Program, Routine
 from netdsl.ir.rings import View
 from netdsl.ir.space import EDGE
@@ -114,7 +115,8 @@ class ModuleWriter(Parts):
             elif axis.kind == EDGE:
                 lengths += map(str, self.program.shapes[axis.owner])
             else:
-                lengths.append(str(self.program.sizes[axis.owner]) if axis.owner else "rows")
+                length = fixed_length(axis, self.program)
+                lengths.append("rows" if length is None else str(length))
         if not lengths:
             return "one number"
         lengths += ["1"] if lengths == ["rows"] else []

@@ -133,6 +133,8 @@ def _listed(buffer: str, part: tuple[int, int] | None, layout: Layout) -> MakeLi
 def _of_update(op: SynapseUpdate, layout: Layout) -> tuple[Derived, ...]:
     needs: list[Derived] = []
     for product in (product for total in op.sums for product in total.products):
+        if product.newest:
+            continue
         pre = None if product.pre is None else layout.window(product.pre, op.pre_slice)
         post = None if product.post is None else layout.window(product.post, op.post_slice)
         if pre is not None and post is not None:

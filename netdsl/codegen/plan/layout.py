@@ -16,9 +16,10 @@ from netdsl.codegen.names import Names
 from netdsl.ir.expr import Expr
 from netdsl.ir.functions import c_names
 from netdsl.ir.network import Place
+from netdsl.ir.places import fixed_length
 from netdsl.ir.program import Edges, Program
 from netdsl.ir.rings import View, with_views
-from netdsl.ir.space import EDGE, NEURON, Axis, Space
+from netdsl.ir.space import EDGE, Axis, Space
 
 # Fields that every library has, before the buffers.
 _HEAD = (
@@ -187,8 +188,9 @@ class Layout:
         return [self._length(axis) for axis in space]
 
     def _length(self, axis: Axis) -> str:
-        if axis.kind == NEURON:
-            return str(self.program.sizes[axis.owner])
+        length = fixed_length(axis, self.program)
+        if length is not None:
+            return str(length)
         if axis.kind != EDGE:
             return "net->rows"
         m, n = self.program.shapes[axis.owner]
@@ -267,10 +269,9 @@ class Layout:
     def _shape(self, name: str) -> str:
         lengths: list[str] = []
         for axis in self.program.buffers[name].space:
-            if axis.kind == NEURON:
-                lengths.append(str(self.program.sizes[axis.owner]))
-            elif axis.kind != EDGE:
-                lengths.append("R")
+            if axis.kind != EDGE:
+                length = fixed_length(axis, self.program)
+                lengths.append("R" if length is None else str(length))
             elif axis.owner in self.edges:
                 lengths.append("edges")
             else:

@@ -112,6 +112,7 @@ def _update_by_lists(op: SynapseUpdate, names: set[str], layout: Layout) -> bool
     dense = {p.pre for p in products if not p.binary_pre and p.post is not None}
     by_synapse = op.projection in layout.edges  # needs no list of the postsynaptic factor
     dense |= {p.post for p in products if p.pre and (by_synapse or not p.binary_pre)}
+    dense |= {name for p in products if p.newest for name in (p.pre, p.post)}
     return not names & dense
 
 

@@ -22,6 +22,7 @@ def parse_program(text: str) -> Program:
     ends: dict[str, Any] = {}
     slices: dict[str, Any] = {}
     host: dict[str, Expr] = {}
+    memories: dict[str, int] = {}
     for block in _blocks(text):
         line = Line(block.text, block.number)
         word = line.peek()
@@ -32,6 +33,10 @@ def parse_program(text: str) -> Program:
             line.take()
             owner = line.plain()
             sizes[owner] = line.plain()
+        elif word == "memory":
+            line.take()
+            memory = line.plain()
+            memories[memory] = line.plain()
         elif word == "projection":
             line.take()
             owner = line.plain()
@@ -54,7 +59,7 @@ def parse_program(text: str) -> Program:
             routines[routine.name] = routine
             continue
         line.end()
-    return Program(name, sizes, shapes, buffers, routines, layouts, slices, host, ends)
+    return Program(name, sizes, shapes, buffers, routines, layouts, slices, host, ends, memories)
 
 
 def parse_node(text: str, kinds: Iterable[type[Node]] = OPERATIONS) -> Node:

@@ -28,6 +28,7 @@ def program_text(program: Program) -> str:
     """A program as text; `parse_program` of it is equal to the program."""
     lines = [f"program {plain(program.name)}"]
     lines += [f"population {plain(name)} {size}" for name, size in program.sizes.items()]
+    lines += [f"memory {plain(name)} {slots}" for name, slots in program.memories.items()]
     lines += [
         f"projection {plain(name)} {m} {n}" + _wiring(program, name)
         for name, (m, n) in program.shapes.items()

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr
+from netdsl.ir.expr import Apply, Const, Expr, Local, walk
+
+_WHOLE = ("columns", "spectral_radius")  # of a whole matrix
 
 
 class Kind(Enum):
@@ -79,6 +81,16 @@ class Draw:
         for step in self.made:
             found += step.value.args if isinstance(step.value, Draw) else (step.value,)
         return tuple(found)
+
+
+    @property
+    def alone(self) -> bool:
+        """Is each element of the matrices that it is made of computed by itself?"""
+        whole = [step for step in self.made if step.square]
+        parts = [node for expr in self.expressions for node in walk(expr)]
+        others = [n for n in parts if not isinstance(n, Const | Local | Apply)]
+        named = [n for n in parts if isinstance(n, Apply) and n.function in _WHOLE]
+        return not (whole or others or named)
 
 
 @dataclass(frozen=True)

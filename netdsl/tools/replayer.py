@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from netdsl.ir.network import Place as Where
 from netdsl.ir.program import PHASE, Key
-from netdsl.ir.protocol import Choose, Each, Repeat, RunPhase, SetGlobal, Step
+from netdsl.ir.protocol import Choose, Each, Push, Repeat, RunPhase, SetGlobal, Step
+from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Interpreter, Options
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.memories import empty
 from netdsl.runtime.metrics import phases_of
 from netdsl.runtime.session import Session
 from netdsl.streams.draws import row_key
@@ -105,6 +107,7 @@ class Replayer:
         rows = [_rows(presentation) for presentation in self._trace.presentations]
         self._model.reserve(max(rows, default=1), exact=True)
         session = self._model.session
+        empty(session)
         for path, value in self._trace.init.items():
             session.write(path, value)
         for index, presentation in enumerate(self._trace.presentations):
@@ -125,7 +128,8 @@ class Replayer:
             session.set_host(path, float(number_))
         for path, value in presentation.state.items():
             session.write(path, value)
-        run = _Body(self, session, index, presentation, loop)
+        batch = Batch(session.fields, keys, number, np.arange(rows))
+        run = _Body(self, session, index, presentation, loop, batch)
         run.block(loop.body)
         run.end()
 
@@ -163,12 +167,14 @@ class _Body(Interpreter):
         index: int,
         presentation: Presentation,
         loop: Each,
+        batch: Batch,
     ) -> None:
         options = Options(choice=owner._model.choice)
         super().__init__(session, owner._model.datasets, options=options, label="replay")
         self._owner, self._index, self._presentation = owner, index, presentation
         self._phases = phases_of(loop.body)
         self._done: dict[str, int] = {}
+        self._batch, self._rows = batch, len(batch.keys)
         self.phase = self._stepwise
         for key in (*presentation.feed, *presentation.expect):
             self._check(key)
@@ -184,6 +190,20 @@ class _Body(Interpreter):
                 f"trace key `{key}` does not say which phase",
                 f"write `PHASE/{key}`, PHASE one of {', '.join(sorted(self._phases))}",
             )
+
+    def push(self, step: Push) -> None:
+        """A presentation of as many rows as a memory has slots is what is in it."""
+        if len(self._batch.keys) == self.session.network.memories[step.memory].size:
+            self.session.set_host(f"{step.memory}.full", 1.0)
+        else:
+            super().push(step)
+
+    def push(self, step: Push) -> None:
+        """A presentation of as many rows as a memory has slots is what is in it."""
+        if self._rows == self.session.network.memories[step.memory].size:
+            self.session.set_host(f"{step.memory}.full", 1.0)
+        else:
+            super().push(step)
 
     def set_global(self, step: SetGlobal) -> None:
         if step.target in self._presentation.globals:

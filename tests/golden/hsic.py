@@ -2,7 +2,7 @@
 sections 9 and 9.1.
 
 Layers are counted from 0 in files and from 1 in specifications. The files' dW is the derivative of
-what is descended; here dw is the change to be added, so it and the first moment have the other sign.
+what is descended; here dw is the change to be added, so it and the first moment have another sign.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ def adamw_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
         "beta2": hyper["b2"],
         "eps": hyper["eps"],
         "decay": hyper["weight_decay"],
-        "ridge": hyper["layernorm_eps"],
     }
+
+
+def ridge_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting of what a layer norm adds to the variance."""
+    return {"ridge": hyper["layernorm_eps"]}
 
 
 def kernel_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,6 +61,13 @@ def sizes(hyper: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
         raise GoldenError(f"the specification has {least} to {most} hidden layers")
     found: dict[str, Any] = {f"n{k}": size for k, size in enumerate(hidden, 1)}
     return found | {"classes": hyper["nclasses"]}
+
+
+def check_kernels(hyper: Mapping[str, Any]) -> None:
+    """Raises GoldenError for other convolutions than those of the specifications."""
+    for key, value in (("kernel_size", [3, 3]), ("stride", 1), ("padding", 1)):
+        if hyper[key] != value:
+            raise GoldenError(f"the specification has {key} {value}, the file {hyper[key]}")
 
 
 def as_pairs(value: Array) -> Array:
@@ -114,21 +125,22 @@ def tolerances(trace: Trace, relative: float) -> dict[str, float]:
     return {k: (parameters if k.endswith(".w") else others) * top for k, top in found.items()}
 
 
-def loss(file: File, chosen: Iterable[Array], key: str, relative: float) -> Derived:
-    """The mean cross-entropy of each batch or window, from the logits at `key`."""
+def loss(file: File, chosen: Iterable[Array], key: str, relative: float, steps: int = 0) -> Derived:
+    """The mean cross-entropy of each batch or window, from the logits at `key`; `steps`: of each of
+    the steps that a window is held for."""
     targets = iter([np.asarray(file["Y"], np.float64)[index] for index in chosen])
 
     def cross_entropy(logits: Array) -> Array:
         target = next(targets)
-        logits = np.asarray(logits, np.float64).reshape(target.shape)
-        shifted = logits - logits.max(1, keepdims=True)
-        return np.asarray(np.mean(np.log(np.exp(shifted).sum(1)) - (shifted * target).sum(1)))
+        logits = np.asarray(logits, np.float64).reshape(-1, *target.shape)
+        shifted = logits - logits.max(-1, keepdims=True)
+        found = np.log(np.exp(shifted).sum(-1)) - (shifted * target).sum(-1)
+        return np.asarray(found.mean(-1) if steps else found.mean())
 
-    recorded = tuple(np.asarray(value) for value in file["loss"])
+    values = np.asarray(file["loss"], np.float64)
+    recorded = tuple(values.reshape(-1, steps) if steps else values)
     share = SHARES[relative < FLOAT64][1]
-    return Derived(
-        "loss", (key,), cross_entropy, recorded, share * float(np.abs(file["loss"]).max())
-    )
+    return Derived("loss", (key,), cross_entropy, recorded, share * float(np.abs(values).max()))
 
 
 def learned(

@@ -9,7 +9,7 @@ import numpy as np
 
 from netdsl.tools.replay import Trace
 from tests.golden import hsic
-from tests.golden.case import SPECS, Case, GoldenError
+from tests.golden.case import SPECS, Case
 
 PHASE = "seen"
 
@@ -23,9 +23,7 @@ def rates(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
 
 def maps(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """Convolutions, with pooling behind each."""
-    for key, value in (("kernel_size", [3, 3]), ("stride", 1), ("padding", 1)):
-        if hyper[key] != value:
-            raise GoldenError(f"the specification has {key} {value}, the file {hyper[key]}")
+    hsic.check_kernels(hyper)
     rows, columns, channels = hyper["input_shape"]
     settings = hsic.sizes(hyper, 1, 3) | {"blocks": len(hyper["features"])}
     settings |= {"rows": rows, "cols": columns, "ch": channels}
@@ -35,7 +33,8 @@ def maps(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
 def _case(
     file: hsic.File, hyper: dict[str, Any], spec: str, settings: dict[str, Any], relative: float
 ) -> Case:
-    settings |= hsic.adamw_settings(hyper) | {"B": hyper["batch_size"]}
+    settings |= hsic.adamw_settings(hyper) | hsic.ridge_settings(hyper)
+    settings |= {"B": hyper["batch_size"]}
     batches = np.asarray(file["batches"], np.int64)
     updates = tuple(hsic.learned(file, chosen, k, PHASE) for k, chosen in enumerate(batches))
     trace = Trace(hsic.init(file), updates)

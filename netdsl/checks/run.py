@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0182_pairs,
     e0202_draws,
     e0206_copied_weights,
     e0206_widths,
@@ -37,6 +38,7 @@ Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
     e0202_draws.check,
+    e0182_pairs.check,
     e0206_copied_weights.check,
     e0206_widths.check,
     e0415_clamped.check,

@@ -15,11 +15,12 @@ def slots_read(expr: Expr) -> frozenset[str]:
     """The memories whose slots an expression reads itself; "batch" for rows."""
     found = {node.over_slots[0] for node in walk(expr) if isinstance(node, Reduce) and node.over_slots}
     for ref in refs(expr):
-        memory, colon, _ = ref.slot.partition(":")
-        if colon:
-            found.add(memory)
-        elif ref.slot == NEWEST:
-            found.add(ANY)
+        for slot in ref.slot.split(","):
+            memory, of, _ = slot.replace("/", ":").partition(":")
+            if of:
+                found.add(memory)
+            elif slot == NEWEST:
+                found.add(ANY)
     return frozenset(found)
 
 

@@ -20,6 +20,7 @@ PREV = "prev"  # the end of the previous step
 ARRIVAL = "arrival"  # a presynaptic value as the projection's delay delivers it
 SETTLED = "settled"  # inputs and definitions recomputed from the present states
 NEWEST = "newest"  # the last row, or the slot of a memory that was pushed last
+SECOND = "second"  # of a modulator with a number for each two rows: `MEMORY/second`
 
 
 @dataclass(frozen=True)

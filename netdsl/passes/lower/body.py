@@ -171,8 +171,12 @@ class BodyBuilder:
         if target in self.clamped:
             return
         self._reads(value)
-        resolved = self._resolved(value)
         buffer = variable_buffer(self.context, self.context.variable(target))
+        if self.context.buffers[buffer].place is Place.PAIR:
+            self.resolver.slots.store(buffer, value, span)
+            self.segments[-1].assigns.add(target)
+            return
+        resolved = self._resolved(value)
         segment = self.segments[-1]
         if resolved != Load(buffer):  # `x := x` does nothing
             segment.statements.append(Store(buffer, resolved, span))

@@ -58,7 +58,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = variable.place
     init = with_flat_indices(context, variable)
-    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE)
+    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE, Place.PAIR)
     return context.need(
         variable.path,
         place,

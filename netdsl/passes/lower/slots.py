@@ -14,6 +14,7 @@ from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import (
     NEWEST,
+    SECOND,
     Apply,
     Custom,
     Expr,
@@ -39,9 +40,8 @@ _PER_ROW = (Place.ROW, Place.UNIT)
 
 def free(context: Context, expr: Expr, bound: frozenset[str] = frozenset()) -> Iterator[str]:
     """The slots that a value depends on: "" for the row itself."""
-    if isinstance(expr, Ref) and expr.slot not in bound:
-        if context.variable(expr.path).place in _PER_ROW:
-            yield expr.slot
+    if isinstance(expr, Ref) and context.variable(expr.path).place in (*_PER_ROW, Place.PAIR):
+        yield from (slot for slot in expr.slot.split(",") if slot not in bound)
     if isinstance(expr, Reduce) and expr.over_slots is not None:
         bound |= {expr.over_slots[1]}
     for child in children(expr):
@@ -52,8 +52,9 @@ def at_own(expr: Expr, index: str) -> Expr:
     """A value of slot `index` as each row has it of itself."""
 
     def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and node.slot == index:
-            return replace(node, slot="")
+        if isinstance(node, Ref) and index in node.slot.split(","):
+            parts = ["" if slot == index else slot for slot in node.slot.split(",")]
+            return replace(node, slot=",".join(parts))
         again = isinstance(node, Reduce) and node.over_slots is not None
         return node if again and node.over_slots[1] == index else None  # type: ignore[attr-defined, union-attr]
 
@@ -128,6 +129,12 @@ class Slots:
             self.newest[value] = Load(name)
         return self.newest[value]
 
+    def store(self, buffer: str, value: Expr, span: Span | None) -> None:
+        """A number for each two rows: this one, and the second of a modulator's."""
+        index = next(s for s in free(self.context, value) if s.endswith(f"/{SECOND}"))
+        between = simplify(self._between(value, index))
+        self.apart(Each((ROW, OTHER), (Store(buffer, between, span),), label=buffer))
+
     # -- reductions ---------------------------------------------------------------------------
 
     def reduce(self, node: Reduce) -> Expr:
@@ -147,6 +154,10 @@ class Slots:
             return self.own(expr)
         if "" not in slots:
             return self._elsewhere(self.own(at_own(expr, index)))
+        if isinstance(expr, Ref):
+            from netdsl.passes.lower.resolve import variable_buffer
+
+            return Load(variable_buffer(self.context, self.context.variable(expr.path)), expr.span)
         if isinstance(expr, Reduce):
             return self._reduced(expr, index)
         assert isinstance(expr, Apply | Custom)

@@ -106,7 +106,7 @@ class PopulationScope(BodyScope):
             Ref(variable.path, "own", time, span),
             self.dim(variable.path),
             variable.type,
-            variable.place,
+            Place.ROW if variable.place is Place.PAIR else variable.place,  # once it has an index
             span=span,
         )
 

@@ -12,7 +12,7 @@ from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.cells.types import same_for_a_type
 from netdsl.sema.rules.alone import AloneBuilder
-from netdsl.sema.scopes import expressions, reach, slots
+from netdsl.sema.scopes import expressions, pairs, reach, slots
 from netdsl.sema.scopes.components import MAX_LENGTH, named
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -115,6 +115,8 @@ class _Instance:
         slot = slots.modulators_slot(node, self.scope) if node.slot is not None else None
         self.scope.slots = {node.slot.name: slot} if node.slot is not None and slot else {}
         self.memory = slot.memory if slot is not None else ""
+        if node.other is not None and slot is not None:
+            pairs.other(node, slot, self.scope)
         self.emit: tuple[Value, Span] | None = None
         self.vector = False
         self.level = "population"

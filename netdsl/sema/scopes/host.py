@@ -83,7 +83,8 @@ class NetworkScope(Scope):
             return bad(span)
         expr = Ref(variable.path, "own", NOW if at is None else f"@{at}", span)
         dim = self.context.dims.get(variable.path)
-        return Value(expr, dim, variable.type, variable.place, span=span)
+        place = Place.ROW if variable.place is Place.PAIR else variable.place  # which is refused
+        return Value(expr, dim, variable.type, place, span=span)
 
     def names(self) -> Iterator[str]:
         for scope in self.context.cells.values():

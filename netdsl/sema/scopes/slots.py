@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from netdsl.ir.expr import NEWEST, Expr, Reduce, Ref, children, refs, transform
 from netdsl.ir.network import Kind, Memory, Place
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import expressions, pairs
 from netdsl.sema.scopes.scope import Scope, Slot, dotted
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast
@@ -105,7 +105,9 @@ def _fits(body: Value, index: str, node: ast.Call, scope: Scope) -> bool:
 
 
 def read(node: ast.Index, scope: Scope) -> Value | None:
-    """`z[p]`, `x.z[newest]`; None where the index is none of slots."""
+    """`z[p]`, `x.z[newest]`, `k[p, q]`; None where the index is none of slots."""
+    if len(node.args) == 2:
+        return pairs.read(node, scope)
     if len(node.args) != 1 or not isinstance(node.args[0], ast.Name):
         return None
     name, found = node.args[0].id, dotted(node.base)
@@ -153,6 +155,8 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
             help=f"it stores {', '.join(memory.variables)}: add `{wrong[0].path}` to its list",
         )
         return bad(node.span)
+    if any(pairs.unread(part, scope) for part in refs(expr)):
+        return pairs.refused(node, scope)
     if expr == value.expr and not own:
         many = any(ref.slot for ref in refs(expr))
         scope.context.bag.error(
@@ -185,7 +189,7 @@ def per_row(ref: Ref, scope: Scope) -> bool:
         return variable.kind is Kind.SAMPLE
     for cell in context.cells.values():
         if ref.path in cell.variables:
-            return cell.variables[ref.path].place in (Place.ROW, Place.UNIT)
+            return cell.variables[ref.path].place in (Place.ROW, Place.UNIT, Place.PAIR)
     return True  # a variable of the modulator's own
 
 
@@ -195,8 +199,8 @@ def free(expr: Expr, scope: Scope) -> set[str]:
 
 
 def _free(expr: Expr, scope: Scope, bound: frozenset[str]) -> Iterator[str]:
-    if isinstance(expr, Ref) and expr.slot not in bound and per_row(expr, scope):
-        yield expr.slot
+    if isinstance(expr, Ref) and per_row(expr, scope):
+        yield from (slot for slot in expr.slot.split(",") if slot not in bound)
     if isinstance(expr, Reduce) and expr.over_slots is not None:
         bound |= {expr.over_slots[1]}
     for child in children(expr):

@@ -8,6 +8,7 @@ what is descended; here dw is the change to be added, so it and the first moment
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from netdsl.tools.replay import Presentation, Trace
 from tests.golden.case import Array, Derived, GoldenError, check_targets, one_hot, report_keys
 
+RIDGE = 1e-6
 File = Mapping[str, Array]
 FLOAT64 = 1e-9  # what is asked for with a finer tolerance than this is float64
 SHARES = {True: (1e-10, 1e-9), False: (1e-5, 1e-4)}  # of parameters, of everything else
@@ -43,9 +45,14 @@ def adamw_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def ridge_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """The setting of what a layer norm adds to the variance."""
-    return {"ridge": hyper["layernorm_eps"]}
+def ridge_settings(hyper: Mapping[str, Any], spec: Path) -> dict[str, Any]:
+    """The setting of what a layer norm adds to the variance, where a specification has one."""
+    ridge = hyper["layernorm_eps"]
+    if "param ridge" in spec.read_text():
+        return {"ridge": ridge}
+    if ridge != RIDGE:
+        raise GoldenError(f"the specification's layer norm adds {RIDGE}, the file's {ridge}")
+    return {}
 
 
 def kernel_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,17 +150,18 @@ def loss(file: File, chosen: Iterable[Array], key: str, relative: float, steps: 
     return Derived("loss", (key,), cross_entropy, recorded, share * float(np.abs(values).max()))
 
 
-def learned(
-    file: File, chosen: Array, k: int, phase: str, *, expect: Mapping[str, Array] | None = None
-) -> Presentation:
-    """Update k, from the samples `chosen`: activities, then gradients, moments and weights."""
-    seen = {
-        f"{phase}/{name}.z": rows(file[f"z{i}"][k]) for i, name in enumerate(names(count(file)))
-    }
-    return Presentation(
-        sample=sample(file, chosen),
-        final=seen,
-        expect=expect or {},
-        update=update(file, k),
-        name=f"update {k}",
-    )
+def activities(file: File, k: int) -> dict[str, Array]:
+    """The outputs of all layers before update k, (rows, units), by variable."""
+    layers = enumerate(names(count(file)))
+    return {f"{name}.z": rows(file[f"z{i}"][k]) for i, name in layers}
+
+
+def learned(file: File, chosen: Array, k: int, **seen: Mapping[str, Array]) -> Presentation:
+    """Update k, from the samples `chosen`: what is `seen`, then gradients, moments and weights."""
+    found = update(file, k)
+    return Presentation(sample=sample(file, chosen), update=found, name=f"update {k}", **seen)
+
+
+def in_step(file: File, k: int) -> dict[str, Array]:
+    """The outputs of all layers in the one step of update k, which learns at its end."""
+    return {key: value[None] for key, value in activities(file, k).items()}

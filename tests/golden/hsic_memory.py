@@ -6,7 +6,7 @@ A window of samples is loaded as a batch whose last row is the newest one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def leaky(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     if hyper["dt"] != 0.001:
         raise GoldenError(f"the specification has steps of 1 ms, the file of {hyper['dt']} s")
     settings = {"inputs": hyper["din"], "members": 1, "T": steps, "tau": f"{hyper['tau']!r} s"}
-    settings |= _settings(hyper)
+    settings |= _settings(hyper, SPECS / "hsic_lif.net")
     windows = np.asarray(file["windows"], np.int64)
     trace = Trace(
         hsic.init(file),
@@ -57,9 +57,9 @@ def leaky(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     return Case(SPECS / "hsic_lif.net", settings, trace, tolerances, tuple(derived), keep)
 
 
-def _settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(hyper: Mapping[str, Any], spec: Path) -> dict[str, Any]:
     found = hsic.sizes(hyper, 2, 2) | hsic.adamw_settings(hyper) | hsic.kernel_settings(hyper)
-    return found | {"N": hyper["memory_B"]} | hsic.ridge_settings(hyper)
+    return found | {"N": hyper["memory_B"]} | hsic.ridge_settings(hyper, spec)
 
 
 def _static(
@@ -67,19 +67,19 @@ def _static(
 ) -> Case:
     """One update for each window."""
     windows = np.asarray(file["windows"], np.int64)
-    presentations = [
-        replace(
-            hsic.learned(file, chosen, k, "see"),
-            expect=_signs(file, k, len(chosen)) | {"w.w": _weights(file, hyper, k)[None]},
-        )
-        for k, chosen in enumerate(windows)
-    ]
-    trace = Trace(hsic.init(file), tuple(presentations))
+    updates = (_update(file, hyper, chosen, k) for k, chosen in enumerate(windows))
+    trace = Trace(hsic.init(file), tuple(updates))
     tolerances = hsic.tolerances(trace, relative) | dict.fromkeys(_signals(file, ""), np.inf)
-    key = "final see/out.z"
-    derived = (hsic.loss(file, windows, key, relative), *_newest(file, "", 0, relative))
+    derived = (hsic.loss(file, windows, "out.z", relative), *_newest(file, "", 0, relative))
     keep = tuple({key: None for entry in derived for key in entry.keys})
-    return Case(SPECS / spec, settings | _settings(hyper), trace, tolerances, derived, keep)
+    return Case(
+        SPECS / spec, settings | _settings(hyper, SPECS / spec), trace, tolerances, derived, keep
+    )
+
+
+def _update(file: hsic.File, hyper: Mapping[str, Any], chosen: Array, k: int) -> Presentation:
+    seen = hsic.in_step(file, k) | _signs(file, k, len(chosen))
+    return hsic.learned(file, chosen, k, expect=seen | {"w.w": _weights(file, hyper, k)[None]})
 
 
 # ---- signals -------------------------------------------------------------------------------------

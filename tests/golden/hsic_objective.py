@@ -11,30 +11,31 @@ from netdsl.tools.replay import Trace
 from tests.golden import hsic
 from tests.golden.case import SPECS, Array, Case, Derived
 
-PHASE = "see"
+SPEC = SPECS / "hsic_autodiff.net"
 
 
 def case(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """One update for each batch, of which all samples teach."""
     settings = hsic.sizes(hyper, 2, 2) | hsic.adamw_settings(hyper) | hsic.kernel_settings(hyper)
     settings |= {"rows": int(np.prod(hyper["input_shape"])), "cols": 1, "N": hyper["batch_size"]}
-    settings |= hsic.ridge_settings(hyper)
+    settings |= hsic.ridge_settings(hyper, SPEC)
     batches = np.asarray(file["batches"], np.int64)
-    updates = tuple(hsic.learned(file, chosen, k, PHASE) for k, chosen in enumerate(batches))
-    trace = Trace(hsic.init(file), updates)
-    key = f"final {PHASE}/out.z"
+    updates = (
+        hsic.learned(file, chosen, k, expect=hsic.in_step(file, k))
+        for k, chosen in enumerate(batches)
+    )
+    trace = Trace(hsic.init(file), tuple(updates))
     hidden = hsic.names(hsic.count(file))[:-1]
     objectives = tuple(
-        _objective(file, hyper, i, f"final {PHASE}/{name}.z", relative)
-        for i, name in enumerate(hidden)
+        _objective(file, hyper, i, f"{name}.z", relative) for i, name in enumerate(hidden)
     )
     return Case(
-        SPECS / "hsic_autodiff.net",
+        SPEC,
         settings,
         trace,
         hsic.tolerances(trace, relative),
-        derived=(hsic.loss(file, batches, key, relative), *objectives),
-        keep=(key, *(f"final {PHASE}/{name}.z" for name in hidden)),
+        derived=(hsic.loss(file, batches, "out.z", relative), *objectives),
+        keep=("out.z", *(f"{name}.z" for name in hidden)),
     )
 
 
@@ -46,7 +47,7 @@ def _objective(
     width = hyper["sigmas_xyz"][2]
 
     def compute(z: Array) -> Array:
-        z, kernel = np.asarray(z, np.float64), next(kernels)
+        z, kernel = np.asarray(z, np.float64)[0], next(kernels)
         square = ((z[:, None] - z[None]) ** 2).mean(-1)
         centred = np.eye(len(z)) - 1 / len(z)
         own = np.exp(-square / (2 * width**2))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
     e0182_pairs,
+    e0183_which_slot,
     e0202_draws,
     e0206_copied_weights,
     e0206_widths,
@@ -37,6 +38,7 @@ from netdsl.ir.network import Network
 Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    e0183_which_slot.check,
     e0202_draws.check,
     e0182_pairs.check,
     e0206_copied_weights.check,

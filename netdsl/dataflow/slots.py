@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netdsl.dataflow.walk import CELL, Flow, walk_population
-from netdsl.ir.expr import NEWEST, Expr, Reduce, Ref, refs, walk
+from netdsl.ir.expr import NEWEST, Expr, Reduce, refs, walk
 from netdsl.ir.network import Kind, Network, Variable
 
 ANY = "*"  # any replay: what reads the newest row

@@ -137,7 +137,7 @@ class Reduce(Expr):
         """The memory (or "batch") whose slots are reduced over and the index that goes over them,
         None for other axes."""
         head, _, rest = self.axis.partition(":")
-        memory, _, index = rest.rpartition(":")
+        memory, _, index = rest.partition(":")
         return (memory, index) if head == "slot" else None
 
 

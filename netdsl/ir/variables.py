@@ -124,6 +124,7 @@ class Variable:
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path
     shape: tuple[int, ...] = ()  # sample fields: per-sample shape
+    memory: str = ""  # it has a number for each slot of this window
     series: bool = False  # sample fields: with a value for each step, `sample.x@step`
     span: Span | None = field(default=None, compare=False)
 

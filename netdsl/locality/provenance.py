@@ -147,7 +147,8 @@ def _slots(graph: FlowGraph) -> Iterator[Taint]:
         span, memory = flows[0].span, memories.get(name)
         who = " and ".join(dict.fromkeys(f"`{seed.partition('.')[0]}`" for seed in seeds))
         if memory is None:
-            yield Taint(CROSS_SAMPLE, seeds[0], f"{who}: other rows are read", seeds, span)
+            origin = seeds[0].partition(".")[0]
+            yield Taint(CROSS_SAMPLE, origin, f"{who}: other rows are read", seeds, span)
         elif memory.kind == "replay":
             why = f"{who}: other slots of `{name}`, which runs stored samples again, are read"
             yield Taint(CROSS_SAMPLE, name, why, seeds, span)

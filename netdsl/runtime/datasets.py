@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,23 @@ __all__ = ["Batch", "Datasets", "Indexed", "Opened", "evaluation_call", "fault_a
 Array = NDArray[Any]
 
 
+# From indices in the whole source and ages, both (R,), to fields (R, ...).
+Renewed = Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, Array]]
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch."""
+    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch.
+
+    `samples` (R,) are indices in the whole source. `renewed`, where images are augmented, gives the
+    fields of samples that are presented again with this batch; `Datasets.take` says how.
+    """
 
     fields: Mapping[str, Array]
     keys: NDArray[np.uint64]
     index: int
     samples: NDArray[np.int64]
+    renewed: Renewed | None = None
 
 
 @dataclass(frozen=True)
@@ -181,15 +191,40 @@ class Datasets(Sources):
         part = slice(index * whole.size, (index + 1) * whole.size)
         samples, keys = whole.samples[part], whole.keys[part]
         call, epoch, repetition = when
-        fields = self.take(
+        again = partial(
+            self._presented,
             opened,
-            samples,
             training=call == 0,
             epoch=epoch,
             index=index,
             repetition=repetition,
         )
-        return Batch(positive_only(fields, samples).fields, keys, index, samples)
+        fields = again(samples, np.zeros_like(samples))
+        renewed = None if opened.augment is None or call else again
+        return Batch(fields, keys, index, samples, renewed)
+
+    def _presented(
+        self,
+        opened: Opened,
+        samples: NDArray[np.int64],
+        ages: NDArray[np.int64],
+        *,
+        training: bool,
+        epoch: int,
+        index: int,
+        repetition: int,
+    ) -> dict[str, Array]:
+        """What `take` gives, with the fields that all batches have."""
+        fields = self.take(
+            opened,
+            samples,
+            training=training,
+            epoch=epoch,
+            index=index,
+            repetition=repetition,
+            ages=ages,
+        )
+        return positive_only(fields, samples).fields
 
     def _batch(
         self,

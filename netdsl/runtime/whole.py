@@ -110,6 +110,11 @@ class Whole(ABC):
         with self.executor.reaching(self.executor.capacity):
             return {name: self.executor.read(name) for name in self._rowwise()}
 
+    def stored(self) -> Arrays:
+        """What windows have stored."""
+        buffers = self.program.buffers.items()
+        return {n: self.executor.read(n) for n, b in buffers if b.memory and b.role == "state"}
+
     def of_rows(self, name: str, rows: slice) -> tuple[slice, ...]:
         """The index of some samples in what the executor reads of a buffer."""
         lead = (slice(None),) * self.executor.lead(name)

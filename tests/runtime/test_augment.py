@@ -169,6 +169,17 @@ def test_what_has_no_rows_and_columns_is_refused(
     assert part in found.message + (found.help or "")
 
 
+def test_rows_that_are_read_step_by_step_are_not_augmented(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", train_image=np.zeros((ROWS, 4, 6), np.uint8))
+    text = SPEC.format(axes=6, augment="flip", mean=0, std=1)
+    held = netdsl.compile(
+        text.replace("sample.image", "sample.image@step"), "numpy", data={"pics": tmp_path}
+    )
+    with pytest.raises(DiagnosticError) as caught:
+        held.run(test=False)
+    assert caught.value.diagnostics[0].code == "E0718"
+
+
 def test_one_value_of_the_margin_for_each_channel(folder: Path) -> None:
     with pytest.raises(DiagnosticError) as caught:
         model(folder, "crop(pad = 1, fill = [1, 2])").run(test=False)
@@ -205,3 +216,33 @@ def test_refused_when_it_is_checked(augment: str, code: str) -> None:
     text = SPEC.format(axes=12, augment=augment, mean=0, std=1)
     found = [d for d in check(text).diagnostics if d.severity == "error"]
     assert [d.code for d in found] == [code]
+
+
+WINDOWS = """edition 1
+neuron pixel {{ state z = 0 }}
+population x : pixel[3072]
+data pics {{ source = "pics"; shuffle = true; augment train = crop(pad = 1, shared = true) + flip }}
+memory past : replay[3] of pics
+protocol train(epochs = 2) {{
+  each epoch {{
+    reset memory past
+    each sample of pics.train limit {limit} {{
+      push past
+      when past.full {{ clamp x.z = sample.image; phase see 1 step }}
+    }}
+  }}
+}}
+"""
+
+
+def test_what_a_memory_holds_is_done_anew_at_every_push(folder: Path, tmp_path: Path) -> None:
+    for limit in (4, 5):
+        held = netdsl.compile(WINDOWS.format(limit=limit), "numpy", data={"pics": folder})
+        held.run(test=False)
+        opened, samples = held.datasets.open(SplitRef("pics", "train")), None
+        batches = held.datasets.batches(opened, training=True, epoch=1, repetition=0, size=1)
+        order = [batch.samples[0] for batch in batches]
+        samples = np.array(order[limit - 3 : limit])
+        how = {"training": True, "epoch": 1, "index": limit - 1, "repetition": 0}
+        window = held.datasets.take(opened, samples, ages=np.array([2, 1, 0]), **how)["image"]
+        np.testing.assert_array_equal(held.state["x.z"], window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -238,9 +239,36 @@ def test_an_endless_task_has_no_order() -> None:
         ("std = [1, 0]", "E0202"),
         ("meen = 1", "E0101"),
         ("signal z = t", "E0831"),
+        ("draw positive ~ bernoulli(0.5)", "E0119"),
     ],
 )
 def test_data_are_refused(settings: str, code: str) -> None:
     text = SPEC.format(settings=settings, more="", source="pics.train")
     found = [d.code for d in check(text).diagnostics if d.severity == "error"]
     assert found[:1] == [code]
+
+
+def test_per_batch_averages_batches_and_counts_the_last_as_any_other(tmp_path: Path) -> None:
+    more = """metric plain = mean(mean(a.y@see))
+metric averaged = mean(mean(a.y@see)) per batch
+metric clocked = mean(mean(a.y@see)) per batch every 4 batches
+protocol test(split) { each batch of split { clamp a.i = sample.image; phase see 1 step } }"""
+    held = model_of(tmp_path, "batch = 4; eval_batch = 5; shuffle = true", more)
+    image = held.datasets.open(SplitRef("pics", "train")).split.fields["image"].mean(axis=1)
+    found = held.evaluate("test", "train").metrics
+    assert found["plain"] == pytest.approx(image.mean(), rel=1e-5)
+    means = [image[start : start + 5].mean() for start in range(0, ROWS, 5)]
+    assert len(means) == 5 and ROWS % 5
+    assert found["averaged"] == pytest.approx(np.mean(means), rel=1e-5)
+    assert abs(found["averaged"] - found["plain"]) > 1e-4
+    # In training a clocked metric is that of the batch after which it is due.
+    written = held.run(out=tmp_path / "run", test=False).directory
+    assert written is not None
+    rows = [json.loads(line) for line in (written / "metrics.jsonl").read_text().splitlines()]
+    batches = held.datasets.batches(
+        held.datasets.open(SplitRef("pics", "train")), training=True, epoch=0, repetition=0
+    )
+    (fourth,) = [batch for batch in batches if batch.index == 3]
+    assert [row["clocked"] for row in rows if "clocked" in row] == [
+        pytest.approx(fourth.fields["image"].mean(), rel=1e-5)
+    ]

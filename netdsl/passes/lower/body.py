@@ -6,13 +6,13 @@ step. Lets become bound names; integrators become assignments; draws may be fed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from netdsl.dataflow.order import numbers_of_slots
 from netdsl.dataflow.slots import lacking
 from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Custom, Expr, Load, Local, refs, transform, walk
+from netdsl.ir.expr import Custom, Expr, Load, Local, refs
 from netdsl.ir.network import (
     Assign,
     DrawAssign,
@@ -24,25 +24,12 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import Bind, DrawStore, Key, Op, Statement, Store
-from netdsl.ir.roles import expressions, mapped
+from netdsl.ir.program import Bind, DrawStore, Each, Key, Op, Store
+from netdsl.ir.space import slot
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
-
-
-@dataclass
-class Segment:
-    """Statements to run together, the inputs they read and the variables they assign.
-
-    `before` is what is made of other rows for them.
-    """
-
-    population: str
-    reads: set[str] = field(default_factory=set)  # modulators of others that have a number per slot
-    statements: list[Statement] = field(default_factory=list)
-    before: list[Op] = field(default_factory=list)
-    inputs: set[str] = field(default_factory=set)
-    assigns: set[str] = field(default_factory=set)
+from netdsl.passes.lower.segments import Segment, promote
+from netdsl.passes.lower.slots import OWN
 
 
 @dataclass
@@ -126,7 +113,9 @@ class BodyBuilder:
             self._assign(statement)
 
     def _assign(self, statement: Assign) -> None:
-        if self.context.kind(statement.target) is Kind.LET:
+        if self.context.variable(statement.target).memory:
+            self._slots(statement.target, statement.value, statement.span)
+        elif self.context.kind(statement.target) is Kind.LET:
             self._bind(statement.target, statement.value, statement.span)
         else:
             self._store(statement.target, statement.value, statement.span)
@@ -183,6 +172,16 @@ class BodyBuilder:
         segment.assigns.add(target)
         self.resolver.forget()
 
+    def _slots(self, target: str, value: Expr, span: Span | None) -> None:
+        """A number for each slot of a window."""
+        self._reads(value)
+        variable = self.context.variable(target)
+        held = self.resolver.slots.stored(value, f"{variable.memory}:{OWN}")
+        store = Store(variable_buffer(self.context, variable), held, span)
+        self._apart(Each((slot(variable.memory),), (store,), label=target))
+        self.segments[-1].assigns.add(target)
+        self.resolver.forget()
+
     def _draw(self, statement: DrawAssign) -> None:
         if statement.target in self.clamped:
             return
@@ -234,78 +233,3 @@ def _fired(spike: Spike) -> Expr:
     if spike.surrogate is None:
         return spike.condition
     return Custom(spike.condition, spike.margin, spike.surrogate, spike.span)
-
-
-def promote(context: Context, segments: list[Segment]) -> None:
-    """Give a buffer to every bound name that is read after a cut or a population reduction."""
-    home: dict[str, tuple[int, int]] = {}
-    crossing: dict[str, Place] = {}
-    places: dict[str, Place] = {}
-    for index, epoch, statement in _epochs(segments):
-        for name in _locals(statement):
-            if home.get(name) != (index, epoch):
-                crossing[name] = places[name]
-        if statement.binds:
-            home[statement.binds] = (index, epoch)
-            places[statement.binds] = context.place(statement.values[0], places)
-    for index, segment in enumerate(segments):
-        segment.statements = _promoted(context, segment, index, crossing, home)
-
-
-def _epochs(segments: list[Segment]) -> list[tuple[int, int, Statement]]:
-    listed: list[tuple[int, int, Statement]] = []
-    for index, segment in enumerate(segments):
-        epoch = 0
-        for statement in segment.statements:
-            listed.append((index, epoch, statement))
-            epoch += statement.ends_loop
-    return listed
-
-
-def _promoted(
-    context: Context,
-    segment: Segment,
-    index: int,
-    crossing: dict[str, Place],
-    home: dict[str, tuple[int, int]],
-) -> list[Statement]:
-    epoch = 0
-    result: list[Statement] = []
-    for statement in segment.statements:
-        here = (index, epoch)
-        result.append(_replace_locals(context, segment, statement, crossing, home, here))
-        if statement.binds in crossing:
-            name = _promoted_buffer(context, segment, statement.binds, crossing)
-            result.append(Store(name, Local(statement.binds), statement.span))
-        epoch += statement.ends_loop
-    return result
-
-
-def _promoted_buffer(
-    context: Context, segment: Segment, name: str, crossing: dict[str, Place]
-) -> str:
-    place = crossing[name]
-    place = {Place.NEURON: Place.UNIT, Place.GLOBAL: Place.ROW}.get(place, place)
-    owner = segment.population
-    return context.need(name, place, owner, "scratch", "a `let` read after a cut", tag="kept")
-
-
-def _replace_locals(
-    context: Context,
-    segment: Segment,
-    statement: Statement,
-    crossing: dict[str, Place],
-    home: dict[str, tuple[int, int]],
-    here: tuple[int, int],
-) -> Statement:
-    def visit(node: Expr) -> Expr | None:
-        if isinstance(node, Local) and node.name in crossing and home.get(node.name) != here:
-            return Load(_promoted_buffer(context, segment, node.name, crossing))
-        return None
-
-    return mapped(statement, lambda expr: transform(expr, visit))
-
-
-def _locals(statement: Statement) -> set[str]:
-    found = (node for expr in expressions(statement) for node in walk(expr))
-    return {node.name for node in found if isinstance(node, Local)}

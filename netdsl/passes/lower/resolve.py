@@ -69,6 +69,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
         init=None if per_sample else init,
         span=variable.span,
         tag="",
+        memory=variable.memory,
     )
 
 

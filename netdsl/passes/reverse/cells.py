@@ -30,6 +30,7 @@ from netdsl.passes.lower.context import add
 from netdsl.passes.reverse.adjoints import Adjoints, Share, plus
 from netdsl.passes.reverse.keep import Kept, boolean
 from netdsl.passes.reverse.moment import Moment
+from netdsl.passes.reverse.redo import Redo
 from netdsl.passes.reverse.tape import Tape
 from netdsl.passes.reverse.used import Leaf, leaves, used
 
@@ -45,6 +46,7 @@ class CellsReversal:
     tape: Tape
     moment: Moment
     free: Set[str] = frozenset()
+    redo: Redo | None = None
 
     def __post_init__(self) -> None:
         self.context = self.adjoints.context
@@ -74,29 +76,34 @@ class CellsReversal:
             return []
         statements = tuple(used([*self.binds, *stores]))
         op = Elementwise(self.op.population, statements, label=f"back: {self.op.title}")
-        return [*sums, self._placed(op)]
+        return [*sums, *self._placed(op)]
 
-    def _placed(self, op: Elementwise) -> Elementwise:
+    def _placed(self, op: Elementwise) -> list[Op]:
         """The operation with reads of what was there then, or was made of it."""
         after = self.moment.at(self.moment.index + 1)
-        kept = self._kept(op)
+        kept, made = self._kept(op), list[Op]()
+        again = self.redo if kept is not None else None
 
         def visit(node: Expr) -> Expr | None:
-            if node in kept:
+            if kept and node in kept and not isinstance(node, Load | Local):
                 return self._value(op, node)
+            if isinstance(node, Load) and again is not None and kept is not None:
+                if node not in kept and again.sent(self.moment, node) is not None:
+                    made.extend(again.ops(self.moment, node, lambda e: transform(e, visit)))
+                    return Load(again.made[node])
             if isinstance(node, Local) and node.name in self.drawn:
                 return self.tape.then(after, Load(self.drawn[node.name]))
             return self.tape.then(self.moment, node) if isinstance(node, Load) else None
 
         placed = mapped(op, lambda expr: transform(expr, visit))
-        return replace(placed, statements=tuple(used([*placed.statements])))
+        return [*made, replace(placed, statements=tuple(used([*placed.statements])))]
 
-    def _kept(self, op: Elementwise) -> set[Expr]:
-        """What else than reads the phase keeps for this, where it keeps something of each step."""
-        if self.moment.section != "step" or self.tape.steps == 1:
-            return set()
-        choice = Kept(self.tape, self.moment, self.drawn, self.places, self.free)
-        return {e for e in choice.chosen(op.statements) if not isinstance(e, Load | Local)}
+    def _kept(self, op: Elementwise) -> set[Expr] | None:
+        """What the phase keeps for this, where it keeps something of each step."""
+        if self.redo is None or self.moment.section != "step" or self.tape.steps == 1:
+            return None
+        choice = Kept(self.tape, self.moment, self.drawn, self.places, self.free, self.redo)
+        return choice.chosen(op.statements)
 
     def _value(self, op: Elementwise, value: Expr) -> Load:
         """A value of the forward step, which the phase computes and keeps."""

@@ -26,6 +26,7 @@ from netdsl.passes.reverse.adjoints import Slot
 from netdsl.passes.reverse.cells import CellsReversal
 from netdsl.passes.reverse.deliveries import Deliveries
 from netdsl.passes.reverse.moment import LOSS, Moment
+from netdsl.passes.reverse.redo import Redo
 
 _MOST_AHEAD = 8  # steps reversed one by one
 
@@ -46,6 +47,7 @@ class Sweep(Deliveries):
     def run(self, loss: tuple[Op, ...]) -> None:
         """Fill `once`, `step` and `after` of the sweep; the adjoint of the loss is live."""
         tape = self.tape
+        self.again = Redo(tape)
         step = (op for op in tape.parts["step"] if getattr(op, "weight", "") in self.weights)
         self.free = {op.source for op in step if isinstance(op, Propagate)}
         self.once += self._reversed(Moment(LOSS), loss)
@@ -63,6 +65,7 @@ class Sweep(Deliveries):
 
     def _stepped(self, back: int, loops: bool = False) -> list[Op]:
         self.read.clear()
+        self.again = Redo(self.tape)
         return self._reversed(Moment("step", 0, back, loops), self.tape.parts["step"])
 
     def _lightens(self) -> bool:
@@ -124,7 +127,8 @@ class Sweep(Deliveries):
 
     def cells(self, moment: Moment, op: Elementwise) -> list[Op]:
         """Slopes of all that is stored."""
-        reversal = CellsReversal(self.adjoints, self.active, op, self.tape, moment, self.free)
+        again = self.again
+        reversal = CellsReversal(self.adjoints, self.active, op, self.tape, moment, self.free, again)
         return reversal.ops()
 
     def copied(self, moment: Moment, op: Copy) -> list[Op]:

@@ -106,7 +106,7 @@ class PopulationScope(BodyScope):
             Ref(variable.path, "own", time, span),
             self.dim(variable.path),
             variable.type,
-            Place.ROW if variable.place is Place.PAIR else variable.place,  # once it has an index
+            Place.ROW if variable.memory or variable.place is Place.PAIR else variable.place,
             span=span,
         )
 

@@ -61,7 +61,12 @@ def _operation(node: ast.Expr, context: Context) -> Operation | None:
         return None
     name, args, span = found
     if name not in NAMES:
-        context.unknown("operation on images", name, span, NAMES)
+        context.bag.error(
+            "E0101",
+            f"unknown operation on images `{name}`",
+            span,
+            help=f"they are {', '.join(f'`{known}`' for known in NAMES)}",
+        )
         return None
     if name == "crop":
         return _crop(args, node, context)

@@ -67,7 +67,7 @@ class AloneScope(PopulationScope):
             return super().reduce(kind, body, node)
         self._held(found)
         between = self.pair is not None and slots.free(body.expr, self) <= {"", self.pair}
-        if any(ref.slot for ref in found) and not between:
+        if any(slots.is_bound(ref.slot) for ref in found) and not between:
             return reduced(kind, "population", body, Place.ROW, node)  # what goes over slots has it
         owners = dict.fromkeys(self._owner(ref) for ref in found)
         axes = [axis.name for axis in node.over.axes] if node.over is not None else []
@@ -116,13 +116,20 @@ class AloneScope(PopulationScope):
         value = reduced(kind, axis, body, Place.ROW, node)
         path = f"{self.name}.{owner}.{kind}{len(made) + 1}"
         two = self.pair is not None and self.pair in slots.free(value.expr, self)
-        place, slot = (Place.PAIR, f",{self.pair}") if two else (Place.ROW, "")
+        window = self.window()
+        place, slot = (Place.SLOT, f"{window}:{slots.OWN}") if window else (Place.ROW, "")
+        place, slot = (Place.PAIR, f",{self.pair}") if two else (place, slot)
         self.context.cells[owner].variables[path] = Variable(
-            path, Kind.MODULATOR, place, value.type, owner, span=node.span
+            path, Kind.MODULATOR, place, value.type, owner, memory=window, span=node.span
         )
         self.context.dims[path] = value.dim
         made.append(Assign(path, value.expr, node.span))
         return replace(value, expr=Ref(path, "own", NOW, node.span, slot))
+
+    def window(self) -> str:
+        """The window for each of whose slots the modulator has a number, if it is one."""
+        names = [s.memory for s in self.slots.values() if s.index and s.index != self.pair]
+        return names[0] if names else ""
 
 
 class AloneBuilder:
@@ -209,10 +216,13 @@ class AloneBuilder:
                 span,
                 help="leave the second index of the modulator out",
             )
-        place = Place.ROW if scope.pair is None else Place.PAIR
+        window = scope.window()
+        place = Place.PAIR if scope.pair is not None else Place.SLOT if window else Place.ROW
         scope.variables[path] = Variable(
-            path, Kind.MODULATOR, place, Type.REAL, node.name, span=node.name_span
+            path, Kind.MODULATOR, place, Type.REAL, node.name, memory=window, span=node.name_span
         )
+        if window:
+            slots.stored_only(value, window, scope, node)
         unify(self.context.dims.setdefault(path, Unknown()), value.dim)
         cells = tuple(r.population.name for r in node.to if r.cells)
         level = reach.scope_of(node)

@@ -38,6 +38,15 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     if not node.on:
         AloneBuilder(node, to, context).build()
         return
+    memory = context.memories.get(node.slot.memory.name) if node.slot is not None else None
+    if node.slot is not None and memory is not None and memory.kind == "window":
+        context.unsupported(
+            "modulators on a population with a number for each slot of a window are",
+            node.slot.span,
+            "leave out `on`, and read its variables as `P.x[p]`, reduced",
+        )
+        context.dead.add(node.name)
+        return
     for ref in node.on:
         scope = context.cells.get(ref.name)
         if scope is None:
@@ -126,7 +135,7 @@ class _Instance:
         body = expanded(self._flatten(self.node.body), self.scope, self.scope.vectors)
         for statement in body:
             self._declare(statement)
-        statements = self.context.steps = CellStatements(self.scope)
+        statements = self.context.steps = CellStatements(self.scope, self.path)
         statements.equations.collect(body)
         for statement in body:
             self._statement(statement, statements)
@@ -352,7 +361,7 @@ class _Instance:
 
     def _hidden(self, path: str) -> bool:
         """Is this a value that the compiler made, in the course of a derivative?"""
-        return path.startswith(f"{self.population.name}.vjp.")
+        return path.startswith(f"{self.path}.vjp.")
 
     def _listed(self, ref: Ref) -> None:
         own = ref.path.startswith(f"{self.path}.")

@@ -153,9 +153,10 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
 
         return by_type(node.func.name, body, node, scope)
     if over.kind != "over" or over.index is not None or over.last is not None:
-        scope.context.unsupported(
-            "this kind of reduction is", over.span, "reduce over the whole axis"
-        )
+        help = "reduce over the whole axis"
+        if over.kind == "per" and scope.host and over.axes[0].name == "batch":
+            help = "averages of batches are averaged by `metric NAME = mean(…) per batch`"
+        scope.context.unsupported("this kind of reduction is", over.span, help)
         return bad(node.span)
     if over.axes == () or over.axes[0].name == "population":
         return scope.reduce(node.func.name, body, node)

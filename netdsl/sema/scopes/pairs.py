@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from netdsl.ir.expr import NEWEST, SECOND, Ref
 from netdsl.ir.network import Place
-from netdsl.sema.scopes import slots
 from netdsl.sema.scopes.scope import Scope, Slot, dotted
 from netdsl.sema.scopes.values import Value, bad
 from netdsl.syntax import ast

@@ -38,6 +38,30 @@ class _Bound(Scope):
         return None if outer is None else outer + 1
 
 
+def is_bound(index: str) -> bool:
+    """Whether a slot is one that a reduction goes over."""
+    return index.rpartition(":")[2].startswith("slot")
+
+
+def stored_only(value: Value, window: str, scope: Scope, node: ast.ModulatorDecl) -> None:
+    """What has a number for each slot of a window reads what it has stored, and nothing else."""
+    kinds = (ast.Emit, ast.Scope, ast.Reads, ast.Waive)
+    other = next((part for part in node.body if not isinstance(part, kinds)), None)
+    if other is not None:
+        scope.context.unsupported(
+            "statements of a modulator with a number for each slot of a window are",
+            other.span,
+            "write it as one expression, of functions",
+        )
+    elif "" in free(value.expr, scope):
+        scope.context.bag.error(
+            "E0183",
+            f"`{node.name}` has a number for each slot of `{window}`, and reads the present row",
+            value.span,
+            help=f"read slots: `x.z[{node.slot.name if node.slot else 'p'}]`",
+        )
+
+
 def over_slots(node: ast.Call, scope: Scope) -> bool:
     """Whether a reduction goes over slots or rows by an index."""
     over = node.over
@@ -172,13 +196,8 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
 def windows_of(path: str, scope: Scope) -> list[str]:
     """The windows that store a variable, or that a modulator has its numbers for."""
     context = scope.context
-    found = [m.name for m in context.memories.values() if path in m.variables]
-    for instances in context.modulators.values():
-        for modulator in instances.values():
-            memory = context.memories.get(modulator.memory)
-            if modulator.variable == path and memory is not None and memory.kind == "window":
-                found.append(memory.name)
-    return found
+    held = {c.variables[path].memory for c in context.cells.values() if path in c.variables}
+    return [m.name for m in context.memories.values() if path in m.variables or m.name in held]
 
 
 def per_row(ref: Ref, scope: Scope) -> bool:
@@ -189,7 +208,8 @@ def per_row(ref: Ref, scope: Scope) -> bool:
         return variable.kind is Kind.SAMPLE
     for cell in context.cells.values():
         if ref.path in cell.variables:
-            return cell.variables[ref.path].place in (Place.ROW, Place.UNIT, Place.PAIR)
+            places = (Place.ROW, Place.UNIT, Place.SLOT, Place.PAIR)
+            return cell.variables[ref.path].place in places
     return True  # a variable of the modulator's own
 
 

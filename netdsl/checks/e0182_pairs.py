@@ -28,5 +28,5 @@ def check(network: Network) -> Iterator[Diagnostic]:
                     "E0182",
                     f"`{name}` has a number for each two slots",
                     ref.span or flow.span or NO_SPAN,
-                    help=f"read it of two in a modulator, as in `mean({name}[p, q] over q in batch)`",
+                    help=f"read it in a modulator, as in `mean({name}[p, q] over q in batch)`",
                 )

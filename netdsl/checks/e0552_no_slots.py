@@ -40,8 +40,12 @@ def _learning(
                 newest = ref.path == NEWEST_FIELD and not step.rows
                 if newest or lacking(network, ref.path, step.rows):
                     memory = "the newest slot" if newest else _slots(network, ref.path)
-                    yield _found(f"`{name}` learns from {memory}, and {what} has none", step.span,
-                                 ref.span, f"read by rule `{rule.name if rule else name}`")
+                    yield _found(
+                        f"`{name}` learns from {memory}, and {what} has none",
+                        step.span,
+                        ref.span,
+                        f"read by rule `{rule.name if rule else name}`",
+                    )
                     return
 
 
@@ -78,16 +82,18 @@ def _host(network: Network) -> Iterator[Diagnostic]:
             continue
         for ref in flow.sources:
             if all(lacking(network, ref.path, found) for found in rows or {""}):
-                message = f"`{ref.path}` is made of {_slots(network, ref.path)}, and no evaluation has any"
+                slots = _slots(network, ref.path)
+                message = f"`{ref.path}` is made of {slots}, and no evaluation has any"
                 yield _found(message, ref.span or flow.span, None, "")
 
 
 def _slots(network: Network, path: str) -> str:
-    names = sorted(made_of_slots(network).get(path, frozenset()) - {ANY, "batch"})
-    return f"the slots of {', '.join(f'`{name}`' for name in names)}" if names else "the newest slot"
+    made = made_of_slots(network).get(path, frozenset()) - {ANY, "batch"}
+    names = ", ".join(f"`{name}`" for name in sorted(made))
+    return f"the slots of {names}" if names else "the newest slot"
 
 
 def _found(message: str, at: Span | None, read: Span | None, note: str) -> Diagnostic:
     labels = (Label(read, note),) if read is not None else ()
-    help = _HELP if isinstance(at, Span) and read is not None else "give the metric a clock: `every 100 batches`"
+    help = _HELP if read is not None else "give a metric a clock: `every 100 batches`"
     return Diagnostic("E0552", message, at or NO_SPAN, labels, help=help)

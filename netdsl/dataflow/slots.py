@@ -13,7 +13,8 @@ ANY = "*"  # any replay: what reads the newest row
 
 def slots_read(expr: Expr) -> frozenset[str]:
     """The memories whose slots an expression reads itself; "batch" for rows."""
-    found = {node.over_slots[0] for node in walk(expr) if isinstance(node, Reduce) and node.over_slots}
+    over = (node.over_slots for node in walk(expr) if isinstance(node, Reduce))
+    found = {slots[0] for slots in over if slots is not None}
     for ref in refs(expr):
         for slot in ref.slot.split(","):
             memory, of, _ = slot.replace("/", ":").partition(":")

@@ -243,7 +243,8 @@ class Reader:
 
     def _follows(self, path: str) -> bool:
         """Whether a definition is one of states that no reset touches."""
-        found = (self.graph.variable(r.path) for e in self.graph.own_expressions(path) for r in refs(e))
+        sources = (ref.path for expr in self.graph.own_expressions(path) for ref in refs(expr))
+        found = map(self.graph.variable, sources)
         variable = self.graph.variable(path)
         defined = variable is not None and variable.kind in (Kind.DEF, Kind.LET, Kind.MODULATOR)
         return defined and any(held is not None and held.keep for held in found)

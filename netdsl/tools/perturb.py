@@ -115,9 +115,7 @@ def learns(body: tuple[Step, ...]) -> bool:
     )
 
 
-def _fields(
-    model: Model, generator: np.random.Generator, rows: int = ROWS
-) -> dict[str, Array]:
+def _fields(model: Model, generator: np.random.Generator, rows: int = ROWS) -> dict[str, Array]:
     """Random samples of every field that the program reads."""
     program = model.program
     fields: dict[str, Array] = {}

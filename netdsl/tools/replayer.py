@@ -321,7 +321,7 @@ def _loop_of(steps: tuple[Step, ...]) -> Each | None:
     for step in steps:
         inner: Each | None = None
         if isinstance(step, Each):
-            inner = _loop_of(step.body) or (step if step.kind != "epoch" else None)
+            inner = _loop_of(step.body) or (step if step.of is not None else None)
         elif isinstance(step, Repeat):
             inner = _loop_of(step.body)
         elif isinstance(step, Choose):

@@ -67,7 +67,6 @@ REFUSED = [
     ("E0831", {"learn": "learn hebb()"}),
     ("E0804", {"wiring": "one_to_one"}),
     ("E0831", {"after": "projection P : b.E -> b.E one_to_one delay 1 step { deliver i += 1 }"}),
-    ("E0831", {"after": "memory past : window[4] of b.s"}),
     ("E0831", {"data": "signal z = t"}),
     ("E0831", {"after": "fit f = b.v on digits.train"}),
     ("E0831", {"after": "ensemble 3 vary draws"}),
@@ -80,9 +79,7 @@ REFUSED = [
     ("E0831", {"steps": "each trial { reset };"}),
     ("E0831", {"rule": "on post { w := w + 1 };"}),
     ("E0831", {"rule": "state F = 0; F ~ uniform(0, 1);"}),
-    ("E0831", {"after": "memory past : window[4] of b.s", "steps": "reset memory past;"}),
     ("E0831", {"after": "task k(batch = 4) { field label = 1 }\npairs s = wrong_label(k)"}),
-    ("E0831", {"before": "modulator m on b per type { emit mean(v) }"}),
     ("E0831", {"before": "modulator m on b { input q; emit mean(v) }"}),
     ("E0101", {"after": "metric q = mean(sum(a.s over row))"}),
 ]

@@ -241,7 +241,9 @@ class UpdateWriter:
         pre, post, factors = product.pre, product.post, []
         if pre is not None:
             name = self.scope.local(f"newest of {pre}")
-            self.row_lines[name] = f"const real {name} = {self._last(pre, self.op.pre_slice, self.pre)};"
+            self.row_lines[name] = (
+                f"const real {name} = {self._last(pre, self.op.pre_slice, self.pre)};"
+            )
             factors.append(name)
         if post is not None:
             factors.append(self._last(post, self.op.post_slice, self.post))

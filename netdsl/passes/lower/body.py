@@ -79,8 +79,8 @@ class BodyBuilder:
     """Builds the segments of one population for one phase.
 
     `clamped`: states that a clamp holds (their assignments are dropped). `late`: inputs fed
-    without delay by other cells, where the body is cut. `rows`: the replay whose slots the rows are;
-    of another one, modulators make nothing.
+    without delay by other cells, where the body is cut. `rows`: the replay whose slots the rows
+    are; of another one, modulators make nothing.
     """
 
     context: Context

@@ -99,8 +99,8 @@ class Context:
         else:
             key = Key("")
         if name not in self.buffers:
-            of = {"of": key.of, "tag": key.tag, "memory": memory}
-            self.buffers[name] = Buffer(name, place, owner, role, type, init, why, span=span, **of)
+            made = Buffer(name, place, owner, role, type, init, why, of=key.of, tag=key.tag)
+            self.buffers[name] = replace(made, memory=memory, span=span)
         return name
 
     def _free(self, name: str) -> str:

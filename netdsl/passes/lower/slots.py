@@ -117,6 +117,7 @@ class Slots:
     resolve: Callable[[Expr], Expr]
     emit: Callable[[Statement], None]
     apart: Callable[[Op], None]
+    pair: Callable[[str], str]  # the buffer of a variable with a number for each two rows
     held: dict[Expr, Expr] = field(default_factory=dict)  # values of this row in buffers
     newest: dict[Expr, Expr] = field(default_factory=dict)  # what they are in the newest one
 
@@ -166,7 +167,8 @@ class Slots:
             return value
         if value not in self.newest:
             row = self._place(value) in (Place.ROW, Place.SLOT)
-            owner, place = self.context.buffers[value.buffer].owner, Place.ROW if row else Place.NEURON
+            place = Place.ROW if row else Place.NEURON
+            owner = self.context.buffers[value.buffer].owner
             why = "value in the newest row"
             name = self.context.scratch(f"{value.buffer}.newest", place, owner, why)
             space = (ROW,) if row else (neuron(owner),)
@@ -193,20 +195,14 @@ class Slots:
         if isinstance(expr, Reduce):
             key = at_own(expr, at, OWN)
             if key not in self.held:
-                window = expr.over_slots is None
-                made = self._over_neurons(expr, at) if window else self.reduce(expr, at)
+                neurons = expr.over_slots is None
+                made = self._over_neurons(expr, at) if neurons else self.reduce(expr, at)
                 self.held[key] = made
             return self.held[key]
         parts = children(expr)
         if not parts:
             return self.resolve(expr)
         return rebuild(expr, tuple(self.stored(part, at) for part in parts))
-
-    def _pair(self, ref: Ref) -> str:
-        """The buffer of a number for each two rows."""
-        from netdsl.passes.lower.resolve import variable_buffer
-
-        return variable_buffer(self.context, self.context.variable(ref.path))
 
     def _over_neurons(self, node: Reduce, at: str) -> Expr:
         self._whole_population(node)
@@ -245,8 +241,8 @@ class Slots:
             return self._one(expr, own)
         if own not in slots:
             return self._elsewhere(self._one(expr, index))
-        if isinstance(expr, Ref):
-            return Load(self._pair(expr), expr.span)
+        if isinstance(expr, Ref):  # a number for each two rows
+            return Load(self.pair(expr.path), expr.span)
         if isinstance(expr, Reduce):
             self._whole_population(expr)
             value = self._hoisted(self._between(expr.body, own, index, frame), frame)

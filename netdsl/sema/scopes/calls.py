@@ -152,7 +152,8 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
         from netdsl.sema.cells.types import by_type
 
         return by_type(node.func.name, body, node, scope)
-    if over.kind != "over" or over.index is not None or over.last is not None:
+    tail = over.last is not None and over.axes[0].name not in scope.context.phases
+    if over.kind != "over" or over.index is not None or tail:
         help = "reduce over the whole axis"
         if over.kind == "per" and scope.host and over.axes[0].name == "batch":
             help = "averages of batches are averaged by `metric NAME = mean(…) per batch`"
@@ -308,22 +309,6 @@ def _square(value: Value, scope: Scope) -> bool:
     return False
 
 
-def _size(node: ast.Call, scope: Scope) -> Value:
-    found = dotted(node.args[0].value) if len(node.args) == 1 else None
-    name = found[0][0] if found is not None else ""
-    size = scope.context.scope.population_size(name) if found and len(found[0]) == 1 else None
-    if size is None and len(node.args) == 1 and scope.depth is not None:
-        value = expressions.translate(node.args[0].value, scope)
-        size = slots.width(value, scope)
-        if value.bad:
-            return value
-    if size is None:
-        known = scope.context.declarations.names("population")
-        scope.context.unknown("population", name or "?", node.span, known)
-        return bad(node.span)
-    return number(size, node.span)
-
-
 def _int(node: ast.Call, scope: Scope) -> Value:
     args = positional(node, scope, 1)
     if args is None:
@@ -357,7 +342,7 @@ SPECIAL: dict[str, Special] = {
     "onehot": _onehot,
     "softmax": _softmax,
     "cross_entropy": _cross_entropy,
-    "size": _size,
+    "size": slots.size,
     "grad": gradients.grad,
     "vjp": gradients.vjp,
     "detach": gradients.detach,

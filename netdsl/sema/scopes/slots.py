@@ -13,7 +13,7 @@ from netdsl.ir.expr import NEWEST, Expr, Reduce, Ref, children, refs, transform
 from netdsl.ir.network import Kind, Memory, Place
 from netdsl.sema.scopes import expressions, pairs
 from netdsl.sema.scopes.scope import Scope, Slot, dotted
-from netdsl.sema.scopes.values import Value, bad
+from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
 BATCH = "batch"
@@ -107,7 +107,7 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
 
 
 def indexed(memory: Memory | None, index: str) -> str:
-    """What `Ref.slot` says of an index over a memory; rows of a replay have no name of their own."""
+    """What `Ref.slot` says of an index over a memory; one of rows has no name in it."""
     window = memory is not None and memory.kind == "window"
     return f"{memory.name}:{index}" if memory is not None and window else index
 
@@ -227,7 +227,24 @@ def _free(expr: Expr, scope: Scope, bound: frozenset[str]) -> Iterator[str]:
         yield from _free(child, scope, bound)
 
 
-def width(value: Value, scope: Scope) -> int | None:
+def size(node: ast.Call, scope: Scope) -> Value:
+    """`size(h)`, and in a modulator `size(z)` of values of neurons: how many these are."""
+    found = dotted(node.args[0].value) if len(node.args) == 1 else None
+    name = found[0][0] if found is not None else ""
+    many = scope.context.scope.population_size(name) if found and len(found[0]) == 1 else None
+    if many is None and len(node.args) == 1 and scope.depth is not None:
+        value = expressions.translate(node.args[0].value, scope)
+        many = _width(value, scope)
+        if value.bad:
+            return value
+    if many is None:
+        known = scope.context.declarations.names("population")
+        scope.context.unknown("population", name or "?", node.span, known)
+        return bad(node.span)
+    return number(many, node.span)
+
+
+def _width(value: Value, scope: Scope) -> int | None:
     """Neurons of the population whose values these are."""
     if value.bad or value.place not in (Place.UNIT, Place.NEURON):
         return None

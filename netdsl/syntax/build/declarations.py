@@ -113,7 +113,9 @@ class DeclarationBuilder(ExperimentBuilder):
 
     def _slots(self, tree: Tree[Any] | None) -> list[ast.SlotIndex]:
         """`[p in past]`, `[p in past, q in past]`"""
-        parts = [part for part in tree.children if part is not None] if tree is not None else []
+        if tree is None:
+            return []
+        parts = [part for part in tree.children if part is not None]
         return [
             ast.SlotIndex(
                 str(name), self.ref(memory), span=self.span(tree), name_span=self.span(name)

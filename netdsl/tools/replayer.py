@@ -174,7 +174,7 @@ class _Body(Interpreter):
         self._owner, self._index, self._presentation = owner, index, presentation
         self._phases = phases_of(loop.body)
         self._done: dict[str, int] = {}
-        self._batch = batch
+        self.batch = batch
         self.phase = self._stepwise
         for key in (*presentation.feed, *presentation.expect):
             self._check(key)

@@ -169,6 +169,11 @@ class Executor(ABC):
         for member in members:
             member.call(routine, steps, first, last)
 
+    def write_all(self, members: Sequence[Executor], buffer: str, value: Array | float) -> None:
+        """Write the same value into a buffer of several siblings."""
+        for member in members:
+            member.write(buffer, value)
+
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes allocated for buffers."""

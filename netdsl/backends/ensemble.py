@@ -65,9 +65,14 @@ class EnsembleExecutor(Executor):
             alone = len(shape_of(buffer, self.program, self.rows))
             stacked = np.ndim(value) == alone + 1
             if stacked and len(np.asarray(value)) != self.members:
-                raise ValueError(f"`{buffer}` of {len(np.asarray(value))} members, not {self.members}")
+                raise ValueError(
+                    f"`{buffer}` of {len(np.asarray(value))} members, not {self.members}"
+                )
+            if not stacked:
+                self.each[0].write_all(self.each, buffer, value)
+                return
             for number, member in enumerate(self.each):
-                member.write(buffer, np.asarray(value)[number] if stacked else value)
+                member.write(buffer, np.asarray(value)[number])
 
     def _form_all_products(self, whole: bool) -> None:
         """Members decide for themselves."""

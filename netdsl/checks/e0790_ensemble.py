@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netdsl.diagnostics import NO_SPAN, Diagnostic, Label
 from netdsl.ir import protocol as proto
 from netdsl.ir.ensemble import WEIGHTS, Ensemble, drawn_kinds
-from netdsl.ir.expr import Expr, Ref, walk
+from netdsl.ir.expr import Expr, Ref, span_of, walk
 from netdsl.ir.network import Kind, Network
 from netdsl.ir.protocol import Step, steps_of
 
@@ -48,7 +48,7 @@ def _decisions(step: Step, network: Network, ensemble: Ensemble) -> Iterator[Dia
                     "E0791",
                     f"{what} depends on `{variable.path}`, which differs between the members of the"
                     " ensemble",
-                    node.span or step.span or NO_SPAN,
+                    span_of(node) or step.span or NO_SPAN,
                     (Label(ensemble.span or NO_SPAN, "members go the same way"),),
                     "decide by counters, controls, global states and samples, or run `--seeds` in"
                     " place of an ensemble",
@@ -80,3 +80,5 @@ def _host_values(step: Step) -> Iterator[tuple[str, Expr]]:
         yield f"global state `{step.target}`", step.value
     elif isinstance(step, proto.Each | proto.Evaluate) and step.limit is not None:
         yield "this limit", step.limit
+    elif isinstance(step, proto.RunProtocol) and step.rounds is not None:
+        yield f"how often `{step.protocol}` goes round", step.rounds

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netdsl.checks import (
+    e0182_pairs,
+    e0183_which_slot,
     e0202_draws,
     e0206_copied_weights,
     e0206_widths,
+    e0415_clamped,
     e0421_stability,
     e0440_not_binary,
     e0501_zero_delay_cycle,
@@ -15,6 +18,7 @@ from netdsl.checks import (
     e0523_learning_in_evaluate,
     e0525_clamped_input,
     e0540_record,
+    e0552_no_slots,
     e0621_one_to_one,
     e0622_transpose,
     e0623_self_connections,
@@ -34,9 +38,12 @@ from netdsl.ir.network import Network
 Check = Callable[[Network], Iterable[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    e0183_which_slot.check,
     e0202_draws.check,
+    e0182_pairs.check,
     e0206_copied_weights.check,
     e0206_widths.check,
+    e0415_clamped.check,
     e0421_stability.check,
     e0440_not_binary.check,
     e0501_zero_delay_cycle.check,
@@ -44,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
     e0523_learning_in_evaluate.check,
     e0525_clamped_input.check,
     e0540_record.check,
+    e0552_no_slots.check,
     e0621_one_to_one.check,
     e0622_transpose.check,
     e0623_self_connections.check,

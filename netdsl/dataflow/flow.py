@@ -111,11 +111,12 @@ class FlowGraph:
 
 
 def reductions(expr: Expr) -> tuple[Reduce, ...]:
-    """Reductions over neurons (not over samples, steps or afferents) in an expression."""
+    """Reductions over neurons (not over samples, slots, steps or afferents) in an expression."""
     return tuple(
         node
         for node in walk(expr)
         if isinstance(node, Reduce)
         and node.axis not in ("batch", "pre")
         and node.over_phase is None
+        and node.over_slots is None
     )

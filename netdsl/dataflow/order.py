@@ -33,6 +33,10 @@ class Piece(Protocol):
     def assigns(self) -> AbstractSet[str]:
         """Variables that they assign."""
 
+    @property
+    def reads(self) -> AbstractSet[str]:
+        """Modulators of others that they read, of those that have a number for each slot."""
+
 
 class Circle(Exception):
     """Some things wait for each other; `nodes` are those on one way around."""
@@ -62,7 +66,9 @@ def waits_within_step(
         others = [n for n in _read_elsewhere(network, name) if bodies.get(n)]
         for index, piece in enumerate(pieces):
             before: list[Node] = [("body", name, index - 1)] if index else []
-            before += [("body", other, len(bodies[other]) - 1) for other in others]
+            homes = [network.table[path].owner for path in sorted(piece.reads)]
+            named = dict.fromkeys((*others, *(home for home in homes if bodies.get(home))))
+            before += [("body", other, len(bodies[other]) - 1) for other in named]
             before += [("input", path, 0) for path in sorted(piece.inputs & late.keys())]
             waits["body", name, index] = before
     for path, feeds in late.items():
@@ -74,13 +80,22 @@ def waits_within_step(
     return waits
 
 
+def numbers_of_slots(network: Network, name: str, exprs: Iterable[Expr]) -> set[str]:
+    """Modulators of others with a number for each slot that the body of a population reads."""
+    per_slot = {m.variable for m in network.modulators if m.memory and m.home != name}
+    return {r.path for e in exprs for r in refs(e) if r.path in per_slot and r.time == NOW}
+
+
 def _read_elsewhere(network: Network, name: str) -> list[str]:
     """Populations whose values of this step another's body reads: those a modulator reduces."""
     found: dict[str, None] = {}
+    per_slot = {m.variable for m in network.modulators if m.memory}
     for flow in walk_population(network.populations[name]):
         for ref in flow.sources if flow.kind in ("statement", "def") else ():
             variable = network.table.get(ref.path)
-            if variable is not None and ref.time == NOW and variable.kind is Kind.MODULATOR:
+            if variable is None or ref.path in per_slot:
+                continue  # its pieces say which of them wait
+            if ref.time == NOW and variable.kind is Kind.MODULATOR:
                 found[variable.owner] = None
     return [owner for owner in found if owner != name]
 

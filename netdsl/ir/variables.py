@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr
+from netdsl.ir.expr import Apply, Const, Expr, Local, walk
+
+_WHOLE = ("columns", "spectral_radius")  # of a whole matrix
 
 
 class Kind(Enum):
@@ -81,6 +83,16 @@ class Draw:
         return tuple(found)
 
 
+    @property
+    def alone(self) -> bool:
+        """Is each element of the matrices that it is made of computed by itself?"""
+        whole = [step for step in self.made if step.square]
+        parts = [node for expr in self.expressions for node in walk(expr)]
+        others = [n for n in parts if not isinstance(n, Const | Local | Apply)]
+        named = [n for n in parts if isinstance(n, Apply) and n.function in _WHOLE]
+        return not (whole or others or named)
+
+
 @dataclass(frozen=True)
 class Made:
     """A step of a start: the matrix `name` is drawn or computed from those before it (`Local`).
@@ -108,9 +120,11 @@ class Variable:
     exposed: bool = False  # readable by other cells although not delivered (`expose`)
     slope: bool = False  # an entry of a Jacobian, which a pass added
     differentiated: bool = False  # a `grad` of it was taken, and took its place
+    through: tuple[str, ...] = ()  # of a `vjp`: states whose statements it goes through
     unit: str = ""  # dimension as text, for display
     of: str | None = None  # TRACE: the traced variable's path
     shape: tuple[int, ...] = ()  # sample fields: per-sample shape
+    memory: str = ""  # it has a number for each slot of this window
     series: bool = False  # sample fields: with a value for each step, `sample.x@step`
     span: Span | None = field(default=None, compare=False)
 

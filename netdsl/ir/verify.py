@@ -177,12 +177,14 @@ class _Operation:
     def _rows(self) -> Iterator[str]:
         """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
         if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
-            if any(product.newest for total in self.op.sums for product in total.products):
+            products = (product for total in self.op.sums for product in total.products)
+            if any(product.newest for product in products):
                 yield "a product of the newest row is of no matrix"
         for expr in expressions(self.op):
             for node in walk(expr):
-                apart = isinstance(node, Load) and node.side in ("other", "newest")
-                if apart and node.buffer in self.op.writes:
+                if not isinstance(node, Load) or node.side not in ("other", "newest"):
+                    continue
+                if node.buffer in self.op.writes:
                     yield f"`{node.buffer}` changes while it is read of another row"
 
     # -- indices ------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
             paths = dict.fromkeys(r.path for r in refs(node.body))
             asked = [path for path in paths if path.endswith(".type")]
             of = ", ".join(f"`{path}`" for path in paths if path not in asked or len(paths) == 1)
-            over = f"{node.axis}, by type," if asked and len(paths) > 1 else node.axis
+            axis = _axis(node)
+            over = f"{axis}, by type," if asked and len(paths) > 1 else axis
             at = line_of(span_of(node) or modulator.span)
             yield f"{name} aggregates: {node.kind} over {over} of {of} ({at})"
     fields = {
@@ -93,6 +94,14 @@ def _modulator_notes(graph: FlowGraph, modulator: Modulator) -> Iterator[str]:
     }
     if fields:
         yield f"{name} reads {', '.join(f'`{field}`' for field in sorted(fields))}"
+
+
+def _axis(node: Reduce) -> str:
+    """What is reduced over, in words."""
+    if node.over_slots is None:
+        return node.axis
+    memory = node.over_slots[0]
+    return "the rows" if memory == "batch" else f"the slots of `{memory}`"
 
 
 def _alone(graph: FlowGraph, node: Reduce) -> bool:

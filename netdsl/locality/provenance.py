@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from netdsl.dataflow.derivatives import moves
 from netdsl.dataflow.flow import FlowGraph, reductions
+from netdsl.dataflow.slots import ANY, slots_read
 from netdsl.dataflow.walk import Flow, walk_network
 from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.simplify import simplify
@@ -25,6 +26,7 @@ from netdsl.ir.protocol import (
     Evaluate,
     Repeat,
     RunPhase,
+    RunProtocol,
     SetState,
     Update,
     steps_of,
@@ -34,6 +36,7 @@ TRANSPORT = "weight-transport"
 CROSS_SAMPLE = "cross-sample"
 AGGREGATED = "aggregated-weights"
 COUNT = "batch-size-dependent"
+WINDOW = "window"
 REDUCTION = "reduction"
 STOPPED_BY_CHANNELS = frozenset({COUNT, REDUCTION})
 
@@ -43,7 +46,7 @@ class Taint:
     """One origin: `kind`, the declaration it starts at, and why in words.
 
     `seeds` are the variables tainted directly; `origin` is the name a waiver may give. A projection
-    that reads seeds of a `retold` one has a taint of its own.
+    that reads seeds of a `retold` one has a taint of its own. `number`: of slots, of a window.
     """
 
     kind: str
@@ -52,6 +55,7 @@ class Taint:
     seeds: tuple[str, ...]
     span: Span | None = None
     retold: bool = False
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,35 @@ def _taints(graph: FlowGraph) -> Iterator[Taint]:
             yield from _delivery(graph, graph.network.projections[flow.channel], flow)
     yield from _copies(graph)
     yield from _starts(graph.network)
+    yield from _slots(graph)
     for flow in graph.flows:
         yield from _reductions(graph, flow)
+
+
+def _slots(graph: FlowGraph) -> Iterator[Taint]:
+    """Other slots of a memory, and other rows, by what reads them."""
+    found: dict[str, list[Flow]] = {}
+    for flow in graph.flows:
+        for name in slots_read(flow.expr):
+            found.setdefault(name, []).append(flow)
+    memories = graph.network.memories
+    replays = [name for name, memory in memories.items() if memory.kind == "replay"]
+    for flow in found.pop(ANY, ()):
+        for name in replays:
+            found.setdefault(name, []).append(flow)
+    for name, flows in found.items():
+        seeds = tuple(dict.fromkeys(flow.target for flow in flows))
+        span, memory = flows[0].span, memories.get(name)
+        who = " and ".join(dict.fromkeys(f"`{seed.partition('.')[0]}`" for seed in seeds))
+        if memory is None:
+            origin = seeds[0].partition(".")[0]
+            yield Taint(CROSS_SAMPLE, origin, f"{who}: other rows are read", seeds, span)
+        elif memory.kind == "replay":
+            why = f"{who}: other slots of `{name}`, which runs stored samples again, are read"
+            yield Taint(CROSS_SAMPLE, name, why, seeds, span)
+        else:
+            why = f"{who}: what `{name}` has stored of {memory.size} samples is read"
+            yield Taint(WINDOW, name, why, seeds, span, number=memory.size)
 
 
 def _targets(projection: Projection) -> tuple[str, ...]:
@@ -270,14 +301,14 @@ def before_learning(network: Network) -> Iterator[SetState]:
         step.protocol
         for protocol in protocols
         for step in steps_of(protocol.body)
-        if isinstance(step, Evaluate)
+        if isinstance(step, Evaluate | RunProtocol)
     }
     for protocol in protocols:
-        if protocol.name in evaluated:  # as often as that is asked for
+        if protocol.name in evaluated:  # as often as that is asked for, or after what learns
             continue
         for step in protocol.body:
             learns = isinstance(step, RunPhase) and bool(step.learning)
-            if learns or isinstance(step, Each | Repeat | Choose | Update):
+            if learns or isinstance(step, Each | Repeat | Choose | RunProtocol | Update):
                 break
             if isinstance(step, SetState):
                 yield step

@@ -16,6 +16,7 @@ from netdsl.locality.provenance import (
     CROSS_SAMPLE,
     REDUCTION,
     TRANSPORT,
+    WINDOW,
     Arrival,
     Provenance,
 )
@@ -106,7 +107,7 @@ class Reader:
             if arrival.taint.kind == REDUCTION:
                 continue
             label = label.join(_tainted(arrival))
-            if arrival.taint.kind != COUNT:
+            if arrival.taint.kind not in (COUNT, WINDOW):
                 violations += (self._violation(arrival, ref, name),)
         return Read(name, ref, section, label, scope, violations, path, _reductions(arrivals, name))
 
@@ -238,7 +239,15 @@ class Reader:
         variable = self.graph.variable(ref.path)
         cell = variable is not None and variable.owner in self.network.populations
         kept = variable is not None and variable.keep and (cell or ref.path in self.rule.variables)
-        return Level("history") if kept else SAMPLE.best
+        return Level("history") if kept or (cell and self._follows(ref.path)) else SAMPLE.best
+
+    def _follows(self, path: str) -> bool:
+        """Whether a definition is one of states that no reset touches."""
+        sources = (ref.path for expr in self.graph.own_expressions(path) for ref in refs(expr))
+        found = map(self.graph.variable, sources)
+        variable = self.graph.variable(path)
+        defined = variable is not None and variable.kind in (Kind.DEF, Kind.LET, Kind.MODULATOR)
+        return defined and any(held is not None and held.keep for held in found)
 
     def _violation(self, arrival: Arrival, ref: Ref, name: str) -> Violation:
         taint = arrival.taint
@@ -270,7 +279,7 @@ def _tainted(arrival: Arrival) -> Label:
     kind = arrival.taint.kind
     if kind in (TRANSPORT, AGGREGATED):
         return Label(space=Level(kind))
-    return Label(sample=Level(kind))
+    return Label(sample=Level(kind, arrival.taint.number))
 
 
 __all__ = ["SPACE", "Read", "Reader", "Violation", "line_of", "modulator_of", "spelled"]

@@ -26,8 +26,8 @@ from netdsl.passes.program.groups import cut
 from netdsl.passes.program.hoist import hoist
 from netdsl.passes.program.live import live
 from netdsl.passes.program.newest import newest
+from netdsl.passes.program.once import once
 from netdsl.passes.program.prune import prune
-from netdsl.passes.program.repeats import repeats
 from netdsl.passes.program.row_sums import row_sums
 from netdsl.passes.program.scalars import scalars
 from netdsl.passes.program.share import share
@@ -64,7 +64,7 @@ PIPELINE = (
     Pass("hoist", hoist),
     Pass("newest", newest),
     Pass("join", fuse),
-    Pass("repeats", repeats),
+    Pass("once", once),
     Pass("live", live),
     Pass("fuse", fuse),
     Pass("cut", cut),

@@ -106,7 +106,7 @@ def make_ensemble(first: Executor, ensemble: Ensemble) -> Executor:
             members.append(first.sibling(initial))
         except BackendError as fault:
             raise RunFault(
-                fault.code, f"member {number} of the ensemble: {fault.message}", fault.help
+                fault.code, f"member {number} of the ensemble: {fault.message}", fault.help or ""
             ) from None
     return EnsembleExecutor(members)
 

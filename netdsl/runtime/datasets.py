@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,23 @@ __all__ = ["Batch", "Datasets", "Indexed", "Opened", "evaluation_call", "fault_a
 Array = NDArray[Any]
 
 
+# From indices in the whole source and ages, both (R,), to fields (R, ...).
+Renewed = Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, Array]]
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch."""
+    """Fields of one batch (R, ...), the keys of its rows (R,), and its number in the epoch.
+
+    `samples` (R,) are indices in the whole source. `renewed`, where images are augmented, gives the
+    fields of samples that are presented again with this batch; `Datasets.take` says how.
+    """
 
     fields: Mapping[str, Array]
     keys: NDArray[np.uint64]
     index: int
     samples: NDArray[np.int64]
+    renewed: Renewed | None = None
 
 
 @dataclass(frozen=True)
@@ -81,11 +91,15 @@ class Datasets(Sources):
         member and repetition; evaluation goes in order and keeps all, and its draws are keyed by
         split, sample, pair member and repetition, whatever the epoch.
         """
-        call = 0 if training else evaluation_call(opened)
+        call, when = (0, epoch) if training else (evaluation_call(opened), 0)
         plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
+        if opened.generator is None and opened.pairs is None:
+            whole = _numbered(opened, plan, (call, when, repetition))
+            for index in range(first, len(whole)):
+                yield self._stored(opened, whole, index, (call, when, repetition))
+            return
         for index, chosen in enumerate(plan):
             if index >= first:
-                when = epoch if training else 0
                 yield self._batch(opened, chosen, index, when, call, repetition)
 
     def take(
@@ -102,10 +116,11 @@ class Datasets(Sources):
         """Fields (R, ...) of stored samples that are presented together, by their indices in the
         whole source. `ages` (R,): how many presentations ago each was new (0 for all by itself);
         `index`, `epoch` and `repetition` are those of this presentation."""
-        fields = opened.split.take(samples - opened.offset)
+        rows = samples - opened.offset
+        fields = opened.split.take(rows)
         if opened.augment is not None and training:
-            old = np.zeros_like(samples) if ages is None else ages
-            shown = Presentation(samples, old, index, epoch, repetition)
+            old = np.zeros_like(rows) if ages is None else ages
+            shown = Presentation(rows, old, index, epoch, repetition)
             fields["image"] = opened.augment(fields["image"], shown)
         return fields
 
@@ -123,11 +138,8 @@ class Datasets(Sources):
         if not opened.stored and (training or opened.generator or opened.pairs):
             return None
         plan = self.plan(opened, training=training, epoch=epoch, size=size, samples=samples)
-        order = np.ascontiguousarray(plan.rows, np.int64)
-        numbers = order + opened.offset
         call, when = (0, epoch) if training else (evaluation_call(opened), 0)
-        keys = row_key(call, when, numbers, 0, repetition)
-        return Indexed(order, keys, numbers, plan.batch)
+        return _numbered(opened, plan, (call, when, repetition))
 
     def whole(self, opened: Opened, field: str, dtype: DTypeLike) -> Array:
         """A field of all stored samples of a split, (n,) or (n, width), in C order and in a run's
@@ -172,6 +184,48 @@ class Datasets(Sources):
         except RunFault as fault:
             raise fault_at(fault, data.span) from None
 
+    def _stored(
+        self, opened: Opened, whole: Indexed, index: int, when: tuple[int, int, int]
+    ) -> Batch:
+        """Batch number `index` of a pass over samples that have no negatives."""
+        part = slice(index * whole.size, (index + 1) * whole.size)
+        samples, keys = whole.samples[part], whole.keys[part]
+        call, epoch, repetition = when
+        again = partial(
+            self._presented,
+            opened,
+            training=call == 0,
+            epoch=epoch,
+            index=index,
+            repetition=repetition,
+        )
+        fields = again(samples, np.zeros_like(samples))
+        renewed = None if opened.augment is None or call else again
+        return Batch(fields, keys, index, samples, renewed)
+
+    def _presented(
+        self,
+        opened: Opened,
+        samples: NDArray[np.int64],
+        ages: NDArray[np.int64],
+        *,
+        training: bool,
+        epoch: int,
+        index: int,
+        repetition: int,
+    ) -> dict[str, Array]:
+        """What `take` gives, with the fields that all batches have."""
+        fields = self.take(
+            opened,
+            samples,
+            training=training,
+            epoch=epoch,
+            index=index,
+            repetition=repetition,
+            ages=ages,
+        )
+        return positive_only(fields, samples).fields
+
     def _batch(
         self,
         opened: Opened,
@@ -183,7 +237,8 @@ class Datasets(Sources):
     ) -> Batch:
         if opened.generator is not None:
             return self._new_batch(opened.generator, chosen, index, (call, epoch, repetition))
-        samples = chosen + opened.offset
+        samples, pairs = chosen + opened.offset, opened.pairs
+        assert pairs is not None
         fields = self.take(
             opened,
             samples,
@@ -192,24 +247,20 @@ class Datasets(Sources):
             index=index,
             repetition=repetition,
         )
-        if opened.pairs is None:
-            streams = positive_only(fields, samples)
-        else:
-            pairs = opened.pairs
-            context = PairContext(
-                self._seed,
-                pairs.name,
-                samples,
-                opened.split.classes,
-                epoch,
-                index,
-                call,
-                repetition,
-            )
-            try:
-                streams = make_pairs(pairs.kind, fields, context, pairs.settings)
-            except RunFault as fault:
-                raise fault_at(fault, pairs.span) from None
+        context = PairContext(
+            self._seed,
+            pairs.name,
+            samples,
+            opened.split.classes,
+            epoch,
+            index,
+            call,
+            repetition,
+        )
+        try:
+            streams = make_pairs(pairs.kind, fields, context, pairs.settings)
+        except RunFault as fault:
+            raise fault_at(fault, pairs.span) from None
         keys = row_key(call, epoch, streams.samples, streams.members, repetition)
         return Batch(streams.fields, keys, index, streams.samples)
 
@@ -228,6 +279,14 @@ class Datasets(Sources):
         except RunFault as fault:
             raise fault_at(fault, generator.data.span) from None
         return Batch(fields, keys, index, samples)
+
+
+def _numbered(opened: Opened, plan: Batches, when: tuple[int, int, int]) -> Indexed:
+    """The rows of all batches with their keys, drawn together."""
+    call, epoch, repetition = when
+    order = np.ascontiguousarray(plan.rows, np.int64)
+    samples = order + opened.offset
+    return Indexed(order, row_key(call, epoch, samples, 0, repetition), samples, plan.batch)
 
 
 class _Cut(Batches):

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from netdsl.ir.expr import Apply, Expr, walk
 from netdsl.ir.protocol import (
     Checkpoint,
@@ -27,16 +25,19 @@ from netdsl.ir.protocol import (
     Restore,
     Rewire,
     RunPhase,
+    RunProtocol,
     SetGlobal,
     SetState,
     SplitRef,
     Step,
     Update,
 )
+from netdsl.runtime import sequence
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
-from netdsl.runtime.members import Found, better, merged
+from netdsl.runtime.keeping import keep
+from netdsl.runtime.members import Found
 from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
@@ -69,20 +70,28 @@ class Interpreter:
         self.kept: dict[str, dict[str, Any]] = {}
         self.phase: PhaseRunner = self.call_phase
         self.loop: Each | None = None
-        self._resume = list(self.place.position)
+        self.resume = list(self.place.position)  # on the way to where a run was stopped
         self.place.position = []
-        self._splits: dict[str, SplitRef] = {}
+        self.splits: dict[str, SplitRef] = {}  # what data arguments stand for
+        self.running: Protocol | None = None  # that the outer one runs
         self._clamps: dict[str, Clamp] = {}  # in force, by target
         self._batch: Batch | None = None  # that is present
+        self.idle = False  # whether it waits for a memory to be full: no phase has run
         self._call = 0
         self._finished = False
-        self._counter = "epoch"  # what counts the rounds: that of the loop around
+        self.counter = "epoch"  # what counts the rounds, "epoch" or "iteration"
+        self.going_round = False  # whether a loop of epochs or iterations is around
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]] | None = None
 
     @property
     def training(self) -> bool:
         """Whether this is the outer protocol and not an evaluation."""
         return not self.label
+
+    @property
+    def rounds(self) -> int:
+        """Epochs or iterations that are behind, those of all protocols that were run."""
+        return self.place.earlier + (self.round if self.going_round else 0)
 
     @property
     def done(self) -> bool:
@@ -100,11 +109,7 @@ class Interpreter:
 
         Raises Interrupted, DiagnosticError (data), RunFault.
         """
-        data_names = [name for name, default in protocol.parameters if default is None]
-        self._splits = dict(zip(data_names, splits, strict=False))
-        for name, default in protocol.parameters:
-            if default is not None:
-                self.session.host[name] = self.session.evaluate(default)
+        sequence.begin(self, protocol, splits)
         if self.options.epochs is not None and self.training:
             asked = {"epochs", "iterations"} & {name for name, _ in protocol.parameters}
             for many in asked or {"epochs"}:
@@ -117,7 +122,7 @@ class Interpreter:
 
     def block(self, steps: tuple[Step, ...]) -> None:
         """Run statements in order, from where a stopped run left off."""
-        first = self._resume.pop(0) if self._resume else 0
+        first = self.resume.pop(0) if self.resume else 0
         self.place.position.append(first)
         outer = dict(self._clamps)
         self._clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
@@ -140,7 +145,10 @@ class Interpreter:
         count = self._round_count(step)
         batches = self._batches_inside(step)
         whole = step.kind == "iteration"
-        self._counter = step.kind
+        name = "" if self.running is None else self.running.name
+        self.hooks.start_rounds(name, count)
+        self.going_round = True
+        self.counter = step.kind
         if whole:
             left = max(count - first, 0)
             self.hooks.start_epoch(0, batches * left, left)
@@ -148,7 +156,7 @@ class Interpreter:
             self.place.position[-1] = epoch
             self.session.set_host(step.kind, float(epoch))
             # Keys of training have the epoch besides; those of an evaluation do not.
-            if self.training and not self._resume:
+            if self.training and not self.resume:
                 self.place.loops = 0
             if not whole:
                 self.hooks.start_epoch(epoch, batches)
@@ -159,17 +167,19 @@ class Interpreter:
                 self.hooks.end_epoch(self)
         if whole and count > first:
             self.hooks.end_epoch(self)
+        self.going_round = False
+        self.place.earlier += count
         self.place.position.pop()
 
     def _round_count(self, step: Each) -> int:
-        if self.options.epochs is not None and self.training:
+        if self.options.epochs is not None and self.training and self.running is None:
             return self.options.epochs
         if step.limit is not None:
             return int(self.session.evaluate(step.limit))
         return int(self.session.host.get(f"{step.kind}s", 1))
 
     def _first(self) -> int:
-        first = self._resume.pop(0) if self._resume else 0
+        first = self.resume.pop(0) if self.resume else 0
         self.place.position.append(first)
         return first
 
@@ -177,7 +187,7 @@ class Interpreter:
         """A split reference with a protocol's data argument filled in."""
         if ref.parameter is None:
             return ref
-        return self._splits.get(ref.parameter, ref)
+        return self.splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
         """Samples of a pass: at most what the loop's limit says; None for all that there are. An
@@ -213,7 +223,7 @@ class Interpreter:
         batches = self.datasets.batches(
             opened,
             training=self.training,
-            epoch=self.round,
+            epoch=self.place.earlier + self.round,
             repetition=repetition,
             size=size,
             samples=samples,
@@ -230,7 +240,7 @@ class Interpreter:
         self.hooks.poll()
         if self.training:
             self.hooks.before_batch(self)
-        self.loop, self._batch = step, batch
+        self.loop, self._batch, self.idle = step, batch, bool(self.session.memories)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -243,14 +253,9 @@ class Interpreter:
         return int(self.session.host["epoch"])
 
     @property
-    def counter(self) -> str:
-        """What the protocol counts: "epoch" or "iteration"."""
-        return self._counter
-
-    @property
     def round(self) -> int:
         """The present epoch or iteration, 0-based."""
-        return int(self.session.host[self._counter])
+        return int(self.session.host[self.counter])
 
     def _batches_inside(self, step: Each) -> int:
         """Training batches of one pass through an epoch's body, for the progress bar."""
@@ -269,7 +274,7 @@ class Interpreter:
 
     def choose(self, step: Choose) -> None:
         """`when COND { } else { }`, decided now."""
-        resumed = self._resume.pop(0) if self._resume else None
+        resumed = self.resume.pop(0) if self.resume else None
         taken = bool(self.session.evaluate(step.condition)) if resumed is None else bool(resumed)
         self.place.position.append(int(taken))
         self.block(step.then if taken else step.otherwise)
@@ -334,6 +339,7 @@ class Interpreter:
         steps = int(self.session.evaluate(step.steps))
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
+        self.idle = False
         with self.session.controls(step):
             self.phase(step, steps)
 
@@ -358,21 +364,12 @@ class Interpreter:
         self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
-        """Keep the parameters if the metric named is the best so far (larger is better): those of
-        the members of an ensemble for which it is."""
-        results = self.place.results.get(step.on)
-        if results is None or step.metric not in results:
-            return
-        value, best = results[step.metric], self.place.best.get(step.name)
-        larger = better(value, best)
-        if not np.any(larger):
-            return
-        self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
-        self.place.kept_at = self.round
-        self.kept[step.name] = merged(
-            self.kept.get(step.name), self.session.parameters(), larger
-        )
-        self.hooks.kept(step.name, self)
+        """`checkpoint NAME by METRIC on LABEL`."""
+        keep(self, step)
+
+    def run_protocol(self, step: RunProtocol) -> None:
+        """`run PROTOCOL`."""
+        sequence.run_protocol(self, step)
 
     def restore(self, step: Restore) -> None:
         """`restore NAME`: nothing happens before the first checkpoint of that name."""
@@ -388,6 +385,7 @@ _EXECUTE: dict[type, str] = {
     SetState: "set_state",
     SetGlobal: "set_global",
     RunPhase: "run_phase",
+    RunProtocol: "run_protocol",
     Update: "update",
     Rewire: "rewire",
     Push: "push",

@@ -136,7 +136,7 @@ class _Before:
 
     def __init__(self, session: Session) -> None:
         self._session, self._focus = session, session.focus
-        self._arrays = session.per_sample()
+        self._arrays = session.per_sample() | session.stored()
         for name in session.step_counters():
             self._arrays[name] = session.executor.read(name)
         self._keys, self._fields, self._started = session.keys, session.fields, session.started
@@ -176,6 +176,8 @@ class _Collect(Hooks):
         self._poll()
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        if interpreter.idle:
+            return
         odd = None
         for number, sums in zip(self._session.each_member(), self._sums, strict=True):
             read = self._session.reader()

@@ -110,11 +110,12 @@ class _Moment:
         self._arrays, self._focus = session.lasting(), session.focus
         self._keys, self._host = session.keys, dict(session.host)
         self._draws, self._place = dict(session.draws), deepcopy(place)
+        self._memories = dict(session.memories)
 
     def put_back(self, session: Session) -> Place:
         with session.focused(self._focus):
             session.restore(self._arrays, self._keys)
-        session.draws = dict(self._draws)
+        session.draws, session.memories = dict(self._draws), dict(self._memories)
         for path, value in self._host.items():
             session.set_host(path, value)
         return deepcopy(self._place)

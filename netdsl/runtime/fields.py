@@ -84,6 +84,10 @@ def _check_axes(network: Network, opened: Opened, buffer: Buffer) -> None:
 def _check_series(model: Model, opened: Opened, buffer: Buffer, array: Array) -> None:
     """A field that is read `@step` has a value for each step and unit, and steps enough."""
     field, size = model.network.table[buffer.of].name, model.program.sizes[buffer.owner]
+    if field == "image" and opened.augment is not None:
+        message = "`sample.image@step` is one line of the image at each step, not an image"
+        help = f"leave `augment {opened.name}` out, or clamp `sample.image`"
+        raise _error(opened, "E0718", message, help, buffer.span)
     shape = opened.split.shapes.get(field, array.shape[1:])
     steps, units = (*shape, 1)[:2] if len(shape) < 3 else (shape[0], math.prod(shape[1:]))
     needed = series_steps(model.network, model.network.table[buffer.of])

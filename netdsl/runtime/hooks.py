@@ -30,6 +30,9 @@ class Hooks:
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         """Called after every batch of this interpreter."""
 
+    def start_rounds(self, protocol: str, count: int) -> None:
+        """So many epochs or iterations begin, of a protocol that the outer one runs ("": of it)."""
+
     def start_epoch(self, epoch: int, batches: int, rounds: int = 0) -> None:
         """An epoch begins, or with `rounds` a loop of so many iterations; `batches` is its number
         of training batches."""
@@ -64,6 +67,7 @@ class Place:
     position: list[int] = field(default_factory=list)
     loops: int = 0
     batches: int = 0
+    earlier: int = 0  # epochs and iterations of the loops that are done
     draws: dict[str, int] = field(default_factory=dict)
     best: dict[str, Found] = field(default_factory=dict)
     kept_at: int = 0  # the epoch of the last parameters kept

@@ -31,8 +31,8 @@ def spread(values: Array) -> dict[str, float]:
 
 
 def columns(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics as a row of the log: of an ensemble the mean by the metric's own name, then `.median`,
-    `.sd`, `.min`, `.max` and the list `.members`."""
+    """Metrics as a row of the log: of an ensemble the mean by the metric's own name, and beside it
+    `.median`, `.sd`, `.min`, `.max` and the list `.members`."""
     row: dict[str, Any] = {}
     for name, value in metrics.items():
         if not isinstance(value, np.ndarray):
@@ -50,7 +50,9 @@ def better(value: Found, best: Any) -> Any:
     return np.ones(np.shape(value), bool) if best is None else np.greater(value, np.asarray(best))
 
 
-def merged(old: Mapping[str, Array] | None, new: Mapping[str, Array], where: Any) -> dict[str, Array]:
+def merged(
+    old: Mapping[str, Array] | None, new: Mapping[str, Array], where: Any
+) -> dict[str, Array]:
     """Parameters of those members from `new` `where` it says so, of the others from `old`; what has
     no axis of members is that of `new`."""
     if old is None or not np.ndim(where) or bool(np.all(where)):

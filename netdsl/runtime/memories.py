@@ -16,25 +16,34 @@ if TYPE_CHECKING:
     from netdsl.runtime.session import Session
 
 Arrays = dict[str, NDArray[Any]]
-PREFIX, KEYS, COUNT = "memory/", "@keys", "@count"
+PREFIX, KEYS, COUNT, SAMPLES = "memory/", "@keys", "@count", "@samples"
 
 
 @dataclass(frozen=True)
 class Held:
     """The content of a memory: how many slots were filled, and of a replay its samples, the newest
-    last."""
+    last, with their numbers in the source."""
 
     count: int = 0
     fields: Arrays = field(default_factory=dict)
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    samples: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def pushed(self, memory: Memory, batch: Batch) -> Held:
-        """The content behind a `push`."""
+        """The content behind a `push`; augmented samples are done anew, as of this presentation."""
         count = min(self.count + 1, memory.size)
         if memory.kind != "replay":
             return Held(count)
-        fields = {name: _pushed(self.fields.get(name), new, count) for name, new in batch.fields.items()}
-        return Held(count, fields, _pushed(self.keys, batch.keys, count))
+        samples = _pushed(self.samples, batch.samples, count)
+        fields: Mapping[str, NDArray[Any]]
+        if batch.renewed is not None:
+            fields = batch.renewed(samples, np.arange(count)[::-1])
+        else:
+            held = self.fields
+            fields = {
+                name: _pushed(held.get(name), new, count) for name, new in batch.fields.items()
+            }
+        return Held(count, dict(fields), _pushed(self.keys, batch.keys, count), samples)
 
 
 def _pushed(held: NDArray[Any] | None, new: Any, count: int) -> NDArray[Any]:
@@ -57,6 +66,8 @@ def empty(session: Session, names: tuple[str, ...] = ()) -> None:
     for name in names or tuple(session.network.memories):
         session.memories[name] = Held()
         session.set_host(f"{name}.full", 0.0)
+    for name in session.stored() if not names else ():
+        session.executor.write(name, 0.0)
 
 
 def none_held(network: Network) -> dict[str, Held]:
@@ -83,6 +94,7 @@ def saved(memories: Mapping[str, Held]) -> Arrays:
     for name, held in memories.items():
         found[f"{PREFIX}{name}/{COUNT}"] = np.asarray(held.count)
         found[f"{PREFIX}{name}/{KEYS}"] = held.keys
+        found[f"{PREFIX}{name}/{SAMPLES}"] = held.samples
         found.update({f"{PREFIX}{name}/{path}": value for path, value in held.fields.items()})
     return found
 
@@ -100,10 +112,11 @@ def taken(arrays: Arrays, network: Network) -> dict[str, Held]:
 
 def _taken(memory: Memory, found: Arrays) -> Held:
     count, keys = found.pop(COUNT, np.zeros(())), found.pop(KEYS, np.zeros(0, np.uint64))
+    samples = found.pop(SAMPLES, np.zeros(0, np.int64))
     rows = int(count) if count.shape == () else -1
     stored = rows if memory.kind == "replay" else 0
-    right = keys.dtype == np.uint64 and keys.shape == (stored,)
+    right = keys.dtype == np.uint64 and keys.shape == samples.shape == (stored,)
     lengths = {len(value) if value.ndim else -1 for value in found.values()}
     if not right or not 0 <= rows <= memory.size or lengths - {stored}:
         raise ValueError(f"the samples of memory `{memory.name}` do not fit together")
-    return Held(rows, found, keys)
+    return Held(rows, found, keys, samples.astype(np.int64))

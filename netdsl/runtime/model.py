@@ -62,12 +62,14 @@ class Model:
     """A compiled spec with its values. Buffers are allocated when they are first needed.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `options` (of the backend), `state`. `choice`: instead of draws, a function that says
-    which synapses a `rewire` opens: given its name and the candidates by projection, (pre, post)
-    of bool, it gives those chosen; `lambda name, closed: closed` opens all.
+    `seed`, `form` (that its rules were asked to run in), `options` (of the backend), `state`.
+    `choice`: instead of draws, a function that says which synapses a `rewire` opens: given its name
+    and the candidates by projection, (pre, post) of bool, it gives those chosen;
+    `lambda name, closed: closed` opens all.
     """
 
     choice: Choice | None = None
+    form: str = "auto"
 
     def __init__(
         self,

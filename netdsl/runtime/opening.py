@@ -152,8 +152,9 @@ class Sources:
         cut = whole if (start, stop) == (0, whole.rows) else whole.slice(start, stop, origin)
         augment = data.augment.get(name)
         path = f"{data.name}.augment"
-        made = None if augment is None else Augmenter(augment, cut, path, self._seed)
-        return Opened(data, pairs, cut, before + start, name, augment=made)
+        offset = before + start
+        made = None if augment is None else Augmenter(augment, cut, offset, path, self._seed)
+        return Opened(data, pairs, cut, offset, name, augment=made)
 
     def _of_task(self, data: Data, name: str) -> Opened:
         """A task, or the file that stands for it: of an endless one its first split, whatever it is

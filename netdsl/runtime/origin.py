@@ -31,7 +31,8 @@ from netdsl.ir.program import (
 from netdsl.ir.roles import expressions, of_kind
 from netdsl.ir.space import place_of_space
 from netdsl.runtime.backend import executor_class
-from netdsl.runtime.session import Arrays, Session
+from netdsl.runtime.session import Session
+from netdsl.runtime.whole import Arrays
 
 Array = NDArray[Any]
 Cells = Elementwise | SynapseUpdate

@@ -35,7 +35,7 @@ class Progress:
         stream: IO[str] | None = None,
     ) -> None:
         self._epochs, self._batches, self._rows = epochs, batches, rows_per_batch
-        self._title, self._quiet = title, quiet
+        self._title, self._first, self._quiet = title, title, quiet
         self._stream = stream or sys.stderr
         self._epoch, self._done, self._since = 0, 0, time.perf_counter()
         self._rounds = 0
@@ -59,6 +59,10 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def start_rounds(self, protocol: str, count: int) -> None:
+        """So many epochs or iterations begin, of a protocol of this name if it is not the first."""
+        self._title, self._epochs = protocol or self._first, count
 
     def start_epoch(self, epoch: int, batches: int | None = None, rounds: int = 0) -> None:
         """Begin ``epoch`` (0-based), or with ``rounds`` as many iterations; ``batches`` replaces

@@ -46,10 +46,11 @@ def rewire(session: Session, step: Rewire, choice: Choice | None = None) -> None
 def check_budgets(session: Session) -> None:
     """Raises DiagnosticError E0663 where a network starts with more synapses than a budget."""
     for step in all_steps(session.network):
-        for _ in session.each_member() if isinstance(step, Rewire) else ():
-            work = _Rewiring(session, step)
-            work.prune()
-            work.room()
+        if isinstance(step, Rewire):
+            for _ in session.each_member():
+                work = _Rewiring(session, step)
+                work.prune()
+                work.room()
 
 
 class _Rewiring:

@@ -1,4 +1,4 @@
-"""Everything that a session holds at once: its parameters, its states, all members of an ensemble."""
+"""What a session holds at once: its parameters, its states, all members of an ensemble."""
 
 from __future__ import annotations
 
@@ -109,6 +109,11 @@ class Whole(ABC):
         """What `evaluate` must put back: per-sample buffers, at all rows as in `lasting`."""
         with self.executor.reaching(self.executor.capacity):
             return {name: self.executor.read(name) for name in self._rowwise()}
+
+    def stored(self) -> Arrays:
+        """What windows have stored."""
+        buffers = self.program.buffers.items()
+        return {n: self.executor.read(n) for n, b in buffers if b.memory and b.role == "state"}
 
     def of_rows(self, name: str, rows: slice) -> tuple[slice, ...]:
         """The index of some samples in what the executor reads of a buffer."""

@@ -86,9 +86,10 @@ def row_key(
 class PhiloxStream:
     """The draws of one declaration, with scratch that grows to the largest request and is reused.
 
-    ``stream`` is a path or its ``stream_hash``, ``member`` that of an ensemble. Methods take ``row_keys`` (R,) uint64, a 0-based
-    ``step`` and ``n`` elements per row, and return (R, n), or (steps, R, n) with ``steps`` given:
-    draws of ``steps`` steps from ``step`` on. ``out`` receives the result without a copy.
+    ``stream`` is a path or its ``stream_hash``, ``member`` that of an ensemble. Methods take
+    ``row_keys`` (R,) uint64, a 0-based ``step`` and ``n`` elements per row, and return (R, n), or
+    (steps, R, n) with ``steps`` given: draws of ``steps`` steps from ``step`` on. ``out`` receives
+    the result without a copy.
     """
 
     def __init__(self, seed: int, stream: int | str, member: int = 0) -> None:

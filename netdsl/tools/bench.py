@@ -65,7 +65,8 @@ def bench_model(model: Model, batches: int = 3) -> str:
 
 def _profile(executor: Any) -> list[Any]:
     """The backend's own counts by operation; [] where it has none."""
-    found = getattr(executor, "profile", None)
+    first = getattr(executor, "each", (executor,))[0]  # members count together
+    found = getattr(first, "profile", None)
     return list(found()) if callable(found) else []
 
 

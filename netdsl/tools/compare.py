@@ -104,6 +104,8 @@ class _Pair(Hooks):
         return f", line {variable.span.line}" if variable is not None and variable.span else ""
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        if interpreter.idle:
+            return
         self._look("the end")
         self._batch += 1
         if self._batch >= self._batches:
@@ -128,6 +130,11 @@ class _Twin(Interpreter):
     def run_batch(self, step, batch):  # type: ignore[no-untyped-def]
         self.session.load = self._load  # type: ignore[method-assign, assignment]
         super().run_batch(step, batch)
+
+    def push(self, step):  # type: ignore[no-untyped-def]
+        super().push(step)
+        if step.site in self._other.program.routines:
+            self._other.executor.call(step.site)
 
     def reset(self, step):  # type: ignore[no-untyped-def]
         super().reset(step)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from netdsl.dataflow.flow import FlowGraph
 from netdsl.ir.network import Place, Projection, Rule, Type
 from netdsl.ir.program import Buffer
-from netdsl.ir.protocol import Each, RunPhase, Step, Update, steps_of
+from netdsl.ir.protocol import Each, Push, RunPhase, Step, Update, steps_of
 from netdsl.locality.reach import reach
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
         body = _learning_body(protocol.body)
         if not body:
             continue
-        model.reserve(ROWS)
+        replays = (m.size for m in model.network.memories.values() if m.kind == "replay")
+        model.reserve(max(ROWS, *replays, ROWS))
         session = model.session
         for name, default in protocol.parameters:
             if default is not None:
@@ -114,7 +115,7 @@ def learns(body: tuple[Step, ...]) -> bool:
     )
 
 
-def _fields(model: Model, generator: np.random.Generator) -> dict[str, Array]:
+def _fields(model: Model, generator: np.random.Generator, rows: int = ROWS) -> dict[str, Array]:
     """Random samples of every field that the program reads."""
     program = model.program
     fields: dict[str, Array] = {}
@@ -122,17 +123,18 @@ def _fields(model: Model, generator: np.random.Generator) -> dict[str, Array]:
         if buffer.role == "sample" and not buffer.tag:
             field = model.network.table[buffer.of].name
             if buffer.slots > 1:
-                shape = (ROWS, buffer.slots, program.sizes[buffer.owner])
+                shape = (rows, buffer.slots, program.sizes[buffer.owner])
                 fields[field] = generator.random(shape)
             elif buffer.place is Place.UNIT:
-                fields[field] = generator.random((ROWS, program.sizes[buffer.owner]))
+                fields[field] = generator.random((rows, program.sizes[buffer.owner]))
             else:
-                fields[field] = np.arange(ROWS) % 2
-    return fields or {"label": np.arange(ROWS) % 2}
+                fields[field] = np.arange(rows) % 2
+    return fields or {"label": np.arange(rows) % 2}
 
 
 def _interpreter(model: Model, generator: np.random.Generator, trials: list[Trial]) -> Interpreter:
     from netdsl.runtime.engine import Interpreter
+    from netdsl.streams.draws import row_key
 
     bench = _Bench(model, generator, trials)
 
@@ -145,6 +147,16 @@ def _interpreter(model: Model, generator: np.random.Generator, trials: list[Tria
                     self.tested(step)
                 else:
                     super().block((step,))
+
+        def push(self, step: Push) -> None:
+            """Random samples in all slots of a replay."""
+            memory = self.session.network.memories[step.memory]
+            if memory.kind == "replay":
+                keys = row_key(0, 0, np.arange(memory.size))
+                self.session.load(_fields(model, generator, memory.size), keys, 0, 0)
+            if step.site in self.session.program.routines:
+                self.session.executor.call(step.site)
+            self.session.set_host(f"{memory.name}.full", 1.0)
 
         def tested(self, step: Update) -> None:
             def call() -> None:

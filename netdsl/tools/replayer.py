@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netdsl.ir.network import Place as Where
 from netdsl.ir.program import PHASE, Key
-from netdsl.ir.protocol import Choose, Each, Repeat, RunPhase, SetGlobal, Step
+from netdsl.ir.protocol import Choose, Each, Push, Repeat, RunPhase, SetGlobal, Step
 from netdsl.runtime.engine import Interpreter, Options
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.metrics import phases_of
@@ -185,6 +185,20 @@ class _Body(Interpreter):
                 f"write `PHASE/{key}`, PHASE one of {', '.join(sorted(self._phases))}",
             )
 
+    def push(self, step: Push) -> None:
+        """A presentation gives all slots of a replay as its rows."""
+        memory = self.session.network.memories[step.memory]
+        if memory.kind == "replay" and self.session.rows != memory.size:
+            raise RunFault(
+                "E0741",
+                f"presentation {self._index} has {self.session.rows} samples, and `{memory.name}`"
+                f" keeps {memory.size}",
+                "give the samples of all slots, the newest last",
+            )
+        if step.site in self.session.program.routines:
+            self.session.executor.call(step.site)
+        self.session.set_host(f"{memory.name}.full", 1.0)
+
     def set_global(self, step: SetGlobal) -> None:
         if step.target in self._presentation.globals:
             value = float(self._presentation.globals[step.target])
@@ -298,7 +312,7 @@ def _loop_of(steps: tuple[Step, ...]) -> Each | None:
     for step in steps:
         inner: Each | None = None
         if isinstance(step, Each):
-            inner = _loop_of(step.body) or (step if step.kind != "epoch" else None)
+            inner = _loop_of(step.body) or (step if step.of is not None else None)
         elif isinstance(step, Repeat):
             inner = _loop_of(step.body)
         elif isinstance(step, Choose):

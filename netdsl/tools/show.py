@@ -277,6 +277,7 @@ def _routines(program: Program, name: str | None) -> list[Routine]:
 
 
 def _memory(model: Model, name: str | None) -> str:
+    from netdsl.backends.base import given_by_host
     from netdsl.runtime.memory import buffer_bytes, edge_bytes, readable
     from netdsl.streams.connectivity import connections_of
 
@@ -293,8 +294,14 @@ def _memory(model: Model, name: str | None) -> str:
     lines = [_memory_line(buffers[key], readable(size)) for key, size in sizes.items()]
     for key, size in ends.items():
         lines.append(f"{readable(size):>10}  {key:<28} ends of its {edges[key]} existing synapses")
-    total = readable(sum(sizes.values()) + sum(ends.values()))
-    lines.append(f"{total:>10}  in all, for {model.rows} samples at a time in {model.dtype}")
+    ensemble, shared = model.network.ensemble, given_by_host(model.program)
+    times = 1 if ensemble is None else ensemble.count
+    own = sum(size for key, size in sizes.items() if key not in shared)
+    total = readable(sum(sizes.values()) + (times - 1) * own + sum(ends.values()))
+    members = "" if ensemble is None else f", {times} members (samples are stored once)"
+    lines.append(
+        f"{total:>10}  in all, for {model.rows} samples at a time in {model.dtype}{members}"
+    )
     return "\n".join(lines)
 
 

@@ -46,9 +46,7 @@ def compile_source(source: str, architecture: str) -> int:
     if library is None:
         return _with_nvcc(source, architecture)
     program = ctypes.c_void_p()
-    library.nvrtcCreateProgram(
-        ctypes.byref(program), source.encode(), b"net.cu", 0, None, None
-    )
+    library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"net.cu", 0, None, None)
     options = [f"--gpu-architecture={architecture}", *COMPILE_OPTIONS]
     given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
     status = library.nvrtcCompileProgram(program, len(options), given)

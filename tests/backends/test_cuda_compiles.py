@@ -43,7 +43,7 @@ def test_hand_made_programs(name: str, dtype: str, architecture: str) -> None:
 def test_shipped_specifications(path: Path, dtype: str, architecture: str) -> None:
     unit = generate(program_of(path), dtype)
     assert compile_source(unit.source, architecture) > 0
-    declared = re.findall(r'(?m)^KERNEL (?:__launch_bounds__\(\w+\) )?(\w+)\(', unit.source)
+    declared = re.findall(r"(?m)^KERNEL (?:__launch_bounds__\(\w+\) )?(\w+)\(", unit.source)
     assert declared == [kernel.name for kernel in unit.kernels]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -29,10 +31,19 @@ needs_compiler = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
     made = Fake()
+    shared = os.environ["NETDSL_CACHE"]
+    monkeypatch.setattr(shim, "build", partial(built_before, shared, shim.build))
     monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "cupy", made.module)
     monkeypatch.setattr(device, "MatrixLibrary", FakeBlas)
     return made
+
+
+def built_before(cache: str, build: Callable[[str], Path], source: str) -> Path:
+    """The library that stands for a kernel, from the cache of all tests, not from that of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETDSL_CACHE", cache)
+        return build(source)
 
 
 def executor_of(program: Program, **options: object) -> CupyExecutor:
@@ -70,9 +81,7 @@ def test_a_phase_is_a_graph_replayed(fake: Fake) -> None:
 
 
 @needs_compiler
-def test_learning_passes_run_beside_each_other(
-    fake: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_learning_passes_run_beside_each_other(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     go_to = Branches.go_to
     monkeypatch.setattr(
@@ -227,9 +236,7 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == (False, "the GPU backend cannot run here: CuPy is not installed")
 
 
-def test_when_cupy_cannot_write_its_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_when_cupy_cannot_write_its_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cupy.py").write_text("raise PermissionError(13, 'no', '/home/me/.cupy')")
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.syspath_prepend(tmp_path)

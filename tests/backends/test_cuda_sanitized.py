@@ -149,5 +149,3 @@ def test_a_mistake_is_noticed(right: str, wrong: str, said: str) -> None:
     done = sanitized(MISTAKE.format(right, wrong))
     assert done.returncode != 0
     assert any(words in done.stderr for words in said.split("|")), done.stderr[:2000]
-
-

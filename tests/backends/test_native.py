@@ -47,9 +47,7 @@ def test_agrees_with_the_interpreter(name, dtype, strategy):
     made = PROGRAMS[name]()
     initial = initial_values(made)
     reference = Interpreter(made, initial, ROWS, KEYS, seed=7)
-    executor = NativeExecutor(
-        made, initial, rows=ROWS, dtype=dtype, seed=7, strategy=strategy
-    )
+    executor = NativeExecutor(made, initial, rows=ROWS, dtype=dtype, seed=7, strategy=strategy)
     executor.set_rows(ROWS, KEYS)
     for call in CALLS[name]:
         reference.call(*call)
@@ -107,9 +105,18 @@ def test_what_no_other_operation_reads_is_stored_by_the_last_step():
 def test_fewer_rows_than_the_capacity():
     made = three_factor()
     initial = initial_values(made)
-    reference = Interpreter(made, {k: v[:4] if np.shape(v)[:1] == (ROWS,) and
-                                   made.buffers[k].place in (Place.ROW, Place.UNIT) else v
-                                   for k, v in initial.items()}, 4, KEYS[:4], seed=1)
+    reference = Interpreter(
+        made,
+        {
+            k: v[:4]
+            if np.shape(v)[:1] == (ROWS,) and made.buffers[k].place in (Place.ROW, Place.UNIT)
+            else v
+            for k, v in initial.items()
+        },
+        4,
+        KEYS[:4],
+        seed=1,
+    )
     executor = NativeExecutor(made, initial, rows=ROWS, dtype="float64", seed=1)
     executor.set_rows(4, KEYS[:4])
     for call in CALLS["three_factor"]:
@@ -125,8 +132,11 @@ def several_sources(n: int = 70) -> Program:
     sizes = {"a": 60, "b": 90, "c": 5, "y": n}
     buffers = [buffer(f"{p}.s", Place.UNIT, p) for p in "abc"]
     buffers += [buffer("a.s@d1", Place.UNIT, "a"), buffer("a.s@d2", Place.UNIT, "a")]
-    buffers += [buffer("y.j", Place.UNIT, "y"), buffer("y.k", Place.UNIT, "y"),
-                buffer("gain", Place.GLOBAL)]
+    buffers += [
+        buffer("y.j", Place.UNIT, "y"),
+        buffer("y.k", Place.UNIT, "y"),
+        buffer("gain", Place.GLOBAL),
+    ]
     shapes = {"A": (60, n), "B": (90, n), "C": (5, n), "S": (20, 30)}
     buffers += [buffer(f"{p}.w", Place.SYNAPSE, p, "weight") for p in shapes]
     step = (
@@ -134,15 +144,40 @@ def several_sources(n: int = 70) -> Program:
         Propagate("C", "C.w", "c.s", "y.k", None, accumulate=False, binary=True),
         Propagate("B", "B.w", "b.s", "y.j", Const(-0.5), binary=True),
         Propagate("C", "C.w", "c.s", "y.j", Const(2.0)),
-        Propagate("S", "S.w", "b.s", "y.j", None, binary=True, pre_slice=(50, 70),
-                  post_slice=(7, 37)),
+        Propagate(
+            "S", "S.w", "b.s", "y.j", None, binary=True, pre_slice=(50, 70), post_slice=(7, 37)
+        ),
         Copy("a.s@d2", "a.s@d1"),
         Copy("a.s@d1", "a.s"),
-        Elementwise("a", (Store("a.s", fn("eq", fn("mod", fn("add", fn("mul", 7, fn(
-            "add", Load("a.s"), Load("t"))), Load("a.s@d2")), 3), 0)),)),
+        Elementwise(
+            "a",
+            (
+                Store(
+                    "a.s",
+                    fn(
+                        "eq",
+                        fn(
+                            "mod",
+                            fn(
+                                "add",
+                                fn("mul", 7, fn("add", Load("a.s"), Load("t"))),
+                                Load("a.s@d2"),
+                            ),
+                            3,
+                        ),
+                        0,
+                    ),
+                ),
+            ),
+        ),
     )
-    return program("several", sizes, shapes, buffers, [
-        Routine("run", "phase", once=(Fill("y.k", 1.0),), step=step, phase="run")])
+    return program(
+        "several",
+        sizes,
+        shapes,
+        buffers,
+        [Routine("run", "phase", once=(Fill("y.k", 1.0),), step=step, phase="run")],
+    )
 
 
 @pytest.mark.parametrize("rows", [30, 300])
@@ -153,8 +188,13 @@ def test_several_sources_of_one_target(strategy, neighbours, rows):
     made = several_sources()
     rng = np.random.default_rng(5)
     initial = {n: rng.uniform(-1, 1, shape_of(n, made, rows)) for n in made.buffers}
-    for name, density in (("a.s", 0.3), ("a.s@d1", 0.1), ("a.s@d2", 0.02), ("b.s", 0.12),
-                          ("c.s", 0.2)):
+    for name, density in (
+        ("a.s", 0.3),
+        ("a.s@d1", 0.1),
+        ("a.s@d2", 0.02),
+        ("b.s", 0.12),
+        ("c.s", 0.2),
+    ):
         shape = initial[name].shape
         drawn = rng.random((rows, -(-shape[1] // neighbours))) < density
         initial[name] = np.repeat(drawn, neighbours, axis=1)[:, : shape[1]] * 1.0
@@ -190,13 +230,33 @@ def test_runs_are_bit_identical():
 
 def test_names_of_a_specification_never_become_code():
     evil = 'x; } int main(){system("true");} /*'
-    buffers = [buffer(f"{evil}.v*/", Place.UNIT, evil), buffer("int.expf", Place.UNIT, evil),
-               buffer("uint64.t", Place.UNIT, evil)]
-    made = program("a */ b", {evil: 3}, {}, buffers, [
-        Routine("r\n*/", "update", once=(Elementwise(evil, (
-            Store(f"{evil}.v*/", fn("exp", Load("int.expf"))),
-            Store("uint64.t", fn("add", Load("uint64.t"), 1)),
-        ), label="*/ evil\n"),))])
+    buffers = [
+        buffer(f"{evil}.v*/", Place.UNIT, evil),
+        buffer("int.expf", Place.UNIT, evil),
+        buffer("uint64.t", Place.UNIT, evil),
+    ]
+    made = program(
+        "a */ b",
+        {evil: 3},
+        {},
+        buffers,
+        [
+            Routine(
+                "r\n*/",
+                "update",
+                once=(
+                    Elementwise(
+                        evil,
+                        (
+                            Store(f"{evil}.v*/", fn("exp", Load("int.expf"))),
+                            Store("uint64.t", fn("add", Load("uint64.t"), 1)),
+                        ),
+                        label="*/ evil\n",
+                    ),
+                ),
+            )
+        ],
+    )
     executor = NativeExecutor(made, {"uint64.t": np.ones((2, 3))}, rows=2, dtype="float64")
     executor.call("r\n*/")
     np.testing.assert_array_equal(executor.read(f"{evil}.v*/"), np.ones((2, 3)))

@@ -82,9 +82,20 @@ def test_show_one_kernel(netdsl: Command, name: str, backend: str) -> None:
     assert len(part.out) < len(whole.out)
 
 
-@pytest.mark.parametrize("kind", [
-    "tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kernel", "graph",
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "tokens",
+        "ast",
+        "network",
+        "ir",
+        "passes",
+        "schedule",
+        "memory",
+        "kernel",
+        "graph",
+    ],
+)
 def test_show(netdsl: Command, kind: str) -> None:
     result = netdsl("show", kind, netdsl.spec(), "--backend", "numpy")
     assert result.code == 0, result.err

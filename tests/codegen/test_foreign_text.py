@@ -148,9 +148,7 @@ def with_text(program: Program, line: Callable[[int], str], made: dict[str, str]
         )
         for name, routine in program.routines.items()
     }
-    return replace(
-        program, sources=sources, buffers=buffers, routines=routines, name=made["name"]
-    )
+    return replace(program, sources=sources, buffers=buffers, routines=routines, name=made["name"])
 
 
 def require_same(

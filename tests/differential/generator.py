@@ -168,9 +168,7 @@ def _window(chance: Chance, pre: Cell, post: Cell) -> str:
     """A shared kernel that fits, or ""."""
     if [a for a, _ in pre.axes] != ["row", "col", "ch"] or len(post.axes) != 3:
         return ""
-    (rows, channels), (out, kernels) = (
-        (cell.axes[0][1], cell.axes[2][1]) for cell in (pre, post)
-    )
+    (rows, channels), (out, kernels) = ((cell.axes[0][1], cell.axes[2][1]) for cell in (pre, post))
     if out == rows:
         alike = "pool(3, stride = 1, pad = 1)" if kernels == channels else "conv(kernel = 1)"
         return chance.pick(("conv(kernel = 3, pad = same)", alike))

@@ -23,8 +23,11 @@ CELLS = {
     "held": (LIF + SPIKE.format(reset="v := 0.5 * v; refractory 2 steps hold v;"), "v"),
     "trace": (LIF + SPIKE.format(reset="v := 0;") + "\ntrace z of s { tau = 5 ms }", "z"),
     "linear trace": (LIF + "\ntrace z of v { tau = 9 ms; decay = linear; amount = 2 }", "z"),
-    "set trace": (LIF + SPIKE.format(reset="") + "\ntrace z of s { tau = 5 ms; jump = set }\n"
-                  "state q = 0; q := 0.5 * q + z * v", "q"),
+    "set trace": (
+        LIF + SPIKE.format(reset="") + "\ntrace z of s { tau = 5 ms; jump = set }\n"
+        "state q = 0; q := 0.5 * q + z * v",
+        "q",
+    ),
     "adaptive": (
         """
 param beta per neuron ~ uniform(0.5, 1.5)

@@ -112,8 +112,15 @@ class Run:
 
 
 def compared(
-    held: Network, target: str, *, steps: int = 25, seed: int = 0, size: float = 1.0,
-    inputs: tuple[str, ...] = ("c.i",), gains: tuple[float, ...] = (1.0,), name: str = "e",
+    held: Network,
+    target: str,
+    *,
+    steps: int = 25,
+    seed: int = 0,
+    size: float = 1.0,
+    inputs: tuple[str, ...] = ("c.i",),
+    gains: tuple[float, ...] = (1.0,),
+    name: str = "e",
 ) -> Iterator[tuple[float, float]]:
     """At each step the derived eligibility and the central difference by the weight."""
     made = derived(held)
@@ -137,4 +144,3 @@ def compared(
         synapse.step(rule.statements)
         up, down = (run.unit.value(Ref(target)) for run in runs[1:])
         yield synapse.now[f"W.learned.{name}"], (up - down) / (2 * h)
-

@@ -62,9 +62,7 @@ def test_a_fault_in_the_middle(tmp_path: Path, fault: BaseException, there: bool
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
-def test_a_fault_of_the_system(
-    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_the_system(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "params.json"
     path.write_bytes(OLD)
 

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from tests.golden import coding, csdp, recurrent, settling, sweeping
+from tests.golden import coding, csdp, hsic_sweeping, recurrent, settling, sweeping
 from tests.golden.case import Array, Case, GoldenError
 
 Adapter = Callable[[Mapping[str, Array], dict[str, Any], float], Case | tuple[Case, ...]]
@@ -28,6 +28,8 @@ SYSTEMS: dict[str, tuple[Adapter, dict[str, Any]]] = {
     "bp_mse": (sweeping.case, {"algorithm": "bp", "loss": "mse"}),
     "bp_ce": (sweeping.case, {"algorithm": "bp", "loss": "ce"}),
     "fa": (sweeping.case, {"algorithm": "fa"}),
+    "hsic_bp": (hsic_sweeping.rates, {"model": "MLP", "rule": "back-propagation"}),
+    "hsic_cnn_bp": (hsic_sweeping.maps, {"model": "CNN", "rule": "back-propagation"}),
     "mdgl": (recurrent.cases, {"system": "mdgl"}),
 }
 HYPER = ("hyper", "hyperparameters_json")  # what a file may call its JSON object

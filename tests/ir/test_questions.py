@@ -31,8 +31,12 @@ def questions(path: Path) -> Iterator[str]:
     known = {
         alias.asname or alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module in (
-            "netdsl.ir.program", "netdsl.ir.operations", "netdsl.ir.statements",
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        in (
+            "netdsl.ir.program",
+            "netdsl.ir.operations",
+            "netdsl.ir.statements",
         )
         for alias in node.names
         if alias.name in KINDS

@@ -69,8 +69,24 @@ LEAVES = st.one_of(
     st.builds(Load, NAMES, side=st.sampled_from(["own", "pre", "post"]), ago=st.integers(0, 9)),
     st.just(Load("h.line", ago=Apply("sub", (Load("t"), Const(1))))),
 )
-ARITIES = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "mod": 2, "floordiv": 2, "neg": 1,
-           "lt": 2, "eq": 2, "and": 2, "or": 2, "not": 1, "select": 3, "max": 2, "exp": 1}
+ARITIES = {
+    "add": 2,
+    "sub": 2,
+    "mul": 2,
+    "div": 2,
+    "pow": 2,
+    "mod": 2,
+    "floordiv": 2,
+    "neg": 1,
+    "lt": 2,
+    "eq": 2,
+    "and": 2,
+    "or": 2,
+    "not": 1,
+    "select": 3,
+    "max": 2,
+    "exp": 1,
+}
 
 
 def _deeper(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:

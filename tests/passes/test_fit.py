@@ -105,9 +105,7 @@ def misread(op: Op, right: str, wrong: str) -> Op:
         return Load(wrong) if node == Load(right) else None
 
     if isinstance(op, Elementwise | SynapseUpdate):
-        moved = tuple(
-            mapped(s, lambda value: transform(value, visit)) for s in op.statements
-        )
+        moved = tuple(mapped(s, lambda value: transform(value, visit)) for s in op.statements)
         return replace(op, statements=moved)  # type: ignore[arg-type]
     if isinstance(op, Propagate) and op.source == right:
         return replace(op, source=wrong)

@@ -71,8 +71,15 @@ def weight() -> Buffer:
         ({"step": IN_TURN}, {"type": Type.BOOL}),
         ({"step": IN_TURN}, {"role": "state"}),
     ],
-    ids=["overlap", "one reads the other", "carried to the next step", "kept from before",
-         "other population", "other type", "not scratch"],
+    ids=[
+        "overlap",
+        "one reads the other",
+        "carried to the next step",
+        "kept from before",
+        "other population",
+        "other type",
+        "not scratch",
+    ],
 )
 def test_apart(parts, other):
     assert names_after(parts, [scratch("a"), scratch("b", **other)])[0] == {"a", "b"}

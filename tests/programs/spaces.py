@@ -186,7 +186,9 @@ def _learning() -> tuple[Op, ...]:
 
 def spaces(m: int = 7, n: int = 5, density: float | None = None) -> Program:
     """Every space and operation over spaces; with `density` the synapses are a list."""
-    run = Routine("run", "phase", step=(*_traces(), *_cells(), *_rows(), *_newest(), *_neurons()), phase="run")
+    run = Routine(
+        "run", "phase", step=(*_traces(), *_cells(), *_rows(), *_newest(), *_neurons()), phase="run"
+    )
     learn = Routine("learn", "update", once=_learning())
     made = program("spaces", {"a": m, "b": n}, {"W": (m, n)}, _buffers(), [run, learn])  # type: ignore[arg-type]
     if density is None:

@@ -13,7 +13,9 @@ from netdsl.syntax.parser import parse_or_raise
 TEXT = """edition 1
 neuron unit {{ input i; def y = i }}
 population a : unit[64]
-data digits {{ source = "digits"; batch = {batch}; shuffle = {shuffle}; split train = train[0, 50] }}
+data digits {{
+  source = "digits"; batch = {batch}; shuffle = {shuffle}; split train = train[0, 50]
+}}
 task made(batch = {batch}, size = 40) {{ draw u[64] ~ uniform(0, 1) }}
 protocol train(epochs = 1) {{
   each epoch {{ {loop} {{ clamp a.i = sample.{field}; phase see 1 step }} }}

@@ -187,6 +187,20 @@ def test_cifar(tmp_path: Path) -> None:
     assert fault_of(tmp_path).code == "E0704"
 
 
+def test_what_is_not_the_binary_version_of_cifar_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data_batch_1").write_bytes(b"\x80\x02}")
+    found = fault_of(tmp_path)
+    assert found.code == "E0712" and "binary version" in (found.help or "")
+    file = tmp_path / "data_batch_1.bin"
+    file.write_bytes(bytes(3073))
+    found = fault_of(file)
+    assert found.code == "E0712" and "folder" in (found.help or "")
+    assert load_source("cifar10", str(tmp_path), tmp_path)["train"].rows == 1
+    for content in (b"", bytes(3072), bytes(2 * 3073 + 5)):
+        file.write_bytes(content)
+        assert fault_of(tmp_path).code == "E0704"
+
+
 def test_cifar_100(tmp_path: Path) -> None:
     record = np.concatenate([[7, 42], np.zeros(3072)]).astype(np.uint8)
     (tmp_path / "train.bin").write_bytes(record.tobytes() * 2)

@@ -34,9 +34,7 @@ Array = NDArray[Any]
 @pytest.fixture(autouse=True)
 def cuda_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CUDA backend's programs run through the shim."""
-    monkeypatch.setitem(
-        backends.BACKENDS, "cupy", ("netdsl.backends.cupy.shim", "ShimExecutor")
-    )
+    monkeypatch.setitem(backends.BACKENDS, "cupy", ("netdsl.backends.cupy.shim", "ShimExecutor"))
 
 
 def model_of(backend: str, synapses: str, spec: str | Path = SPEC, **more: Any) -> Model:
@@ -150,7 +148,8 @@ def test_the_layout_follows_the_density() -> None:
     model = model_of("numpy", "auto")
     assert set(model.program.layouts) == {"In", "EE", "EI", "IE", "All"}
     assert model.program.layouts["EE"] == Edges(
-        model.program.layouts["EE"].mask, 4 / 45  # type: ignore[union-attr]
+        model.program.layouts["EE"].mask,
+        4 / 45,  # type: ignore[union-attr]
     )
     text = model.show("schedule")
     assert "In: density 0.09 of 64 x 60 synapses expected; only existing synapses" in text
@@ -158,8 +157,10 @@ def test_the_layout_follows_the_density() -> None:
     count = int(existing(model)["In"].sum())
     memory = model.show("memory")
     assert f"ends of its {count} existing synapses" in memory
-    assert any(line.split()[:3] == [f"{8 * count / 1024:.1f}", "KiB", "In.w"]
-               for line in memory.splitlines())
+    assert any(
+        line.split()[:3] == [f"{8 * count / 1024:.1f}", "KiB", "In.w"]
+        for line in memory.splitlines()
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -211,7 +212,9 @@ def test_errors_sent_back_through_synapses(backend: str, p: str) -> None:
 
 
 def test_copied_and_transposed_weights_stay_matrices() -> None:
-    text = FEED_FORWARD.split("loss")[0] + """
+    text = (
+        FEED_FORWARD.split("loss")[0]
+        + """
 projection W : x -> h sparse(p = 0.01) delay 0 { weight w = 1; deliver j += w * pre.r }
 projection C : x -> h sparse(p = 0.01) delay 0 { weight w = 1; deliver j += w * pre.r }
 data digits { source = "digits"; batch = 9 }
@@ -219,6 +222,7 @@ protocol train(epochs = 1) {
   each epoch { each batch of digits.train { set C.w := W.w; phase see 1 step } }
 }
 """
+    )
     checked = check(text, lower=False)
     if checked.network is None:
         pytest.skip("refused by the checks")

@@ -31,7 +31,9 @@ modulator g on c {{
   {modulator}
 }}
 rule learned {{ dw = g }}
-projection W : a -> c dense delay 0 {{ weight w ~ normal(0, 1); deliver j += w * pre.s; learn learned() }}
+projection W : a -> c dense delay 0 {{
+  weight w ~ normal(0, 1); deliver j += w * pre.s; learn learned()
+}}
 data digits {{ source = "digits"; batch = 20; split train = train }}
 protocol train {{ each batch of digits.train {{ reset; phase see 3 steps learning }} }}
 """

@@ -54,7 +54,9 @@ CELLS = {
       spike s when v > 0.1 * mean(v) { v := 0.2; surrogate soft() }
       def z = s * mean(v) + v""",
     "earlier values": "input j; state a = 0; a := a + j; def z = a * a@prev + sum(a@prev) * j",
-    "exact": "input j; state v = 0; d v/dt = (j - v) / 5 ms; integrate v with exact; def z = v * sum(v)",
+    "exact": """
+      input j; state v = 0; d v/dt = (j - v) / 5 ms; integrate v with exact
+      def z = v * sum(v)""",
     "runge": """
       input j; state v = 0; state u = 0
       d v/dt = (j * u - v^3) / 5 ms; d u/dt = (sin(v) - u) / 9 ms
@@ -88,10 +90,12 @@ def test_by_hand(name: str) -> None:
     agree(CELLS[name], "let v = sin(3 * index) + z\n  emit vjp(z, j, v)")
 
 
-SMOOTH = ("tanh({0})", "sin({0})", "{0} * {1}", "{0} + {1}", "{0} - {1}", "{0} / (1 + {1}^2)",
-          "sigmoid({0})", "clip({0}, -0.9, 0.9)", "relu({0})", "max({0}, {1})", "{0} if {1} > 0 else {0}^2",
-          "sum({0})", "mean({0})", "mean({0} over col)", "sum({0} * {1} over row)", "max({0} + 0.1 * index)",
-          "min({0} - 0.1 * index over col)")  # fmt: skip
+SMOOTH = (
+    "tanh({0})", "sin({0})", "{0} * {1}", "{0} + {1}", "{0} - {1}", "{0} / (1 + {1}^2)",
+    "sigmoid({0})", "clip({0}, -0.9, 0.9)", "relu({0})", "max({0}, {1})",
+    "{0} if {1} > 0 else {0}^2", "sum({0})", "mean({0})", "mean({0} over col)",
+    "sum({0} * {1} over row)", "max({0} + 0.1 * index)", "min({0} - 0.1 * index over col)",
+)  # fmt: skip
 
 
 def written(rng: random.Random, names: list[str], depth: int) -> str:
@@ -117,4 +121,7 @@ def body(rng: random.Random) -> str:
 @pytest.mark.parametrize("seed", sweep(range(30), lambda seed: seed < 12))
 def test_random(seed: int) -> None:
     rng = random.Random(seed)
-    agree(body(rng), f"let v = {written(rng, ['z', 'index', 'j'], 1)} + cos(index)\n  emit vjp(z, j, v)")
+    agree(
+        body(rng),
+        f"let v = {written(rng, ['z', 'index', 'j'], 1)} + cos(index)\n  emit vjp(z, j, v)",
+    )

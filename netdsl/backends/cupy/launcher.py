@@ -251,7 +251,9 @@ class GpuExecutor(Executor):
         chosen = tuple(self.sparse[test] for test in routine.tests)
         wanted = [action for action in actions if action.wanted(self.sparse)]
         if wanted and count > 0 and self.rows > 0:
-            self.device.section((self._base, *key, self.rows, chosen), lambda: self._launch(wanted), count)
+            self.device.section(
+                (self._base, *key, self.rows, chosen), lambda: self._launch(wanted), count
+            )
 
     def _launch(self, wanted: Sequence[Action]) -> None:
         for beside, group in groupby(wanted, key=lambda action: action.beside):

@@ -62,7 +62,7 @@ class ShimDevice:
 
     def __init__(self, threads: int = 32, order: int = 0) -> None:
         self.threads, self.order = threads, order
-        self._arena = np.zeros(0, np.uint8)
+        self._arenas: list[npt.NDArray[np.uint8]] = []
         self._progress = np.full(1, -1, np.int64)
         self.launched: list[str] = []
         self._branched: list[tuple[Launch, tuple[int, int], int]] | None = None
@@ -73,8 +73,8 @@ class ShimDevice:
 
     def allocate(self, nbytes: int) -> int:
         """See `Device`."""
-        self._arena = np.zeros(nbytes, np.uint8)
-        return int(self._arena.ctypes.data)
+        self._arenas.append(np.zeros(nbytes, np.uint8))
+        return int(self._arenas[-1].ctypes.data)
 
     def progress(self) -> int:
         """See `Device`."""

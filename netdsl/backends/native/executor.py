@@ -155,6 +155,15 @@ class NativeExecutor(Executor):
         self._view(buffer)[...] = self._packed(buffer, value)
         self._written(buffer, value)
 
+    def write_all(self, members: Sequence[Executor], buffer: str, value: Array | float) -> None:
+        """See `Executor`."""
+        if not self._is_global(buffer):
+            super().write_all(members, buffer, value)
+            return
+        place = self.memory.scalar(buffer)
+        for member in members:
+            member.memory.doubles[place] = value  # type: ignore[attr-defined]
+
     def _form_all_products(self, whole: bool) -> None:
         self.memory.word("strategy", STRATEGIES.index("dense" if whole else self._strategy))
 

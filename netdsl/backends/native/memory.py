@@ -73,8 +73,8 @@ class Memory:
             size += field.words
         self.net = aligned(size, np.uint64)
         self.doubles = self.net.view(np.float64)
-        self.stats = np.zeros(operations, STAT) if beside is None else beside.stats
-        self.row_key = aligned(rows, np.uint64) if beside is None else beside.row_key
+        self.stats: Array = np.zeros(operations, STAT) if beside is None else beside.stats
+        self.row_key: Array = aligned(rows, np.uint64) if beside is None else beside.row_key
         self._arrays: dict[int, Array] = {}  # by address, since the library exchanges pointers
         self._beside = beside
         self._lent: set[int] = set()  # addresses of arrays that belong to another

@@ -13,6 +13,7 @@ from netdsl.diagnostics.catalogue.entry import Entry
 FAMILIES = (
     "e0_syntax",
     "e1_names",
+    "e18_memories",
     "e2_units",
     "e3_locality",
     "e4_dynamics",

@@ -77,9 +77,14 @@ ENTRIES: list[Entry] = [
         "E0415",
         "no derivative",
         (
-            "`grad(f, x)` is taken along one unit: `x` is a variable of the cell, "
-            "and `f` does not "
-            "depend on it through a reduction over neurons."
+            "`grad(f, x)` is taken along one unit: `x` is a variable of the cell, and `f` depends "
+            "on it through definitions and spikes, not through a reduction over neurons or a "
+            "statement above.\n"
+            "`vjp(z, x, v)` is the derivative of the whole population: for each neuron the sum "
+            "over neurons i of v[i] dz[i]/dx. It goes through definitions, the statements of the "
+            "step and reductions over the population or its axes, and stands in a statement of "
+            "the cell or in a modulator on the population. Spikes on the way need a surrogate, "
+            "and nothing that is drawn may be there."
         ),
         network(
             unit="input i; state s = 0; state x = 0; def f = x / sum(x); x := x + i; s := "

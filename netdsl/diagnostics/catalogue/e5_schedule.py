@@ -132,6 +132,15 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Entry(
+        "E0533",
+        "a protocol cannot be run there, or so",
+        "`run pretrain` runs another protocol in this place, with its own counters, and what is "
+        "known when the specification is compiled stays: only `epochs` and `iterations` may be "
+        "given. It stands in no loop, no clamp reaches into it, and none comes to run itself.",
+        network(more="protocol twice { repeat { run train } until epoch > 1 limit 2 }"),
+        network(more="protocol twice { run train; run train }"),
+    ),
+    Entry(
         "E0540",
         "`record` of what samples share",
         "A recorder keeps a value per step and sample. Weights, parameters and controls are one "

@@ -120,9 +120,9 @@ ENTRIES = [
     Entry(
         "E0790",
         "the members of an ensemble would be alike",
-        "`ensemble 30 vary weights` draws weights for each member, `vary parameters` the parameters "
-        "of neurons. What varies must be drawn when the network is built; data, their order and the "
-        "draws of every step are the same for all members.",
+        "`ensemble 30 vary weights` draws weights for each member, `vary parameters` the "
+        "parameters of neurons. What varies must be drawn when the network is built; data, their "
+        "order and the draws of every step are the same for all members.",
         network(more="ensemble 3 vary weights, parameters"),
         network(more="ensemble 3 vary weights"),
     ),

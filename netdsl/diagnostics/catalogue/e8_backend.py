@@ -261,10 +261,10 @@ ENTRIES: list[Entry] = [
         "not offered by this edition's backends",
         (
             "A part of the language that is described but that no backend carries yet: vectors per "
-            "neuron, events in rules, tasks, memories, rewiring, "
-            "tables and ensembles. The message says what to write instead."
+            "neuron, events in rules, fitted tables, delays of single synapses. The message says what "
+            "to write instead."
         ),
-        network(more="memory past : window[16] of b.s"),
+        network(more="fit f = b.s on digits.train"),
         network(),
     ),
 ]

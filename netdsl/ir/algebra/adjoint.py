@@ -8,50 +8,18 @@ overwritten later is kept there under a name. Values of the step before are cons
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from netdsl.diagnostics.span import Span
 from netdsl.ir.algebra.build import ONE, ZERO, plus, times
 from netdsl.ir.algebra.derivative import DerivativeError, derivative, handed_back
-from netdsl.ir.algebra.integrate import IntegrationError, integrate
+from netdsl.ir.algebra.history import History, Key, NoAdjoint, reads
 from netdsl.ir.algebra.simplify import simplify
-from netdsl.ir.expr import (
-    NOW,
-    SETTLED,
-    Expr,
-    Index,
-    Local,
-    Reduce,
-    Ref,
-    children,
-    refs,
-    span_of,
-    transform,
-)
-from netdsl.ir.network import (
-    Assign,
-    DrawAssign,
-    Integrate,
-    Kind,
-    Place,
-    Spike,
-    Statement,
-    Variable,
-)
+from netdsl.ir.expr import Custom, Expr, Index, Local, Reduce, Ref, children, span_of, transform
+from netdsl.ir.network import Place, Spike, Statement, Variable
 
-_NOWADAYS = (NOW, SETTLED)
 _SHARED = (Place.ROW, Place.GLOBAL)
 _HANDED = ("sum", "mean", "max", "min")
-
-
-class NoAdjoint(Exception):
-    """A way from the one value to the other that has no derivative; `span` is what stops it."""
-
-    def __init__(self, message: str, span: Span | None, help: str | None = None) -> None:
-        super().__init__(message)
-        self.message, self.span, self.help = message, span, help
 
 
 @dataclass(frozen=True)
@@ -86,17 +54,6 @@ class Population:
 
 
 @dataclass(frozen=True)
-class _Step:
-    """A statement; `index`: of the statement of the body that it is, or is part of."""
-
-    statement: Assign | DrawAssign | Spike
-    index: int
-
-
-Key = tuple[object, int]  # a variable's path, or a reduction, and which value of it
-
-
-@dataclass(frozen=True)
 class _Value:
     """A value on the way, made of others: `slopes` by their keys. `reduced`: over what, and how."""
 
@@ -114,100 +71,57 @@ class Backward:
     held: list[Held] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.steps = list(self._unrolled())
-        self.now = len(self.steps)
-        self.assigned: dict[str, list[int]] = {}
-        for at, step in enumerate(self.steps):
-            self.assigned.setdefault(step.statement.target, []).append(at)
-        self.known: dict[object, int] = {}
-        self.versions: dict[tuple[str, int], int] = {}
+        self.history = History(self.population.variables, self.population.body)
+        self.now = len(self.history.steps)
         self.moving: dict[Key, bool] = {}
         self.values: dict[Key, _Value] = {}  # what a value is made of stands before it
         self.kept: dict[tuple[int, Expr], Ref] = {}
 
-    def _unrolled(self) -> Iterator[_Step]:
-        for index, statement in enumerate(self.population.body):
-            if not isinstance(statement, Integrate):
-                yield _Step(statement, index)
-                continue
-            try:
-                done = integrate(statement)
-            except IntegrationError as problem:
-                raise NoAdjoint(problem.message, statement.span, problem.help) from None
-            own = {path: f"{path} of {index}" for path in done.lets}
-            for part in done.statements:
-                value = transform(part.value, lambda node, own=own: _renamed(node, own))
-                yield _Step(Assign(own.get(part.target, part.target), value, part.span), index)
-
-    def adjoint(self, of: Expr, by: str, cotangent: Expr) -> Expr:
+    def adjoint(self, of: Expr, by: str, cotangent: Expr, place: Place) -> Expr:
         """The sum over neurons of `cotangent` times the derivative of `of` by each one's `by`.
 
-        What it reads under new names is in `held`. Raises NoAdjoint.
+        `place`: of the cotangent. What it reads under new names is in `held`. Raises NoAdjoint.
         """
-        self.target = self._key(by, self.now)
+        self.target = self.history.key(by, self.now)
+        self.moving.clear()
         root: Key = ("", 0)
         self._put(root, of, self.now, self._place(of))
-        totals: dict[Key, Expr] = {root: self._named(cotangent, self._place(cotangent))}
+        totals: dict[Key, Expr] = {root: self._named(cotangent, place)}
         for key, value in reversed(self.values.items()):
             if key in totals and value.slopes:
                 self._back(value, self._named(totals[key], value.place), totals)
-        return simplify(totals.get(self.target, ZERO))
+        return _short(totals.get(self.target, ZERO))
+
+    def follows(self, path: str, by: str) -> bool:
+        """Is a value that a variable has by now computed from another's, in this step?"""
+        self.target = self.history.key(by, self.now)
+        self.moving.clear()
+        return self._moves(path, self.now)
+
+    @property
+    def through(self) -> tuple[str, ...]:
+        """Variables whose statements of this step the adjoint went through."""
+        return tuple({str(path): None for path, _ in self.values if path in self.history.assigned})
 
     # ------------------------------------------------------------ which values there are
 
-    def _key(self, path: str, at: int) -> Key:
-        """The value that a variable has in front of step `at`."""
-        return path, self._version(path, at)
-
-    def _version(self, path: str, at: int) -> int:
-        if (path, at) not in self.versions:
-            read = self._definition(path)
-            seen: object = path, bisect_left(self.assigned.get(path, []), at)
-            if read is not None:
-                seen = tuple(self._version(ref.path, at) for ref in self._reads(read))
-            self.versions[path, at] = self.known.setdefault((path, seen), len(self.known))
-        return self.versions[path, at]
-
-    def _definition(self, path: str) -> Expr | None:
-        variable = self.population.variables.get(path)
-        return variable.definition if variable is not None and variable.kind is Kind.DEF else None
-
-    def _reads(self, expr: Expr) -> list[Ref]:
-        return [ref for ref in refs(expr) if ref.time in _NOWADAYS and ref.side == "own"]
-
-    def _made(self, path: str, at: int) -> tuple[Expr, int] | None:
-        """What a value is computed from, and in front of which step; None for a constant."""
-        read = self._definition(path)
-        if read is not None:
-            return read, at
-        earlier = bisect_left(self.assigned.get(path, []), at)
-        if earlier == 0:
-            return None
-        where = self.assigned[path][earlier - 1]
-        statement = self.steps[where].statement
-        if isinstance(statement, Assign):
-            return statement.value, where
-        if isinstance(statement, Spike):
-            return statement.margin, where
-        return Reduce("draw", "", _joined(statement.draw.args), statement.span), where
-
     def _moves(self, path: str, at: int) -> bool:
-        key = self._key(path, at)
+        key = self.history.key(path, at)
         if key not in self.moving:
             self.moving[key] = key == self.target
-            made = self._made(path, at)
+            made = self.history.made(path, at)
             if made is not None and not self.moving[key]:
                 self.moving[key] = self._any(*made)
         return self.moving[key]
 
     def _any(self, expr: Expr, at: int) -> bool:
-        return any(self._moves(ref.path, at) for ref in self._reads(expr))
+        return any(self._moves(ref.path, at) for ref in reads(expr))
 
     # ------------------------------------------------------------ slopes
 
     def _visit(self, path: str, at: int) -> None:
-        key = self._key(path, at)
-        made = self._made(path, at)
+        key = self.history.key(path, at)
+        made = self.history.made(path, at)
         if key == self.target or key in self.values or made is None:
             return
         self._put(key, made[0], made[1], self.population.place(path), path)
@@ -215,7 +129,7 @@ class Backward:
     def _put(self, key: Key, expr: Expr, where: int, place: Place, path: str = "") -> None:
         """Note what a value is made of, behind all that it is made of."""
         slopes = self._slopes(expr, where)
-        statement = self.steps[where].statement if where < self.now else None
+        statement = self.history.steps[where].statement if where < self.now else None
         if slopes and isinstance(statement, Spike) and statement.target == path:
             if statement.surrogate is None:
                 raise NoAdjoint(
@@ -242,7 +156,8 @@ class Backward:
             return reductions.get(node.name) if isinstance(node, Local) else None
 
         apart = transform(expr, visit)
-        leaves = dict.fromkeys(ref.path for ref in self._reads(apart))
+        self._one_row(apart, where)
+        leaves = dict.fromkeys(ref.path for ref in reads(apart))
         found: list[tuple[Key, Expr]] = []
         for name in (*leaves, *reductions):
             if name in leaves and not self._moves(name, where):
@@ -256,14 +171,27 @@ class Backward:
             if name in reductions:
                 key = self._reduction(reductions[name], where)
             else:
-                key = self._key(name, where)
+                key = self.history.key(name, where)
                 self._visit(name, where)
             found.append((key, self._at(transform(slope, back), where)))
         return found
 
+    def _one_row(self, expr: Expr, where: int) -> None:
+        """Refuse reads of another slot of what moves: it may be the slot itself."""
+        if isinstance(expr, Custom) and expr.slope == ZERO:
+            return
+        if isinstance(expr, Ref) and expr.slot and self._moves(expr.path, where):
+            raise NoAdjoint(
+                f"`{expr.path.split('.')[-1]}` of another slot is in the way",
+                expr.span,
+                "`detach(…)` makes it a constant",
+            )
+        for child in children(expr):
+            self._one_row(child, where)
+
     def _reduction(self, node: Reduce, where: int) -> Key:
-        seen = tuple(self._version(ref.path, where) for ref in self._reads(node))
-        key: Key = node, self.known.setdefault((node, seen), len(self.known))
+        seen = tuple(self.history.version(ref.path, where) for ref in reads(node))
+        key: Key = node, self.history.known.setdefault((node, seen), len(self.history.known))
         if key in self.values:
             return key
         axes = {"population", *(name for name, _ in self.population.axes if name)}
@@ -274,8 +202,9 @@ class Backward:
                 "let the way go through a number, such as the probability",
             )
         if node.axis not in axes:
+            over = "slots" if node.over_slots is not None else node.axis
             raise NoAdjoint(
-                f"a {node.kind} over {node.axis} is not of this neuron's population alone",
+                f"a {node.kind} over {over} is not of this neuron's population alone",
                 node.span,
                 "`detach(…)` makes it a constant",
             )
@@ -285,14 +214,14 @@ class Backward:
 
     def _at(self, slope: Expr, where: int) -> Expr:
         """A slope that was taken in front of a step, as it can be read now."""
-        reads = self._reads(slope)
-        if all(self._version(r.path, where) == self._version(r.path, self.now) for r in reads):
+        version = self.history.version
+        if all(version(r.path, where) == version(r.path, self.now) for r in reads(slope)):
             return slope
-        index = self.steps[where].index
-        first = next(at for at, step in enumerate(self.steps) if step.index == index)
+        index = self.history.steps[where].index
+        first = next(at for at, step in enumerate(self.history.steps) if step.index == index)
         slope = self._written(slope, where, index)
-        for ref in self._reads(slope):
-            if self._version(ref.path, where) != self._version(ref.path, first):
+        for ref in reads(slope):
+            if self.history.version(ref.path, where) != self.history.version(ref.path, first):
                 raise NoAdjoint("this integrator is in the way", self.population.body[index].span)
         if (index, slope) not in self.kept:
             self.kept[index, slope] = self.hold(slope, self._place(slope), index)
@@ -304,7 +233,7 @@ class Backward:
         def visit(node: Expr) -> Expr | None:
             if not isinstance(node, Ref) or node.path in self.population.variables:
                 return None
-            made = self._made(node.path, where)
+            made = self.history.made(node.path, where)
             return self._written(made[0], made[1], index) if made is not None else None
 
         return transform(expr, visit)
@@ -319,7 +248,8 @@ class Backward:
             place = Place.UNIT
             if node.axis != "population":
                 adjoint = self._named(Reduce("sum", node.axis, adjoint), place)
-            body, result = ONE, ONE
+            body: Expr = ONE
+            result: Expr = ONE
             if node.kind in ("max", "min"):
                 body, result = self._at(node.body, value.where), self._at(node, value.where)
             count = self.population.count(node.axis)
@@ -328,7 +258,7 @@ class Backward:
                 return
             adjoint = self._named(back, self._place(back))
         for key, slope in value.slopes:
-            amount = simplify(times(adjoint, slope))
+            amount = times(adjoint, slope)
             if place not in _SHARED and self._shared(key):
                 amount = self._named(Reduce("sum", "population", amount), Place.ROW)
             totals[key] = plus(totals.get(key, ZERO), amount)
@@ -341,7 +271,7 @@ class Backward:
 
     def _named(self, expr: Expr, place: Place) -> Expr:
         """A value that is read several times, under a name."""
-        expr = simplify(expr)
+        expr = _short(expr)
         if not children(expr):
             return expr
         return self.hold(expr, place)
@@ -370,13 +300,15 @@ class Backward:
         return Place.UNIT if Place.UNIT in places else Place.ROW
 
 
-def _renamed(node: Expr, names: Mapping[str, str]) -> Expr | None:
-    return Ref(names[node.path]) if isinstance(node, Ref) and node.path in names else None
+def _short(expr: Expr) -> Expr:
+    """A simpler expression, its reductions as they were written: equal ones are computed once."""
+    reductions: dict[str, Reduce] = {}
 
+    def apart(node: Expr) -> Expr | None:
+        if not isinstance(node, Reduce):
+            return None
+        reductions[name := f"#{len(reductions)}"] = node
+        return Local(name)
 
-def _joined(args: tuple[Expr, ...]) -> Expr:
-    total: Expr = ONE
-    for arg in args:
-        total = plus(total, arg)
-    return total
-
+    short = simplify(transform(expr, apart))
+    return transform(short, lambda n: reductions.get(n.name) if isinstance(n, Local) else None)

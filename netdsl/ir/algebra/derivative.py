@@ -32,9 +32,9 @@ class DerivativeError(Exception):
 def derivative(expr: Expr, path: str) -> Expr:
     """d expr / d path, where `path` names a variable (`Ref`), buffer (`Load`) or local.
 
-    Reads of earlier steps (`@prev`), of delayed arrivals and of phases are constants. relu'(0) = 0,
-    clip' = 0 at and beyond its ends, abs'(0) = 0, max and min take the second argument's slope at a
-    tie. Raises DerivativeError for a reduction that depends on `path`.
+    Reads of earlier steps (`@prev`), of delayed arrivals, of phases and of other slots are
+    constants. relu'(0) = 0, clip' = 0 at and beyond its ends, abs'(0) = 0, max and min take the
+    second argument's slope at a tie. Raises DerivativeError for a reduction that depends on `path`.
     """
     if _is_leaf(expr, path):
         return ONE
@@ -75,7 +75,7 @@ def depends(expr: Expr, path: str) -> bool:
 
 def _is_leaf(expr: Expr, path: str) -> bool:
     if isinstance(expr, Ref):
-        return expr.path == path and expr.time in (NOW, SETTLED)
+        return expr.path == path and expr.time in (NOW, SETTLED) and not expr.slot
     if isinstance(expr, Load):
         return expr.buffer == path
     return isinstance(expr, Local) and expr.name == path

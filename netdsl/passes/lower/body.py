@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netdsl.dataflow.order import numbers_of_slots
+from netdsl.dataflow.slots import lacking
 from netdsl.dataflow.walk import statement_parts
 from netdsl.diagnostics.span import Span
 from netdsl.ir.expr import Custom, Expr, Load, Local, refs
 from netdsl.ir.network import (
     Assign,
     DrawAssign,
+    Integrate,
     Kind,
     Place,
     Population,
@@ -21,10 +24,12 @@ from netdsl.ir.network import (
     Variable,
 )
 from netdsl.ir.network import Statement as CellStatement
-from netdsl.ir.program import Bind, DrawStore, Key, Op, Store
+from netdsl.ir.program import Bind, DrawStore, Each, Key, Op, Store
+from netdsl.ir.space import slot
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver, variable_buffer
 from netdsl.passes.lower.segments import Segment, promote
+from netdsl.passes.lower.slots import OWN
 
 
 @dataclass
@@ -74,13 +79,15 @@ class BodyBuilder:
     """Builds the segments of one population for one phase.
 
     `clamped`: states that a clamp holds (their assignments are dropped). `late`: inputs fed
-    without delay by other cells, where the body is cut.
+    without delay by other cells, where the body is cut. `rows`: the replay whose slots the rows
+    are; of another one, modulators make nothing.
     """
 
     context: Context
     population: Population
     clamped: frozenset[str]
     late: frozenset[str]
+    rows: str = ""
 
     def build(self) -> Body:
         """The segments, with empty ones dropped."""
@@ -95,16 +102,20 @@ class BodyBuilder:
         return Body(segments, self.resolver.phases, list(self.population.notes))
 
     def _statement(self, statement: CellStatement) -> None:
+        assert not isinstance(statement, Integrate)  # equations are integrated by now
+        if lacking(self.context.network, statement.target, self.rows):
+            return
         if isinstance(statement, DrawAssign):
             self._draw(statement)
         elif isinstance(statement, Spike):
             self._store(statement.target, _fired(statement), statement.span)
         else:
-            assert isinstance(statement, Assign)  # equations are integrated by now
             self._assign(statement)
 
     def _assign(self, statement: Assign) -> None:
-        if self.context.kind(statement.target) is Kind.LET:
+        if self.context.variable(statement.target).memory:
+            self._slots(statement.target, statement.value, statement.span)
+        elif self.context.kind(statement.target) is Kind.LET:
             self._bind(statement.target, statement.value, statement.span)
         else:
             self._store(statement.target, statement.value, statement.span)
@@ -114,12 +125,14 @@ class BodyBuilder:
         inputs: set[str] = set()
         for expr in exprs:
             inputs |= inputs_read(self.context, expr)
-        fresh = (inputs & self.late) - self.opened
+        slotted = numbers_of_slots(self.context.network, self.population.name, exprs)
+        fresh = (inputs & self.late | slotted) - self.opened
         if fresh and self.segments[-1].statements:
             self.segments.append(Segment(self.population.name))
         self.opened |= fresh
         segment = self.segments[-1]
         segment.inputs |= inputs
+        segment.reads |= slotted
         return segment
 
     def _resolved(self, expr: Expr) -> Expr:
@@ -147,12 +160,26 @@ class BodyBuilder:
         if target in self.clamped:
             return
         self._reads(value)
-        resolved = self._resolved(value)
         buffer = variable_buffer(self.context, self.context.variable(target))
+        if self.context.buffers[buffer].place is Place.PAIR:
+            self.resolver.slots.store(buffer, value, span)
+            self.segments[-1].assigns.add(target)
+            return
+        resolved = self._resolved(value)
         segment = self.segments[-1]
         if resolved != Load(buffer):  # `x := x` does nothing
             segment.statements.append(Store(buffer, resolved, span))
         segment.assigns.add(target)
+        self.resolver.forget()
+
+    def _slots(self, target: str, value: Expr, span: Span | None) -> None:
+        """A number for each slot of a window."""
+        self._reads(value)
+        variable = self.context.variable(target)
+        held = self.resolver.slots.stored(value, f"{variable.memory}:{OWN}")
+        store = Store(variable_buffer(self.context, variable), held, span)
+        self._apart(Each((slot(variable.memory),), (store,), label=target))
+        self.segments[-1].assigns.add(target)
         self.resolver.forget()
 
     def _draw(self, statement: DrawAssign) -> None:

@@ -86,10 +86,12 @@ class Context:
         init: Expr | Draw | None = None,
         span: Span | None = None,
         tag: str | None = None,
+        memory: str = "",
     ) -> str:
         """Make sure that a buffer exists; returns its name.
 
         `tag`: which value of the variable `name` it is to hold; None for a passing result.
+        `memory`: whose slots it has.
         """
         if tag is not None:
             key = Key(name, tag)
@@ -97,9 +99,8 @@ class Context:
         else:
             key = Key("")
         if name not in self.buffers:
-            self.buffers[name] = Buffer(
-                name, place, owner, role, type, init, why, of=key.of, tag=key.tag, span=span
-            )
+            made = Buffer(name, place, owner, role, type, init, why, of=key.of, tag=key.tag)
+            self.buffers[name] = replace(made, memory=memory, span=span)
         return name
 
     def _free(self, name: str) -> str:
@@ -121,10 +122,11 @@ class Context:
         rules = [p.rule for p in self.network.projections.values() if p.rule is not None]
         return {path: why for rule in rules for path, why in rule.notes.items()}
 
-    def scratch(self, hint: str, place: Place, owner: str, why: str) -> str:
+    def scratch(self, hint: str, place: Place, owner: str, why: str, memory: str = "") -> str:
         """A new scratch buffer, named after what it holds."""
         self.scratch_count += 1
-        return self.need(f"{hint}@{self.scratch_count}", place, owner, "scratch", why)
+        name = f"{hint}@{self.scratch_count}"
+        return self.need(name, place, owner, "scratch", why, memory=memory)
 
     def effective_weight(self, projection: str, value: Expr) -> str:
         """The buffer of a function of a projection's weight; equal functions share one."""

@@ -11,9 +11,9 @@ from netdsl.ir.expr import Expr, refs
 from netdsl.ir.network import Deliver, Kind, Projection, Variable
 from netdsl.ir.protocol import Clamp, RunPhase
 from netdsl.passes.lower.body import body_inputs, inputs_read
+from netdsl.passes.lower.constancy import assigned
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.pulse import pulsed
-from netdsl.passes.lower.resolve import assigned
 from netdsl.passes.lower.settle import contributions
 from netdsl.passes.lower.strength import weights_read
 from netdsl.passes.lower.times import steps_ago

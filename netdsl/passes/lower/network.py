@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netdsl.ir.expr import Const, Expr
 from netdsl.ir.fit import misfits
 from netdsl.ir.network import Network, Place
 from netdsl.ir.program import (
@@ -12,7 +13,7 @@ from netdsl.ir.program import (
     Program,
     Routine,
 )
-from netdsl.ir.protocol import Clamp, RunPhase, SetState, Update
+from netdsl.ir.protocol import Clamp, Push, RunPhase, SetState, Update
 from netdsl.ir.rings import through
 from netdsl.ir.roles import reads_of
 from netdsl.passes.errors import LoweringError
@@ -20,9 +21,11 @@ from netdsl.passes.lower.assignments import clamp_ops, set_routine
 from netdsl.passes.lower.context import STORED, Context
 from netdsl.passes.lower.form import forms
 from netdsl.passes.lower.host import read_by_host, settle_routine
+from netdsl.passes.lower.late import late
 from netdsl.passes.lower.layout import AUTO, edge_layouts, shape_of
 from netdsl.passes.lower.lines import advance
 from netdsl.passes.lower.mask import mask_of
+from netdsl.passes.lower.pushes import push_routine
 from netdsl.passes.lower.readout import read_phases
 from netdsl.passes.lower.resets import reset_routines
 from netdsl.passes.lower.resolve import phase_buffer, variable_buffer
@@ -76,6 +79,8 @@ class _Lowering:
                 self._add(update_routine(self.context, site, site.step))
             elif isinstance(site.step, SetState):
                 self._add(set_routine(self.context, site, site.step))
+            elif isinstance(site.step, Push):
+                self._add(push_routine(self.context, site, site.step))
             elif isinstance(site.step, Clamp):
                 ops = clamp_ops(self.context, site.step, frozenset(c.target for c in site.clamps))
                 self._add(Routine(site.step.site, "set", tuple(ops), span=site.step.span))
@@ -191,9 +196,20 @@ class _Lowering:
             host_scalars=self.context.host_scalars,
             ends={p.name: (p.pre, p.post) for p in self.network.projections.values()},
             sources={self.network.source: self.network.text},
+            memories={m.name: m.size for m in self.network.memories.values() if m.kind == "window"},
         )
-        return through(made, self.context.views)
+        runs = {
+            site.step.site
+            for site in sites(self.network)
+            if isinstance(site.step, RunPhase) and _runs(site.step.steps)
+        }
+        return late(through(made, self.context.views), runs)
 
     def _noted(self, routine: Routine) -> Routine:
         ops = routine.ops
         return replace(routine, notes=(*routine.notes, *window_notes(self.network, ops)))
+
+
+def _runs(steps: Expr) -> bool:
+    """Is it known that there is a step?"""
+    return isinstance(steps, Const) and steps.value >= 1

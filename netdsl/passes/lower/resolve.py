@@ -26,6 +26,7 @@ from netdsl.ir.expr import (
 from netdsl.ir.network import Kind, Place, Type, Variable
 from netdsl.ir.program import PHASE, AxisReduce, Key, Op, RowReduce, Statement
 from netdsl.passes.errors import LoweringError
+from netdsl.passes.lower.constancy import constant_source
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.indices import axis_index, with_flat_indices
 from netdsl.passes.lower.past import delayed
@@ -58,7 +59,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
     binary = variable.kind is Kind.SPIKE or variable.type is Type.BOOL
     place = variable.place
     init = with_flat_indices(context, variable)
-    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE)
+    per_sample = place in (Place.UNIT, Place.ROW, Place.ROW_SYNAPSE, Place.PAIR)
     return context.need(
         variable.path,
         place,
@@ -69,6 +70,7 @@ def variable_buffer(context: Context, variable: Variable) -> str:
         init=None if per_sample else init,
         span=variable.span,
         tag="",
+        memory=variable.memory,
     )
 
 
@@ -116,7 +118,8 @@ class Resolver:
                     "let a modulator reduce over them",
                 )
             context, emit = self.context, lambda statement: self.emit.append(statement)
-            self._slots = Slots(context, self.population, self.resolve, emit, apart)
+            pair = lambda path: variable_buffer(context, context.variable(path))  # noqa: E731
+            self._slots = Slots(context, self.population, self.resolve, emit, apart, pair)
         return self._slots
 
     def forget(self) -> None:
@@ -273,34 +276,3 @@ def phase_buffer(context: Context, variable: Variable, phase: str | None) -> str
         span=variable.span,
         tag="settled" if phase is None else PHASE + phase,
     )
-
-
-def constant_source(context: Context, variable: Variable) -> bool:
-    """Is this a state that no body assigns and that at most one clamp per protocol drives?
-
-    Then its value at the end of any phase of a block is its present value: no snapshot is needed.
-    """
-    from netdsl.passes.lower.sites import clamps_of, sets_of
-
-    if variable.kind is not Kind.STATE or variable.owner not in context.network.populations:
-        return False
-    cell = context.network.populations[variable.owner]
-    if variable.path not in cell.variables or variable.path in assigned(context, cell.name):
-        return False
-    if sets_of(context.network, variable.path):
-        return False
-    return all(count <= 1 for count in clamps_of(context.network, variable.path).values())
-
-
-def assigned(context: Context, population: str) -> frozenset[str]:
-    """Paths that a population's body, or its phase-entry actions, assign."""
-    from netdsl.ir.network import Integrate
-
-    found: set[str] = set()
-    held = context.network.populations[population]
-    for statement in (*held.body, *held.on_phase):
-        if isinstance(statement, Integrate):
-            found.update(path for path, _ in statement.equations)
-        else:
-            found.add(statement.target)
-    return frozenset(found)

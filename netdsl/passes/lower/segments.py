@@ -20,6 +20,7 @@ class Segment:
     """
 
     population: str
+    reads: set[str] = field(default_factory=set)  # modulators of others that have a number per slot
     statements: list[Statement] = field(default_factory=list)
     before: list[Op] = field(default_factory=list)
     inputs: set[str] = field(default_factory=set)

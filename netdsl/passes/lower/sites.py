@@ -11,6 +11,7 @@ from netdsl.ir.protocol import (
     Clamp,
     Each,
     Protocol,
+    Push,
     Repeat,
     RunPhase,
     SetState,
@@ -23,7 +24,7 @@ from netdsl.ir.protocol import (
 class Site:
     """A protocol step, the clamps that hold there, and the phase that ran last in its block."""
 
-    step: RunPhase | Update | SetState | Clamp
+    step: RunPhase | Update | SetState | Clamp | Push
     protocol: Protocol
     clamps: tuple[Clamp, ...]
     previous: RunPhase | None
@@ -42,7 +43,7 @@ def _walk(
         if isinstance(step, Clamp):
             clamps = (*(c for c in clamps if c.target != step.target), step)
             yield Site(step, protocol, clamps, last)
-        elif isinstance(step, RunPhase | Update | SetState):
+        elif isinstance(step, RunPhase | Update | SetState | Push):
             yield Site(step, protocol, clamps, last)
             last = step if isinstance(step, RunPhase) else last
         elif isinstance(step, Each | Repeat):

@@ -212,9 +212,8 @@ class PhaseBuilder:
         self.late = self._late()
         bodies: dict[str, Body] = {}
         for population in self.network.populations.values():
-            body = BodyBuilder(
-                self.context, population, frozenset(self.clamps), frozenset(self.late)
-            ).build()
+            held, late = frozenset(self.clamps), frozenset(self.late)
+            body = BodyBuilder(self.context, population, held, late, self.phase.rows).build()
             bodies[population.name] = body
             self.phases |= body.phases
             self.notes += body.notes

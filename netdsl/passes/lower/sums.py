@@ -67,8 +67,8 @@ class BatchSums(SynapseReads):
     def products(self, exprs: tuple[Expr, ...]) -> tuple[Product, ...]:
         """Products of all terms; terms of one presynaptic and synaptic factor become one."""
         groups: dict[_Group, list[tuple[Expr | None, Expr | None]]] = {}
-        for expr, newest in (found for expr in exprs for found in self._by_rows(expr)):
-            for term in self._terms(expr):
+        for part, newest in (found for expr in exprs for found in self._by_rows(expr)):
+            for term in self._terms(part):
                 for pre, sign in self._presynaptic(term):
                     scalar = times(sign, self._post(term.scalar))
                     key = (pre, self._synapse(term.synapse), newest)
@@ -78,8 +78,9 @@ class BatchSums(SynapseReads):
     def _by_rows(self, expr: Expr) -> Iterator[tuple[Expr, bool]]:
         """An expression, or where some of its terms are of the newest row alone each of them."""
         parts = tuple((part, of_newest(part)) for part in summands(expr))
-        shared = self.projection.connectivity.windows is not None
-        if shared or self.projection.name in self.context.layouts or all(rest is None for _, rest in parts):
+        listed = self.projection.name in self.context.layouts
+        whole = not listed and self.projection.connectivity.windows is None
+        if not whole or all(rest is None for _, rest in parts):
             yield expr, False
             return
         for part, rest in parts:

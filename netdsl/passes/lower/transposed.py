@@ -217,7 +217,8 @@ def _before(context: Context, expr: Expr) -> Expr:
 def _again(
     context: Context, made: Made, path: str, place: int, outer: tuple[str, ...]
 ) -> Expr | None:
-    """What a slope is made of, as it stands at a place of the body; None if of more than slopes."""
+    """What a slope is made of, as it stands at a place of the body; None if of more than slopes, or
+    of such as only the body knows."""
     if not context.variable(path).slope or path in outer or path not in made:
         return None
     at, value = made[path]
@@ -236,4 +237,6 @@ def _again(
             return _before(context, held or node)
         return _again(context, made, node.path, at, (*outer, path)) or node
 
-    return transform(value, visit)
+    found = transform(value, visit)
+    private = any(context.variable(ref.path).kind is Kind.LET for ref in refs(found))
+    return None if private else found

@@ -30,6 +30,7 @@ from netdsl.passes.lower.context import add
 from netdsl.passes.reverse.adjoints import Adjoints, Share, plus
 from netdsl.passes.reverse.keep import Kept, boolean
 from netdsl.passes.reverse.moment import Moment
+from netdsl.passes.reverse.redo import Redo
 from netdsl.passes.reverse.tape import Tape
 from netdsl.passes.reverse.used import Leaf, leaves, used
 
@@ -37,14 +38,15 @@ from netdsl.passes.reverse.used import Leaf, leaves, used
 @dataclass
 class CellsReversal:
     """Reverses `op`, which ran at a moment of the tape. `free`: buffers that the phase keeps
-    anyway."""
+    anyway; `redo`: deliveries that the step makes again."""
 
     adjoints: Adjoints
     active: set[str]
     op: Elementwise
     tape: Tape
     moment: Moment
-    free: Set[str] = frozenset()
+    free: Set[str]
+    redo: Redo
 
     def __post_init__(self) -> None:
         self.context = self.adjoints.context
@@ -74,29 +76,36 @@ class CellsReversal:
             return []
         statements = tuple(used([*self.binds, *stores]))
         op = Elementwise(self.op.population, statements, label=f"back: {self.op.title}")
-        return [*sums, self._placed(op)]
+        return [*sums, *self._placed(op)]
 
-    def _placed(self, op: Elementwise) -> Elementwise:
+    def _placed(self, op: Elementwise) -> list[Op]:
         """The operation with reads of what was there then, or was made of it."""
         after = self.moment.at(self.moment.index + 1)
-        kept = self._kept(op)
+        kept, made = self._kept(op), list[Op]()
 
         def visit(node: Expr) -> Expr | None:
-            if node in kept:
+            if node in kept and not isinstance(node, Load | Local):
                 return self._value(op, node)
+            if isinstance(node, Load) and node not in kept and self._redone(node):
+                made.extend(self.redo.ops(self.moment, node, lambda e: transform(e, visit)))
+                return Load(self.redo.made[node])
             if isinstance(node, Local) and node.name in self.drawn:
                 return self.tape.then(after, Load(self.drawn[node.name]))
             return self.tape.then(self.moment, node) if isinstance(node, Load) else None
 
         placed = mapped(op, lambda expr: transform(expr, visit))
-        return replace(placed, statements=tuple(used([*placed.statements])))
+        return [*made, replace(placed, statements=tuple(used([*placed.statements])))]
 
     def _kept(self, op: Elementwise) -> set[Expr]:
-        """What else than reads the phase keeps for this, where it keeps something of each step."""
+        """What the phase keeps for this, where it keeps something of each step."""
         if self.moment.section != "step" or self.tape.steps == 1:
             return set()
-        choice = Kept(self.tape, self.moment, self.drawn, self.places, self.free)
-        return {e for e in choice.chosen(op.statements) if not isinstance(e, Load | Local)}
+        choice = Kept(self.tape, self.moment, self.drawn, self.places, self.free, self.redo)
+        return choice.chosen(op.statements)
+
+    def _redone(self, load: Load) -> bool:
+        """Does the sweep make again what was read?"""
+        return self.redo.sent(self.moment, load) is not None
 
     def _value(self, op: Elementwise, value: Expr) -> Load:
         """A value of the forward step, which the phase computes and keeps."""

@@ -19,6 +19,7 @@ from netdsl.ir.network import Place, Type
 from netdsl.ir.program import Statement
 from netdsl.passes.reverse.cut import cheapest
 from netdsl.passes.reverse.moment import Moment
+from netdsl.passes.reverse.redo import Redo
 from netdsl.passes.reverse.tape import COUNTERS, Tape
 
 _BIT, _FREE = 1 / 32, 1e-6  # in numbers of float32
@@ -34,6 +35,7 @@ class Kept:
     drawn: Mapping[str, str]
     places: Mapping[str, Place]
     free: Set[str]  # buffers that are kept anyway
+    redo: Redo  # what arrived may be made again from what was sent
     bound: dict[str, Expr] = field(default_factory=dict)
     forward: dict[Expr, bool] = field(default_factory=dict)
     cost: dict[Expr, float] = field(default_factory=dict)
@@ -84,12 +86,14 @@ class Kept:
             expr in COUNTERS or not self.tape.changes(self.moment, expr.buffer)
         ):
             return None
-        from_ = [] if leaf else [n for c in children(expr) if (n := self._node(c)) is not None]
+        again = self.redo.sent(self.moment, expr) if isinstance(expr, Load) else None
+        parts = children(expr) if again is None else (again[1],)
+        from_ = [n for c in parts if (n := self._node(c)) is not None]
         if not leaf and not from_:
             return None
         self.cost[expr] = self._leaf(expr) if leaf else self._computed(expr)
         self.ways += [(node, expr) for node in from_]
-        if leaf:
+        if leaf and again is None:
             self.starts.append(expr)
         return expr
 

@@ -26,6 +26,7 @@ from netdsl.passes.reverse.adjoints import Slot
 from netdsl.passes.reverse.cells import CellsReversal
 from netdsl.passes.reverse.deliveries import Deliveries
 from netdsl.passes.reverse.moment import LOSS, Moment
+from netdsl.passes.reverse.redo import Redo
 
 _MOST_AHEAD = 8  # steps reversed one by one
 
@@ -42,10 +43,12 @@ class Sweep(Deliveries):
     once: list[Op] = field(default_factory=list)
     step: list[Op] = field(default_factory=list)
     after: list[Op] = field(default_factory=list)
+    again: Redo = field(init=False)
 
     def run(self, loss: tuple[Op, ...]) -> None:
         """Fill `once`, `step` and `after` of the sweep; the adjoint of the loss is live."""
         tape = self.tape
+        self.again = Redo(tape)
         step = (op for op in tape.parts["step"] if getattr(op, "weight", "") in self.weights)
         self.free = {op.source for op in step if isinstance(op, Propagate)}
         self.once += self._reversed(Moment(LOSS), loss)
@@ -63,6 +66,7 @@ class Sweep(Deliveries):
 
     def _stepped(self, back: int, loops: bool = False) -> list[Op]:
         self.read.clear()
+        self.again = Redo(self.tape)
         return self._reversed(Moment("step", 0, back, loops), self.tape.parts["step"])
 
     def _lightens(self) -> bool:
@@ -124,8 +128,8 @@ class Sweep(Deliveries):
 
     def cells(self, moment: Moment, op: Elementwise) -> list[Op]:
         """Slopes of all that is stored."""
-        reversal = CellsReversal(self.adjoints, self.active, op, self.tape, moment, self.free)
-        return reversal.ops()
+        kept = self.tape, moment, self.free, self.again
+        return CellsReversal(self.adjoints, self.active, op, *kept).ops()
 
     def copied(self, moment: Moment, op: Copy) -> list[Op]:
         """The source gets the adjoint of the target."""

@@ -20,54 +20,93 @@ from netdsl.runtime.errors import DataError
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
+Numbers = NDArray[np.int64]
+
+_AT_ONCE = 4096  # batches whose shared draws are made together
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """Which samples are presented together: `samples` (R,) are indices in the whole source, `ages`
-    (R,) as above, `index` the number of the batch in its epoch."""
+    """What is presented together: the `rows` (R,) of the split, their `ages` (R,) as above, and the
+    number of the batch in its epoch."""
 
-    samples: NDArray[np.int64]
-    ages: NDArray[np.int64]
+    rows: Numbers
+    ages: Numbers
     index: int
     epoch: int
     repetition: int
 
-    @property
-    def keys(self) -> NDArray[np.uint64]:
-        """Keys of the rows, (R,)."""
-        return row_key(0, self.epoch, self.samples, self.ages, self.repetition)
-
-    @property
-    def key(self) -> NDArray[np.uint64]:
-        """The key of what all rows share, (1,)."""
-        return np.atleast_1d(row_key(0, self.epoch, self.index, 0, self.repetition))
-
 
 class Augmenter:
-    """Augments the images of one split; `path` is that of the data declaration.
+    """Augments the images of one split, whose first sample is number `offset` of the source; `path`
+    is that of the data declaration.
 
     Raises DataError E0718 where the split has no images of rows and columns.
     """
 
-    def __init__(self, operations: Sequence[Operation], split: Split, path: str, seed: int) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], split: Split, offset: int, path: str, seed: int
+    ) -> None:
         self.shape = image_axes(split)
-        self._operations = []
+        self._operations = operations
+        self._draws = {
+            operation: _Draws(operation, offset + np.arange(split.rows), path, seed)
+            for operation in operations
+        }
         for operation in operations:
-            kind = "crop" if isinstance(operation, Crop) else "flip"
             if isinstance(operation, Crop):
                 _require_fill(operation, self.shape[2])
-            self._operations.append((operation, PhiloxStream(seed, f"{path}.{kind}")))
 
     def __call__(self, images: Array, shown: Presentation) -> Array:
         """New images (R, pixels) in the type of `images`."""
         maps = images.reshape(len(images), *self.shape)
-        for operation, stream in self._operations:
+        for operation in self._operations:
+            drawn = self._draws[operation].of(shown)
             if isinstance(operation, Crop):
-                maps = _crop(maps, operation, stream, shown)
+                maps = _crop(maps, operation, drawn)
             else:
-                maps = _flip(maps, stream, shown)
+                maps = _flip(maps, drawn)
         return np.ascontiguousarray(maps).reshape(images.shape)
+
+
+class _Draws:
+    """What one operation draws, made for many presentations of an epoch at a time."""
+
+    def __init__(self, operation: Operation, samples: Numbers, path: str, seed: int) -> None:
+        if isinstance(operation, Crop):
+            name, self._bound, self._width = "crop", 2 * operation.pad + 1, 2
+        else:
+            name, self._bound, self._width = "flip", 2, 1
+        self._shared = isinstance(operation, Crop) and operation.shared
+        self._stream = PhiloxStream(seed, f"{path}.{name}")
+        self._samples = samples
+        self._when = (-1, -1)
+        self._shares: dict[int, Array] = {}  # by block of batches
+        self._ages: Array = self._none()  # (ages, samples, 1 or 2)
+
+    def of(self, shown: Presentation) -> Array:
+        """(R, 1 or 2), or (1, 2) where all share it."""
+        if self._when != (shown.epoch, shown.repetition):
+            self._when = (shown.epoch, shown.repetition)
+            self._shares, self._ages = {}, self._none()
+        if self._shared:
+            block, place = divmod(shown.index, _AT_ONCE)
+            if block not in self._shares:
+                self._shares[block] = self._drawn(block * _AT_ONCE + np.arange(_AT_ONCE), 0)
+            return self._shares[block][place : place + 1]
+        for age in range(len(self._ages), int(shown.ages.max()) + 1):
+            drawn = self._drawn(self._samples, age)
+            self._ages = np.concatenate([self._ages, drawn[None]])
+        return np.asarray(self._ages[shown.ages, shown.rows])
+
+    def _none(self) -> Array:
+        return np.empty((0, len(self._samples), self._width), np.min_scalar_type(self._bound))
+
+    def _drawn(self, numbers: Numbers, age: int) -> Array:
+        epoch, repetition = self._when
+        keys = row_key(0, epoch, numbers, age, repetition)
+        drawn = self._stream.randint(self._bound, keys, 0, self._width)
+        return drawn.astype(np.min_scalar_type(self._bound))
 
 
 def _require_fill(crop: Crop, channels: int) -> None:
@@ -79,14 +118,13 @@ def _require_fill(crop: Crop, channels: int) -> None:
         )
 
 
-def _crop(maps: Array, crop: Crop, stream: PhiloxStream, shown: Presentation) -> Array:
+def _crop(maps: Array, crop: Crop, corners: Array) -> Array:
     rows, columns = maps.shape[1:3]
     padded = _padded(maps, crop)
-    keys = shown.key if crop.shared else shown.keys
-    corners = stream.randint(2 * crop.pad + 1, keys, 0, 2)
     if crop.shared:
         top, left = (int(corner) for corner in corners[0])
         return padded[:, top : top + rows, left : left + columns]
+    corners = corners.astype(np.int64)
     down, across = corners[:, :1] + np.arange(rows), corners[:, 1:] + np.arange(columns)
     each = np.arange(len(maps))[:, None, None]
     return np.asarray(padded[each, down[:, :, None], across[:, None, :]])
@@ -101,6 +139,8 @@ def _padded(maps: Array, crop: Crop) -> Array:
     return padded
 
 
-def _flip(maps: Array, stream: PhiloxStream, shown: Presentation) -> Array:
-    flipped = stream.randint(2, shown.keys, 0, 1)[:, 0] == 1
-    return np.where(flipped[:, None, None, None], maps[:, :, ::-1], maps)
+def _flip(maps: Array, drawn: Array) -> Array:
+    chosen = np.flatnonzero(drawn[:, 0])
+    flipped = np.array(maps)
+    flipped[chosen] = maps[chosen, :, ::-1]
+    return flipped

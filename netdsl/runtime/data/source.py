@@ -92,6 +92,12 @@ def _read(place: Path) -> Raw:
     if not place.is_dir():
         if place.suffix == ".npz":
             return load_npz(place)
+        if place.suffix == ".bin":
+            raise DataError(
+                "E0712",
+                f"`{place}` is one file of a data set that has several",
+                "name the folder that holds CIFAR's .bin files",
+            )
         return load_csv(place) if place.suffix == ".csv" else load_idx(place)
     for reader in (load_idx, load_cifar, load_csv):
         if raw := reader(place):
@@ -99,12 +105,13 @@ def _read(place: Path) -> Raw:
     archives = sorted(place.glob("*.npz"))
     if len(archives) == 1:
         return load_npz(archives[0])
-    raise DataError(
-        "E0712",
-        f"folder `{place}` holds no data set that is known here",
+    help = (
         "it should hold IDX files (train-images-idx3-ubyte[.gz], ...), CIFAR's .bin files,"
-        " train.csv, or exactly one .npz",
+        " train.csv, or exactly one .npz"
     )
+    if (place / "data_batch_1").exists() or (place / "batches.meta").exists():
+        help = "these are CIFAR's pickled files, which are not read: take its binary version"
+    raise DataError("E0712", f"folder `{place}` holds no data set that is known here", help)
 
 
 def _normalise(split: Split, settings: Mapping[str, Any]) -> Split:

@@ -106,7 +106,7 @@ class PopulationScope(BodyScope):
             Ref(variable.path, "own", time, span),
             self.dim(variable.path),
             variable.type,
-            variable.place,
+            Place.ROW if variable.memory or variable.place is Place.PAIR else variable.place,
             span=span,
         )
 

@@ -40,8 +40,9 @@ _WHY_NOT = {
 class CellStatements:
     """Translates statements; collects the body and the `on phase` assignments."""
 
-    def __init__(self, scope: BodyScope) -> None:
+    def __init__(self, scope: BodyScope, path: str = "") -> None:
         self.scope = scope
+        self.path = path or scope.owner  # of what is made for these statements
         self.context = scope.context
         self.statements: list[Statement] = []
         self.on_phase: list[Assign] = []
@@ -113,7 +114,8 @@ class CellStatements:
         population = self.context.populations.get(self.scope.owner)
         body = list(population.body) if population is not None else []
         first = len(body)
-        for index, statement in reversed(sorted(found, key=lambda pair: pair[0])):
+        found = sorted(found, key=lambda pair: pair[0])
+        for index, statement in reversed(found):
             if index < first:
                 body.insert(index, statement)
             else:
@@ -125,7 +127,7 @@ class CellStatements:
     def hidden(self) -> str:
         """The path of a value that no text names."""
         self.context.named += 1
-        return f"{self.scope.owner}.vjp.{self.context.named}"
+        return f"{self.path}.vjp.{self.context.named}"
 
     # ------------------------------------------------------------ targets
 

@@ -156,7 +156,7 @@ def waivers(node: ast.Allow, context: Context) -> list[Waiver]:
     """`allow weight_transport on Wt because "…"`."""
     found = []
     for ref in node.on:
-        kinds = ("projection", "rule", "modulator", "population", "table")
+        kinds = ("projection", "rule", "modulator", "population", "table", "memory")
         reference = ref.name == "bptt" and (
             context.flip  # the branch that says `learn bptt` may be the one that is left out here
             or any(p.rule and p.rule.loss is not None for p in context.projections.values())

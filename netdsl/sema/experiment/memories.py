@@ -55,7 +55,8 @@ def _replay(node: ast.MemoryDecl, size: int, context: Context) -> Memory | None:
             "E0180",
             f"`{node.name}` keeps samples of one data set or task",
             node.of[-1].span,
-            help=f"as in `memory {node.name} : replay[{size}] of digits`; a window stores variables",
+            help=f"as in `memory {node.name} : replay[{size}] of digits`; a window stores "
+            "variables",
         )
         return None
     if ref.name not in known:

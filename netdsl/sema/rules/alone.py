@@ -13,7 +13,7 @@ from netdsl.ir.expr import NOW, Expr, Reduce, Ref, refs
 from netdsl.ir.network import Assign, Kind, Modulator, Place, Population, Type, Variable
 from netdsl.sema.cells.cells import CellBuilder
 from netdsl.sema.cells.populations import PopulationScope
-from netdsl.sema.scopes import expressions, reach, slots
+from netdsl.sema.scopes import expressions, pairs, reach, slots
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -34,6 +34,7 @@ class AloneScope(PopulationScope):
         self.is_cell = False
         self.after = frozenset(context.populations)
         self.reductions: dict[str, list[Assign]] = {}  # by population
+        self.pair: str | None = None  # the second row, where there is a number for each two
         self.loose: list[Ref] = []  # reads of populations that no reduction holds yet
 
     def foreign(self, path: str, at: str | None, span: Span) -> Value:
@@ -65,7 +66,8 @@ class AloneScope(PopulationScope):
         if not found:
             return super().reduce(kind, body, node)
         self._held(found)
-        if any(ref.slot for ref in found):
+        between = self.pair is not None and slots.free(body.expr, self) <= {"", self.pair}
+        if any(slots.is_bound(ref.slot) for ref in found) and not between:
             return reduced(kind, "population", body, Place.ROW, node)  # what goes over slots has it
         owners = dict.fromkeys(self._owner(ref) for ref in found)
         axes = [axis.name for axis in node.over.axes] if node.over is not None else []
@@ -113,12 +115,21 @@ class AloneScope(PopulationScope):
         made = self.reductions.setdefault(owner, [])
         value = reduced(kind, axis, body, Place.ROW, node)
         path = f"{self.name}.{owner}.{kind}{len(made) + 1}"
+        two = self.pair is not None and self.pair in slots.free(value.expr, self)
+        window = self.window()
+        place, slot = (Place.SLOT, f"{window}:{slots.OWN}") if window else (Place.ROW, "")
+        place, slot = (Place.PAIR, f",{self.pair}") if two else (place, slot)
         self.context.cells[owner].variables[path] = Variable(
-            path, Kind.MODULATOR, Place.ROW, value.type, owner, span=node.span
+            path, Kind.MODULATOR, place, value.type, owner, memory=window, span=node.span
         )
         self.context.dims[path] = value.dim
         made.append(Assign(path, value.expr, node.span))
-        return replace(value, expr=Ref(path, "own", NOW, node.span))
+        return replace(value, expr=Ref(path, "own", NOW, node.span, slot))
+
+    def window(self) -> str:
+        """The window for each of whose slots the modulator has a number, if it is one."""
+        names = [s.memory for s in self.slots.values() if s.index and s.index != self.pair]
+        return names[0] if names else ""
 
 
 class AloneBuilder:
@@ -134,6 +145,11 @@ class AloneBuilder:
         scope = AloneScope(node, context)
         slot = slots.modulators_slot(node, scope) if node.slot is not None else None
         scope.slots = {node.slot.name: slot} if node.slot is not None and slot else {}
+        if node.other is not None and slot is not None:
+            second = pairs.other(node, slot, scope)
+            if second is not None:
+                scope.slots[node.other.name] = second
+                scope.pair = second.index
         cell = ast.NeuronDecl(
             node.name,
             tuple(part for part in node.body if not isinstance(part, _OWN)),
@@ -193,9 +209,20 @@ class AloneBuilder:
         expr, span = value.expr, value.span
         if value.place in (Place.UNIT, Place.NEURON):
             expr = Reduce("sum", "population", expr, span)
+        if scope.pair is not None and scope.pair not in slots.free(expr, scope):
+            self.context.bag.error(
+                "E0182",
+                "this is the same for all second slots",
+                span,
+                help="leave the second index of the modulator out",
+            )
+        window = scope.window()
+        place = Place.PAIR if scope.pair is not None else Place.SLOT if window else Place.ROW
         scope.variables[path] = Variable(
-            path, Kind.MODULATOR, Place.ROW, Type.REAL, node.name, span=node.name_span
+            path, Kind.MODULATOR, place, Type.REAL, node.name, memory=window, span=node.name_span
         )
+        if window:
+            slots.stored_only(value, window, scope, node)
         unify(self.context.dims.setdefault(path, Unknown()), value.dim)
         cells = tuple(r.population.name for r in node.to if r.cells)
         level = reach.scope_of(node)

@@ -12,7 +12,7 @@ from netdsl.sema.cells.populations import PopulationScope, variable_type
 from netdsl.sema.cells.statements import CellStatements
 from netdsl.sema.cells.types import same_for_a_type
 from netdsl.sema.rules.alone import AloneBuilder
-from netdsl.sema.scopes import expressions, reach, slots
+from netdsl.sema.scopes import expressions, pairs, reach, slots
 from netdsl.sema.scopes.components import MAX_LENGTH, named
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import dotted
@@ -37,6 +37,19 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     to = _receivers(node, context)
     if not node.on:
         AloneBuilder(node, to, context).build()
+        return
+    # Populations of branches that are not taken are none; what is on no other reaches nobody.
+    elsewhere = context.declarations.elsewhere()
+    node = replace(node, on=tuple(ref for ref in node.on if ref.name not in elsewhere))
+    context.modulators.setdefault(node.name, {})
+    memory = context.memories.get(node.slot.memory.name) if node.slot is not None else None
+    if node.slot is not None and memory is not None and memory.kind == "window":
+        context.unsupported(
+            "modulators on a population with a number for each slot of a window are",
+            node.slot.span,
+            "leave out `on`, and read its variables as `P.x[p]`, reduced",
+        )
+        context.dead.add(node.name)
         return
     for ref in node.on:
         scope = context.cells.get(ref.name)
@@ -115,6 +128,8 @@ class _Instance:
         slot = slots.modulators_slot(node, self.scope) if node.slot is not None else None
         self.scope.slots = {node.slot.name: slot} if node.slot is not None and slot else {}
         self.memory = slot.memory if slot is not None else ""
+        if node.other is not None and slot is not None:
+            pairs.other(node, slot, self.scope)
         self.emit: tuple[Value, Span] | None = None
         self.vector = False
         self.level = "population"
@@ -124,7 +139,7 @@ class _Instance:
         body = expanded(self._flatten(self.node.body), self.scope, self.scope.vectors)
         for statement in body:
             self._declare(statement)
-        statements = self.context.steps = CellStatements(self.scope)
+        statements = self.context.steps = CellStatements(self.scope, self.path)
         statements.equations.collect(body)
         for statement in body:
             self._statement(statement, statements)
@@ -350,7 +365,7 @@ class _Instance:
 
     def _hidden(self, path: str) -> bool:
         """Is this a value that the compiler made, in the course of a derivative?"""
-        return path.startswith(f"{self.population.name}.vjp.")
+        return path.startswith(f"{self.path}.vjp.")
 
     def _listed(self, ref: Ref) -> None:
         own = ref.path.startswith(f"{self.path}.")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Apply, Const, Custom, Expr, Reduce, Ref, apply
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply
 from netdsl.ir.functions import FUNCTIONS, HOST_FUNCTIONS, bounded
 from netdsl.ir.network import Place, Type
 from netdsl.ir.space import held
 from netdsl.sema.cells import gradients
 from netdsl.sema.scopes import bits, components, expressions, slots
+from netdsl.sema.scopes.arguments import positional
 from netdsl.sema.scopes.scope import Bound, Scope, Slot, dotted, neuron_index
 from netdsl.sema.scopes.units import NONE, Dim
 from netdsl.sema.scopes.values import Value, bad, number
@@ -39,7 +39,7 @@ def call(node: ast.Call, scope: Scope) -> Value:
         return special(node, scope)
     function = FUNCTIONS.get(name)
     if function is not None and function.user:
-        args = _positional(node, scope, function.arity)
+        args = positional(node, scope, function.arity)
         return bad(node.span) if args is None else expressions.apply(name, args, node, scope)
     declared = scope.context.declarations.find("function", name)
     if declared is not None:
@@ -50,21 +50,6 @@ def call(node: ast.Call, scope: Scope) -> Value:
     for arg in node.args:
         expressions.translate(arg.value, scope)
     return bad(node.span)
-
-
-def _positional(
-    node: ast.Call, scope: Scope, least: int, most: int | None = None
-) -> tuple[Value, ...] | None:
-    """Translated arguments of a function that takes them by position."""
-    args = tuple(expressions.translate(arg.value, scope) for arg in node.args)
-    most = least if most is None else most
-    if not least <= len(args) <= most:
-        wanted = str(least) if least == most else f"{least} to {most}"
-        scope.context.bag.error(
-            "E0110", f"`{node.func.name}` takes {wanted} arguments, here are {len(args)}", node.span
-        )
-        return None
-    return args
 
 
 def _user_function(declared: ast.Function, node: ast.Call, scope: Scope) -> Value:
@@ -167,10 +152,12 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
         from netdsl.sema.cells.types import by_type
 
         return by_type(node.func.name, body, node, scope)
-    if over.kind != "over" or over.index is not None or over.last is not None:
-        scope.context.unsupported(
-            "this kind of reduction is", over.span, "reduce over the whole axis"
-        )
+    tail = over.last is not None and over.axes[0].name not in scope.context.phases
+    if over.kind != "over" or over.index is not None or tail:
+        help = "reduce over the whole axis"
+        if over.kind == "per" and scope.host and over.axes[0].name == "batch":
+            help = "averages of batches are averaged by `metric NAME = mean(…) per batch`"
+        scope.context.unsupported("this kind of reduction is", over.span, help)
         return bad(node.span)
     if over.axes == () or over.axes[0].name == "population":
         return scope.reduce(node.func.name, body, node)
@@ -197,7 +184,7 @@ def _over_batch(node: ast.Call, body: Value, scope: Scope) -> Value:
 
 
 def _onehot(node: ast.Call, scope: Scope) -> Value:
-    args = _positional(node, scope, 1, 2)
+    args = positional(node, scope, 1, 2)
     index = scope.index(node.span)
     if args is None or args[0].bad:
         return bad(node.span)
@@ -229,7 +216,7 @@ def _text(node: ast.Call) -> str:
 
 
 def _softmax(node: ast.Call, scope: Scope) -> Value:
-    args = _positional(node, scope, 1)
+    args = positional(node, scope, 1)
     if args is None or args[0].bad:
         return bad(node.span)
     x = args[0]
@@ -248,7 +235,7 @@ def _softmax(node: ast.Call, scope: Scope) -> Value:
 
 
 def _cross_entropy(node: ast.Call, scope: Scope) -> Value:
-    args = _positional(node, scope, 2)
+    args = positional(node, scope, 2)
     if args is None or any(arg.bad for arg in args):
         return bad(node.span)
     p, target = args
@@ -297,7 +284,7 @@ def _host_only(node: ast.Call, scope: Scope) -> Value:
             help=_WHERE[name],
         )
         return bad(node.span)
-    args = _positional(node, scope, arity)
+    args = positional(node, scope, arity)
     if args is None or any(arg.bad for arg in args):
         return bad(node.span)
     if name == "logdet" and not _square(args[0], scope):
@@ -322,47 +309,8 @@ def _square(value: Value, scope: Scope) -> bool:
     return False
 
 
-def _size(node: ast.Call, scope: Scope) -> Value:
-    found = dotted(node.args[0].value) if len(node.args) == 1 else None
-    name = found[0][0] if found is not None else ""
-    size = scope.context.scope.population_size(name) if found and len(found[0]) == 1 else None
-    if size is None and len(node.args) == 1 and scope.depth is not None:
-        value = expressions.translate(node.args[0].value, scope)
-        size = slots.width(value, scope)
-        if value.bad:
-            return value
-    if size is None:
-        known = scope.context.declarations.names("population")
-        scope.context.unknown("population", name or "?", node.span, known)
-        return bad(node.span)
-    return number(size, node.span)
-
-
-def _grad(node: ast.Call, scope: Scope) -> Value:
-    args = _positional(node, scope, 2)
-    if args is None or any(arg.bad for arg in args):
-        return bad(node.span)
-    return gradients.gradient(args[0], args[1], node, scope)
-
-
-def _vjp(node: ast.Call, scope: Scope) -> Value:
-    args = _positional(node, scope, 3)
-    if args is None or any(arg.bad for arg in args):
-        return bad(node.span)
-    return gradients.adjoint(*args, node, scope)
-
-
-def _detach(node: ast.Call, scope: Scope) -> Value:
-    """`detach(e)` is `e` with derivative 0."""
-    args = _positional(node, scope, 1)
-    if args is None or args[0].bad or args[0].constant is not None:
-        return bad(node.span) if args is None else args[0]
-    expr = Custom(args[0].expr, Const(0.0), Const(0.0), node.span)
-    return replace(args[0], expr=expr, span=node.span)
-
-
 def _int(node: ast.Call, scope: Scope) -> Value:
-    args = _positional(node, scope, 1)
+    args = positional(node, scope, 1)
     if args is None:
         return bad(node.span)
     floor = expressions.apply("floor", args, node, scope)
@@ -374,7 +322,7 @@ def _int(node: ast.Call, scope: Scope) -> Value:
 def _matrix_only(node: ast.Call, scope: Scope) -> Value:
     """What is done to a whole matrix of start values."""
     name = node.func.name
-    args = _positional(node, scope, 1)
+    args = positional(node, scope, 1)
     if args is None or args[0].bad:
         return bad(node.span)
     if not scope.matrices:
@@ -394,13 +342,13 @@ SPECIAL: dict[str, Special] = {
     "onehot": _onehot,
     "softmax": _softmax,
     "cross_entropy": _cross_entropy,
-    "size": _size,
-    "grad": _grad,
-    "vjp": _vjp,
-    "detach": _detach,
+    "size": slots.size,
+    "grad": gradients.grad,
+    "vjp": gradients.vjp,
+    "detach": gradients.detach,
     "int": _int,
-    "bit": lambda node, scope: bits.bit(_positional(node, scope, 2), node, scope),
-    "popcount": lambda node, scope: bits.popcount(_positional(node, scope, 1), node, scope),
+    "bit": lambda node, scope: bits.bit(positional(node, scope, 2), node, scope),
+    "popcount": lambda node, scope: bits.popcount(positional(node, scope, 1), node, scope),
     "spectral_radius": _matrix_only,
     "columns": _matrix_only,
 }

@@ -22,7 +22,12 @@ def counted(node: ast.Expr, allowed: tuple[str, ...], context: Context) -> str |
         return next(iter(written), allowed[0] if allowed else "")
     meant = " or ".join(_many(word) for word in allowed) or "its own rounds, without a word"
     found = " and ".join(_many(word) for word in sorted(written) if word is not None)
-    context.bag.error("E0201", f"this counts {meant}, here are {found}", node.span)
+    context.bag.error(
+        "E0201",
+        f"this counts {meant}, here are {found}",
+        node.span,
+        help="write " + (f"`10 {_many(allowed[0])}`" if allowed else "the number alone"),
+    )
     return None
 
 

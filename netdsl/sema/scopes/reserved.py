@@ -38,6 +38,13 @@ INITIALISER_NAMES: dict[str, str] = {
     name: f"`{name}` is a distribution of the language" for name in draws.BUILT_IN
 }
 
+# Fields that every sample has.
+SAMPLE: dict[str, str] = {
+    "positive": "`sample.positive` is 0 in negative samples of pairs",
+    "shown_label": "`sample.shown_label` is the label that pairs show",
+    "newest": "`sample.newest` is 1 in the newest slot of a memory",
+}
+
 # By the kind of declaration that a name heads…
 HEADS: dict[str, dict[str, str]] = {
     "function": FUNCTION_NAMES,
@@ -69,6 +76,8 @@ INSIDE: dict[str, dict[str, str]] = {
         "source": "`source` is what the trace is of",
     },
     "population": {"population": _AXIS},
+    "data": SAMPLE,
+    "task": SAMPLE,
 }
 PHASES: dict[str, str] = {"population": _AXIS, "prev": _TIME, "before": _TIME}
 

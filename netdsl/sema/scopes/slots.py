@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from netdsl.ir.expr import NEWEST, Expr, Reduce, Ref, children, refs, transform
 from netdsl.ir.network import Kind, Memory, Place
-from netdsl.sema.scopes import expressions
+from netdsl.sema.scopes import expressions, pairs
 from netdsl.sema.scopes.scope import Scope, Slot, dotted
-from netdsl.sema.scopes.values import Value, bad
+from netdsl.sema.scopes.values import Value, bad, number
 from netdsl.syntax import ast
 
 BATCH = "batch"
@@ -36,6 +36,30 @@ class _Bound(Scope):
     def depth(self) -> int | None:
         outer = super().depth
         return None if outer is None else outer + 1
+
+
+def is_bound(index: str) -> bool:
+    """Whether a slot is one that a reduction goes over."""
+    return index.rpartition(":")[2].startswith("slot")
+
+
+def stored_only(value: Value, window: str, scope: Scope, node: ast.ModulatorDecl) -> None:
+    """What has a number for each slot of a window reads what it has stored, and nothing else."""
+    kinds = (ast.Emit, ast.Scope, ast.Reads, ast.Waive)
+    other = next((part for part in node.body if not isinstance(part, kinds)), None)
+    if other is not None:
+        scope.context.unsupported(
+            "statements of a modulator with a number for each slot of a window are",
+            other.span,
+            "write it as one expression, of functions",
+        )
+    elif "" in free(value.expr, scope):
+        scope.context.bag.error(
+            "E0183",
+            f"`{node.name}` has a number for each slot of `{window}`, and reads the present row",
+            value.span,
+            help=f"read slots: `x.z[{node.slot.name if node.slot else 'p'}]`",
+        )
 
 
 def over_slots(node: ast.Call, scope: Scope) -> bool:
@@ -83,7 +107,7 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
 
 
 def indexed(memory: Memory | None, index: str) -> str:
-    """What `Ref.slot` says of an index over a memory; rows of a replay have no name of their own."""
+    """What `Ref.slot` says of an index over a memory; one of rows has no name in it."""
     window = memory is not None and memory.kind == "window"
     return f"{memory.name}:{index}" if memory is not None and window else index
 
@@ -105,7 +129,9 @@ def _fits(body: Value, index: str, node: ast.Call, scope: Scope) -> bool:
 
 
 def read(node: ast.Index, scope: Scope) -> Value | None:
-    """`z[p]`, `x.z[newest]`; None where the index is none of slots."""
+    """`z[p]`, `x.z[newest]`, `k[p, q]`; None where the index is none of slots."""
+    if len(node.args) == 2:
+        return pairs.read(node, scope)
     if len(node.args) != 1 or not isinstance(node.args[0], ast.Name):
         return None
     name, found = node.args[0].id, dotted(node.base)
@@ -153,6 +179,8 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
             help=f"it stores {', '.join(memory.variables)}: add `{wrong[0].path}` to its list",
         )
         return bad(node.span)
+    if any(pairs.unread(part, scope) for part in refs(expr)):
+        return pairs.refused(node, scope)
     if expr == value.expr and not own:
         many = any(ref.slot for ref in refs(expr))
         scope.context.bag.error(
@@ -168,13 +196,8 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
 def windows_of(path: str, scope: Scope) -> list[str]:
     """The windows that store a variable, or that a modulator has its numbers for."""
     context = scope.context
-    found = [m.name for m in context.memories.values() if path in m.variables]
-    for instances in context.modulators.values():
-        for modulator in instances.values():
-            memory = context.memories.get(modulator.memory)
-            if modulator.variable == path and memory is not None and memory.kind == "window":
-                found.append(memory.name)
-    return found
+    held = {c.variables[path].memory for c in context.cells.values() if path in c.variables}
+    return [m.name for m in context.memories.values() if path in m.variables or m.name in held]
 
 
 def per_row(ref: Ref, scope: Scope) -> bool:
@@ -185,7 +208,8 @@ def per_row(ref: Ref, scope: Scope) -> bool:
         return variable.kind is Kind.SAMPLE
     for cell in context.cells.values():
         if ref.path in cell.variables:
-            return cell.variables[ref.path].place in (Place.ROW, Place.UNIT)
+            places = (Place.ROW, Place.UNIT, Place.SLOT, Place.PAIR)
+            return cell.variables[ref.path].place in places
     return True  # a variable of the modulator's own
 
 
@@ -195,15 +219,32 @@ def free(expr: Expr, scope: Scope) -> set[str]:
 
 
 def _free(expr: Expr, scope: Scope, bound: frozenset[str]) -> Iterator[str]:
-    if isinstance(expr, Ref) and expr.slot not in bound and per_row(expr, scope):
-        yield expr.slot
+    if isinstance(expr, Ref) and per_row(expr, scope):
+        yield from (slot for slot in expr.slot.split(",") if slot not in bound)
     if isinstance(expr, Reduce) and expr.over_slots is not None:
         bound |= {expr.over_slots[1]}
     for child in children(expr):
         yield from _free(child, scope, bound)
 
 
-def width(value: Value, scope: Scope) -> int | None:
+def size(node: ast.Call, scope: Scope) -> Value:
+    """`size(h)`, and in a modulator `size(z)` of values of neurons: how many these are."""
+    found = dotted(node.args[0].value) if len(node.args) == 1 else None
+    name = found[0][0] if found is not None else ""
+    many = scope.context.scope.population_size(name) if found and len(found[0]) == 1 else None
+    if many is None and len(node.args) == 1 and scope.depth is not None:
+        value = expressions.translate(node.args[0].value, scope)
+        many = _width(value, scope)
+        if value.bad:
+            return value
+    if many is None:
+        known = scope.context.declarations.names("population")
+        scope.context.unknown("population", name or "?", node.span, known)
+        return bad(node.span)
+    return number(many, node.span)
+
+
+def _width(value: Value, scope: Scope) -> int | None:
     """Neurons of the population whose values these are."""
     if value.bad or value.place not in (Place.UNIT, Place.NEURON):
         return None

@@ -234,10 +234,12 @@ class ProjectionBuilder:
     def _square(self, draw: Draw, node: ast.Weight) -> None:
         assert self.ends is not None
         windows, kind = self.wiring.connectivity.windows, self.wiring.connectivity.kind
-        if draw.made and (windows is not None or kind == "one_to_one"):
+        shared = windows is not None or kind == "one_to_one"
+        if draw.made and shared and not draw.alone:
             self.context.bag.error(
                 "E0664",
-                "a start that is made in steps needs a synapse of its own for each pair of neurons",
+                "a start that is made of rows, columns or sums needs a synapse of its own for each "
+                "pair of neurons",
                 node.init.span,
                 help="draw this weight from a distribution, as in `~ kaiming_uniform()`",
             )

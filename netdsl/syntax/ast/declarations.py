@@ -158,7 +158,8 @@ class SlotIndex(Named):
 class ModulatorDecl(Named):
     """`modulator NAME[p in past](params) on h1, h2 to h3, h4 cells { … }`.
 
-    `slot`: the index of a modulator that has a number for each slot of a memory.
+    `slot`: the index of a modulator that has a number for each slot of a memory; `other`: the
+    second index of one that has a number for each two.
     """
 
     body: Body
@@ -166,6 +167,7 @@ class ModulatorDecl(Named):
     on: tuple[Ref, ...] = ()
     to: tuple[Receiver, ...] = ()
     slot: SlotIndex | None = None
+    other: SlotIndex | None = None
 
 
 @dataclass(frozen=True, slots=True)

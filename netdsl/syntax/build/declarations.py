@@ -106,18 +106,22 @@ class DeclarationBuilder(ExperimentBuilder):
             self.formals(formals),
             self.refs(on),
             self._receivers(to),
-            self._slot(slot),
+            *self._slots(slot),
             span=span,
             name_span=self.span(name),
         )
 
-    def _slot(self, tree: Tree[Any] | None) -> ast.SlotIndex | None:
-        """`[p in past]`"""
+    def _slots(self, tree: Tree[Any] | None) -> list[ast.SlotIndex]:
+        """`[p in past]`, `[p in past, q in past]`"""
         if tree is None:
-            return None
-        name, memory = tree.children
-        span, at = self.span(tree), self.span(name)
-        return ast.SlotIndex(str(name), self.ref(memory), span=span, name_span=at)
+            return []
+        parts = [part for part in tree.children if part is not None]
+        return [
+            ast.SlotIndex(
+                str(name), self.ref(memory), span=self.span(tree), name_span=self.span(name)
+            )
+            for name, memory in zip(parts[::2], parts[1::2], strict=True)
+        ]
 
     def _receivers(self, tree: Tree[Any] | None) -> tuple[ast.Receiver, ...]:
         """`h, out cells`"""

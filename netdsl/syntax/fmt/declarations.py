@@ -84,7 +84,9 @@ class DeclarationPrinter(ExperimentPrinter):
                 head = f"{_TEMPLATES[type(node)]} {node.name}{formals(node.params)}"
                 return (head, self.body(node.body))
             case ast.ModulatorDecl():
-                slot = f"[{node.slot.name} in {node.slot.memory}]" if node.slot else ""
+                indices = [s for s in (node.slot, node.other) if s is not None]
+                slot = ", ".join(f"{s.name} in {s.memory}" for s in indices)
+                slot = f"[{slot}]" if slot else ""
                 head = f"modulator {node.name}{slot}{formals(node.params)}"
                 to = ", ".join(f"{r.population}{' cells' if r.cells else ''}" for r in node.to)
                 clauses = (opt("on", node.on), f"to {to}" if to else "")

@@ -29,7 +29,7 @@ def newest(program: Program) -> Program:
         if not whole & last:
             break
         last -= whole
-    return by_op(program, lambda op: (replace(op, newest=True) if _fits(op, last) else op,))  # type: ignore[call-arg]
+    return by_op(program, lambda op: (replace(op, newest=True) if _fits(op, last) else op,))  # type: ignore[arg-type]
 
 
 def _asks(op: Op) -> bool:

@@ -70,7 +70,7 @@ def compile(
     base = Path() if checked.name == "<text>" else Path(spec).parent
     paths = {name: str(path) for name, path in (data or {}).items()}
     model = Model(network, program, backend, seed, dtype, rows, paths, base, options, arrays)
-    model.sources = checked.sources
+    model.sources, model.form = checked.sources, form
     model.overrides = dict(set or {})
     model._certificate = checked.certificate
     model._idle = tuple(d for d in checked.diagnostics if d.code == IDLE_RECORD)
@@ -81,7 +81,7 @@ class Model(runtime.Model):
     """A compiled spec: what can be done with it in one call.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `options` (of the backend), `state`.
+    `seed`, `form` (that its rules were asked to run in), `options` (of the backend), `state`.
     """
 
     _idle: tuple[Diagnostic, ...] = ()  # why a run would not keep what it was told to

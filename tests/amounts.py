@@ -24,14 +24,19 @@ def register() -> None:
     settings.load_profile("short")
 
 
+def short() -> bool:
+    """Is this a short run?"""
+    return settings.default.max_examples <= FEW
+
+
 def up_to(examples: int) -> int:
     """So many examples, or fewer in a short run. Tests without Hypothesis that ask are `varied`."""
-    return min(examples, FEW) if settings.default.max_examples <= FEW else examples
+    return min(examples, FEW) if short() else examples
 
 
-def amount(short: int, full: int) -> int:
+def amount(few: int, full: int) -> int:
     """How many in a short run and in a full one; tests that ask are `varied`."""
-    return short if settings.default.max_examples <= FEW else full
+    return few if short() else full
 
 
 def sweep(values: Iterable[Any], short: Callable[[Any], bool]) -> list[Any]:

@@ -47,11 +47,29 @@ def pytest_collection_finish() -> None:
 TUNED = ("backends", "codegen", "differential", "golden", "specs/test_shipped")
 
 
+def quick(item: pytest.Item) -> bool:
+    """Is C compiled without optimisation for a test, in a third of the time? In a short run also
+    where a test does in float64 what it does in float32, too."""
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return not path.startswith(TUNED) or (amounts.short() and twice(item))
+
+
+def twice(item: pytest.Item) -> bool:
+    """Is this a test in float64 of what is tested in float32, too?"""
+    return "float64" in item.name and item.path.parent.name in ("backends", "golden")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is compiled with fewer options in a short run is tried again in a full one."""
+    for item in filter(twice, items):
+        item.add_marker(pytest.mark.varied)
+
+
 @pytest.fixture(autouse=True)
 def quick_compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere C is compiled without optimisation, which takes a third of the time."""
-    path = request.path.relative_to(Path(__file__).parent).as_posix()
-    if not path.startswith(TUNED):
+    """C is compiled without optimisation where that is enough."""
+    if quick(request.node):
         monkeypatch.setattr(compiler, "_TUNED", ("-O0", *compiler._TUNED[1:]))
 
 

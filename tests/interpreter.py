@@ -12,7 +12,6 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from scipy import stats
 
 from netdsl.ir.expr import Apply, Const, Expr, Index, Load, Local
 from netdsl.ir.network import Place
@@ -266,6 +265,8 @@ class Interpreter(Spaces):
         if statement.distribution == "bernoulli":
             return 1.0 * (unit < args[0])
         if statement.distribution == "poisson":
+            from scipy import stats  # half a second
+
             mean = np.maximum(args[0], 0.0)
             return np.maximum(stats.poisson.ppf(np.nextafter(unit, 1.0), mean), 0.0)
         return args[0] + (args[1] - args[0]) * unit

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from netdsl.ir.program import (
 )
 from netdsl.ir.roles import renamed
 from tests.programs import buffer, fn, program
+from tests.trees import trees
 
 # Functions that keep values moderate whatever their arguments; the others are tested one by one.
 _SMOOTH = (
@@ -53,30 +55,26 @@ _SMOOTH = (
 _TRUTH = (("lt", 2), ("ge", 2), ("eq", 2), ("ne", 2), ("and", 2), ("or", 2), ("not", 1))
 
 
-def expressions(leaves: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
-    """Trees over `leaves`; truth values appear as operands of everything."""
+def _form(name: str) -> Callable[..., Expr]:
+    def make(*args: Expr) -> Expr:
+        made = Apply(name, args)
+        return fn("tanh", made) if name in ("mul", "add", "sub") else made
 
-    def extend(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
-        choices = [
-            st.tuples(*(inner for _ in range(arity))).map(
-                lambda args, name=name: (
-                    fn("tanh", Apply(name, args))
-                    if name in ("mul", "add", "sub")
-                    else Apply(name, args)
-                )
-            )
-            for name, arity in (*_SMOOTH, *_TRUTH)
-        ]
-        square = inner.map(lambda arg: fn("tanh", fn("pow", arg, 2)))
-        return st.one_of(*choices, square)
-
-    return st.recursive(leaves, extend, max_leaves=8)
+    return make
 
 
-def _leaves(names: list[str], locals: list[str], *others: Expr) -> st.SearchStrategy[Expr]:
-    fixed: list[Expr] = [Load(n) for n in names] + [Local(n) for n in locals] + list(others)
-    constants = st.sampled_from([0.0, 1.0, -1.0, 0.5, -0.3, 2.0]).map(Const)
-    return st.one_of(st.sampled_from(fixed), constants)
+FORMS = (
+    *((arity, _form(name)) for name, arity in (*_SMOOTH, *_TRUTH)),
+    (1, lambda arg: fn("tanh", fn("pow", arg, 2))),
+)
+CONSTANTS = tuple(map(Const, (0.0, 1.0, -1.0, 0.5, -0.3, 2.0)))
+
+
+def expressions(names: list[str], locals: list[str], *others: Expr) -> st.SearchStrategy[Expr]:
+    """Trees over reads of buffers, bound names, others and constants; truth values appear as
+    operands of everything."""
+    leaves = (*map(Load, names), *map(Local, locals), *others, *CONSTANTS)
+    return trees(leaves, FORMS, most=8)
 
 
 @st.composite
@@ -87,10 +85,8 @@ def cells(draw: st.DrawFn) -> tuple[Statement, ...]:
     for _ in range(draw(st.integers(1, 7))):
         kind = draw(st.sampled_from(["bind", "store", "store", "row", "reduce"]))
         names = ["r0", "r1", "g0"] if kind == "row" else ["u0", "u1", "u2", "r0", "n0", "g0"]
-        leaves = _leaves(
-            names, [] if kind == "row" else bound, *([] if kind == "row" else [Index()])
-        )
-        value = draw(expressions(leaves))
+        row = kind == "row"
+        value = draw(expressions(names, [] if row else bound, *([] if row else [Index()])))
         if kind == "bind":
             name = draw(st.sampled_from(["x", "y", "z"]))
             statements.append(Bind(name, value))
@@ -111,7 +107,7 @@ def synapses(draw: st.DrawFn) -> SynapseUpdate:
     """A SynapseUpdate of projection W over w0, w1 with up to two sums."""
     sides = st.tuples(st.sampled_from([None, "q0"]), st.sampled_from([None, "u0", "u1"]))
     indices: list[Expr] = [Index(side="pre"), Index(side="post")]
-    factor = st.one_of(st.none(), expressions(_leaves(["w0", "w1", "g0"], [], *indices)))
+    factor = st.one_of(st.none(), expressions(["w0", "w1", "g0"], [], *indices))
     sums = []
     for name in ("a", "b")[: draw(st.integers(0, 2))]:
         terms = draw(st.lists(st.tuples(sides, factor), min_size=1, max_size=3))
@@ -120,7 +116,7 @@ def synapses(draw: st.DrawFn) -> SynapseUpdate:
     bound = [total.name for total in sums]
     statements: list[Bind | Store] = []
     for _ in range(draw(st.integers(1, 5))):
-        value = draw(expressions(_leaves(["w0", "w1", "g0"], bound, *indices)))
+        value = draw(expressions(["w0", "w1", "g0"], bound, *indices))
         if draw(st.booleans()):
             statements.append(Store(draw(st.sampled_from(["w0", "w1"])), value))
         else:

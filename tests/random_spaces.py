@@ -26,6 +26,7 @@ from netdsl.ir.space import (
 from tests.programs.parts import fn
 from tests.programs.remembered import remembered
 from tests.programs.spaces import spaces
+from tests.trees import trees
 
 A, B, W = neuron("a"), neuron("b"), edge("W")
 SPACES: tuple[Space, ...] = ((), (ROW,), (ROW, A), (B,), (ROW, OTHER), (W,), (ROW, W))
@@ -82,20 +83,15 @@ def _reads(program: Program, space: Space) -> list[Expr]:
     return found
 
 
-def _value(leaves: list[Expr]) -> st.SearchStrategy[Expr]:
-    def deeper(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
-        return st.one_of(
-            st.builds(lambda f, a: fn(f, a), st.sampled_from(("tanh", "neg", "sin", "abs")), inner),
-            st.builds(
-                lambda f, a, b: fn(f, a, b),
-                st.sampled_from(("add", "sub", "mul", "min", "max", "gt")),
-                inner,
-                inner,
-            ),
-            st.builds(lambda c, a, b: fn("select", fn("gt", c, 0.1), a, b), inner, inner, inner),
-        )
+FORMS = (
+    *((1, lambda a, f=f: fn(f, a)) for f in ("tanh", "neg", "sin", "abs")),
+    *((2, lambda a, b, f=f: fn(f, a, b)) for f in ("add", "sub", "mul", "min", "max", "gt")),
+    (3, lambda c, a, b: fn("select", fn("gt", c, 0.1), a, b)),
+)
 
-    return st.recursive(st.sampled_from(leaves), deeper, max_leaves=6)
+
+def _value(leaves: list[Expr]) -> st.SearchStrategy[Expr]:
+    return trees(leaves, FORMS, most=6)
 
 
 @st.composite

@@ -65,6 +65,9 @@ def _walk(
             before = ran if isinstance(step, proto.Repeat) else frozenset()
             ran, inner = _walk(network, step.body, before, names)
             found += inner
+        elif isinstance(step, proto.RunProtocol):
+            # What it lacks is reported where it stands by itself.
+            ran, _ = _walk(network, network.protocols[step.protocol].body, ran, names)
         elif isinstance(step, proto.Choose):
             first, inner = _walk(network, step.then, ran, names)
             second, other = _walk(network, step.otherwise, ran, names)

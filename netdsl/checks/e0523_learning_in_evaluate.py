@@ -25,7 +25,7 @@ def _reached(
     if protocol is None or name in seen:
         return
     for step in steps_of(protocol.body):
-        if isinstance(step, proto.Evaluate):
+        if isinstance(step, proto.Evaluate | proto.RunProtocol):
             yield from _reached(network, origin, step.protocol, seen | {name})
         elif (what := _learns(step)) is not None:
             here = origin.span

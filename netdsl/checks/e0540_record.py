@@ -71,5 +71,5 @@ def evaluations(network: Network) -> dict[str, set[str]]:
 def _runs_a_phase(network: Network, name: str) -> bool:
     protocol = network.protocols.get(name)
     return protocol is not None and any(
-        isinstance(step, proto.RunPhase) for step in steps_of(protocol.body)
+        isinstance(step, proto.RunPhase) for step in proto.reached(protocol, network.protocols)
     )

@@ -80,3 +80,5 @@ def _host_values(step: Step) -> Iterator[tuple[str, Expr]]:
         yield f"global state `{step.target}`", step.value
     elif isinstance(step, proto.Each | proto.Evaluate) and step.limit is not None:
         yield "this limit", step.limit
+    elif isinstance(step, proto.RunProtocol) and step.rounds is not None:
+        yield f"how often `{step.protocol}` goes round", step.rounds

@@ -17,7 +17,7 @@ def open_run(
     **given: Any,
 ) -> Any:
     """The model of a run directory, with the run's spec, parameters, data, backend and number type
-    where none are given; `given` may name `dtype`, `seed` and options of the backend."""
+    where none are given; `given` may name `dtype`, `seed`, `form` and options of the backend."""
     import netdsl
     from netdsl.runtime.record import Record
     from netdsl.runtime.rundir import RunDir
@@ -32,5 +32,5 @@ def open_run(
         chosen,
         set={**record.set, **(sets or {})},
         data={**record.data, **(data or {})},
-        **{"dtype": record.dtype, "seed": record.seed, **options, **given},
+        **{"dtype": record.dtype, "seed": record.seed, "form": record.form, **options, **given},
     )

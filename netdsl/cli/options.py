@@ -36,6 +36,11 @@ backend_option = click.option(
 dtype_option = click.option(
     "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
 )
+form_option = click.option(
+    "--form", type=click.Choice(["auto", "online", "reverse"]), default="auto", show_default=True,
+    help="How rules with states at synapses run: step by step, or in reverse at `update` where "
+         "that gives the same change.",
+)  # fmt: skip
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 
 
@@ -54,11 +59,20 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def set_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--set, --data, --backend, --dtype, --seed and --fast-math."""
+    """--set, --data, --backend, --dtype, --seed, --form and --fast-math."""
     fast = click.option(
         "--fast-math", is_flag=True, help="Let the compiler reorder arithmetic (native backend)."
     )
-    for decorate in (fast, seed_option, dtype_option, backend_option, data_option, set_option):
+    options = (
+        fast,
+        form_option,
+        seed_option,
+        dtype_option,
+        backend_option,
+        data_option,
+        set_option,
+    )
+    for decorate in options:
         function = decorate(function)
     return function
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from netdsl.cli.options import backend_option, set_option
+from netdsl.cli.options import backend_option, form_option, set_option
 from netdsl.cli.output import pairs_of
 
 KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kernel", "graph")
@@ -20,6 +20,7 @@ KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kern
 @click.argument("name", required=False)
 @click.option("--after", metavar="PASS", help="ir: the network or program behind this pass.")
 @backend_option
+@form_option
 @set_option
 def command(
     kind: str,
@@ -27,6 +28,7 @@ def command(
     name: str | None,
     after: str | None,
     backend: str,
+    form: str,
     sets: tuple[str, ...],
 ) -> int:
     """Exit code 0 when printed, 1 on an error."""
@@ -37,6 +39,6 @@ def command(
         return 0
     import netdsl
 
-    model = netdsl.compile(spec, backend, set=pairs_of(sets, "--set"))
+    model = netdsl.compile(spec, backend, set=pairs_of(sets, "--set"), form=form)
     click.echo(model.show(kind, name, after=after))
     return 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netdsl.dataflow.walk import CELL, Flow, walk_network
 from netdsl.ir.expr import Ref
 from netdsl.ir.network import Kind, Network, Projection
-from netdsl.ir.protocol import Each, Evaluate, steps_of
+from netdsl.ir.protocol import Each, Evaluate, RunProtocol, steps_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -161,7 +161,7 @@ class NetworkGraph:
             for step in steps_of(protocol.body):
                 if isinstance(step, Each) and step.of is not None:
                     named[name][step.of.source] = None
-                elif isinstance(step, Evaluate):
+                elif isinstance(step, Evaluate | RunProtocol):
                     shown = named.setdefault(step.protocol, {})
                     shown.update((ref.source, None) for ref in step.args)
         parts = {name: self._data(sources) for name, sources in named.items()}

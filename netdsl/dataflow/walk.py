@@ -282,6 +282,8 @@ def step_parts(step: proto.Step) -> Iterator[Part]:
         yield "decide", "", step.limit, span
     elif isinstance(step, proto.Each | proto.Evaluate) and step.limit is not None:
         yield "decide", "", step.limit, span
+    elif isinstance(step, proto.RunProtocol) and step.rounds is not None:
+        yield "decide", "", step.rounds, span
 
 
 def _body(owner: str, statements: Iterable[Statement]) -> Iterator[Flow]:

@@ -117,8 +117,9 @@ class Reduce(Expr):
     """`kind` ("sum", "mean", "max", "min", "any", "count", "argmax") of `body` over `axis`.
 
     Axes: "population" (neurons within one sample), "batch", "pre" (afferents), "phase:NAME"
-    (steps of a phase), "slot:MEMORY:INDEX" (slots of a memory, or rows where that is "batch"; reads
-    of `slot` INDEX go over them), or the name of a population axis.
+    (steps of a phase), "phase:NAME:K" (its last K steps), "slot:MEMORY:INDEX" (slots of a memory,
+    or rows where that is "batch"; reads of `slot` INDEX go over them), or the name of a population
+    axis.
     """
 
     kind: str
@@ -130,7 +131,13 @@ class Reduce(Expr):
     def over_phase(self) -> str | None:
         """The phase whose steps are reduced over, None for other axes."""
         head, _, phase = self.axis.partition(":")
-        return phase if head == "phase" else None
+        return phase.partition(":")[0] if head == "phase" else None
+
+    @property
+    def last(self) -> int | None:
+        """How many steps at the end of a phase are reduced over; None for all."""
+        number = self.axis.split(":")[2:] if self.over_phase is not None else []
+        return int(number[0]) if number else None
 
     @property
     def over_slots(self) -> tuple[str, str] | None:

@@ -197,6 +197,17 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class RunProtocol:
+    """`run PROTOCOL(args, epochs = N)`: its statements, with counters of its own. `rounds`: how
+    many epochs or iterations, if not its own number."""
+
+    protocol: str
+    args: tuple[SplitRef, ...] = ()
+    rounds: Expr | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """`checkpoint NAME by METRIC on LABEL`: keep the parameters of the best evaluation."""
 
@@ -246,6 +257,7 @@ Step = (
     | Update
     | Rewire
     | Evaluate
+    | RunProtocol
     | Checkpoint
     | Restore
     | Choose
@@ -310,19 +322,34 @@ class Recorder:
     span: Span | None = field(default=None, compare=False)
 
 
-def fits(position: list[int], steps: tuple[Step, ...]) -> bool:
-    """Whether statements can be at a position: the index of a statement, of the pass through its
-    loop (or 1 for the first branch), of a statement inside, and so on."""
+def reached(protocol: Protocol, protocols: Mapping[str, Protocol]) -> Iterator[Step]:
+    """All steps of a protocol and of those that it runs, in the order in which they come."""
+    for step in steps_of(protocol.body):
+        yield step
+        if isinstance(step, RunProtocol):
+            yield from reached(protocols[step.protocol], protocols)
+
+
+def at(
+    position: list[int], steps: tuple[Step, ...], protocols: Mapping[str, Protocol]
+) -> tuple[str, ...] | None:
+    """The protocols that are run at a position, the innermost last, or None where statements can be
+    at no such place. A position is the index of a statement, of the pass through its loop (or 1 for
+    the first branch), of a statement inside, and so on."""
     if not position:
-        return True
+        return ()
     if not all(isinstance(index, int) and index >= 0 for index in position):
-        return False
+        return None
     index, *inner = position
     if not inner:
-        return index <= len(steps)  # behind the last one: all is done
+        return () if index <= len(steps) else None  # behind the last one: all is done
     if index >= len(steps):
-        return False
-    step, count, *rest = steps[index], *inner
+        return None
+    step = steps[index]
+    if isinstance(step, RunProtocol):
+        found = at(inner, protocols[step.protocol].body, protocols)
+        return None if found is None else (step.protocol, *found)
+    count, *rest = inner
     if isinstance(step, Choose):
-        return count in (0, 1) and fits(rest, step.then if count else step.otherwise)
-    return isinstance(step, Each | Repeat) and fits(rest, step.body)
+        return at(rest, step.then if count else step.otherwise, protocols) if count < 2 else None
+    return at(rest, step.body, protocols) if isinstance(step, Each | Repeat) else None

@@ -23,9 +23,11 @@ from netdsl.ir.protocol import (
     Restore,
     Rewire,
     RunPhase,
+    RunProtocol,
     SetState,
     Step,
     Update,
+    reached,
     steps_of,
 )
 from netdsl.locality.labels import Label, Level
@@ -92,6 +94,10 @@ class _Walk:
             bounds = (step.until, step.limit)
             under = (*under, *(d for e in bounds for d in self._decided(e, step.body)))
             self.block(step.body, under)
+        elif isinstance(step, RunProtocol):
+            inner = _Walk(self.graph, step.protocol, self.found)
+            inner.marks = self.marks
+            inner.block(self.graph.network.protocols[step.protocol].body, under)
         elif isinstance(step, RunPhase):
             under = (*under, *self._decided(step.steps, (step,)))
             self.marks.update(dict.fromkeys(under))
@@ -104,13 +110,20 @@ class _Walk:
         elif isinstance(step, MOVES):
             self.marks.update(dict.fromkeys(under))
 
+    def _moves(self, body: tuple[Step, ...]) -> Iterator[Step]:
+        for step in steps_of(body):
+            if isinstance(step, RunProtocol):
+                held = self.graph.network.protocols
+                yield from reached(held[step.protocol], held)
+            yield step
+
     def _learn(self, projections: Iterable[str]) -> None:
         for name in projections:
             self.found.setdefault(name, {}).update(self.marks)
 
     def _decided(self, expr: Expr, body: tuple[Step, ...]) -> Iterator[Decision]:
         label = decided_by(self.graph, expr)
-        if label != Label() and any(isinstance(step, MOVES) for step in steps_of(body)):
+        if label != Label() and any(isinstance(step, MOVES) for step in self._moves(body)):
             names = dict.fromkeys(r.path for r in refs(expr) if _is_data(self.graph, r.path))
             why = ", ".join(f"`{name}`" for name in names)
             yield Decision(self.protocol, label, why, span_of(expr))

@@ -26,6 +26,7 @@ from netdsl.ir.protocol import (
     Evaluate,
     Repeat,
     RunPhase,
+    RunProtocol,
     SetState,
     Update,
     steps_of,
@@ -300,14 +301,14 @@ def before_learning(network: Network) -> Iterator[SetState]:
         step.protocol
         for protocol in protocols
         for step in steps_of(protocol.body)
-        if isinstance(step, Evaluate)
+        if isinstance(step, Evaluate | RunProtocol)
     }
     for protocol in protocols:
-        if protocol.name in evaluated:  # as often as that is asked for
+        if protocol.name in evaluated:  # as often as that is asked for, or after what learns
             continue
         for step in protocol.body:
             learns = isinstance(step, RunPhase) and bool(step.learning)
-            if learns or isinstance(step, Each | Repeat | Choose | Update):
+            if learns or isinstance(step, Each | Repeat | Choose | RunProtocol | Update):
                 break
             if isinstance(step, SetState):
                 yield step

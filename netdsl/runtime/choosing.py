@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netdsl.ir.protocol import Each, Evaluate, Protocol, SplitRef, steps_of
+from netdsl.ir.protocol import Each, Evaluate, Protocol, RunProtocol, SplitRef, reached
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.steps import all_steps
 
@@ -50,8 +50,10 @@ def _evaluated_source(model: Model) -> str | None:
 def split_refs(model: Model, protocol: Protocol) -> tuple[SplitRef, ...]:
     """Every split that a protocol draws from or evaluates on, and the final test's."""
     found: dict[SplitRef, None] = {}
-    for step in steps_of(protocol.body):
-        refs = step.args if isinstance(step, Evaluate) else (getattr(step, "of", None),)
+    for step in reached(protocol, model.network.protocols):
+        refs: tuple[SplitRef | None, ...] = (getattr(step, "of", None),)
+        if isinstance(step, Evaluate | RunProtocol):
+            refs = step.args
         found.update({ref: None for ref in refs if ref is not None and ref.parameter is None})
     test = model.network.protocols.get("test")
     if test is not None and test is not protocol:
@@ -90,8 +92,8 @@ def epochs_of(protocol: Protocol, evaluate: Any) -> int:
 
 def batch_rows(model: Model, protocol: Protocol) -> int:
     """Samples in a training batch, for the rate shown."""
-    for step in steps_of(protocol.body):
-        if isinstance(step, Each) and step.of is not None:
+    for step in reached(protocol, model.network.protocols):
+        if isinstance(step, Each) and step.of is not None and step.of.parameter is None:
             opened = model.datasets.open(step.of)
             return 1 if step.kind == "sample" else opened.data.batch
     return 1

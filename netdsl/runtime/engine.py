@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
-from netdsl.ir.expr import Apply, Expr, walk
 from netdsl.ir.protocol import (
     Checkpoint,
     Choose,
@@ -27,19 +24,24 @@ from netdsl.ir.protocol import (
     Restore,
     Rewire,
     RunPhase,
+    RunProtocol,
     SetGlobal,
     SetState,
     SplitRef,
     Step,
     Update,
 )
+from netdsl.runtime import sequence
+from netdsl.runtime.chunks import BatchLoop
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
-from netdsl.runtime.members import Found, better, merged
+from netdsl.runtime.keeping import keep
+from netdsl.runtime.members import Found
 from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
+from netdsl.runtime.supply import samples_of, supply_of
 
 __all__ = ["Hooks", "Interpreter", "Interrupted", "Options", "Place"]
 
@@ -69,21 +71,28 @@ class Interpreter:
         self.kept: dict[str, dict[str, Any]] = {}
         self.phase: PhaseRunner = self.call_phase
         self.loop: Each | None = None
-        self._resume = list(self.place.position)
+        self.resume = list(self.place.position)  # on the way to where a run was stopped
         self.place.position = []
-        self._splits: dict[str, SplitRef] = {}
-        self._clamps: dict[str, Clamp] = {}  # in force, by target
-        self._batch: Batch | None = None  # that is present
+        self.splits: dict[str, SplitRef] = {}  # what data arguments stand for
+        self.running: Protocol | None = None  # that the outer one runs
+        self.clamps: dict[str, Clamp] = {}  # in force, by target
+        self.batch: Batch | None = None  # that is present
         self.idle = False  # whether it waits for a memory to be full: no phase has run
         self._call = 0
         self._finished = False
-        self._counter = "epoch"  # what counts the rounds: that of the loop around
+        self.counter = "epoch"  # what counts the rounds, "epoch" or "iteration"
+        self.going_round = False  # whether a loop of epochs or iterations is around
         self._evaluator: Callable[[Evaluate, Interpreter], Mapping[str, Found]] | None = None
 
     @property
     def training(self) -> bool:
         """Whether this is the outer protocol and not an evaluation."""
         return not self.label
+
+    @property
+    def rounds(self) -> int:
+        """Epochs or iterations that are behind, those of all protocols that were run."""
+        return self.place.earlier + (self.round if self.going_round else 0)
 
     @property
     def done(self) -> bool:
@@ -101,11 +110,7 @@ class Interpreter:
 
         Raises Interrupted, DiagnosticError (data), RunFault.
         """
-        data_names = [name for name, default in protocol.parameters if default is None]
-        self._splits = dict(zip(data_names, splits, strict=False))
-        for name, default in protocol.parameters:
-            if default is not None:
-                self.session.host[name] = self.session.evaluate(default)
+        sequence.begin(self, protocol, splits)
         if self.options.epochs is not None and self.training:
             asked = {"epochs", "iterations"} & {name for name, _ in protocol.parameters}
             for many in asked or {"epochs"}:
@@ -118,14 +123,14 @@ class Interpreter:
 
     def block(self, steps: tuple[Step, ...]) -> None:
         """Run statements in order, from where a stopped run left off."""
-        first = self._resume.pop(0) if self._resume else 0
+        first = self.resume.pop(0) if self.resume else 0
         self.place.position.append(first)
-        outer = dict(self._clamps)
-        self._clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
+        outer = dict(self.clamps)
+        self.clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
         for index in range(first, len(steps)):
             self.place.position[-1] = index
             getattr(self, _EXECUTE[type(steps[index])])(steps[index])
-        self._clamps = outer
+        self.clamps = outer
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
@@ -141,7 +146,10 @@ class Interpreter:
         count = self._round_count(step)
         batches = self._batches_inside(step)
         whole = step.kind == "iteration"
-        self._counter = step.kind
+        name = "" if self.running is None else self.running.name
+        self.hooks.start_rounds(name, count)
+        self.going_round = True
+        self.counter = step.kind
         if whole:
             left = max(count - first, 0)
             self.hooks.start_epoch(0, batches * left, left)
@@ -149,7 +157,7 @@ class Interpreter:
             self.place.position[-1] = epoch
             self.session.set_host(step.kind, float(epoch))
             # Keys of training have the epoch besides; those of an evaluation do not.
-            if self.training and not self._resume:
+            if self.training and not self.resume:
                 self.place.loops = 0
             if not whole:
                 self.hooks.start_epoch(epoch, batches)
@@ -160,17 +168,19 @@ class Interpreter:
                 self.hooks.end_epoch(self)
         if whole and count > first:
             self.hooks.end_epoch(self)
+        self.going_round = False
+        self.place.earlier += count
         self.place.position.pop()
 
     def _round_count(self, step: Each) -> int:
-        if self.options.epochs is not None and self.training:
+        if self.options.epochs is not None and self.training and self.running is None:
             return self.options.epochs
         if step.limit is not None:
             return int(self.session.evaluate(step.limit))
         return int(self.session.host.get(f"{step.kind}s", 1))
 
     def _first(self) -> int:
-        first = self._resume.pop(0) if self._resume else 0
+        first = self.resume.pop(0) if self.resume else 0
         self.place.position.append(first)
         return first
 
@@ -178,29 +188,12 @@ class Interpreter:
         """A split reference with a protocol's data argument filled in."""
         if ref.parameter is None:
             return ref
-        return self._splits.get(ref.parameter, ref)
+        return self.splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
-        """Samples of a pass: at most what the loop's limit says; None for all that there are. An
-        evaluation's own number stands before the limit of a loop over a task, which has no end."""
-        asked = self.options.limit if self.training else self.options.eval_limit
-        limit = None
-        if step.limit is not None:
-            limit = int(self.session.evaluate(step.limit))
-            limit *= 1 if step.counts == "sample" else self._batch_size(opened, step)
-        if opened.generator is not None and limit is None:
-            limit = opened.rows
-        if asked is None or limit is None:
-            return limit if asked is None else asked
-        if opened.generator is not None and not self.training:
-            return asked
-        return min(asked, limit)
-
-    def _batch_size(self, opened: Opened, step: Each) -> int:
-        if step.kind == "sample":
-            return 1
-        held = opened.data.batch if self.training else opened.data.eval_batch
-        return self.options.batch or held
+        """Samples of a pass; None for all that there are."""
+        limit = None if step.limit is None else int(self.session.evaluate(step.limit))
+        return samples_of(opened, step, limit, self.options, self.training)
 
     def _batch_loop(self, step: Each) -> None:
         if step.of is None:
@@ -211,27 +204,25 @@ class Interpreter:
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
         samples = self._samples(opened, step)
-        batches = self.datasets.batches(
+        supply = supply_of(
+            self.datasets,
             opened,
             training=self.training,
-            epoch=self.round,
+            epoch=self.place.earlier + self.round,
             repetition=repetition,
             size=size,
             samples=samples,
             first=first,
         )
-        for batch in batches if samples is None or samples > 0 else ():
-            self.place.position[-1] = batch.index
-            self.run_batch(step, batch)
+        if samples is None or samples > 0:
+            BatchLoop(self, step, supply).run()
         self.place.loops = repetition + 1
         self.place.position.pop()
 
     def run_batch(self, step: Each, batch: Batch) -> None:
         """Present one batch and run the loop's body on it."""
-        self.hooks.poll()
-        if self.training:
-            self.hooks.before_batch(self)
-        self.loop, self._batch, self.idle = step, batch, bool(self.session.memories)
+        self.before_batches(step)
+        self.batch, self.idle = batch, bool(self.session.memories)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
@@ -239,19 +230,27 @@ class Interpreter:
         self.hooks.after_batch(self, batch)
 
     @property
+    def room(self) -> int:
+        """How many batches may run in one call."""
+        plain = self.phase == self.call_phase and not self.resume
+        return self.hooks.room(self) if plain else 1
+
+    def before_batches(self, step: Each) -> None:
+        """What comes before one batch, or before several that run in one call."""
+        self.hooks.poll()
+        if self.training:
+            self.hooks.before_batch(self)
+        self.loop = step
+
+    @property
     def epoch(self) -> int:
         """The present epoch, 0-based."""
         return int(self.session.host["epoch"])
 
     @property
-    def counter(self) -> str:
-        """What the protocol counts: "epoch" or "iteration"."""
-        return self._counter
-
-    @property
     def round(self) -> int:
         """The present epoch or iteration, 0-based."""
-        return int(self.session.host[self._counter])
+        return int(self.session.host[self.counter])
 
     def _batches_inside(self, step: Each) -> int:
         """Training batches of one pass through an epoch's body, for the progress bar."""
@@ -270,7 +269,7 @@ class Interpreter:
 
     def choose(self, step: Choose) -> None:
         """`when COND { } else { }`, decided now."""
-        resumed = self._resume.pop(0) if self._resume else None
+        resumed = self.resume.pop(0) if self.resume else None
         taken = bool(self.session.evaluate(step.condition)) if resumed is None else bool(resumed)
         self.place.position.append(int(taken))
         self.block(step.then if taken else step.otherwise)
@@ -291,16 +290,16 @@ class Interpreter:
     def reset(self, step: Reset) -> None:
         """`reset` and `reset X, Y`; clamps in force go on binding."""
         self.session.reset(step.targets)
-        for clamp in self._clamps.values():
+        for clamp in self.clamps.values():
             self.session.executor.call(clamp.site)
 
     def push(self, step: Push) -> None:
         """`push M`: the present sample, or what the variables of a window are now."""
-        if self._batch is None:
+        if self.batch is None:
             raise RunFault("E0712", f"no sample is present to push into `{step.memory}`")
         if step.site in self.session.program.routines:
             self.session.executor.call(step.site)
-        push(self.session, step.memory, self._batch, self.epoch)
+        push(self.session, step.memory, self.batch, self.epoch)
 
     def forget(self, step: Forget) -> None:
         """`reset memory M`."""
@@ -308,7 +307,7 @@ class Interpreter:
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
-        self._clamps[step.target] = step
+        self.clamps[step.target] = step
         self.session.executor.call(step.site)
 
     def set_state(self, step: SetState) -> None:
@@ -317,17 +316,7 @@ class Interpreter:
 
     def set_global(self, step: SetGlobal) -> None:
         """`beta := e`; random signs are drawn here."""
-        value = step.value
-        signs = [n for n in walk(value) if isinstance(n, Apply) and n.function == "random_sign"]
-        if signs:
-            from netdsl.ir.expr import Const, transform
-
-            def draw(node: Expr) -> Expr | None:
-                if isinstance(node, Apply) and node.function == "random_sign":
-                    return Const(self.session.random_sign(step.target, self._call))
-                return None
-
-            value = transform(value, draw)
+        value = self.session.with_signs(step.value, step.target, self._call)
         self.session.set_host(step.target, self.session.evaluate(value))
 
     def run_phase(self, step: RunPhase) -> None:
@@ -336,6 +325,9 @@ class Interpreter:
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
         self.idle = False
+        if not step.controls:
+            self.phase(step, steps)
+            return
         with self.session.controls(step):
             self.phase(step, steps)
 
@@ -360,19 +352,12 @@ class Interpreter:
         self.hooks.evaluated(step.label, metrics, self)
 
     def checkpoint(self, step: Checkpoint) -> None:
-        """Keep the parameters if the metric named is the best so far (larger is better): those of
-        the members of an ensemble for which it is."""
-        results = self.place.results.get(step.on)
-        if results is None or step.metric not in results:
-            return
-        value, best = results[step.metric], self.place.best.get(step.name)
-        larger = better(value, best)
-        if not np.any(larger):
-            return
-        self.place.best[step.name] = value if best is None else np.where(larger, value, best)[()]
-        self.place.kept_at = self.round
-        self.kept[step.name] = merged(self.kept.get(step.name), self.session.parameters(), larger)
-        self.hooks.kept(step.name, self)
+        """`checkpoint NAME by METRIC on LABEL`."""
+        keep(self, step)
+
+    def run_protocol(self, step: RunProtocol) -> None:
+        """`run PROTOCOL`."""
+        sequence.run_protocol(self, step)
 
     def restore(self, step: Restore) -> None:
         """`restore NAME`: nothing happens before the first checkpoint of that name."""
@@ -388,6 +373,7 @@ _EXECUTE: dict[type, str] = {
     SetState: "set_state",
     SetGlobal: "set_global",
     RunPhase: "run_phase",
+    RunProtocol: "run_protocol",
     Update: "update",
     Rewire: "rewire",
     Push: "push",

@@ -62,12 +62,14 @@ class Model:
     """A compiled spec with its values. Buffers are allocated when they are first needed.
 
     Attributes: `network` and `program` (the two intermediate representations), `backend`, `dtype`,
-    `seed`, `options` (of the backend), `state`. `choice`: instead of draws, a function that says
-    which synapses a `rewire` opens: given its name and the candidates by projection, (pre, post)
-    of bool, it gives those chosen; `lambda name, closed: closed` opens all.
+    `seed`, `form` (that its rules were asked to run in), `options` (of the backend), `state`.
+    `choice`: instead of draws, a function that says which synapses a `rewire` opens: given its name
+    and the candidates by projection, (pre, post) of bool, it gives those chosen;
+    `lambda name, closed: closed` opens all.
     """
 
     choice: Choice | None = None
+    form: str = "auto"
 
     def __init__(
         self,
@@ -232,7 +234,7 @@ class Model:
         """Run a whole phase on the samples present, with its clamps and controls."""
         step = self._find_phase(name, protocol)
         count = int(self.session.evaluate(step.steps)) if steps is None else steps
-        with self.session.controls(step):
+        with self.session.controls(step, count):
             self.session.executor.call(step.site, count)
         self._phase = None
         self._ran.append((step.site, count))

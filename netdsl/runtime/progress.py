@@ -35,7 +35,7 @@ class Progress:
         stream: IO[str] | None = None,
     ) -> None:
         self._epochs, self._batches, self._rows = epochs, batches, rows_per_batch
-        self._title, self._quiet = title, quiet
+        self._title, self._first, self._quiet = title, title, quiet
         self._stream = stream or sys.stderr
         self._epoch, self._done, self._since = 0, 0, time.perf_counter()
         self._rounds = 0
@@ -60,6 +60,10 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
+    def start_rounds(self, protocol: str, count: int) -> None:
+        """So many epochs or iterations begin, of a protocol of this name if it is not the first."""
+        self._title, self._epochs = protocol or self._first, count
+
     def start_epoch(self, epoch: int, batches: int | None = None, rounds: int = 0) -> None:
         """Begin ``epoch`` (0-based), or with ``rounds`` as many iterations; ``batches`` replaces
         the number given at first."""
@@ -69,13 +73,13 @@ class Progress:
         if self._bar is not None and self._task is not None:
             self._bar.reset(self._task, total=self._batches, description=self._heading())
 
-    def batch(self, metrics: Mapping[str, Any] | None = None) -> None:
-        """One batch is done; ``metrics`` are shown beside the bar."""
-        self._done += 1
+    def batch(self, metrics: Mapping[str, Any] | None = None, count: int = 1) -> None:
+        """``count`` batches are done; ``metrics`` are shown beside the bar."""
+        self._done += count
         self._latest.update(metrics or {})
         if self._bar is not None and self._task is not None:
             self._bar.update(
-                self._task, advance=1, rate=self._rate(), latest=format_metrics(self._latest)
+                self._task, advance=count, rate=self._rate(), latest=format_metrics(self._latest)
             )
 
     def end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:

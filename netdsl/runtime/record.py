@@ -31,8 +31,9 @@ _REQUIRED = ("set", "data", "seed", "dtype", "backend", "epochs", "limit")
 class Record:
     """The fields of params.json that decide how a run goes on or is judged.
 
-    `set`, `data`: `--set` values and files by name; `options`: of the backend; `identity`: see
-    `identity_of`; `resumed`: when it was taken up again, and what had changed.
+    `set`, `data`: `--set` values and files by name; `options`: of the backend; `form`:
+    that rules were asked to run in; `identity`: see `identity_of`; `resumed`: when it was taken up
+    again, and what had changed.
     """
 
     set: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Record:
     epochs: int | None
     limit: int | None
     protocol: str = "train"
+    form: str = "auto"
     options: Mapping[str, Any] | None = None
     identity: Mapping[str, Any] | None = None
     resumed: Sequence[Any] = ()
@@ -86,6 +88,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "epochs": _is_count,
     "limit": _is_count,
     "protocol": _is_text,
+    "form": _is_text,
     "options": lambda v: v is None or _is_map(v),
     "identity": lambda v: v is None or _is_map(v),
     "resumed": lambda v: isinstance(v, list),
@@ -105,6 +108,7 @@ def write_record(run: RunDir, model: Model, settings: Settings) -> None:
             "dtype": model.dtype,
             "backend": model.backend,
             "options": model.options,
+            "form": model.form,
             "protocol": settings.protocol,
             "epochs": settings.epochs,
             "limit": settings.limit,
@@ -186,8 +190,14 @@ def _difference(name: str, held: Any, now: Any) -> str:
 
 def note_changes(run: RunDir, record: Record, model: Model, settings: Settings) -> None:
     """Say and record in what a run that goes on differs from how it was begun."""
-    before = {"epochs": record.epochs, "backend": record.backend, "options": record.options or {}}
-    now = {"epochs": settings.epochs, "backend": model.backend, "options": model.options}
+    before: dict[str, Any] = {
+        "epochs": record.epochs,
+        "backend": record.backend,
+        "form": record.form,
+    }
+    before["options"] = record.options or {}
+    now: dict[str, Any] = {"epochs": settings.epochs, "backend": model.backend, "form": model.form}
+    now["options"] = model.options
     versions = run.versions()
     before.update({name: versions[name] for name in versions if name != "backend"})
     now.update({name: value for name, value in library_versions().items() if name in before})
@@ -199,7 +209,7 @@ def note_changes(run: RunDir, record: Record, model: Model, settings: Settings) 
     again = {"at": datetime.datetime.now().isoformat(timespec="seconds"), "changed": changed}
     held["resumed"] = [*record.resumed, again]
     held.update({"data": model.places()})
-    held.update({name: now[name] for name in ("epochs", "backend", "options")})
+    held.update({name: now[name] for name in ("epochs", "backend", "form", "options")})
     run.write_params(held)
     run.write_versions({"backend": model.backend})
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netdsl.ir.places import shape_of
-from netdsl.ir.protocol import Each, Evaluate, Protocol, RunPhase, SplitRef, steps_of
+from netdsl.ir.protocol import Each, Evaluate, Protocol, RunPhase, SplitRef, reached
 from netdsl.runtime.engine import Options
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.memory import available_bytes, readable
@@ -53,11 +53,12 @@ def recording_bytes(
 ) -> dict[str, int]:
     """Bytes of an evaluation's recordings by variable; `limit` is that of its samples."""
     session = model.session
-    loops = [step.of for step in steps_of(protocol.body) if isinstance(step, Each) and step.of]
+    inside = list(reached(protocol, model.network.protocols))
+    loops = [step.of for step in inside if isinstance(step, Each) and step.of]
     refs = splits or [ref for ref in loops if ref.parameter is None]
     rows = max((model.datasets.open(ref).rows for ref in refs), default=1)
     rows = rows if limit is None else min(rows, limit)
-    phases = [step for step in steps_of(protocol.body) if isinstance(step, RunPhase)]
+    phases = [step for step in inside if isinstance(step, RunPhase)]
     steps = sum(int(session.evaluate(step.steps)) for step in phases)
     itemsize = 8 if model.dtype == "float64" else 4
     found = {}
@@ -79,7 +80,7 @@ def _evaluations(
 
     held = model.network.protocols
     labels = set()
-    for step in steps_of(protocol.body):
+    for step in reached(protocol, held):
         if isinstance(step, Evaluate) and step.label not in labels:
             labels.add(step.label)
             refs = tuple(ref for ref in step.args if ref.parameter is None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netdsl.ir.protocol import Protocol, fits
+from netdsl.ir.protocol import Protocol, at
 from netdsl.ir.windows import Windows
 from netdsl.runtime.archive import Arrays
 from netdsl.runtime.engine import Interpreter, Place
@@ -119,7 +119,7 @@ def load_checkpoint(
     require_same(run, recorded, identity)
     require_same(run, own, identity)
     try:
-        place = _place(counters["place"], protocol)
+        place = _place(counters["place"], protocol, session.network.protocols)
         host = {path: _number(value) for path, value in counters["host"].items()}
         metric_rows = _whole(counters["metric_rows"])
         for counter in (host["epoch"], host.get("iteration", 0.0)):
@@ -146,13 +146,14 @@ def load_checkpoint(
     return place, kept, metric_rows
 
 
-def _place(held: Mapping[str, Any], protocol: Protocol) -> Place:
+def _place(held: Mapping[str, Any], protocol: Protocol, protocols: Mapping[str, Protocol]) -> Place:
     """The place that a checkpoint names; TypeError or ValueError where there is none."""
     place = Place(**held)
-    numbers = (place.loops, place.batches, place.kept_at, *place.draws.values())
+    numbers = (place.loops, place.batches, place.earlier, place.kept_at, *place.draws.values())
     if not all(_whole(number) == number for number in numbers):
         raise ValueError("a counter is no number")
-    if not isinstance(place.position, list) or not fits(place.position, protocol.body):
+    position = place.position
+    if not isinstance(position, list) or at(position, protocol.body, protocols) is None:
         raise ValueError(f"protocol `{protocol.name}` has no place {place.position}")
     place.best = {name: _found(value) for name, value in place.best.items()}
     place.results = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netdsl.diagnostics.waiting import hush
-from netdsl.ir.protocol import Evaluate, Protocol
+from netdsl.ir.protocol import Each, Evaluate, Protocol, RunProtocol, at, steps_of
 from netdsl.runtime.choosing import (
     batch_rows,
     default_splits,
@@ -24,10 +24,11 @@ from netdsl.runtime.choosing import (
     runnable,
     split_refs,
 )
+from netdsl.runtime.chunks import PATIENCE, Passed
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
+from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics, clocked_room
 from netdsl.runtime.faults import NanWatch, require_finite
 from netdsl.runtime.members import Found, columns
 from netdsl.runtime.progress import Progress
@@ -112,6 +113,7 @@ class Training(Hooks):
         model, settings = self._model, self._settings
         protocol = runnable(model, settings.protocol or "train")
         options = Options(settings.epochs, settings.limit, choice=model.choice)
+        _require_own_rounds(protocol, settings.epochs)
         self._open_data(protocol)
         with hush(settings.quiet):
             model.reserve()
@@ -157,7 +159,7 @@ class Training(Hooks):
             place, kept, self._rows = load_checkpoint(
                 self._run, model.session, protocol, (record.identity, self._identity)
             )
-            _require_epochs(model, place, settings.epochs)
+            _require_epochs(model, protocol, place, settings.epochs)
             note_changes(self._run, record, model, settings)
             self._run.truncate_metrics(self._rows)
             return place, kept
@@ -201,16 +203,29 @@ class Training(Hooks):
         if time.monotonic() - self._saved >= self._settings.checkpoint_every:
             self._save(interpreter)
 
-    def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        protocol = self._model.network.protocols[self._settings.protocol or "train"]
+    def room(self, interpreter: Interpreter) -> int:
+        if self._settings.checkpoint_every < PATIENCE:
+            return 1
         batches = interpreter.place.batches
-        due = {}
+        room = clocked_room(self._model.session, batches)
+        return room if self._watch is None else min(room, self._watch.room(batches) or room)
+
+    def after_batches(self, interpreter: Interpreter, passed: Passed) -> None:
+        if self._progress is not None:
+            self._progress.batch(count=len(passed) - 1)
+        self.after_batch(interpreter, passed.last)
+
+    def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        outer = self._model.network.protocols[self._settings.protocol or "train"]
+        due: dict[str, Found] = {}
         if not interpreter.idle:
-            due = clocked_metrics(self._model.session, batches, protocol)
+            batches = interpreter.place.batches
+            due = clocked_metrics(self._model.session, batches, interpreter.running or outer)
         if due:
             self._log(
                 {
-                    interpreter.counter: interpreter.round,
+                    interpreter.counter: interpreter.rounds,
+                    **_protocol(interpreter),
                     "batch": batch.index + 1,
                     "batches": self._batches,
                 },
@@ -219,6 +234,10 @@ class Training(Hooks):
             self._latest.update(due)
         if self._progress is not None:
             self._progress.batch(due)
+
+    def start_rounds(self, protocol: str, count: int) -> None:
+        if self._progress is not None:
+            self._progress.start_rounds(protocol, count)
 
     def start_epoch(self, epoch: int, batches: int, rounds: int = 0) -> None:
         self._batches = batches
@@ -235,9 +254,9 @@ class Training(Hooks):
         self._epoch_saved = True
 
     def evaluated(self, label: str, metrics: Mapping[str, Found], interpreter: Interpreter) -> None:
-        started = self._batches > 0
-        place = {interpreter.counter: interpreter.round + started, "split": label}
-        self._log(place, metrics)
+        started = interpreter.going_round or not interpreter.rounds
+        done = interpreter.rounds + (started and self._batches > 0)
+        self._log({interpreter.counter: done, **_protocol(interpreter), "split": label}, metrics)
         self._latest.update({f"{label}.{name}": value for name, value in metrics.items()})
 
     def kept(self, name: str, interpreter: Interpreter) -> None:
@@ -323,8 +342,29 @@ def evaluate_model(
     return evaluator.run(held, splits, label)
 
 
-def _require_epochs(model: Model, place: Place, epochs: int | None) -> None:
+def _require_own_rounds(protocol: Protocol, epochs: int | None) -> None:
+    """`--epochs` is of the protocol itself, not of those that it runs. Raises RunFault E0743."""
+    steps = list(steps_of(protocol.body))
+    others = [step.protocol for step in steps if isinstance(step, RunProtocol)]
+    own = any(isinstance(s, Each) and s.kind in ("epoch", "iteration") for s in steps)
+    if epochs is not None and others and not own:
+        raise RunFault(
+            "E0743",
+            f"protocol `{protocol.name}` has no epochs of its own, only those of the protocols that"
+            " it runs",
+            f"say how many these have: `--set {others[0]}.epochs={epochs}`",
+        )
+
+
+def _protocol(interpreter: Interpreter) -> dict[str, str]:
+    """The protocol that is run by another, for a row of the log."""
+    return {} if interpreter.running is None else {"protocol": interpreter.running.name}
+
+
+def _require_epochs(model: Model, protocol: Protocol, place: Place, epochs: int | None) -> None:
     """A run that goes on has not done more epochs than are asked for. Raises RunFault E0761."""
+    if at(place.position, protocol.body, model.network.protocols):
+        return  # what it is in the midst of has a number of its own
     host = model.session.host
     counter = "iteration" if host.get("iteration") else "epoch"
     begun = int(host[counter]) + 1

@@ -21,6 +21,7 @@ from netdsl.ir.protocol import (
     Restore,
     Rewire,
     RunPhase,
+    RunProtocol,
     Step,
     Update,
     steps_of,
@@ -61,6 +62,7 @@ def align_model(
     model.single("`align`")
     network, chosen = _with_loss(model, loss)
     plan = runnable(model, protocol)
+    _require_alone(plan)
     names = _learning(network, protocol)
     _require_batches(plan)
     phase = phase_of(network, chosen, protocol)
@@ -146,6 +148,17 @@ def _loops(plan: Protocol) -> list[Each]:
     return [step for step in steps_of(plan.body) if isinstance(step, Each) and step.of is not None]
 
 
+def _require_alone(plan: Protocol) -> None:
+    """Raises RunFault E0874 where a protocol runs others."""
+    others = [step.protocol for step in steps_of(plan.body) if isinstance(step, RunProtocol)]
+    if others:
+        raise RunFault(
+            "E0874",
+            f"protocol `{plan.name}` runs `{others[0]}` before its own batches",
+            f"name one protocol: `--protocol {others[0]}`",
+        )
+
+
 def _require_batches(plan: Protocol) -> None:
     """Raises RunFault E0874 where nothing learns from batches of data."""
     if not any(_takes(step) for step in steps_of(plan.body)):
@@ -175,15 +188,15 @@ class _Probe(Interpreter):
         own.draws, own.memories = dict(source.draws), dict(source.memories)
         for path, value in source.host.items():
             own.set_host(path, value)
-        self._clamps, self._splits = dict(other._clamps), other._splits
-        self._call, self._counter = other._call, other._counter
+        self.clamps, self.splits = dict(other.clamps), other.splits
+        self._call, self.counter = other._call, other.counter
 
     def measure(self, protocol: str, loop: int, batch: Batch) -> dict[str, Array]:
         """What each projection would change in this batch, by name: those that came to learn.
         `loop`: which of the protocol's loops over data presents it."""
         self.sums = {}
         step = _loops(self.session.network.protocols[protocol])[loop]
-        self.loop, self._batch = step, batch
+        self.loop, self.batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         return self.sums

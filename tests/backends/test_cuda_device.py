@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -29,10 +31,19 @@ needs_compiler = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
     made = Fake()
+    shared = os.environ["NETDSL_CACHE"]
+    monkeypatch.setattr(shim, "build", partial(built_before, shared, shim.build))
     monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "cupy", made.module)
     monkeypatch.setattr(device, "MatrixLibrary", FakeBlas)
     return made
+
+
+def built_before(cache: str, build: Callable[[str], Path], source: str) -> Path:
+    """The library that stands for a kernel, from the cache of all tests, not from that of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETDSL_CACHE", cache)
+        return build(source)
 
 
 def executor_of(program: Program, **options: object) -> CupyExecutor:

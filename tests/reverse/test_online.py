@@ -145,6 +145,57 @@ def test_the_same_change(state: str, dw: str, body: str) -> None:
         np.testing.assert_allclose(swept, online, rtol=0, atol=1e-11 * np.abs(online).max())
 
 
+SPIKES = """edition 1
+dt = 1 ms
+neuron source { input p; s ~ bernoulli(p) }
+neuron unit {
+  input i; input m
+  state v = 0; v := 0.9 * v + i
+  spike z when v > 0.5 { v := 0; surrogate triangle(damp = 0.3, width = 1) }
+  def psi = grad(z, v)
+  def a = psi * sin(v)
+  state y = 0; y := 0.8 * y + z
+}
+population x : source[16]
+population h : unit[7]
+rule traced() {
+  eligibility e of w to post.z
+  state F = 0; F := 0.8 * F + 0.2 * e
+  state G = 0; G := 0.7 * G + 0.3 * e@prev * post.m
+  at update { dw = 0.01 * (post.y * F + 0.3 * G) }
+}
+projection W : x -> h dense delay 0 {
+  weight w ~ uniform(0, 0.2); deliver i += w * pre.s; learn traced()
+}
+projection R : h -> h dense delay 1 step {
+  weight w ~ uniform(-0.2, 0.2); deliver i += w * pre.z; learn traced()
+}
+projection M : h -> h dense fixed delay 0 { weight w ~ uniform(-1, 1); deliver m += w * pre.SENT }
+data d { source = "digits"; batch = 3; split train = train[0, 7] }
+protocol train(epochs = 1) { each epoch { each batch of d.train {
+  reset; clamp x.p = 0.3; phase run STEPS steps learning; update W, R } } }
+"""
+
+
+@pytest.mark.parametrize("steps", [1, 2, 13])
+@pytest.mark.parametrize("sent", ["a", "z", "y", "v"])
+def test_spikes_that_reset_and_what_comes_back_from_them(sent: str, steps: int) -> None:
+    text = SPIKES.replace("SENT", sent).replace("STEPS", str(steps))
+    for path, (online, swept) in both_forms(text, "W.dw", "R.dw").items():
+        assert np.abs(online).max() > 0 or steps < 13
+        np.testing.assert_allclose(swept, online, rtol=0, atol=1e-11)
+
+
+def test_what_arrives_is_delivered_again_and_not_kept() -> None:
+    """Of each step one number per unit is kept where what comes back is made of the same slope."""
+    whole = netdsl.compile(SPEC, "numpy", set={**SMALL, "rule": "mdgl"})
+    kept = [b.name for b in whole.program.buffers.values() if b.owner == "rec" and b.slots > 2]
+    real = [name for name in kept if not whole.program.buffers[name].packed]
+    assert len(real) == 1, kept
+    step = next(r for r in whole.program.routines.values() if r.phase == "trial").step
+    assert not any(getattr(op, "projection", "") == "M" for op in step)
+
+
 def test_what_is_driven_by_hand_has_to_run_as_the_sweep_goes() -> None:
     text = CELLS.replace("STATE", STATE).replace("DW", DW)
     text = text.replace("BODY", "reset; clamp x.p = 0.3; phase run 12 steps learning; update W")

@@ -20,6 +20,7 @@ from netdsl.streams import connectivity, wiring
 from netdsl.streams import draws as random
 from netdsl.streams.connectivity import Connections
 from netdsl.streams.draws import PhiloxStream
+from tests.amounts import amount as sized
 from tests.amounts import sweep, up_to
 
 KINDS = (
@@ -112,6 +113,7 @@ def choices(kind: str, amount: float, shape: tuple[int, int], shift: int | None)
     return [frozenset(sum(c, ())) for c in product(*parts)]
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("shift", sweep([None, 0, 1], lambda shift: shift != 1))
 @pytest.mark.parametrize(
     ("kind", "amount"),
@@ -127,7 +129,7 @@ def choices(kind: str, amount: float, shape: tuple[int, int], shift: int | None)
 def test_every_choice_is_as_likely(kind: str, amount: float, shift: int | None) -> None:
     shape = (3, 3)
     expected = choices(kind, amount, shape, shift)
-    trials = 15 * max(60, len(expected))
+    trials = sized(6, 15) * max(60, len(expected))
     counts = Counter(
         frozenset(draw(kind, amount, shape, shift, seed).flat.tolist()) for seed in range(trials)
     )
@@ -136,9 +138,10 @@ def test_every_choice_is_as_likely(kind: str, amount: float, shift: int | None) 
         assert chisquare([counts[choice] for choice in expected]).pvalue > 1e-3
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("p", sweep([0.03, 0.3, 0.6, 0.97], lambda p: p in (0.03, 0.6)))
 def test_synapses_of_a_bernoulli_draw_are_independent(p: float) -> None:
-    trials, elements = 2000, 6
+    trials, elements = sized(800, 2000), 6
     counts = np.zeros(2**elements)
     for seed in range(trials):
         counts[(1 << draw("sparse:bernoulli", p, (2, 3), None, seed).flat).sum()] += 1

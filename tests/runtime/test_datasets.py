@@ -212,6 +212,8 @@ def test_sets_of_the_library(name: str) -> None:
         (XOR.replace("draw c[2]", "draw c"), "E0165"),
         (XOR.replace("shuffle = true", "shuffle = 3"), "E0202"),
         (XOR.replace("shuffle = true", "shuffel = true"), "E0101"),
+        (XOR.replace("shuffle = true", "batch = 3"), "E0102"),
+        (XOR.replace("eps[2] ~", "c[2] ~"), "E0102"),
         (XOR.replace("bernoulli(0.5)", "permutation(10)"), "E0782"),
     ],
 )
@@ -239,6 +241,8 @@ def test_an_endless_task_has_no_order() -> None:
         ("std = [1, 0]", "E0202"),
         ("meen = 1", "E0101"),
         ("signal z = t", "E0831"),
+        ("mean = 1; mean = 2", "E0102"),
+        ("draw z ~ uniform(0, 1); field z = 2", "E0102"),
         ("draw positive ~ bernoulli(0.5)", "E0119"),
     ],
 )

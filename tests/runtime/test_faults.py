@@ -18,6 +18,7 @@ from netdsl.backends.native import available
 from netdsl.diagnostics import DiagnosticError
 from netdsl.runtime import backend as backends
 from netdsl.runtime.faults import first_bad
+from tests.amounts import short
 
 BACKENDS = ["numpy", *(["native"] if available()[0] else [])]
 SPEC = """\
@@ -241,12 +242,13 @@ def spec(cause: Cause, folder: Path) -> tuple[Path, int]:
     return path, at[0]
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CAUSES)
 def test_a_cause_is_named(name: str, backend: str, tmp_path: Path) -> None:
     cause = CAUSES[name]
     path, line = spec(cause, tmp_path)
-    for dtype in cause.dtypes:
+    for dtype in cause.dtypes[:1] if backend == "native" and short() else cause.dtypes:
         with pytest.raises(DiagnosticError) as caught:
             netdsl.compile(path, backend, dtype=dtype).run()
         (found,) = caught.value.diagnostics

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from netdsl.dataflow.walk import DECISIONS, Flow, walk_host
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Store
+from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Program, Store
 from netdsl.ir.protocol import RunPhase, SetGlobal
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver
 from netdsl.passes.lower.sites import Site, learns
 
+STEPS = "phase.steps"  # how many steps a phase has, where it is computed and asked for
 SETTLE = "settle"  # the routine that settles what the host reads bare
 
 
@@ -60,10 +61,22 @@ def phase_reductions(network: Network) -> tuple[Reduce, ...]:
 
 def accumulator_key(network: Network, reduce: Reduce) -> Key:
     """What holds a reduction over a phase."""
-    tag = f"{reduce.kind}:{reduce.over_phase}"
+    tag = f"{reduce.kind}:{reduce.axis.partition(':')[2]}"
     if isinstance(reduce.body, Ref):
         return Key(reduce.body.path, tag)
     return Key(f"readout{phase_reductions(network).index(reduce)}", tag)
+
+
+def windows(program: Program) -> dict[str, int]:
+    """Phases of whose last steps something is read, by their routines: of how many at most."""
+    found: dict[str, int] = {}
+    for name, routine in program.routines.items():
+        held = (program.buffers[buffer] for op in routine.step for buffer in op.writes)
+        for buffer in held:
+            number = buffer.tag.split(":")[2:] if buffer.role == "accumulator" else []
+            if number:
+                found[name] = max(found.get(name, 0), int(number[0]))
+    return found
 
 
 def population_of(context: Context, expr: Expr) -> str:
@@ -102,7 +115,7 @@ def accumulators(context: Context, site: Site, phase: RunPhase) -> Accumulation:
     """What a phase must add up for the readouts."""
     result = Accumulation()
     for reduce in wanted_reductions(context, site, phase):
-        _accumulate(context, reduce, result)
+        _accumulate(context, reduce, phase, result)
     return result
 
 
@@ -113,13 +126,16 @@ def _is_bool(context: Context, expr: Expr) -> bool:
 _START = {"max": float("-inf"), "min": float("inf")}
 
 
-def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
+def _accumulate(context: Context, reduce: Reduce, phase: RunPhase, result: Accumulation) -> None:
     population = population_of(context, reduce.body)
     key = accumulator_key(context.network, reduce)
     resolver = Resolver(context, population)
     value = resolver.resolve(reduce.body)
     if reduce.kind == "count" and not _is_bool(context, reduce.body):
         value = Apply("ne", (value, Const(0.0)), reduce.span)
+    if reduce.last is not None:
+        nothing = Const(_START.get(reduce.kind, 0.0))
+        value = Apply("select", (_within(context, reduce, phase), value, nothing), reduce.span)
     place = context.place(value)
     row = place is Place.ROW
     name = context.need(
@@ -142,9 +158,31 @@ def _accumulate(context: Context, reduce: Reduce, result: Accumulation) -> None:
     if reduce.kind == "mean":
         why = "step within the phase"
         step = context.need("phase.step", Place.GLOBAL, "", "counter", why, tag="")
-        steps = Apply("add", (Load(step), Const(1.0)))
+        steps: Expr = Apply("add", (Load(step), Const(1.0)))
+        if reduce.last is not None:
+            steps = Const(float(reduce.last))
         mean = Store(name, Apply("div", (Load(name), steps)), reduce.span)
         result.after.append(Elementwise(population, (mean,), label=f"mean {name}"))
+
+
+def _within(context: Context, reduce: Reduce, phase: RunPhase) -> Expr:
+    """Whether a step is among the last ones that a reduction takes in."""
+    assert reduce.last is not None
+    why = "step within the phase"
+    step = Load(context.need("phase.step", Place.GLOBAL, "", "counter", why, tag=""))
+    if isinstance(phase.steps, Const):
+        left = int(phase.steps.value) - reduce.last
+        if left < 0:
+            raise LoweringError(
+                "E0534",
+                f"phase `{phase.name}` has {int(phase.steps.value)} steps, and its last"
+                f" {reduce.last} are asked for",
+                reduce.span,
+                f"reduce over {int(phase.steps.value)} or fewer, or make the phase longer",
+            )
+        return Apply("ge", (step, Const(float(left))))
+    whole = Load(context.need(STEPS, Place.GLOBAL, "", "counter", "steps of the phase", tag=""))
+    return Apply("ge", (step, Apply("sub", (whole, Const(float(reduce.last))))))
 
 
 def read_phases(network: Network) -> set[tuple[str, str]]:

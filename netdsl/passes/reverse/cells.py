@@ -38,15 +38,15 @@ from netdsl.passes.reverse.used import Leaf, leaves, used
 @dataclass
 class CellsReversal:
     """Reverses `op`, which ran at a moment of the tape. `free`: buffers that the phase keeps
-    anyway."""
+    anyway; `redo`: deliveries that the step makes again."""
 
     adjoints: Adjoints
     active: set[str]
     op: Elementwise
     tape: Tape
     moment: Moment
-    free: Set[str] = frozenset()
-    redo: Redo | None = None
+    free: Set[str]
+    redo: Redo
 
     def __post_init__(self) -> None:
         self.context = self.adjoints.context
@@ -82,15 +82,13 @@ class CellsReversal:
         """The operation with reads of what was there then, or was made of it."""
         after = self.moment.at(self.moment.index + 1)
         kept, made = self._kept(op), list[Op]()
-        again = self.redo if kept is not None else None
 
         def visit(node: Expr) -> Expr | None:
-            if kept and node in kept and not isinstance(node, Load | Local):
+            if node in kept and not isinstance(node, Load | Local):
                 return self._value(op, node)
-            if isinstance(node, Load) and again is not None and kept is not None:
-                if node not in kept and again.sent(self.moment, node) is not None:
-                    made.extend(again.ops(self.moment, node, lambda e: transform(e, visit)))
-                    return Load(again.made[node])
+            if isinstance(node, Load) and node not in kept and self._redone(node):
+                made.extend(self.redo.ops(self.moment, node, lambda e: transform(e, visit)))
+                return Load(self.redo.made[node])
             if isinstance(node, Local) and node.name in self.drawn:
                 return self.tape.then(after, Load(self.drawn[node.name]))
             return self.tape.then(self.moment, node) if isinstance(node, Load) else None
@@ -98,12 +96,16 @@ class CellsReversal:
         placed = mapped(op, lambda expr: transform(expr, visit))
         return [*made, replace(placed, statements=tuple(used([*placed.statements])))]
 
-    def _kept(self, op: Elementwise) -> set[Expr] | None:
+    def _kept(self, op: Elementwise) -> set[Expr]:
         """What the phase keeps for this, where it keeps something of each step."""
-        if self.redo is None or self.moment.section != "step" or self.tape.steps == 1:
-            return None
+        if self.moment.section != "step" or self.tape.steps == 1:
+            return set()
         choice = Kept(self.tape, self.moment, self.drawn, self.places, self.free, self.redo)
         return choice.chosen(op.statements)
+
+    def _redone(self, load: Load) -> bool:
+        """Does the sweep make again what was read?"""
+        return self.redo.sent(self.moment, load) is not None
 
     def _value(self, op: Elementwise, value: Expr) -> Load:
         """A value of the forward step, which the phase computes and keeps."""

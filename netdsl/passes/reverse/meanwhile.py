@@ -10,7 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from netdsl.ir.network import Place
 from netdsl.ir.program import Buffer, Routine
-from netdsl.ir.protocol import Each, Repeat, Reset, Restore, RunPhase, Step, Update, steps_of
+from netdsl.ir.protocol import (
+    Each,
+    Repeat,
+    Reset,
+    Restore,
+    RunPhase,
+    RunProtocol,
+    Step,
+    Update,
+    steps_of,
+)
 from netdsl.ir.roles import Node
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
@@ -69,6 +79,8 @@ def _read(ops: Iterable[Node]) -> set[str]:
 
 def _stores(step: Step, held: Buffer, routines: Mapping[str, Routine]) -> bool:
     """Does a statement store to a buffer?"""
+    if isinstance(step, RunProtocol):
+        return True
     if isinstance(step, Reset):
         states = held.role in ("state", "input", "snapshot") and held.place is not Place.SYNAPSE
         return states and (not step.targets or held.owner in step.targets)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Expr, Load, Local, transform
 from netdsl.ir.network import Place, Type
-from netdsl.ir.program import Copy, Elementwise, Key, Op, Propagate, Store
+from netdsl.ir.program import Bind, Copy, Elementwise, Key, Op, Propagate, Store
 from netdsl.passes.reverse.moment import Moment
 from netdsl.passes.reverse.tape import Tape
 
@@ -92,7 +92,7 @@ class Redo:
                 continue
             bound: dict[str, Expr] = {}
             for place, statement in enumerate(op.statements):
-                if not statement.binds and not isinstance(statement, Store):
+                if not isinstance(statement, Bind | Store):
                     continue
                 value = self._later(statement.value, bound, ops, number, place)
                 if value is None:
@@ -155,4 +155,3 @@ class Redo:
             return load if wide else None
 
         return transform(value, visit)
-

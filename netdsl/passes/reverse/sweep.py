@@ -43,6 +43,7 @@ class Sweep(Deliveries):
     once: list[Op] = field(default_factory=list)
     step: list[Op] = field(default_factory=list)
     after: list[Op] = field(default_factory=list)
+    again: Redo = field(init=False)
 
     def run(self, loss: tuple[Op, ...]) -> None:
         """Fill `once`, `step` and `after` of the sweep; the adjoint of the loss is live."""
@@ -127,9 +128,8 @@ class Sweep(Deliveries):
 
     def cells(self, moment: Moment, op: Elementwise) -> list[Op]:
         """Slopes of all that is stored."""
-        again = self.again
-        reversal = CellsReversal(self.adjoints, self.active, op, self.tape, moment, self.free, again)
-        return reversal.ops()
+        kept = self.tape, moment, self.free, self.again
+        return CellsReversal(self.adjoints, self.active, op, *kept).ops()
 
     def copied(self, moment: Moment, op: Copy) -> list[Op]:
         """The source gets the adjoint of the target."""

@@ -24,14 +24,6 @@ def augmentations(
         if statement.name not in splits:
             context.unknown("split", statement.name, statement.name_span, splits)
             continue
-        if statement.name in found:
-            context.bag.error(
-                "E0102",
-                f"`augment {statement.name}` stands here twice",
-                statement.span,
-                help="join the two by `+`",
-            )
-            continue
         operations = [_operation(term, context) for term in _terms(statement.value)]
         kept = tuple(operation for operation in operations if operation is not None)
         for kind in {type(operation) for operation in kept}:

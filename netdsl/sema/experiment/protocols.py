@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.diagnostics import Label
+from netdsl.diagnostics import Label, Span
 from netdsl.ir.expr import Const, Expr
 from netdsl.ir.network import Place
 from netdsl.ir.protocol import (
@@ -15,7 +15,7 @@ from netdsl.ir.protocol import (
     Step,
     Update,
 )
-from netdsl.sema.experiment import memories, presentation
+from netdsl.sema.experiment import memories, presentation, sequence
 from netdsl.sema.experiment.rewiring import rewire_step
 from netdsl.sema.scopes import evaluation, expressions
 from netdsl.sema.scopes.context import Context
@@ -48,6 +48,8 @@ class Builder:
         self.sites = 0
         self.source = ""  # the data that the loop around takes from, where it is known
         self.loop: ast.Each | None = None  # the loop over samples or batches around
+        self.inside: Span | None = None  # any loop around
+        self.clamped: Span | None = None  # a clamp that is in force
         self.rows = ""  # the replay whose slots the rows are
         self.pushed: set[str] = set()  # memories that the loop around fills
         self.filled: set[str] = set()  # those of them that are full here
@@ -73,7 +75,7 @@ class Builder:
 
     def steps(self, nodes: ast.Steps) -> tuple[Step, ...]:
         """A block of steps; `let`s of a block end with it."""
-        outer = dict(self.scope.values)
+        outer, clamped = dict(self.scope.values), self.clamped
         found: list[Step] = []
         for node in nodes:
             if isinstance(node, ast.WhenStep):
@@ -87,7 +89,9 @@ class Builder:
             step = self.step(node)
             if step is not None:
                 found.append(step)
-        self.scope.values = outer
+            if isinstance(node, ast.Clamp):
+                self.clamped = node.span
+        self.scope.values, self.clamped = outer, clamped
         return tuple(found)
 
     def step(self, node: ast.ProtocolStep) -> Step | None:
@@ -111,6 +115,8 @@ class Builder:
             return self._update(node)
         if isinstance(node, ast.Evaluate):
             return evaluation.evaluate_step(self, node)
+        if isinstance(node, ast.RunProtocol):
+            return sequence.run_step(self, node)
         if isinstance(node, ast.Checkpoint):
             return evaluation.checkpoint_step(self, node)
         if isinstance(node, ast.Restore):
@@ -173,9 +179,15 @@ class Builder:
         if split is not None:
             self.source, self.loop = split.source, node
             self.rows, self.pushed, self.filled = "", set(), set()
-        body = self.steps(node.body)
+        body = self._inner(node, node.body)
         self.source, self.loop, self.rows, self.pushed, self.filled = outer
         return Each(node.kind, split, limit, body, site, node.span, counts)
+
+    def _inner(self, loop: ast.Each | ast.Repeat, body: ast.Steps) -> tuple[Step, ...]:
+        outer, self.inside = self.inside, loop.span
+        steps = self.steps(body)
+        self.inside = outer
+        return steps
 
     def _round(self, node: ast.Each, *, limited: bool) -> None:
         """`each epoch` and `each iteration` say how often, and do not stand in each other."""
@@ -203,7 +215,7 @@ class Builder:
         if node.limit is not None:
             limit = self.value(node.limit).expr
             counted(node.limit, (), self.context)
-        body = self.steps(node.body)
+        body = self._inner(node, node.body)
         until = self.value(node.until)
         return None if until.bad else Repeat(body, until.expr, limit, node.span)
 

@@ -76,13 +76,15 @@ class _Builder(FieldBuilder):
 
     def _require_size(self, size: int) -> None:
         """A finite set says how large it is, and its splits lie in it."""
-        if "size" not in self.counts and not self.bag.has_errors:
+        given = [*self.node.params, *self.node.body]
+        if not any(isinstance(p, ast.Param | ast.Setting) and p.name == "size" for p in given):
             self.bag.error(
                 "E0116",
                 f"task `{self.node.name}` has splits, and does not say of how many samples",
                 self.node.name_span,
                 help=f"write `task {self.node.name}(size = 1000)`",
             )
+        if "size" not in self.counts:
             return
         for part in self.node.body:
             found = self.splits.get(part.name) if isinstance(part, ast.Split) else None

@@ -38,6 +38,10 @@ def elaborate_modulator(node: ast.ModulatorDecl, context: Context) -> None:
     if not node.on:
         AloneBuilder(node, to, context).build()
         return
+    # Populations of branches that are not taken are none; what is on no other reaches nobody.
+    elsewhere = context.declarations.elsewhere()
+    node = replace(node, on=tuple(ref for ref in node.on if ref.name not in elsewhere))
+    context.modulators.setdefault(node.name, {})
     memory = context.memories.get(node.slot.memory.name) if node.slot is not None else None
     if node.slot is not None and memory is not None and memory.kind == "window":
         context.unsupported(

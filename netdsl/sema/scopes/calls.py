@@ -152,7 +152,8 @@ def reduction(node: ast.Call, scope: Scope) -> Value:
         from netdsl.sema.cells.types import by_type
 
         return by_type(node.func.name, body, node, scope)
-    if over.kind != "over" or over.index is not None or over.last is not None:
+    tail = over.last is not None and over.axes[0].name not in scope.context.phases
+    if over.kind != "over" or over.index is not None or tail:
         help = "reduce over the whole axis"
         if over.kind == "per" and scope.host and over.axes[0].name == "batch":
             help = "averages of batches are averaged by `metric NAME = mean(…) per batch`"

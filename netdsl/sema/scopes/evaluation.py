@@ -48,7 +48,7 @@ def evaluate_step(build: Builder, node: ast.Evaluate) -> Evaluate | None:
     build.context.use("protocol", declared.name)
     splits = []
     for arg in node.args:
-        ref = _as_ref(arg.value)
+        ref = as_ref(arg.value)
         split = split_of(build, ref) if ref is not None else None
         if ref is None:
             build.context.bag.error("E0104", "data is needed here, as in `digits.dev`", arg.span)
@@ -109,7 +109,8 @@ def checkpoint_step(build: Builder, node: ast.Checkpoint) -> Checkpoint | None:
     return Checkpoint(node.name, node.by.name, label, node.span)
 
 
-def _as_ref(node: ast.Expr) -> ast.Ref | None:
+def as_ref(node: ast.Expr) -> ast.Ref | None:
+    """The name that an argument is, if it is one."""
     if isinstance(node, ast.Name):
         return ast.Ref(node.id, span=node.span)
     if isinstance(node, ast.Attribute) and isinstance(node.base, ast.Name):
@@ -133,7 +134,7 @@ def evaluation_label(node: ast.Evaluate) -> str:
     """The name of an evaluation's results: `as NAME`, else the split, else the protocol."""
     if node.name is not None:
         return node.name
-    ref = _as_ref(node.args[0].value) if node.args else None
+    ref = as_ref(node.args[0].value) if node.args else None
     return ref.parts[-1] if ref is not None else node.protocol.name
 
 

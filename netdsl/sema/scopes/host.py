@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import NOW, Ref
+from netdsl.ir.expr import NOW, Apply, Reduce, Ref, span_of, walk
+from netdsl.ir.functions import HOST_FUNCTIONS
 from netdsl.ir.network import Kind, Place, Variable
-from netdsl.sema.scopes import structure
+from netdsl.sema.scopes import expressions, structure
 from netdsl.sema.scopes.calls import reduced
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.scope import Scope, neuron_index
@@ -159,23 +160,71 @@ class LossScope(NetworkScope):
         assert node.over is not None
         axis = node.over.axes[0]
         if axis.name in self.context.phases:
-            return over_phase(self.context, kind, body, node)
+            return over_phase(self.context, kind, body, node, loss=True)
         known = ("population", "batch", *self.context.phases)
         self.context.unknown("axis", axis.name, axis.span, known, self.kind)
         return bad(node.span)
 
 
-def over_phase(context: Context, kind: str, body: Value, node: ast.Call) -> Value:
-    """A reduction of a variable over the steps of a phase."""
+def over_phase(
+    context: Context, kind: str, body: Value, node: ast.Call, *, loss: bool = False
+) -> Value:
+    """A reduction of a value of a population over the steps of a phase, or over its last ones."""
     assert node.over is not None
-    if kind not in ("sum", "mean", "max", "count"):
-        context.unsupported(f"`{kind}` over a phase is", node.span, "use sum, mean, max or count")
-        return bad(node.span)
-    if not isinstance(body.expr, Ref) or body.expr.time != NOW:
+    if kind not in ("sum", "mean", "max", "min", "count"):
         context.unsupported(
-            "reductions of expressions over a phase are",
-            node.span,
-            "name the value in the cell (`def x = …`) and reduce that",
+            f"`{kind}` over a phase is", node.span, "use sum, mean, max, min or count"
         )
         return bad(node.span)
-    return reduced(kind, f"phase:{node.over.axes[0].name}", body, body.place, node)
+    plain = isinstance(body.expr, Ref) and body.expr.time == NOW
+    if loss and (not plain or node.over.last is not None or kind == "min"):
+        context.unsupported(
+            "a loss over a part of a phase, or of an expression over its steps, is",
+            node.span,
+            "name the value in the cell (`def x = …`), and take sum, mean or max of that",
+        )
+        return bad(node.span)
+    if not plain and not _in_steps(context, body, node):
+        return bad(node.span)
+    axis = f"phase:{node.over.axes[0].name}"
+    if node.over.last is not None:
+        value = expressions.constant(node.over.last, context.scope, "a number of steps")
+        last = None if value.bad else context.scope.steps(value, "a part of a phase")
+        if last is None:
+            return bad(node.span)
+        if last < 1:
+            context.bag.error("E0204", "the last 0 steps of a phase hold nothing", value.span)
+            return bad(node.span)
+        axis = f"{axis}:{last}"
+    return reduced(kind, axis, body, body.place, node)
+
+
+def _in_steps(context: Context, body: Value, node: ast.Call) -> bool:
+    """Can an expression be computed at every step: of one population, by what a cell can compute?
+    Reports where not."""
+    help = "name the value in the cell (`def x = …`) and reduce that"
+    owners: dict[str, str] = {}
+    for part in walk(body.expr):
+        if isinstance(part, Apply) and part.function in HOST_FUNCTIONS:
+            what = f"`{part.function}` at the steps of a phase is"
+        elif isinstance(part, Reduce) and part.axis != "population":
+            what = "a reduction within one over a phase is"
+        elif isinstance(part, Ref) and part.time != NOW:
+            what = f"`{part.path}{part.time}` at the steps of a phase is"
+        else:
+            if isinstance(part, Ref):
+                cells = (c.name for c in context.cells.values() if part.path in c.variables)
+                owners.update((name, part.path) for name in cells)
+            continue
+        context.unsupported(what, span_of(part) or node.span, help)
+        return False
+    if body.place in (Place.ROW, Place.UNIT) and len(owners) == 1:
+        return True
+    read = " and ".join(f"`{path}`" for path in owners.values()) or "no population"
+    context.bag.error(
+        "E0505",
+        f"a reduction over a phase is of one population; this reads {read}",
+        node.span,
+        help="send the value to the population through a projection, or reduce each by itself",
+    )
+    return False

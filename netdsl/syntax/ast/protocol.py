@@ -83,6 +83,14 @@ class Evaluate(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class RunProtocol(Node):
+    """`run pretrain(digits.train, epochs = 3)`."""
+
+    protocol: Ref
+    args: tuple[Arg, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint(Named):
     """`checkpoint best by accuracy on dev`."""
 
@@ -142,6 +150,7 @@ ProtocolStep: TypeAlias = (
     | Checkpoint
     | Restore
     | Push
+    | RunProtocol
     | DoRewire
     | WhenStep
     | Repeat

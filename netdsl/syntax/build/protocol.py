@@ -79,6 +79,10 @@ class ProtocolBuilder(BodyBuilder):
             span=span,
         )
 
+    def step_run_protocol(self, parts: list[Part], span: Span) -> ast.ProtocolStep:
+        protocol, args = parts
+        return ast.RunProtocol(self.ref(protocol), self.args(args), span=span)
+
     def step_checkpoint(self, parts: list[Part], span: Span) -> ast.ProtocolStep:
         name, by, on = parts
         return ast.Checkpoint(

@@ -74,6 +74,8 @@ class ExperimentPrinter(BodyPrinter):
                 origin = "from present state" if node.from_present else ""
                 named, limit = opt("as", node.name), opt("limit", node.limit)
                 return words(f"evaluate {node.protocol}{args}", named, origin, limit)
+            case ast.RunProtocol():
+                return f"run {node.protocol}" + (f"({show_args(node.args)})" if node.args else "")
             case ast.Checkpoint():
                 return words("checkpoint", node.name, opt("by", node.by), opt("on", node.on))
             case ast.Restore():

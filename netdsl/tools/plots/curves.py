@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Columns that say when or where a row was measured, or how long it took.
-NOT_METRICS = ("epoch", "iteration", "batch", "step", "split", "seconds", "time", "samples", "seed")
+NOT_METRICS = (
+    "epoch",
+    "iteration",
+    "batch",
+    "step",
+    "split",
+    "seconds",
+    "time",
+    "samples",
+    "seed",
+    "protocol",
+)
 _COLUMNS = 3
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -196,7 +196,7 @@ class _Probe(Interpreter):
         `loop`: which of the protocol's loops over data presents it."""
         self.sums = {}
         step = _loops(self.session.network.protocols[protocol])[loop]
-        self.loop, self._batch = step, batch
+        self.loop, self.batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         return self.sums

@@ -94,10 +94,56 @@ def test_slopes(loss: str, backend: str) -> None:
     [
         f"mean(sum(h.r@run * mean(h.seen@run over batch)) over batch) + {ERROR}",
         f"{ERROR} + sum(max(h.seen@run over batch))",
-        f"sum(cross_entropy(out.q@run, sample.label)) + sum(mean(h.r@run over batch)^2)",
+        "sum(cross_entropy(out.q@run, sample.label)) + sum(mean(h.r@run over batch)^2)",
     ],
 )
 def test_what_is_refused(loss: str) -> None:
     with pytest.raises((DiagnosticError, LoweringError)) as problem:
         netdsl.compile(TEXT.replace("LOSS", loss), "numpy")
     assert "over the batch" in str(problem.value) or "batch reduction" in str(problem.value)
+
+
+COST = """edition 1
+dt = 1 ms
+neuron source { input p; s ~ bernoulli(p) }
+neuron unit {
+  input i; state v = 0; v := 0.9 * v + i
+  spike z when v > 0.5 { v := 0; surrogate triangle(damp = 0.3, width = 1) }
+  state active = 0; active := active + z / 12
+}
+population x : source[16]
+population h : unit[7]
+modulator excess on h { scope neuron; emit mean(active[q] over q in batch) - 0.2 }
+rule tamed {
+  eligibility e of w to post.z
+  state A = 0; A := A + e / 12
+  at update { dw = -2 * 0.3 * excess * A }
+  reduce mean over batch
+}
+projection W : x -> h dense delay 0 { weight w ~ uniform(0, 0.1); deliver i += w * pre.s; LEARN }
+loss E = 0.3 * sum((mean(h.active@run over batch) - 0.2)^2)
+data d { source = "digits"; batch = 3; split train = train[0, 7] }
+protocol train(epochs = 1) { each epoch { each batch of d.train {
+  reset; clamp x.p = 0.3; phase run 12 steps learning; update W } } }
+"""
+LEARN = {
+    "learn tamed()": 'allow cross_sample on excess because "the cost is on the mean"',
+    "learn bptt(loss = E)": 'allow non_local on bptt because "compared"',
+}
+
+
+def test_a_cost_on_mean_rates_by_a_modulator_is_the_gradient() -> None:
+    """Where no unit reaches another, the rule with eligibilities gives it, in both forms."""
+    found = []
+    for learn, allow in LEARN.items():
+        text = COST.replace("LEARN", learn) + allow + "\n"
+        if "bptt" in learn:
+            text = text.replace("modulator excess on h", "#").replace("learning;", ";")
+        for form in ("online", "reverse"):
+            model = netdsl.compile(text, "numpy", dtype="float64", form=form, observe=("W.dw",))
+            model.run(epochs=1)
+            found.append(np.array(model.session.read("W.dw")))
+            model.close()
+    assert np.abs(found[0]).max() > 0
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-9, atol=1e-13)

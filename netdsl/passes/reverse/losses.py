@@ -18,7 +18,6 @@ from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver
 from netdsl.passes.lower.settle import owner_of
 
-
 SHARED = "shared"  # the axis of means over the batch within what all samples share
 
 

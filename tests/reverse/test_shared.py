@@ -36,17 +36,17 @@ allow non_local on bptt because "compared"
 """
 ERROR = "mean(cross_entropy(out.q@run, sample.label))"
 LOSSES = {
-    f"{ERROR} + 0.7 * sum((mean(h.seen@run over batch) - 0.3)^2)": lambda e, seen, r: (
-        e.mean() + 0.7 * ((seen.mean(0) - 0.3) ** 2).sum()
+    f"{ERROR} + 0.7 * sum((mean(h.seen@run over batch) - 0.3)^2)": (
+        lambda e, seen, r: e.mean() + 0.7 * ((seen.mean(0) - 0.3) ** 2).sum()
     ),
-    f"{ERROR} + sum(mean(h.seen@run over batch) * mean(h.r@run over batch)) / 2": lambda e, seen, r: (
-        e.mean() + (seen.mean(0) * r.mean(0)).sum() / 2
+    f"{ERROR} + sum(mean(h.seen@run over batch) * mean(h.r@run over batch)) / 2": (
+        lambda e, seen, r: e.mean() + (seen.mean(0) * r.mean(0)).sum() / 2
     ),
-    f"2 * {ERROR} - mean(sum(h.r@run) over batch)^2": lambda e, seen, r: (
-        2 * e.mean() - r.sum(1).mean() ** 2
+    f"2 * {ERROR} - mean(sum(h.r@run) over batch)^2": (
+        lambda e, seen, r: 2 * e.mean() - r.sum(1).mean() ** 2
     ),
-    f"0.3 * sum(sum(h.seen@run over batch)^2) + {ERROR}": lambda e, seen, r: (
-        0.3 * (seen.sum(0) ** 2).sum() + e.mean()
+    f"0.3 * sum(sum(h.seen@run over batch)^2) + {ERROR}": (
+        lambda e, seen, r: 0.3 * (seen.sum(0) ** 2).sum() + e.mean()
     ),
 }
 

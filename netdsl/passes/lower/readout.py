@@ -120,7 +120,9 @@ def _is_bool(context: Context, expr: Expr) -> bool:
 _START = {"max": float("-inf"), "min": float("inf")}
 
 
-def _accumulate(context: Context, reduce: Reduce, phase: RunPhase, result: Accumulation) -> None:
+def _accumulate(
+    context: Context, reduce: Reduce, phase: RunPhase, result: Accumulation
+) -> None:
     population = population_of(context, reduce.body)
     key = accumulator_key(context.network, reduce)
     resolver = Resolver(context, population)

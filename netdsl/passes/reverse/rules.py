@@ -198,7 +198,7 @@ class Gradient:
         return per_row, share, [*self.shared, *forward]
 
     def _summed(self, node: Expr) -> Expr | None:
-        """What a phase added up over its steps, and what is reduced over the batch within a loss."""
+        """What a phase added up over its steps, and what a loss reduces over the batch within."""
         if isinstance(node, Reduce) and node.over_phase is not None:
             key = accumulator_key(self.context.network, node)
             return Load(self.context.named[key], node.span)

@@ -26,8 +26,8 @@ def other(node: ast.ModulatorDecl, first: Slot, scope: Scope) -> Slot | None:
     elif node.on or (held is not None and held.kind == "window"):
         bag.error(
             "E0182",
-            "a modulator with a number for each two slots is on no population, and its slots are the "
-            "rows of a batch or of a replay",
+            "a modulator with a number for each two slots is on no population, and its slots are "
+            "the rows of a batch or of a replay",
             node.other.span,
             help="reduce over one of the two where it is emitted",
         )

@@ -2,7 +2,7 @@
 sections 9 and 9.1.
 
 Layers are counted from 0 in files and from 1 in specifications. The files' dW is the derivative of
-what is descended; here dw is the change to be added, so it and the first moment have the other sign.
+what is descended; here dw is the change to be added, so it and the first moment have another sign.
 """
 
 from __future__ import annotations

@@ -42,6 +42,11 @@ def _per_slot(v: Values, r: int) -> np.ndarray:
     return over(lambda q: w[q] * (v.z[r] - v.z[q])).sum(0) * w[r] + w[-1]
 
 
+def _per_pair(v: Values, r: int) -> np.ndarray:
+    k = over(lambda p: over(lambda q: gauss(v.a[p], 2 * v.a[q]) - v.a[q].mean()))
+    return over(lambda q: k[r, q] * (v.z[r] - v.z[q])).sum(0) + v.z[r] * k.mean()
+
+
 ON = "modulator g on b { scope neuron; "
 KERNELS = "scope global; emit mean(gauss(a.s[p], a.s[q], 1) over q in past) }"
 CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
@@ -79,6 +84,14 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
         f"modulator v[p in past] {{ {KERNELS}\n"
         f"{ON} emit sum(v[q] * (z - z[q]) over q in past) * v + v[newest] }}",
         _per_slot,
+    ),
+    "a number for each two": (
+        "modulator k[p in past, q in past] { scope global\n"
+        "  emit gauss(a.s[p], 2 * a.s[q], 1) - mean(a.s[q]) }\n"
+        "modulator g[p in past] on b { scope neuron\n"
+        "  emit sum(k[p, q] * (z[p] - z[q]) over q in past)"
+        " + z * mean(mean(k[s, q] over q in past) over s in past) }",
+        _per_pair,
     ),
     "a state": (
         f"{ON} state k = 1; k := 0.5 * k + mean(z[q] over q in past); emit k * z }}",

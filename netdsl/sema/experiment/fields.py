@@ -199,6 +199,10 @@ class FieldBuilder:
             self.scope.sizes[node.name] = size
 
     def twice(self, node: ast.Named, before: Span | None) -> None:
+        """Report what another declaration has made of a name; this one was told of its own."""
+        own = self.name in self.context.signals.get(node.name, {})
+        if own or any(field.name == node.name for field in self.fields):
+            return
         self.bag.error(
             "E0781",
             f"`sample.{node.name}` has another meaning elsewhere",

@@ -1,0 +1,47 @@
+"""Modulators with a number for each two slots, and what is said where one is written wrongly."""
+
+from __future__ import annotations
+
+import pytest
+
+from netdsl.frontend import check
+from tests.memories.specs import spec
+
+K = "modulator k[p in past, q in past] {{ scope global; emit {} }}\n"
+TWO = K.format("mean(a.s[p] * a.s[q])")
+
+
+def errors(modulators: str, **more: str) -> list[str]:
+    found = check(spec(modulators, **more)).diagnostics
+    return [d.code for d in found if d.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    "modulators",
+    [
+        TWO + "modulator g on b { scope neuron; emit z * k }",
+        TWO + "modulator g on b { scope neuron; emit sum(k[q] * z[q] over q in past) }",
+        TWO + "modulator g[p in past] on b { scope neuron; emit sum(k[q, p] * z[q] over q in past) }",
+        TWO + "modulator g on b { scope neuron; emit z * sum(k[q, q] over q in past) }",
+        TWO + "modulator g[p in past] on b { scope neuron; emit z * sum(z[p, q] over q in past) }",
+        TWO + "modulator g[p in past] on b { scope neuron; emit z * k[p, newest] }",
+        K.format("mean(a.s[p])") + "modulator g on b { scope neuron; emit z }",
+        "modulator k[p in past, q in batch] { scope global; emit mean(a.s[p] * a.s[q]) }\n"
+        "modulator g on b { scope neuron; emit z }",
+        "modulator g[p in past, q in past] on b { scope neuron; emit mean(z[p] * z[q]) }",
+    ],
+    ids=["bare", "one index", "turned", "twice", "of no pair", "newest", "no second", "two memories", "on"],
+)
+def test_wrong(modulators: str) -> None:
+    assert "E0182" in errors(modulators)
+
+
+def test_of_a_window() -> None:
+    text = "modulator g on b { scope neuron; emit z }"
+    memory = "window[4] of a.s, b.z"
+    assert "E0182" in errors(TWO + text, memory=memory, dw="pre.s * g", more="")
+
+
+def test_a_rule_reads_none() -> None:
+    text = TWO + "modulator g on b { scope neuron; emit z }"
+    assert "E0182" in errors(text, dw="pre.s * k")

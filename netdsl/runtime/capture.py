@@ -131,6 +131,7 @@ class _Body:
             raise _Uncaptured
         before = [(path, self._session.host[path]) for path, _ in step.controls]
         during = [(path, self._value(value)) for path, value in step.controls]
+        during += self._session.told_steps(step, steps)
         self._assign(during)
         self.phases = True
         self._actions.append(Call(step.site, steps))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +20,7 @@ from netdsl.streams.connectivity import Connections
 _ALIGNMENT = 64
 _VECTOR = 64  # bytes
 _PAGE = 4096
+_LARGE = 4 * 2**20  # bytes of an array for which large pages are asked
 # Large arrays begin at a page. A loop over several of them would find them all in the same cache
 # sets, and its loads would wait for stores to addresses equal modulo a page: hence other offsets.
 _STAGGER = 5 * _ALIGNMENT
@@ -37,10 +40,21 @@ STAT = np.dtype(
 )
 
 
+def _zeros(size: int) -> npt.NDArray[np.uint8]:
+    """So many bytes, in large pages where they fill some: fewer addresses to look up."""
+    advice = getattr(mmap, "MADV_HUGEPAGE", None)
+    if size < _LARGE or advice is None:
+        return np.zeros(size, np.uint8)
+    held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # of a kernel without such pages
+        held.madvise(advice)
+    return np.frombuffer(held, np.uint8)
+
+
 def aligned(count: int, dtype: npt.DTypeLike, number: int = 0) -> Array:
     """Zeros that begin at a cache line; arrays of other `number` at another place in a page."""
     kind = np.dtype(dtype)
-    raw = np.zeros(max(count, 1) * kind.itemsize + _PAGE + _ALIGNMENT, np.uint8)
+    raw = _zeros(max(count, 1) * kind.itemsize + _PAGE + _ALIGNMENT)
     skip = -raw.ctypes.data % _ALIGNMENT + number * _STAGGER % _PAGE
     return raw[skip : skip + max(count, 1) * kind.itemsize].view(kind)
 

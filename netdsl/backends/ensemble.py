@@ -95,6 +95,9 @@ class EnsembleExecutor(Executor):
         chosen = self.each if self.focus is None else self.each[self.focus : self.focus + 1]
         chosen[0].call_all(chosen, routine, steps, first, last)
 
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
+        self.call(routine, steps, first, last)
+
     def nbytes(self) -> int:
         """See `Executor`; what members share is counted once."""
         shared = sum(self.each[0].read(buffer).nbytes for buffer in self._given)

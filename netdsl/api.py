@@ -53,8 +53,8 @@ def compile(
     declaration, in place of its file. `form`: "online", "reverse" or "auto", how rules that keep
     states at synapses and learn at `update` are run; the same change either way, and online where
     a sweep cannot give it. `keep`: "store" what a sweep reads of each step of a phase, "recompute"
-    it in chunks of steps, or "auto", by memory. `options` go to the backend (`fast_math=True`). Raises
-    DiagnosticError for a mistake in the spec, RunFault else.
+    it in chunks of steps, or "auto", by memory. `options` go to the backend (`fast_math=True`).
+    Raises DiagnosticError for a mistake in the spec, RunFault else.
 
     A `record` that no evaluation reaches (E0542) stands in the way of `run` only: what it names can
     be read here after steps of the caller's own.
@@ -67,7 +67,9 @@ def compile(
     if form not in FORMS:
         raise RunFault("E0749", f"there is no form `{form}`", f"take one of {', '.join(FORMS)}")
     if keep not in KEEPS:
-        raise RunFault("E0749", f"nothing can be kept by `{keep}`", f"take one of {', '.join(KEEPS)}")
+        raise RunFault(
+            "E0749", f"nothing can be kept by `{keep}`", f"take one of {', '.join(KEEPS)}"
+        )
     checked = check(spec, set, lower=False)
     network = checked.require(but=(IDLE_RECORD,))
     wanted = tuple(dict.fromkeys([*observe, *(r.variable for r in network.recorders)]))

@@ -45,7 +45,7 @@ def starts(steps: int, chunk: int) -> list[int]:
 def _marking(routine: Routine, steps: int, first: int, last: int) -> Iterator[tuple[str, Part]]:
     (mark,) = routine.parts
     for start in reversed(starts(steps, routine.chunk)):
-        if 0 < start and first <= start < last:
+        if start > 0 and first <= start < last:
             if first < start:
                 yield routine.name, (steps, first, start)
             yield mark, (0, 0, 0)

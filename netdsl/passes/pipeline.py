@@ -124,8 +124,9 @@ def lower(
     keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
     variables whose draws the host supplies in `NAME@feed`. `synapses`: how projections that are not
     full are stored, "auto", "edges" or "masked". `form`: how rules with states at synapses run
-    that learn at `update`: "online", in "reverse" where that gives the same, or "auto". `keep`: how sweeps get at what they
-    read of each step, "store", "recompute" or "auto". `record` takes what the passes take and make.
+    that learn at `update`: "online", in "reverse" where that gives the same, or "auto". `keep`: how
+    sweeps get at what they read of each step, "store", "recompute" or "auto". `record` takes what
+    the passes take and make.
     Raises LoweringError for what the step program cannot say, and BrokenProgram where checking
     finds that a pass broke it.
     """

@@ -20,7 +20,7 @@ from netdsl.ir.program import Buffer, Elementwise, Op, Push, Routine, Store
 from netdsl.ir.roles import mapped, renamed
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
-from netdsl.passes.reverse.tape import COUNTERS, Kept, Tape
+from netdsl.passes.reverse.tape import COUNTERS, Tape
 from netdsl.passes.reverse.used import used
 
 AUTO, STORE, RECOMPUTE = "auto", "store", "recompute"
@@ -252,7 +252,7 @@ def choose(
                 span,
                 "leave out `--keep recompute`, and what the slopes read is stored",
             ) from None
-        text = f"phase {phase}: what the reversed steps read is stored at each of {tape.steps} steps"
+        text = f"phase {phase}: what reversed steps read is stored at each of {tape.steps} steps"
         return {whole.name: replace(whole, kept=f"{text}: {why}")}
     chunk = made[tape.routine.name].chunk
     marks = rows * again.mark_bytes() * ceil(tape.steps / chunk)

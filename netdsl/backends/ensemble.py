@@ -107,6 +107,9 @@ class EnsembleExecutor(Executor):
         found = [member.run_chunk(plan, chunk) for member in self.each]
         return {name: np.stack([kept[name] for kept in found]) for name in plan.kept}
 
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
+        self.call(routine, steps, first, last)
+
     def nbytes(self) -> int:
         """See `Executor`; what members share is counted once."""
         shared = sum(self.each[0].read(buffer).nbytes for buffer in self._given)

@@ -15,17 +15,18 @@ from netdsl.ir.network import Place, Type
 from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
     Buffer,
+    Edges,
     GroupReduce,
     Op,
     Program,
     Push,
     Routine,
-    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
 from netdsl.ir.space import EDGE, NEURON, ROW_KINDS
 from netdsl.ir.text import node_lines
+from netdsl.ir.windows import Windows
 
 
 class BrokenProgram(AssertionError):
@@ -176,10 +177,10 @@ class _Operation:
 
     def _rows(self) -> Iterator[str]:
         """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
-        if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
-            products = (product for total in self.op.sums for product in total.products)
-            if any(product.newest for product in products):
-                yield "a product of the newest row is of no matrix"
+        layout = self.program.layouts.get(getattr(self.op, "projection", ""))
+        whole = isinstance(layout, Edges) or (isinstance(layout, Windows) and layout.depthwise)
+        if whole and any(getattr(part, "newest", False) for part in parts(self.op)):
+            yield "a product of the newest row is neither of listed synapses nor by channels"
         for expr in expressions(self.op):
             for node in walk(expr):
                 if not isinstance(node, Load) or node.side not in ("other", "newest"):

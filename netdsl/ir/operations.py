@@ -69,6 +69,7 @@ class Each(Node):
     """
 
     form = "each {space}"
+    any_row = True
     guard: ClassVar[str] = ""  # the buffer that says where it is done, read at `side`
     side: ClassVar[str] = ""
 
@@ -129,6 +130,7 @@ class Reduction(Node):
     """
 
     form = "{target} := {kind}({value} over {over})"
+    any_row = True
 
     target: Written
     kind: str  # sum | mean | max | min | any

@@ -60,6 +60,7 @@ class Node:
 
     form: ClassVar[str] = ""
     ends_loop: ClassVar[bool] = False  # later statements see it of whole rows: none shares its loop
+    any_row: ClassVar[bool] = False  # its expressions may read the newest row
     draws: ClassVar[bool] = False  # from a random stream
     quiet: ClassVar[frozenset[str]] = frozenset()
     slot_fields: ClassVar[Mapping[str, str]] = {}

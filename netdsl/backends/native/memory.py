@@ -93,7 +93,8 @@ class Memory:
         self._beside = beside
         self._lent: set[int] = set()  # addresses of arrays that belong to another
         self._fill()
-        self._resting = self._places()
+        self._following = self._places()
+        self._resting = self.net[self._following]  # where they were when they were last whole
 
     def nbytes(self) -> int:
         """Bytes of all arrays."""
@@ -106,24 +107,28 @@ class Memory:
     def settle(self, first: int) -> None:
         """Let rows from `first` on, which no step has touched since the last call, follow their
         buffers to the memory that these occupy now."""
-        places = self._places()
-        moved = [name for name, place in places.items() if place != self._resting[name]]
-        rest = {name: self._rows(self._resting[name])[first:].copy() for name in moved}
-        for name, values in rest.items():
-            self._rows(places[name])[first:] = values
+        places = self.net[self._following]
+        if not (moved := np.flatnonzero(places != self._resting)).size:
+            return
+        rest = {n: self._rows(int(self._resting[n]))[first:].copy() for n in moved}
+        for n, values in rest.items():
+            self._rows(int(places[n]))[first:] = values
         self._resting = places
 
-    def _places(self) -> dict[str, int]:
-        """Addresses of the buffers that have a row for each sample; rings move by their heads."""
+    def _places(self) -> npt.NDArray[np.int64]:
+        """Fields of the buffers that have a row for each sample; rings move by their heads."""
         layout = self.layout
-        return {
-            name: int(self.net[self.slots[layout.names(name)]])
-            for name, buffer in layout.program.buffers.items()
-            if per_sample(buffer.place)
-            and buffer.place is not Place.PAIR
-            and name not in layout.rings
-            and name not in layout.views
-        }
+        return np.array(
+            [
+                self.slots[layout.names(name)]
+                for name, buffer in layout.program.buffers.items()
+                if per_sample(buffer.place)
+                and buffer.place is not Place.PAIR
+                and name not in layout.rings
+                and name not in layout.views
+            ],
+            np.int64,
+        )
 
     def _rows(self, address: int) -> Array:
         return self._arrays[address].reshape(self.rows, -1)

@@ -34,6 +34,7 @@ class Elementwise(Node):
     statements: tuple[Statement, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
 
     @property
     def space(self) -> Space:
@@ -76,6 +77,7 @@ class Each(Node):
     statements: tuple[Bind | Store, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -135,6 +137,7 @@ class Reduction(Node):
     value: Expr
     over: Space
     side: str = "own"
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
     def loops(self, space_of: Callable[[str], Space]) -> Space:
@@ -272,6 +275,7 @@ class GroupReduce(Node):
     kind: str  # sum | mean | max | min | any
     length: int
     inner: int
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
 

@@ -20,6 +20,7 @@ from netdsl.runtime.engine import Interpreter
 from netdsl.runtime.metrics_log import read_metrics
 from netdsl.runtime.training import Settings, Training
 from tests.backends import test_cuda_golden
+from tests.memories import specs as memories
 from tests.runtime.carrying import BACKENDS, EVALUATE, state, text
 
 METRICS = """\
@@ -162,5 +163,79 @@ def test_shipped_specs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             one_by_one(monkeypatch)
         model = netdsl.compile(data_path("specs") / f"{name}.net", "numpy", set={"n1": 12})
         model.run(epochs=1, limit=100)
+        models.append(model)
+    same(*models)
+
+
+MODULATORS = """
+modulator w[p in past] { scope global; emit 1 - near(a.s[p]) }
+modulator g on b { scope neuron; emit mean((w[p] + 1) * gauss(z, z[p], 1) * (z - z[p]) over p in past) }
+"""  # noqa: E501
+STORED = "modulator g on b { scope neuron; emit mean(z - z[p] over p in past) }"
+EVALUATED = """
+protocol test(split) { each batch of split { reset; clamp a.s = sample.image; phase run 1 step } }
+metric level = mean(mean(b.z@run)) per batch
+"""
+
+
+def remembering(kind: str) -> str:
+    """The network of the tests of memories, with data of its size."""
+    if kind == "window":
+        held = memories.spec(
+            STORED, "window[4] of b.z", dw="pre.s * g", steps=memories.STORED, more=""
+        )
+    else:
+        held = memories.spec(MODULATORS)
+    return held.replace("source[5]", "source[64]").replace(
+        'source = "digits"',
+        'source = "digits"; shuffle = true; eval_batch = 7; split train = train[0, 30]; '
+        "split test = test[0, 20]",
+    )
+
+
+@pytest.mark.parametrize("more", ["", "ensemble 3 vary weights\n"])
+@pytest.mark.parametrize("kind", ["replay", "window"])
+@pytest.mark.parametrize("name", BACKENDS)
+def test_memories_and_ensembles(
+    name: str, kind: str, more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = remembering(kind) + EVALUATED + more
+    if kind == "window":
+        held = held.replace("z@run", "z")
+    models, found = [], []
+    counter = Counter(monkeypatch, name)
+    for single in (False, True):
+        if single:
+            assert max(counter.batches) > 20  # all but those before the memory is full
+            one_by_one(monkeypatch)
+        model = netdsl.compile(held, name, seed=3)
+        found.append(model.run(epochs=2).metrics)
+        models.append(model)
+    np.testing.assert_equal(found[0], found[1])
+    same(*models)
+    one, other = (model.session.memories["past"] for model in models)
+    assert one.count == other.count == 4
+    np.testing.assert_array_equal(one.samples, other.samples)
+    np.testing.assert_array_equal(one.keys, other.keys)
+    np.testing.assert_equal(one.fields, other.fields)
+
+
+def test_what_a_memory_holds_is_augmented_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 255, (12, 3, 6, 6)).astype(np.uint8)
+    np.savez(tmp_path / "pics.npz", train_image=images, train_label=np.zeros(12, np.int64))
+    held = remembering("replay").replace("source[64]", "source[108]")
+    data = 'data digits { source = "pics"; augment train = crop(pad = 1, shared = true) + flip }'
+    held = "\n".join(data if line.startswith("data") else line for line in held.splitlines())
+    models = []
+    counter = Counter(monkeypatch, "numpy")
+    for single in (False, True):
+        if single:
+            assert counter.batches
+            one_by_one(monkeypatch)
+        model = netdsl.compile(held, "numpy", seed=3, data={"digits": tmp_path / "pics.npz"})
+        model.run(epochs=2)
         models.append(model)
     same(*models)

@@ -1,74 +1,92 @@
-"""The calls that a routine is made of: most one, more where a phase is run again in chunks."""
+"""Chunks: several batches of one loop of a protocol, run in one call of an executor.
+
+Every batch of a chunk is the same list of calls on other samples, so that the host has nothing to
+decide between two of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from netdsl.ir.program import Program, Routine
+import numpy as np
+import numpy.typing as npt
 
-Part = tuple[int, int, int]  # steps, first, last
+if TYPE_CHECKING:
+    from netdsl.backends.base import Executor
 
-
-class Counting(Protocol):
-    """The counters of what makes the calls."""
-
-    program: Program
-
-    def read(self, buffer: str) -> Any:
-        """The value of a buffer."""
-
-    def write(self, buffer: str, value: float) -> None:
-        """Overwrite it."""
+Array = npt.NDArray[np.generic]
 
 
-def calls(executor: Counting, name: str, *part: int) -> Iterator[tuple[str, Part]]:
-    """The routines to call one after the other; counters are set in between.
+@dataclass(frozen=True)
+class Call:
+    """A routine, with its steps if it is a phase."""
 
-    `part`: how many steps the phase has, and which of them, from first to last - 1, are run.
-    """
-    routine = executor.program.routines[name]
-    steps, first, last = part
-    if not routine.parts:
-        yield name, (steps, first, last)
-    elif routine.kind == "phase":
-        yield from _marking(routine, steps, first, last)
-    else:
-        yield from _back(executor, routine)
+    routine: str
+    steps: int = 0
 
 
-def starts(steps: int, chunk: int) -> list[int]:
-    """The first steps of chunks that are counted from the end, the last chunk's first."""
-    return [max(0, end - chunk) for end in range(steps, 0, -chunk)]
+@dataclass(frozen=True)
+class Assign:
+    """A GLOBAL buffer gets a value."""
+
+    buffer: str
+    value: float
 
 
-def _marking(routine: Routine, steps: int, first: int, last: int) -> Iterator[tuple[str, Part]]:
-    (mark,) = routine.parts
-    for start in reversed(starts(steps, routine.chunk)):
-        if start > 0 and first <= start < last:
-            if first < start:
-                yield routine.name, (steps, first, start)
-            yield mark, (0, 0, 0)
-            first = start
-    yield routine.name, (steps, first, last)
+Action = Call | Assign
 
 
-def _back(executor: Counting, routine: Routine) -> Iterator[tuple[str, Part]]:
-    restore, again, begin, back = routine.parts
-    step, clock = (executor.program.counter(of) for of in ("phase.step", "t"))
-    steps, chunk, ahead = routine.whole, routine.chunk, routine.ahead
-    now = float(executor.read(clock))
-    for number, start in enumerate(starts(steps, chunk)):
-        end = steps - number * chunk
-        executor.write(step, float(number))
-        yield restore, (0, 0, 0)
-        executor.write(clock, now - steps + start)
-        yield again, (steps, start, end)
-        if number == 0:
-            executor.write(clock, now)
-            yield begin, (0, 0, 0)
-        first, last = max(ahead, steps - end) - ahead, steps - start - ahead
-        executor.write(clock, now + first)
-        yield back, (steps, first, last)
-    executor.write(clock, now)
-    yield routine.name, (0, 0, 0)
+@dataclass(frozen=True)
+class Plan:
+    """What is done with every batch: sample buffers are `fed`, `numbers` (GLOBAL buffers) assigned,
+    the actions done in order, and the values of `kept` buffers put aside."""
+
+    fed: tuple[str, ...]
+    numbers: tuple[str, ...]
+    actions: tuple[Action, ...]
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What a sample buffer gets: rows of `values`, (n,) or (n, width) in the run's number type and
+    C order, by `index` (batches, R)."""
+
+    values: Array
+    index: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The batches of a chunk: `fed` by buffer, `numbers` (batches, numbers of the plan), random
+    keys of the samples (batches, R)."""
+
+    fed: Mapping[str, Fed]
+    numbers: npt.NDArray[np.float64]
+    keys: npt.NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.keys)
+
+
+def one_by_one(executor: Executor, plan: Plan, chunk: Chunk) -> dict[str, Array]:
+    """What `Executor.run_chunk` does, for a backend that has no call of its own for it."""
+    kept: dict[str, list[Array]] = {name: [] for name in plan.kept}
+    for batch, keys in enumerate(chunk.keys):
+        executor.set_rows(len(keys), keys)
+        for name, value in zip(plan.numbers, chunk.numbers[batch].tolist(), strict=True):
+            executor.write(name, value)
+        for name in plan.fed:
+            fed = chunk.fed[name]
+            executor.write(name, fed.values[fed.index[batch]])
+        for action in plan.actions:
+            if isinstance(action, Call):
+                executor.call(action.routine, action.steps)
+            else:
+                executor.write(action.buffer, action.value)
+        for name in plan.kept:
+            kept[name].append(executor.read(name))
+    return {name: np.stack(values) for name, values in kept.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor, given_by_host
+from netdsl.backends.chunks import Chunk, Plan
 from netdsl.ir.places import shape_of
 
 
@@ -97,6 +98,13 @@ class EnsembleExecutor(Executor):
 
     def _call(self, routine: str, steps: int, first: int, last: int) -> None:
         self.call(routine, steps, first, last)
+
+    def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
+        """See `Executor`: member after member; what is kept of all has their axis in front."""
+        if self.focus is not None:
+            return self.each[self.focus].run_chunk(plan, chunk)
+        found = [member.run_chunk(plan, chunk) for member in self.each]
+        return {name: np.stack([kept[name] for kept in found]) for name in plan.kept}
 
     def nbytes(self) -> int:
         """See `Executor`; what members share is counted once."""

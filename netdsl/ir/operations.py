@@ -34,6 +34,7 @@ class Elementwise(Node):
     statements: tuple[Statement, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
 
     @property
     def space(self) -> Space:
@@ -68,6 +69,7 @@ class Each(Node):
     """
 
     form = "each {space}"
+    any_row = True
     guard: ClassVar[str] = ""  # the buffer that says where it is done, read at `side`
     side: ClassVar[str] = ""
 
@@ -75,6 +77,7 @@ class Each(Node):
     statements: tuple[Bind | Store, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -127,12 +130,14 @@ class Reduction(Node):
     """
 
     form = "{target} := {kind}({value} over {over})"
+    any_row = True
 
     target: Written
     kind: str  # sum | mean | max | min | any
     value: Expr
     over: Space
     side: str = "own"
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
     def loops(self, space_of: Callable[[str], Space]) -> Space:
@@ -270,6 +275,7 @@ class GroupReduce(Node):
     kind: str  # sum | mean | max | min | any
     length: int
     inner: int
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
 

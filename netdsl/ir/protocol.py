@@ -198,8 +198,8 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class RunProtocol:
-    """`run PROTOCOL(args, epochs = N)`: its statements, with counters of its own. `rounds`: how many
-    epochs or iterations, if not its own number."""
+    """`run PROTOCOL(args, epochs = N)`: its statements, with counters of its own. `rounds`: how
+    many epochs or iterations, if not its own number."""
 
     protocol: str
     args: tuple[SplitRef, ...] = ()

@@ -20,7 +20,6 @@ from netdsl.ir.program import (
     Program,
     Push,
     Routine,
-    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
@@ -188,10 +187,10 @@ class _Operation:
 
     def _rows(self) -> Iterator[str]:
         """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
-        if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
-            products = (product for total in self.op.sums for product in total.products)
-            if any(product.newest for product in products):
-                yield "a product of the newest row is of no matrix"
+        sums = getattr(self.op, "sums", ())
+        newest = any(product.newest for total in sums for product in total.products)
+        if newest and getattr(self.op, "projection", "") in self.program.layouts:
+            yield "a product of the newest row is of no matrix"
         for expr in expressions(self.op):
             for node in walk(expr):
                 if not isinstance(node, Load) or node.side not in ("other", "newest"):

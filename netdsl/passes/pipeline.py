@@ -23,7 +23,9 @@ from netdsl.passes.network.integrate import integrated
 from netdsl.passes.network.place import placed
 from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
+from netdsl.passes.program.hoist import hoist
 from netdsl.passes.program.live import live
+from netdsl.passes.program.newest import newest
 from netdsl.passes.program.once import once
 from netdsl.passes.program.prune import prune
 from netdsl.passes.program.row_sums import row_sums
@@ -59,6 +61,8 @@ PIPELINE = (
     Pass("place", placed, NETWORK),
     Pass("lower", lowered, LOWER),
     Pass("strip", strip),
+    Pass("hoist", hoist),
+    Pass("newest", newest),
     Pass("join", fuse),
     Pass("once", once),
     Pass("live", live),

@@ -141,6 +141,17 @@ class Datasets(Sources):
         call, when = (0, epoch) if training else (evaluation_call(opened), 0)
         return _numbered(opened, plan, (call, when, repetition))
 
+    def stored_batch(
+        self,
+        opened: Opened,
+        order: NDArray[np.int64],
+        samples: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        index: int,
+    ) -> Batch:
+        """One batch of a pass over stored samples: what `batches` would yield."""
+        return Batch(positive_only(opened.split.take(order), samples).fields, keys, index, samples)
+
     def whole(self, opened: Opened, field: str, dtype: DTypeLike) -> Array:
         """A field of all stored samples of a split, (n,) or (n, width), in C order and in a run's
         number type; converted once. With `positive` and `shown_label`, as a batch has them.

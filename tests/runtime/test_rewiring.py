@@ -14,6 +14,7 @@ from netdsl.api import Model
 from netdsl.backends.cupy import shim
 from netdsl.backends.native import available
 from netdsl.diagnostics import DiagnosticError
+from netdsl.frontend import check
 from netdsl.ir.protocol import Rewire
 from netdsl.runtime.initial import initial_values
 from netdsl.runtime.rewiring import rewire
@@ -216,3 +217,24 @@ def test_the_certificate_says_so() -> None:
     (notes,) = [r.notes for r in made(text()).certificate.rules if r.projection == "W"]
     assert any("`rewire closed`" in note and "aggregated-weights" in note for note in notes)
     assert {r.verdict for r in made(text()).certificate.rules} == {"local"}
+
+
+@pytest.mark.parametrize(
+    ("wires", "least"),
+    [("dense", 640), ("sparse(p = 0.25, draw = exact)", 160), ("sparse(p = 0.25)", 0)],
+)
+def test_a_budget_that_is_known_to_be_too_small(wires: str, least: int) -> None:
+    """Where the number of synapses at the start is known the check finds it."""
+    held = text(wires, prune="mag <= 0", budget=str(max(0, least - 1)))
+    held = held.replace("over W, R", "over W")
+    found = [d for d in check(held).diagnostics if d.code == "E0663"]
+    assert bool(found) == (least > 0)
+    if found:
+        assert f"{least} or more" in found[0].message
+    maybe = {"uniform(0, 0.2)": "uniform(-1, 0.2)", "mag <= 0": "mag < 0.1"}
+    for old, new in {
+        **maybe,
+        str(least - 1): "740",
+    }.items():  # some begin dead, or are closed, or all may stay
+        unsure = check(held.replace(old, new)).diagnostics
+        assert not [d for d in unsure if d.code == "E0663"]

@@ -61,8 +61,9 @@ ENTRIES: list[Entry] = [
         "E0663",
         "a budget below the number of living synapses",
         "The budget of a rewiring is the largest number of synapses that may be alive together in "
-        "its projections. What is negative is found by `check`, what is too small for the drawn "
-        "network when that is built, and what becomes too small in a run at the rewiring.",
+        "its projections. What is negative, or less than a `dense` or exact connectivity begins "
+        "with, is found by `check`; what is too small for the drawn network when that is built, "
+        "and what becomes too small in a run at the rewiring.",
         rewired("budget = -1; regrow 10 among initial at 0.01"),
         rewired("budget = 300; regrow 10 among initial at 0.01"),
     ),

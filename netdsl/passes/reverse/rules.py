@@ -167,6 +167,7 @@ class Gradient:
         signed = [p.weight for p in self.projections if p.weight is not None and p.sign is not None]
         self.through = delivered(self.tape.ops, names, signed)
         adjoints = Adjoints(self.context, self.number)
+        self.shared: list[Op] = []
         per_row, seed, forward = self._loss(loss)
         moving = active((*self.tape.ops, *forward), self.through)
         self.result = Sweep(self.tape, adjoints, moving, set(self.through))
@@ -210,13 +211,17 @@ class Gradient:
         if resolver.emit:
             forward.append(Elementwise(population, tuple(resolver.emit), label=f"loss {loss.name}"))
         forward.append(Elementwise(population, (Store(per_row, resolved, loss.span),)))
-        return per_row, share, forward
+        return per_row, share, [*self.shared, *forward]
 
     def _summed(self, node: Expr) -> Expr | None:
-        """What a phase added up over its steps."""
+        """What a phase added up over its steps, and what a loss reduces over the batch within."""
         if isinstance(node, Reduce) and node.over_phase is not None:
             key = accumulator_key(self.context.network, node)
             return Load(self.context.named[key], node.span)
+        if isinstance(node, Reduce) and node.axis == losses.SHARED:
+            ops, value = losses.shared(self.context, node, self._summed)
+            self.shared += ops
+            return value
         return None
 
     def _products(self, projection: Projection) -> tuple[Product, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -108,9 +108,10 @@ class _Rewiring:
         if self.budget is not None:
             scope.budget = expressions.translate(self.budget, scope)
             self._one(scope.budget)
-            self._enough(scope.budget)
         count = Const(0)
         parts = [self._part(projection) for projection in over]
+        if scope.budget is not None:
+            self._enough(scope.budget, over, parts)
         regrow = self.regrow
         expr: Expr = count
         if regrow is not None:
@@ -230,15 +231,23 @@ class _Rewiring:
             self._wrong("this is not one number", value.span, "reduce it, as in `sum(W.w)`")
         return value.expr
 
-    def _enough(self, budget: Value) -> None:
-        if budget.constant is not None and budget.constant < 0:
+    def _enough(self, budget: Value, over: Iterable[Projection], parts: list[Rewired]) -> None:
+        """The budget holds those that are alive at the start, as far as that is known."""
+        if budget.constant is None or budget.bad:
+            return
+        alive = sum(
+            structure.certain(projection, self.context)
+            for projection, part in zip(over, parts, strict=True)
+            if structure.spares(part.prune, projection)
+        )
+        if int(budget.constant) < alive or budget.constant < 0:
+            message = f"{self.kind} has a budget of {budget.constant:g} synapses"
+            help = "a budget is the number of synapses that may be alive at a time"
+            if budget.constant >= 0:
+                message += f", and {alive} or more are alive at the start"
+                help = f"give it {alive} or more, or start with fewer synapses"
             self.good = False
-            self.context.bag.error(
-                "E0663",
-                f"{self.kind} has a budget of {budget.constant:g} synapses",
-                budget.span,
-                help="a budget is the number of synapses that may be alive at a time",
-            )
+            self.context.bag.error("E0663", message, budget.span, help=help)
 
 
 def _unfit(projection: Projection) -> str | None:

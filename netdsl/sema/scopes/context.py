@@ -23,6 +23,7 @@ from netdsl.ir.tables import Table
 from netdsl.sema.scopes.expansion import Expansion
 from netdsl.sema.scopes.units import Dim
 from netdsl.sema.scopes.values import Value
+from netdsl.syntax import ast
 
 if TYPE_CHECKING:
     from netdsl.sema.cells.populations import PopulationScope
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from netdsl.sema.scopes.overrides import Overrides
     from netdsl.sema.scopes.specification import SpecificationScope
     from netdsl.sema.synapses.tables import TypeTable
-    from netdsl.syntax import ast
 
 _HINTED = 100  # findings after which no likely names are looked for any more
 _FIELD_TYPES = {
@@ -61,6 +61,9 @@ class Context:
     flip: bool = False  # take the other branch of every `when`, to check its names
     dead: set[str] = field(default_factory=set)  # names whose declaration was reported
     undecided: bool = False  # the condition of a `when` could not be evaluated
+    left_out: set[str] = field(
+        default_factory=set
+    )  # names in branches of bodies that are not taken
     whens: list[Span] = field(default_factory=list)  # branches that were not taken
     scope: SpecificationScope = field(init=False)
     expansion: Expansion = field(init=False)
@@ -105,8 +108,9 @@ class Context:
         self, what: str, name: str, span: Span, candidates: Iterable[str], where: str = ""
     ) -> None:
         """Report an unknown name, once in each place of the language."""
-        elsewhere = name.split(".")[0] in self.declarations.elsewhere()
-        if name.split(".")[0] in self.dead:
+        first = name.split(".")[0]
+        elsewhere = first in self.declarations.elsewhere() or (self.flip and first in self.left_out)
+        if first in self.dead:
             return  # its declaration was reported
         if elsewhere and (self.flip or self.undecided):
             return  # declared in a branch that this look leaves out
@@ -174,4 +178,6 @@ class Context:
         skipped = node.otherwise if taken else node.body
         if skipped:
             self.whens.append(skipped[0].span.to(skipped[-1].span))
+        parts = (part for statement in skipped for part in ast.walk(statement))
+        self.left_out.update(part.name for part in parts if isinstance(part, ast.Named))
         return node.body if taken else node.otherwise

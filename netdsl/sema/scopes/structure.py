@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from netdsl.diagnostics import Span
-from netdsl.ir.expr import Const, Expr, Reduce, Ref, apply
-from netdsl.ir.network import Place, Projection, Type
+from netdsl.ir.algebra.simplify import simplify
+from netdsl.ir.expr import Apply, Const, Expr, Reduce, Ref, apply, transform
+from netdsl.ir.network import Draw, Place, Projection, Type
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.units import NONE
 from netdsl.sema.scopes.values import Value, number
@@ -43,3 +46,37 @@ def present(projection: Projection) -> Expr:
     """1 where a synapse is alive: its size is above 0; without a sign, its weight is not 0."""
     stored = Ref(projection.weight or "", "synapse")
     return apply("gt" if projection.sign is not None else "ne", stored, Const(0.0))
+
+
+def certain(projection: Projection, context: Context) -> int:
+    """How many synapses are alive at the start, whatever is drawn: 0 where that is not known."""
+    stored = projection.variables.get(projection.weight or "")
+    if stored is None or not _begins_alive(stored.init, projection.sign is not None):
+        return 0
+    wiring, all_pairs = projection.connectivity, pairs(projection, context)
+    if not wiring.self_connections and projection.pre == projection.post:
+        all_pairs -= context.populations[projection.pre].size
+    if wiring.kind == "sparse" and wiring.draw == "exact" and wiring.probability is not None:
+        return max(0, math.floor(wiring.probability * all_pairs))
+    return max(0, all_pairs) if wiring.kind == "dense" and wiring.windows is None else 0
+
+
+def spares(prune: Expr | None, projection: Projection) -> bool:
+    """Is it known that a condition holds for no synapse that is alive at the start?"""
+    if prune is None:
+        return True
+    stored = Ref(projection.weight or "", "synapse")
+    init = projection.variables[stored.path].init
+    if isinstance(init, Const):
+        there = transform(prune, lambda node: init if node == stored else None)
+        return simplify(there) in (Const(0), Const(0.0), Const(False))
+    never = ("le", "lt", "eq") if projection.sign is not None else ("eq",)
+    return any(prune == Apply(name, (stored, Const(0.0))) for name in never)
+
+
+def _begins_alive(init: Expr | Draw | None, signed: bool) -> bool:
+    if isinstance(init, Const):
+        return init.value > 0 if signed else init.value != 0
+    if not isinstance(init, Draw) or init.made or init.gram or init.distribution != "uniform":
+        return isinstance(init, Draw) and init.distribution == "normal" and not signed
+    return not signed or (isinstance(init.args[0], Const) and init.args[0].value >= 0)

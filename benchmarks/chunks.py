@@ -74,7 +74,9 @@ def main() -> int:
     for steps in given.steps.split(","):
         for keep in ("store", "recompute"):
             command = [sys.executable, "-m", "benchmarks.chunks", "--one", steps, keep]
-            print(subprocess.run(command, capture_output=True, text=True).stdout, end="", flush=True)
+            print(
+                subprocess.run(command, capture_output=True, text=True).stdout, end="", flush=True
+            )
     return 0
 
 

@@ -46,6 +46,7 @@ def faults(program: Program) -> Iterator[str]:
             faulty = _Operation(program, op).faults()
             found += (f"{routine.name}: {node_lines(op)[0]}: {fault}" for fault in faulty)
         found += _steps(routine)
+        found += _parts(program, routine)
     yield from found
     if not found:  # shapes are looked up by name
         for misfit in misfits(program):
@@ -84,9 +85,20 @@ def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
 
 
 def _steps(routine: Routine) -> Iterator[str]:
-    steps = routine.kind == "phase" or (routine.kind == "update" and routine.steps > 0)
+    steps = routine.runs or (routine.kind == "update" and routine.steps > 0)
     if not steps and (routine.step or routine.after):
         yield f"{routine.name}: only phases have steps, and updates that go back through one"
+
+
+def _parts(program: Program, routine: Routine) -> Iterator[str]:
+    """What is run again in chunks."""
+    many = {"phase": 1, "update": 4}.get(routine.kind, 0) if routine.chunk else 0
+    if len(routine.parts) != many or (routine.chunk and routine.ahead >= routine.chunk):
+        yield f"{routine.name}: no chunks of {routine.chunk} steps with parts {routine.parts}"
+    for name in routine.parts:
+        part = program.routines.get(name)
+        if part is None or part.kind != "part":
+            yield f"{routine.name}: `{name}` is no part"
 
 
 class _Operation:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-MEMORY = 4_000_000  # bytes that a chunk may take
+MEMORY = 16_000_000  # bytes that a chunk may take
 PATIENCE = 0.1  # seconds after which hooks hear of a run again
 
 

@@ -325,10 +325,10 @@ class Interpreter:
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
         self.idle = False
-        if not step.controls:
+        if not step.controls and step.site not in self.session.windows:
             self.phase(step, steps)
             return
-        with self.session.controls(step):
+        with self.session.controls(step, steps):
             self.phase(step, steps)
 
     def call_phase(self, step: RunPhase, steps: int) -> None:

@@ -171,9 +171,7 @@ class NativeExecutor(Executor):
     def _form_all_products(self, whole: bool) -> None:
         self.memory.word("strategy", STRATEGIES.index("dense" if whole else self._strategy))
 
-    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
-        """Run a routine in one call of C."""
-        last = steps if last is None else last
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
         before = self._blas.one_thread()
@@ -188,6 +186,9 @@ class NativeExecutor(Executor):
     ) -> None:
         """See `Executor`: the same entry of the library for each member's memory."""
         last = steps if last is None else last
+        if self.program.routines[routine].parts:
+            super().call_all(members, routine, steps, first, last)
+            return
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
         entry, before = self._entries[routine], self._blas.one_thread()

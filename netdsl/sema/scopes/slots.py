@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from netdsl.diagnostics import Span
 from netdsl.ir.expr import NEWEST, Expr, Reduce, Ref, children, refs, transform
 from netdsl.ir.network import Kind, Memory, Place
 from netdsl.sema.scopes import expressions, pairs
@@ -54,12 +55,17 @@ def stored_only(value: Value, window: str, scope: Scope, node: ast.ModulatorDecl
             "write it as one expression, of functions",
         )
     elif "" in free(value.expr, scope):
-        scope.context.bag.error(
-            "E0183",
-            f"`{node.name}` has a number for each slot of `{window}`, and reads the present row",
-            value.span,
-            help=f"read slots: `x.z[{node.slot.name if node.slot else 'p'}]`",
-        )
+        present_row(node.name, window, scope, value.span)
+
+
+def present_row(name: str, window: str, scope: Scope, span: Span) -> None:
+    """Report the present row where there is a number for each slot of a window (E0183)."""
+    scope.context.bag.error(
+        "E0183",
+        f"`{name}` has a number for each slot of `{window}`, and reads the present row",
+        span,
+        help="read slots, by the index of the modulator: `x.z[p]`",
+    )
 
 
 def over_slots(node: ast.Call, scope: Scope) -> bool:
@@ -136,10 +142,10 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
         return None
     name, found = node.args[0].id, dotted(node.base)
     index = scope.slot(name)
-    if index is None and name != NEWEST:
-        return None
     if found is not None and scope.vector(found[0]) is not None:
         return None
+    if index is None and name != NEWEST:
+        return _unbound(node, name, scope)
     if scope.depth is None:
         scope.context.bag.error(
             "E0181",
@@ -150,6 +156,21 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
         return bad(node.span)
     value = expressions.translate(node.base, scope)
     return value if value.bad else _at(value, index, node, scope)
+
+
+def _unbound(node: ast.Index, name: str, scope: Scope) -> Value | None:
+    """Report what looks like an index of slots in a modulator, and is bound nowhere."""
+    context = scope.context
+    if scope.depth is None or not context.memories or scope.find((name,), None, node.span):
+        return None
+    if context.bag.poison("an index", name):
+        context.bag.error(
+            "E0182",
+            f"`{name}` is no index here",
+            node.args[0].span,
+            help=f"reduce over it, as in `mean(… over {name} in {next(iter(context.memories))})`",
+        )
+    return bad(node.span)
 
 
 def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Value:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.backends.again import calls
 from netdsl.backends.chunks import Chunk, Plan, one_by_one
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of, shape_of, stored_shape
@@ -161,7 +162,6 @@ class Executor(ABC):
             if buffer.slots > 1:
                 self.write(name, self.read(name))
 
-    @abstractmethod
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine. For a phase of `steps` steps, run steps `first` to `last` - 1 of it:
         `once` when `first` is 0, `after` when `last` is `steps` (the default).
@@ -169,6 +169,12 @@ class Executor(ABC):
         The GLOBAL buffer `phase.step` is first, first+1, ...; `t` goes on counting from its
         present value (the host resets it by writing the buffer).
         """
+        for name, part in calls(self, routine, steps, first, steps if last is None else last):
+            self._call(name, *part)
+
+    @abstractmethod
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
+        """Run a routine by itself."""
 
     def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
         """Run several batches of as many samples as are present now; see `Plan`. The values that it

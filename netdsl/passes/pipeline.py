@@ -119,6 +119,7 @@ def lower(
     feed: Iterable[str] = (),
     synapses: str = AUTO,
     form: str = AUTO,
+    keep: str = AUTO,
     record: Record | None = None,
 ) -> Program:
     """The step program of a network, behind all passes.
@@ -127,13 +128,14 @@ def lower(
     keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
     variables whose draws the host supplies in `NAME@feed`. `synapses`: how projections that are not
     full are stored, "auto", "edges" or "masked". `form`: how rules with states at synapses run
-    that learn at `update`: "online", in "reverse" where that gives the same, or "auto". `record`
-    takes what the passes take and make.
+    that learn at `update`: "online", in "reverse" where that gives the same, or "auto". `keep`: how
+    sweeps get at what they read of each step, "store", "recompute" or "auto". `record` takes what
+    the passes take and make.
     Raises LoweringError for what the step program cannot say, and BrokenProgram where checking
     finds that a pass broke it.
     """
     made: Any = network
-    wishes = (frozenset(observe), frozenset(feed), synapses, form)
+    wishes = (frozenset(observe), frozenset(feed), synapses, form, keep)
     check = _verifier()
     for step in PIPELINE:
         started = time.perf_counter()

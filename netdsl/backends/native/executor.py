@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.bits import packed, unpacked
-from netdsl.backends.chunks import Chunk, Plan
+from netdsl.backends.chunks import Call, Chunk, Plan
 from netdsl.backends.native import blas
 from netdsl.backends.native.chunks import ChunkWords, chunk_entry
 from netdsl.backends.native.library import load
@@ -171,9 +171,7 @@ class NativeExecutor(Executor):
     def _form_all_products(self, whole: bool) -> None:
         self.memory.word("strategy", STRATEGIES.index("dense" if whole else self._strategy))
 
-    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
-        """Run a routine in one call of C."""
-        last = steps if last is None else last
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
         before = self._blas.one_thread()
@@ -188,6 +186,9 @@ class NativeExecutor(Executor):
     ) -> None:
         """See `Executor`: the same entry of the library for each member's memory."""
         last = steps if last is None else last
+        if self.program.routines[routine].parts:
+            super().call_all(members, routine, steps, first, last)
+            return
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
         entry, before = self._entries[routine], self._blas.one_thread()
@@ -199,7 +200,10 @@ class NativeExecutor(Executor):
                 self._blas.threads(before)
 
     def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
-        """Several batches in one call of C."""
+        """Several batches in one call of C, unless a phase of theirs is run again in chunks."""
+        called = {action.routine for action in plan.actions if isinstance(action, Call)}
+        if any(self.program.routines[name].parts for name in called):
+            return super().run_chunk(plan, chunk)
         made = ChunkWords(plan, chunk, self._entries, self.memory)
         shapes = {name: (len(chunk), *self._stored_shape(name, self.rows)) for name in plan.kept}
         kept = {name: made.keep(name, shape) for name, shape in shapes.items()}

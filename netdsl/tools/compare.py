@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netdsl.ir.protocol import RunPhase
 from netdsl.runtime.datasets import Batch
@@ -102,7 +103,7 @@ class _Pair(Hooks):
                 )
                 raise Interrupted
 
-    def _value(self, session: Session, name: str) -> Array:
+    def _value(self, session: Session, name: str) -> NDArray[Any]:
         """What there is to compare of a buffer."""
         whole, last = session.executor.read(name), slice(session.rows - 1, session.rows)
         return whole[session.of_rows(name, last)] if name in self._last else whole

@@ -177,6 +177,7 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
     """The value that an expression of this row has in another."""
     memory = scope.context.memories.get(index.memory) if index is not None else None
     wrong: list[Ref] = []
+    several: dict[str, list[str]] = {}  # memories whose newest slot may be meant
 
     def visit(part: Expr) -> Expr | None:
         if not isinstance(part, Ref) or part.slot or not per_row(part, scope):
@@ -187,11 +188,22 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
                 wrong.append(part)
             return replace(part, slot=index.index)
         if index is None and stored:
+            if len(found := _having(part.path, stored, scope)) > 1:
+                several[part.path] = found
             return replace(part, slot=f"{stored[0]}:{NEWEST}")
         return replace(part, slot=NEWEST if index is None else index.index)
 
     expr = transform(value.expr, visit)
     own = index is not None and index.index == ""
+    for path, found in several.items():
+        names = " or ".join(f"`{name}`" for name in found)
+        scope.context.bag.error(
+            "E0183",
+            f"the newest slot of {names}: both have `{path}`",
+            node.span,
+            help=f"store a definition of another name, `def stored = {path.rpartition('.')[2]}`",
+        )
+        return bad(node.span)
     if wrong and memory is not None:
         scope.context.bag.error(
             "E0183",
@@ -219,6 +231,13 @@ def windows_of(path: str, scope: Scope) -> list[str]:
     context = scope.context
     held = {c.variables[path].memory for c in context.cells.values() if path in c.variables}
     return [m.name for m in context.memories.values() if path in m.variables or m.name in held]
+
+
+def _having(path: str, stored: list[str], scope: Scope) -> list[str]:
+    """The memories that have a newest value of what windows store; replays have all of cells."""
+    memories = scope.context.memories
+    cell = any(path in memories[name].variables for name in stored)
+    return stored + [m.name for m in memories.values() if m.kind == "replay" and cell]
 
 
 def per_row(ref: Ref, scope: Scope) -> bool:

@@ -42,6 +42,7 @@ def compile(
     feed: tuple[str, ...] | list[str] = (),
     arrays: Mapping[str, Mapping[str, Any]] | None = None,
     form: str = "auto",
+    keep: str = "auto",
     **options: Any,
 ) -> Model:
     """Compile a spec, given as a path or as text, for a backend.
@@ -51,8 +52,9 @@ def compile(
     keep although nothing reads them; `feed`: draws that the caller will supply. `arrays`: by array
     declaration, in place of its file. `form`: "online", "reverse" or "auto", how rules that keep
     states at synapses and learn at `update` are run; the same change either way, and online where
-    a sweep cannot give it. `options` go to the backend (`fast_math=True`). Raises
-    DiagnosticError for a mistake in the spec, RunFault else.
+    a sweep cannot give it. `keep`: "store" what a sweep reads of each step of a phase, "recompute"
+    it in chunks of steps, or "auto", by memory. `options` go to the backend (`fast_math=True`).
+    Raises DiagnosticError for a mistake in the spec, RunFault else.
 
     A `record` that no evaluation reaches (E0542) stands in the way of `run` only: what it names can
     be read here after steps of the caller's own.
@@ -60,13 +62,18 @@ def compile(
     if dtype not in DTYPES:
         raise RunFault("E0822", f"there is no number type `{dtype}`", "use float32 or float64")
     from netdsl.passes.lower.form import FORMS
+    from netdsl.passes.reverse.chunks import KEEPS
 
     if form not in FORMS:
         raise RunFault("E0749", f"there is no form `{form}`", f"take one of {', '.join(FORMS)}")
+    if keep not in KEEPS:
+        raise RunFault(
+            "E0749", f"nothing can be kept by `{keep}`", f"take one of {', '.join(KEEPS)}"
+        )
     checked = check(spec, set, lower=False)
     network = checked.require(but=(IDLE_RECORD,))
     wanted = tuple(dict.fromkeys([*observe, *(r.variable for r in network.recorders)]))
-    program = lower_network(network, wanted, tuple(feed), form=form)
+    program = lower_network(network, wanted, tuple(feed), form=form, keep=keep)
     base = Path() if checked.name == "<text>" else Path(spec).parent
     paths = {name: str(path) for name, path in (data or {}).items()}
     model = Model(network, program, backend, seed, dtype, rows, paths, base, options, arrays)

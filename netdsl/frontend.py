@@ -117,6 +117,7 @@ def lower_network(
     feed: tuple[str, ...] = (),
     record: Record | None = None,
     form: str = "auto",
+    keep: str = "auto",
 ) -> Program:
     """The step program of a network. Raises DiagnosticError where it cannot be said in steps."""
     from netdsl.diagnostics import NO_SPAN
@@ -124,7 +125,7 @@ def lower_network(
     from netdsl.passes import lower as lower_pass
 
     try:
-        return lower_pass(network, observe=observe, feed=feed, record=record, form=form)
+        return lower_pass(network, observe=observe, feed=feed, record=record, form=form, keep=keep)
     except LoweringError as fault:
         span = fault.span or NO_SPAN
         found = Diagnostic(fault.code, fault.message, span, help=fault.help)

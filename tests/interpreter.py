@@ -173,13 +173,15 @@ class Interpreter(Spaces):
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine as `Executor.call` says."""
         code, last = self.program.routines[routine], steps if last is None else last
-        if code.steps:
-            self._back(code)
+        if code.steps or (code.kind == "update" and code.parts):
+            (self._back if code.steps else self._in_chunks)(code)
             return
         with np.errstate(all="ignore"):
             if first == 0:
                 self._run(code.once)
             for step in range(first, last):
+                if code.parts and step > 0 and (steps - step) % code.chunk == 0:
+                    self._run(self.program.routines[code.parts[0]].once)
                 self.stored["phase.step"][()] = step
                 self._run(code.step)
                 self.stored["t"] += 1
@@ -194,6 +196,29 @@ class Interpreter(Spaces):
                 self.stored["phase.step"][()] = step
                 self._run(code.step)
             self._run(code.after)
+
+    def _in_chunks(self, code: Routine) -> None:
+        """An update that runs a phase again, chunk by chunk, and goes back through each."""
+        restore, again, begin, back = (self.program.routines[name] for name in code.parts)
+        now, whole, counter = float(self.stored["t"]), code.whole, self.stored["phase.step"]
+        number = 0
+        with np.errstate(all="ignore"):
+            while steps := [s for s in range(whole) if (whole - 1 - s) // code.chunk == number]:
+                counter[()] = number
+                self._run(restore.once)
+                for step in steps:
+                    counter[()], self.stored["t"][()] = step, now - whole + step
+                    self._run(again.step)
+                self.stored["t"][()] = now
+                if number == 0:
+                    self._run(begin.once)
+                for step in steps[::-1]:
+                    if (far := whole - 1 - step - code.ahead) >= 0:
+                        counter[()], self.stored["t"][()] = far, now + far
+                        self._run(back.step)
+                number += 1
+            self.stored["t"][()] = now
+            self._run(code.once)
 
     def _run(self, ops: tuple[Op, ...]) -> None:
         for op in ops:
@@ -328,7 +353,9 @@ class Interpreter(Spaces):
 
     def _windowsum(self, op: WindowSum) -> None:
         pre, post, taps, kernels = connections(self.program.windows[op.projection])
-        product = self._slot(op.pre, op.pre_ago).T @ self._slot(op.post, op.post_ago)
+        rows = slice(-1, None) if op.newest else slice(None)
+        sent, got = self._slot(op.pre, op.pre_ago)[rows], self._slot(op.post, op.post_ago)[rows]
+        product = sent.T @ got
         target = self.stored[op.target]
         target[...] = 0
         np.add.at(target, (taps, kernels), product[pre, post])

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.backends.again import calls
+from netdsl.backends.chunks import Chunk, Plan, one_by_one
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of, shape_of, stored_shape
 from netdsl.ir.program import Program
@@ -64,16 +66,23 @@ class Executor(ABC):
         self.connections = connections_of(program, seed)
         self.edges = {name: found.count for name, found in self.connections.items()}
         self._odd: set[str] = set()
+        self._shapes: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._listed: dict[str, Connections | None] = {}
 
     def _connections(self, buffer: str) -> Connections | None:
         """The synapses that a buffer holds a number for, if it holds only existing ones."""
-        entry = self.program.buffers.get(buffer)
-        if entry is None or edges_of(buffer, self.program) is None:
-            return None
-        return self.connections.get(entry.owner)
+        if buffer not in self._listed:
+            entry = self.program.buffers.get(buffer)
+            listed = entry is not None and edges_of(buffer, self.program) is not None
+            self._listed[buffer] = self.connections.get(entry.owner) if listed and entry else None
+        return self._listed[buffer]
 
     def _stored_shape(self, buffer: str, rows: int) -> tuple[int, ...]:
-        return stored_shape(buffer, self.program, rows, self.edges)
+        shape = self._shapes.get((buffer, rows))
+        if shape is None:
+            shape = stored_shape(buffer, self.program, rows, self.edges)
+            self._shapes[buffer, rows] = shape
+        return shape
 
     def _unpacked(self, buffer: str, stored: Array) -> Array:
         """What the host sees of stored values: a matrix of synapses, 0 where there is none."""
@@ -153,7 +162,6 @@ class Executor(ABC):
             if buffer.slots > 1:
                 self.write(name, self.read(name))
 
-    @abstractmethod
     def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
         """Run a routine. For a phase of `steps` steps, run steps `first` to `last` - 1 of it:
         `once` when `first` is 0, `after` when `last` is `steps` (the default).
@@ -161,6 +169,17 @@ class Executor(ABC):
         The GLOBAL buffer `phase.step` is first, first+1, ...; `t` goes on counting from its
         present value (the host resets it by writing the buffer).
         """
+        for name, part in calls(self, routine, steps, first, steps if last is None else last):
+            self._call(name, *part)
+
+    @abstractmethod
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
+        """Run a routine by itself."""
+
+    def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
+        """Run several batches of as many samples as are present now; see `Plan`. The values that it
+        keeps, (batches, …) of what `read` gives."""
+        return one_by_one(self, plan, chunk)
 
     def call_all(
         self, members: Sequence[Executor], routine: str, steps: int, first: int, last: int | None

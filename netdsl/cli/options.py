@@ -41,6 +41,11 @@ form_option = click.option(
     help="How rules with states at synapses run: step by step, or in reverse at `update` where "
          "that gives the same change.",
 )  # fmt: skip
+keep_option = click.option(
+    "--keep", type=click.Choice(["auto", "store", "recompute"]), default="auto", show_default=True,
+    help="How `bptt` gets at the steps of a phase: stored, or run again in chunks, which takes "
+         "less memory and more time.",
+)  # fmt: skip
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 
 
@@ -59,13 +64,14 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def set_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--set, --data, --backend, --dtype, --seed, --form and --fast-math."""
+    """--set, --data, --backend, --dtype, --seed, --form, --keep and --fast-math."""
     fast = click.option(
         "--fast-math", is_flag=True, help="Let the compiler reorder arithmetic (native backend)."
     )
     options = (
         fast,
         form_option,
+        keep_option,
         seed_option,
         dtype_option,
         backend_option,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from netdsl.cli.options import backend_option, form_option, set_option
+from netdsl.cli.options import backend_option, form_option, keep_option, set_option
 from netdsl.cli.output import pairs_of
 
 KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kernel", "graph")
@@ -21,6 +21,7 @@ KINDS = ("tokens", "ast", "network", "ir", "passes", "schedule", "memory", "kern
 @click.option("--after", metavar="PASS", help="ir: the network or program behind this pass.")
 @backend_option
 @form_option
+@keep_option
 @set_option
 def command(
     kind: str,
@@ -29,6 +30,7 @@ def command(
     after: str | None,
     backend: str,
     form: str,
+    keep: str,
     sets: tuple[str, ...],
 ) -> int:
     """Exit code 0 when printed, 1 on an error."""
@@ -39,6 +41,6 @@ def command(
         return 0
     import netdsl
 
-    model = netdsl.compile(spec, backend, set=pairs_of(sets, "--set"), form=form)
+    model = netdsl.compile(spec, backend, set=pairs_of(sets, "--set"), form=form, keep=keep)
     click.echo(model.show(kind, name, after=after))
     return 0

@@ -117,8 +117,9 @@ class Reduce(Expr):
     """`kind` ("sum", "mean", "max", "min", "any", "count", "argmax") of `body` over `axis`.
 
     Axes: "population" (neurons within one sample), "batch", "pre" (afferents), "phase:NAME"
-    (steps of a phase), "phase:NAME:K" (its last K steps), "slot:MEMORY:INDEX" (slots of a memory, or rows where that is "batch"; reads
-    of `slot` INDEX go over them), or the name of a population axis.
+    (steps of a phase), "phase:NAME:K" (its last K steps), "slot:MEMORY:INDEX" (slots of a memory,
+    or rows where that is "batch"; reads of `slot` INDEX go over them), or the name of a population
+    axis.
     """
 
     kind: str

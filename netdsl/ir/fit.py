@@ -106,7 +106,7 @@ class _Fit:
             rest = {axis for axis in space if axis.kind not in ROW_KINDS}
             return self._extents((*others, *rest)) if others else frozenset()
         if side == "newest":
-            apart = isinstance(self.op, Each | Reduction) and bool(space)
+            apart = self.op.any_row and bool(space)
             last = {ROW, *map(slot, self.program.memories)}
             return self._extents(space) | last if apart else frozenset()
         ends = [axis.owner for axis in space if axis.kind == EDGE]

@@ -34,6 +34,7 @@ class Elementwise(Node):
     statements: tuple[Statement, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
 
     @property
     def space(self) -> Space:
@@ -68,6 +69,7 @@ class Each(Node):
     """
 
     form = "each {space}"
+    any_row = True
     guard: ClassVar[str] = ""  # the buffer that says where it is done, read at `side`
     side: ClassVar[str] = ""
 
@@ -75,6 +77,7 @@ class Each(Node):
     statements: tuple[Bind | Store, ...]
     scalars: tuple[Bind, ...] = ()
     label: str = ""
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -127,12 +130,14 @@ class Reduction(Node):
     """
 
     form = "{target} := {kind}({value} over {over})"
+    any_row = True
 
     target: Written
     kind: str  # sum | mean | max | min | any
     value: Expr
     over: Space
     side: str = "own"
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
     def loops(self, space_of: Callable[[str], Space]) -> Space:
@@ -234,7 +239,8 @@ class WindowSum(Node):
     `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
     SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
     holds only 0 and 1; `pre_ago`, `post_ago` as in `Product`. It forms the batch sums of a kernel
-    that learns, so that the pass over the kernel reads them like any other buffer.
+    that learns, so that the pass over the kernel reads them like any other buffer. `newest`: of the
+    last row alone; not of depthwise windows, and not by lists.
     """
 
     form = "{target} := window_sum({pre} x {post}) over rows and positions"
@@ -248,6 +254,7 @@ class WindowSum(Node):
     binary_pre: bool = False
     pre_ago: int = 0
     post_ago: int = 0
+    newest: bool = False
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -270,6 +277,7 @@ class GroupReduce(Node):
     kind: str  # sum | mean | max | min | any
     length: int
     inner: int
+    newest: bool = False  # only the last row is wanted; what others then hold is not said
     span: Span | None = field(default=None, compare=False)
 
 

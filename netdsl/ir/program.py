@@ -176,12 +176,20 @@ class Routine(Node):
     began) are maintained by the backend. An update with `steps` goes back through those of a phase:
     `step` runs so many times, `phase.step` counts them and `t` stays as it is. `through` is the
     phase, of `whole` steps, and `fresh` whether it must be the first since a reset.
+
+    Where a phase is run again in chunks of `chunk` steps, counted from its end, `parts` names
+    routines of kind "part", which run as a phase does. One of a phase marks where a chunk begins
+    (at the first step `once` does). An update has four: for each chunk from the last one on, the
+    first goes back to mark `phase.step`, the second runs the chunk again, the fourth goes back
+    through it, where `phase.step` counts the steps of all chunks and `t` those beyond the end of
+    the phase; the third comes before the first chunk's fourth, and reverses `ahead` steps. The
+    update's own operations come last.
     """
 
     form = "routine {name} {kind}"
 
     name: str
-    kind: str  # phase | update | set | reset | start
+    kind: str  # phase | update | set | reset | start | part
     once: tuple[Op, ...] = ()
     step: tuple[Op, ...] = ()
     after: tuple[Op, ...] = ()
@@ -193,6 +201,15 @@ class Routine(Node):
     through: str = ""  # of an update: the phase that a sweep goes back through
     whole: int = 0
     fresh: bool = False
+    chunk: int = 0
+    parts: tuple[str, ...] = ()
+    ahead: int = 0
+    kept: str = ""  # of a phase: a sentence on what is kept for sweeps, `show memory`
+
+    @property
+    def runs(self) -> bool:
+        """Does it run step by step, and count them?"""
+        return self.kind in ("phase", "part")
 
     @property
     def ops(self) -> tuple[Op, ...]:

@@ -60,6 +60,8 @@ class Node:
 
     form: ClassVar[str] = ""
     ends_loop: ClassVar[bool] = False  # later statements see it of whole rows: none shares its loop
+    any_row: ClassVar[bool] = False  # its expressions may read the newest row
+    draws: ClassVar[bool] = False  # from a random stream
     quiet: ClassVar[frozenset[str]] = frozenset()
     slot_fields: ClassVar[Mapping[str, str]] = {}
 
@@ -175,6 +177,11 @@ def of_kind(kind: type[AnyNode], nodes: Iterable[Node]) -> Iterator[AnyNode]:
 def reads_of(nodes: Iterable[Node]) -> frozenset[str]:
     """Buffers whose present value some of the nodes need."""
     return frozenset[str]().union(*(node.reads for node in nodes))
+
+
+def named(node: Node) -> tuple[str, ...]:
+    """Buffers that a node itself reads, its expressions and parts aside."""
+    return tuple(_values(node, Role.READ))
 
 
 def parts(node: Node) -> Iterator[Node]:

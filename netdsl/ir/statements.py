@@ -78,6 +78,7 @@ class DrawStore(Node):
 
     form = "{buffer} ~ {distribution}{args}"
     quiet = frozenset({"stream"})
+    draws = True
 
     buffer: Written
     distribution: str

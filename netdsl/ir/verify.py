@@ -15,17 +15,18 @@ from netdsl.ir.network import Place, Type
 from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
     Buffer,
+    Edges,
     GroupReduce,
     Op,
     Program,
     Push,
     Routine,
-    SynapseUpdate,
 )
 from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
 from netdsl.ir.space import EDGE, NEURON, ROW_KINDS
 from netdsl.ir.text import node_lines
+from netdsl.ir.windows import Windows
 
 
 class BrokenProgram(AssertionError):
@@ -47,6 +48,7 @@ def faults(program: Program) -> Iterator[str]:
             faulty = _Operation(program, op).faults()
             found += (f"{routine.name}: {node_lines(op)[0]}: {fault}" for fault in faulty)
         found += _steps(routine)
+        found += _parts(program, routine)
     yield from found
     if not found:  # shapes are looked up by name
         for misfit in misfits(program):
@@ -85,9 +87,20 @@ def _buffer(program: Program, buffer: Buffer) -> Iterator[str]:
 
 
 def _steps(routine: Routine) -> Iterator[str]:
-    steps = routine.kind == "phase" or (routine.kind == "update" and routine.steps > 0)
+    steps = routine.runs or (routine.kind == "update" and routine.steps > 0)
     if not steps and (routine.step or routine.after):
         yield f"{routine.name}: only phases have steps, and updates that go back through one"
+
+
+def _parts(program: Program, routine: Routine) -> Iterator[str]:
+    """What is run again in chunks."""
+    many = {"phase": 1, "update": 4}.get(routine.kind, 0) if routine.chunk else 0
+    if len(routine.parts) != many or (routine.chunk and routine.ahead >= routine.chunk):
+        yield f"{routine.name}: no chunks of {routine.chunk} steps with parts {routine.parts}"
+    for name in routine.parts:
+        part = program.routines.get(name)
+        if part is None or part.kind != "part":
+            yield f"{routine.name}: `{name}` is no part"
 
 
 class _Operation:
@@ -176,10 +189,10 @@ class _Operation:
 
     def _rows(self) -> Iterator[str]:
         """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
-        if isinstance(self.op, SynapseUpdate) and self.op.projection in self.program.layouts:
-            products = (product for total in self.op.sums for product in total.products)
-            if any(product.newest for product in products):
-                yield "a product of the newest row is of no matrix"
+        layout = self.program.layouts.get(getattr(self.op, "projection", ""))
+        whole = isinstance(layout, Edges) or (isinstance(layout, Windows) and layout.depthwise)
+        if whole and any(getattr(part, "newest", False) for part in parts(self.op)):
+            yield "a product of the newest row is neither of listed synapses nor by channels"
         for expr in expressions(self.op):
             for node in walk(expr):
                 if not isinstance(node, Load) or node.side not in ("other", "newest"):

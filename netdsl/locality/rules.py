@@ -255,7 +255,6 @@ def _notes(
         notes[note] = None
     windows = projection.connectivity.windows
     if windows is not None and windows.positions > 1:
-        notes[f"one kernel for {windows.positions} positions: its change is summed over them"] = (
-            None
-        )
+        note = f"weight sharing: one kernel for {windows.positions} positions, its change their sum"
+        notes[note] = None
     return tuple(gathered(notes))

@@ -23,7 +23,9 @@ from netdsl.passes.network.integrate import integrated
 from netdsl.passes.network.place import placed
 from netdsl.passes.program.fuse import fuse
 from netdsl.passes.program.groups import cut
+from netdsl.passes.program.hoist import hoist
 from netdsl.passes.program.live import live
+from netdsl.passes.program.newest import newest
 from netdsl.passes.program.once import once
 from netdsl.passes.program.prune import prune
 from netdsl.passes.program.row_sums import row_sums
@@ -59,6 +61,8 @@ PIPELINE = (
     Pass("place", placed, NETWORK),
     Pass("lower", lowered, LOWER),
     Pass("strip", strip),
+    Pass("hoist", hoist),
+    Pass("newest", newest),
     Pass("join", fuse),
     Pass("once", once),
     Pass("live", live),
@@ -115,6 +119,7 @@ def lower(
     feed: Iterable[str] = (),
     synapses: str = AUTO,
     form: str = AUTO,
+    keep: str = AUTO,
     record: Record | None = None,
 ) -> Program:
     """The step program of a network, behind all passes.
@@ -123,13 +128,14 @@ def lower(
     keep in buffers of their own; a readout's accumulator to fill it in training too. `feed`: random
     variables whose draws the host supplies in `NAME@feed`. `synapses`: how projections that are not
     full are stored, "auto", "edges" or "masked". `form`: how rules with states at synapses run
-    that learn at `update`: "online", in "reverse" where that gives the same, or "auto". `record`
-    takes what the passes take and make.
+    that learn at `update`: "online", in "reverse" where that gives the same, or "auto". `keep`: how
+    sweeps get at what they read of each step, "store", "recompute" or "auto". `record` takes what
+    the passes take and make.
     Raises LoweringError for what the step program cannot say, and BrokenProgram where checking
     finds that a pass broke it.
     """
     made: Any = network
-    wishes = (frozenset(observe), frozenset(feed), synapses, form)
+    wishes = (frozenset(observe), frozenset(feed), synapses, form, keep)
     check = _verifier()
     for step in PIPELINE:
         started = time.perf_counter()

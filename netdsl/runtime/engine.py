@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netdsl.ir.expr import Apply, Expr, walk
 from netdsl.ir.protocol import (
     Checkpoint,
     Choose,
@@ -33,6 +32,7 @@ from netdsl.ir.protocol import (
     Update,
 )
 from netdsl.runtime import sequence
+from netdsl.runtime.chunks import BatchLoop
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.hooks import Hooks, Interrupted, Options, Place
@@ -41,6 +41,7 @@ from netdsl.runtime.members import Found
 from netdsl.runtime.memories import empty, push
 from netdsl.runtime.rewiring import rewire
 from netdsl.runtime.session import Session
+from netdsl.runtime.supply import samples_of, supply_of
 
 __all__ = ["Hooks", "Interpreter", "Interrupted", "Options", "Place"]
 
@@ -74,8 +75,8 @@ class Interpreter:
         self.place.position = []
         self.splits: dict[str, SplitRef] = {}  # what data arguments stand for
         self.running: Protocol | None = None  # that the outer one runs
-        self._clamps: dict[str, Clamp] = {}  # in force, by target
-        self._batch: Batch | None = None  # that is present
+        self.clamps: dict[str, Clamp] = {}  # in force, by target
+        self.batch: Batch | None = None  # that is present
         self.idle = False  # whether it waits for a memory to be full: no phase has run
         self._call = 0
         self._finished = False
@@ -124,12 +125,12 @@ class Interpreter:
         """Run statements in order, from where a stopped run left off."""
         first = self.resume.pop(0) if self.resume else 0
         self.place.position.append(first)
-        outer = dict(self._clamps)
-        self._clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
+        outer = dict(self.clamps)
+        self.clamps |= {s.target: s for s in steps[:first] if isinstance(s, Clamp)}
         for index in range(first, len(steps)):
             self.place.position[-1] = index
             getattr(self, _EXECUTE[type(steps[index])])(steps[index])
-        self._clamps = outer
+        self.clamps = outer
         self.place.position.pop()
 
     def each(self, step: Each) -> None:
@@ -190,26 +191,9 @@ class Interpreter:
         return self.splits.get(ref.parameter, ref)
 
     def _samples(self, opened: Opened, step: Each) -> int | None:
-        """Samples of a pass: at most what the loop's limit says; None for all that there are. An
-        evaluation's own number stands before the limit of a loop over a task, which has no end."""
-        asked = self.options.limit if self.training else self.options.eval_limit
-        limit = None
-        if step.limit is not None:
-            limit = int(self.session.evaluate(step.limit))
-            limit *= 1 if step.counts == "sample" else self._batch_size(opened, step)
-        if opened.generator is not None and limit is None:
-            limit = opened.rows
-        if asked is None or limit is None:
-            return limit if asked is None else asked
-        if opened.generator is not None and not self.training:
-            return asked
-        return min(asked, limit)
-
-    def _batch_size(self, opened: Opened, step: Each) -> int:
-        if step.kind == "sample":
-            return 1
-        held = opened.data.batch if self.training else opened.data.eval_batch
-        return self.options.batch or held
+        """Samples of a pass; None for all that there are."""
+        limit = None if step.limit is None else int(self.session.evaluate(step.limit))
+        return samples_of(opened, step, limit, self.options, self.training)
 
     def _batch_loop(self, step: Each) -> None:
         if step.of is None:
@@ -220,32 +204,43 @@ class Interpreter:
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
         samples = self._samples(opened, step)
-        batches = self.datasets.batches(
-            opened,
-            training=self.training,
-            epoch=self.place.earlier + self.round,
-            repetition=repetition,
-            size=size,
-            samples=samples,
-            first=first,
-        )
-        for batch in batches if samples is None or samples > 0 else ():
-            self.place.position[-1] = batch.index
-            self.run_batch(step, batch)
+        if samples is None or samples > 0:
+            supply = supply_of(
+                self.datasets,
+                opened,
+                training=self.training,
+                epoch=self.round,
+                repetition=repetition,
+                size=size,
+                samples=samples,
+                first=first,
+            )
+            BatchLoop(self, step, supply).run()
         self.place.loops = repetition + 1
         self.place.position.pop()
 
     def run_batch(self, step: Each, batch: Batch) -> None:
         """Present one batch and run the loop's body on it."""
-        self.hooks.poll()
-        if self.training:
-            self.hooks.before_batch(self)
-        self.loop, self._batch, self.idle = step, batch, bool(self.session.memories)
+        self.before_batches(step)
+        self.batch, self.idle = batch, bool(self.session.memories)
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         if self.training:
             self.place.batches += 1
         self.hooks.after_batch(self, batch)
+
+    @property
+    def room(self) -> int:
+        """How many batches may run in one call."""
+        plain = self.phase == self.call_phase and not self.resume
+        return self.hooks.room(self) if plain else 1
+
+    def before_batches(self, step: Each) -> None:
+        """What comes before one batch, or before several that run in one call."""
+        self.hooks.poll()
+        if self.training:
+            self.hooks.before_batch(self)
+        self.loop = step
 
     @property
     def epoch(self) -> int:
@@ -295,16 +290,16 @@ class Interpreter:
     def reset(self, step: Reset) -> None:
         """`reset` and `reset X, Y`; clamps in force go on binding."""
         self.session.reset(step.targets)
-        for clamp in self._clamps.values():
+        for clamp in self.clamps.values():
             self.session.executor.call(clamp.site)
 
     def push(self, step: Push) -> None:
         """`push M`: the present sample, or what the variables of a window are now."""
-        if self._batch is None:
+        if self.batch is None:
             raise RunFault("E0712", f"no sample is present to push into `{step.memory}`")
         if step.site in self.session.program.routines:
             self.session.executor.call(step.site)
-        push(self.session, step.memory, self._batch, self.epoch)
+        push(self.session, step.memory, self.batch, self.epoch)
 
     def forget(self, step: Forget) -> None:
         """`reset memory M`."""
@@ -312,7 +307,7 @@ class Interpreter:
 
     def clamp(self, step: Clamp) -> None:
         """`clamp P.x = e`: stored now; the phases in its scope store it again."""
-        self._clamps[step.target] = step
+        self.clamps[step.target] = step
         self.session.executor.call(step.site)
 
     def set_state(self, step: SetState) -> None:
@@ -321,17 +316,7 @@ class Interpreter:
 
     def set_global(self, step: SetGlobal) -> None:
         """`beta := e`; random signs are drawn here."""
-        value = step.value
-        signs = [n for n in walk(value) if isinstance(n, Apply) and n.function == "random_sign"]
-        if signs:
-            from netdsl.ir.expr import Const, transform
-
-            def draw(node: Expr) -> Expr | None:
-                if isinstance(node, Apply) and node.function == "random_sign":
-                    return Const(self.session.random_sign(step.target, self._call))
-                return None
-
-            value = transform(value, draw)
+        value = self.session.with_signs(step.value, step.target, self._call)
         self.session.set_host(step.target, self.session.evaluate(value))
 
     def run_phase(self, step: RunPhase) -> None:
@@ -340,7 +325,10 @@ class Interpreter:
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
         self.idle = False
-        with self.session.controls(step):
+        if not step.controls and step.site not in self.session.windows:
+            self.phase(step, steps)
+            return
+        with self.session.controls(step, steps):
             self.phase(step, steps)
 
     def call_phase(self, step: RunPhase, steps: int) -> None:

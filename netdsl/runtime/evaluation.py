@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.ir.program import Key
 from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
+from netdsl.runtime.chunks import Passed
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options
 from netdsl.runtime.members import Found, gathered
@@ -137,7 +139,7 @@ class _Before:
     def __init__(self, session: Session) -> None:
         self._session, self._focus = session, session.focus
         self._arrays = session.per_sample() | session.stored()
-        for name in session.step_counters():
+        for name in session.step_counters:
             self._arrays[name] = session.executor.read(name)
         self._keys, self._fields, self._started = session.keys, session.fields, session.started
         self._host, self._draws = dict(session.host), dict(session.draws)
@@ -190,9 +192,38 @@ class _Collect(Hooks):
         if odd is not None:
             raise _NotFinite(odd)
 
+    def room(self, interpreter: Interpreter) -> int:
+        return _MANY if self._recording.idle else 1
+
+    def reads(self, interpreter: Interpreter) -> tuple[Key, ...]:
+        return tuple(key for total in self._sums[0] for key in total.reads)
+
+    def after_batches(self, interpreter: Interpreter, passed: Passed) -> None:
+        if interpreter.idle:
+            return
+        odd, members = None, self._session.members
+        for number, sums in zip(self._session.each_member(), self._sums, strict=True):
+            own = passed.of(number) if members else passed
+            for total in sums:
+                total.add_several(own)
+            if odd is None and self._watch and not all(t.finite(own.stacked) for t in sums):
+                odd = number
+        self.samples += passed.samples
+        if odd is not None:
+            raise _NotFinite(odd)
+
+
+_MANY = 1 << 20  # batches: nothing is wanted of each
+
 
 def _smaller(a: int, b: int | None) -> int:
     return a if b is None else min(a, b)
+
+
+def clocked_room(session: Session, batches: int) -> int:
+    """How many batches from this one on until a metric with a clock of its own is due."""
+    clocks = (metric.every for metric in session.network.metrics.values())
+    return min((every - batches % every for every in clocks if every), default=_MANY)
 
 
 def clocked_metrics(session: Session, batches: int, protocol: Protocol) -> dict[str, Found]:

@@ -6,6 +6,7 @@ First batch by batch, until one leaves something bad; then that batch under trac
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
@@ -22,11 +23,13 @@ from netdsl.runtime.session import Session
 from netdsl.runtime.tracing import nan_error, traced
 
 Array = NDArray[Any]
+_SELDOM = 10  # times as long as a look takes pass until the next
 Bad = tuple[str, str]  # a variable, and "NaN" or "infinity"
 
 
 class NanWatch:
-    """Looks at parameters and states every `every` training batches; on a fault finds its origin.
+    """Looks at parameters and states every `every` training batches, or less often where that would
+    take more than a tenth of the time; on a fault finds its origin.
 
     `look` keeps a copy of the state whenever all is well. Raises DiagnosticError E0416.
     """
@@ -43,18 +46,26 @@ class NanWatch:
         self._session, self._datasets, self._options = session, datasets, options
         self._protocol, self._splits, self._every = protocol, splits, every
         self._good: _Moment | None = None
+        self._looked, self._next = 0, 0.0  # batches at the last look, and when to look again
 
     def begin(self, place: Place) -> None:
         """Check before the run's first statement, which is at `place`."""
         require_finite(self._session)
-        self._good = _Moment(self._session, place)
+        self._good, self._looked = _Moment(self._session, place), place.batches
 
     def look(self, interpreter: Interpreter, *, now: bool = False) -> None:
         """Check before a batch (every so often) or, with `now`, at once."""
-        if not now and self._good is not None and interpreter.place.batches % self._every:
+        started, batches = time.perf_counter(), interpreter.place.batches
+        if not now and self._good is not None and (self.room(batches) or started < self._next):
             return
         self.check(interpreter)
-        self._good = _Moment(self._session, interpreter.place)
+        self._good, self._looked = _Moment(self._session, interpreter.place), batches
+        done = time.perf_counter()
+        self._next = done + _SELDOM * (done - started)
+
+    def room(self, batches: int) -> int:
+        """How many batches until the next look, at least; 0 when it is due."""
+        return max(self._looked + self._every - batches, 0)
 
     def check(self, interpreter: Interpreter) -> None:
         """Check at once, keeping no copy."""

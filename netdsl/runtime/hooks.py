@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from netdsl.ir.program import Key
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.members import Found
 from netdsl.runtime.rewiring import Choice
 
 if TYPE_CHECKING:
+    from netdsl.runtime.chunks import Passed
     from netdsl.runtime.engine import Interpreter
 
 
@@ -29,6 +31,17 @@ class Hooks:
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         """Called after every batch of this interpreter."""
+
+    def room(self, interpreter: Interpreter) -> int:
+        """How many batches may run in one call before this must hear of them; 1: of every one."""
+        return 1
+
+    def reads(self, interpreter: Interpreter) -> tuple[Key, ...]:
+        """What this wants to read of every batch of several that run in one call."""
+        return ()
+
+    def after_batches(self, interpreter: Interpreter, passed: Passed) -> None:
+        """Called in place of `after_batch` after several batches in one call."""
 
     def start_rounds(self, protocol: str, count: int) -> None:
         """So many epochs or iterations begin, of a protocol that the outer one runs ("": of it)."""

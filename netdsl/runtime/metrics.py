@@ -6,9 +6,11 @@ their values kept, so that an evaluation of any size is reduced as one.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from netdsl.ir.expr import Expr, Reduce, Ref, transform, walk
+from netdsl.ir.expr import Apply, Expr, Reduce, Ref, transform, walk
 from netdsl.ir.network import Place
 from netdsl.ir.program import Key
 from netdsl.ir.protocol import Metric, Protocol, RunPhase, Step, steps_of
@@ -16,6 +18,9 @@ from netdsl.runtime.datasets import fault_at
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.host import REDUCTIONS, Compiled, HostError, Matrix, Read
 from netdsl.runtime.session import Session
+
+if TYPE_CHECKING:
+    from netdsl.runtime.chunks import Passed
 
 
 class MetricSum:
@@ -30,6 +35,10 @@ class MetricSum:
         self._numbers: dict[Key, int] = {}  # of the parts, as the rest of the metric reads them
         self._kept: list[list[Matrix]] = []
         self._whole: list[float] = []
+        self._rowwise: bool | None = None  # are parts the same whichever samples are there
+        self._apart: tuple[Reduce, Compiled] | None = (
+            None  # a reduction over the batch, and its body
+        )
         try:
             self._prepare(metric.value)
         except HostError as fault:
@@ -40,6 +49,9 @@ class MetricSum:
         compiler = self._session.compiler(self._place_of)
         if self.metric.per_batch:
             self._rest = compiler.compile(expr)
+            if isinstance(expr, Reduce) and expr.axis == "batch" and _rowwise(expr.body):
+                body = self._session.compiler(self._place_of).compile(expr.body)
+                self._apart = (expr, body) if body.place in _SAMPLES else None
             return
 
         def visit(node: Expr) -> Expr | None:
@@ -79,6 +91,35 @@ class MetricSum:
             if not self._parts:
                 self._whole.append(float(np.mean(self._rest.call(read))))
 
+    def add_several(self, passed: Passed) -> None:
+        """Take in batches that have run in one call."""
+        with np.errstate(all="ignore"):
+            if self._apart is not None and _of_samples(self._apart[1], passed):
+                self._whole += self._batch_by_batch(self._apart, passed)
+            elif self._by_sample(passed):
+                for (_, part), kept in zip(self._parts, self._kept, strict=True):
+                    kept.append(np.array(part.call(passed.stacked)))
+            else:
+                for batch in range(len(passed)):
+                    self.add(passed.reader(batch))
+
+    def _by_sample(self, passed: Passed) -> bool:
+        """Can the parts be computed of all samples at once?"""
+        if self._rowwise is None:
+            self._rowwise = bool(self._parts) and all(
+                _rowwise(node.body) and part.place in _SAMPLES for node, part in self._parts
+            )
+        return self._rowwise and all(_of_samples(part, passed) for _, part in self._parts)
+
+    @staticmethod
+    def _batch_by_batch(apart: tuple[Reduce, Compiled], passed: Passed) -> list[float]:
+        """What `per batch` averages, of each batch."""
+        node, body = apart
+        values = body.call(passed.stacked)
+        each = values.reshape(len(passed), -1, values.shape[1])
+        reduced = REDUCTIONS[node.kind](each, 1)
+        return [float(value) for value in reduced.mean(axis=(1, 2))]
+
     def finite(self, read: Read) -> bool:
         """Whether all that the metric reads is finite; its own value may still be 0 / 0."""
         return all(bool(np.isfinite(read(key)).all()) for key in self.reads)
@@ -101,6 +142,23 @@ class MetricSum:
 
         with np.errstate(all="ignore"):
             return float(np.mean(self._rest.call(read)))
+
+
+_SAMPLES = (Place.ROW, Place.UNIT)
+_WHOLE = ("angle", "logdet", "transpose", "random_sign")  # of matrices as they are
+
+
+def _rowwise(expr: Expr) -> bool:
+    """Is what an expression says of a sample the same whichever others are there?"""
+    return not any(
+        (isinstance(node, Reduce) and node.axis in ("batch", "pre"))
+        or (isinstance(node, Apply) and node.function in _WHOLE)
+        for node in walk(expr)
+    )
+
+
+def _of_samples(part: Compiled, passed: Passed) -> bool:
+    return all(passed.steady(key) or passed.by_sample(key) for key in part.reads)
 
 
 def phases_of(steps: tuple[Step, ...]) -> frozenset[str]:

@@ -234,7 +234,7 @@ class Model:
         """Run a whole phase on the samples present, with its clamps and controls."""
         step = self._find_phase(name, protocol)
         count = int(self.session.evaluate(step.steps)) if steps is None else steps
-        with self.session.controls(step):
+        with self.session.controls(step, count):
             self.session.executor.call(step.site, count)
         self._phase = None
         self._ran.append((step.site, count))

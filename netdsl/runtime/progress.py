@@ -73,13 +73,13 @@ class Progress:
         if self._bar is not None and self._task is not None:
             self._bar.reset(self._task, total=self._batches, description=self._heading())
 
-    def batch(self, metrics: Mapping[str, Any] | None = None) -> None:
-        """One batch is done; ``metrics`` are shown beside the bar."""
-        self._done += 1
+    def batch(self, metrics: Mapping[str, Any] | None = None, count: int = 1) -> None:
+        """``count`` batches are done; ``metrics`` are shown beside the bar."""
+        self._done += count
         self._latest.update(metrics or {})
         if self._bar is not None and self._task is not None:
             self._bar.update(
-                self._task, advance=1, rate=self._rate(), latest=format_metrics(self._latest)
+                self._task, advance=count, rate=self._rate(), latest=format_metrics(self._latest)
             )
 
     def end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:

@@ -92,8 +92,15 @@ class Recording:
         self._members = [_Member(session, label) for _ in session.each_member()]
         self._labels: list[Array] = []
 
+    @property
+    def idle(self) -> bool:
+        """Is nothing recorded?"""
+        return not self._members[0].tracks
+
     def phase(self, plain: PhaseRunner) -> PhaseRunner:
         """A phase runner that records, and is `plain` where nothing is to be recorded."""
+        if self.idle:
+            return plain
 
         def run(step: RunPhase, steps: int) -> None:
             if not any(track.wants() for track in self._members[0].tracks) or steps == 0:

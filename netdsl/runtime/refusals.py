@@ -12,10 +12,10 @@ from netdsl.runtime.errors import RunFault
 
 if TYPE_CHECKING:
     from netdsl.ir.network import Network
-    from netdsl.runtime.session import Session
+    from netdsl.runtime.holding import Holding
 
 
-def not_kept(session: Session, key: Key) -> RunFault:
+def not_kept(session: Holding, key: Key) -> RunFault:
     """Why a value cannot be read: the program does not keep it, or there is none of that name."""
     from netdsl.diagnostics import suggest
 

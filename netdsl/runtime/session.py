@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backends.base import Executor
-from netdsl.ir.expr import NOW, Const, Expr, Load, Reduce, Ref
+from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Reduce, Ref, transform
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.places import shape_of
-from netdsl.ir.program import PHASE, Buffer, Key, Program
+from netdsl.ir.program import Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
-from netdsl.passes.lower.readout import SETTLE, accumulator_key, settled_reads
+from netdsl.passes.lower.readout import SETTLE, STEPS, accumulator_key, settled_reads, windows
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.holding import BACKEND_COUNTERS, Holding
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.runtime.memories import made, none_held
 from netdsl.runtime.refusals import not_kept, require_binary, require_partition
@@ -32,12 +33,10 @@ from netdsl.streams.draws import PhiloxStream, row_key
 Array = NDArray[Any]
 
 _HOST_KINDS = (Kind.CONTROL, Kind.GLOBAL, Kind.COUNTER)
-BACKEND_COUNTERS = ("phase.step", "t")
-_STILL = ("prev", "settled")  # earlier values of what does not change have no buffers
 _STARTS = ("start", "reset")  # kinds of routines that give rows their declared values
 
 
-class Session(Whole):
+class Session(Whole, Holding):
     """The present state of one network on one executor.
 
     `host`: values of controls, global states, counters and protocol parameters by path.
@@ -46,15 +45,17 @@ class Session(Whole):
     """
 
     def __init__(self, network: Network, program: Program, executor: Executor, seed: int) -> None:
-        self.network, self.program, self.executor, self.seed = network, program, executor, seed
-        self.host: dict[str, float] = {}
+        super().__init__(network, program)
+        self.executor, self.seed = executor, seed
         self.fields: Arrays = {}
         self.keys: NDArray[np.uint64] = np.zeros(executor.rows, np.uint64)
         self.draws: dict[str, int] = {}
         self.memories = none_held(network)
+        self.paces: dict[str, float] = {}  # seconds that a batch takes, by the site of its loop
         self._signs: dict[str, PhiloxStream] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
+        self.windows = windows(program)  # phases of whose last steps something is read
         self._settled = {ref.path for ref in settled_reads(network)}
         self._choices = executor.choices()
         self._start_host()
@@ -87,10 +88,12 @@ class Session(Whole):
             self.executor.write(name, value)
 
     @contextmanager
-    def controls(self, step: RunPhase) -> Iterator[None]:
-        """What a phase sets, while it runs; controls get their old values back."""
+    def controls(self, step: RunPhase, steps: int | None = None) -> Iterator[None]:
+        """What a phase sets, while it runs; controls get their old values back. `steps`: how many
+        it has, if not as many as it says."""
         before = {path: self.host[path] for path, _ in step.controls}
         values = [(path, self.evaluate(value)) for path, value in step.controls]
+        values += self.told_steps(step, steps)
         try:
             for path, value in values:
                 self.set_host(path, value)
@@ -98,6 +101,22 @@ class Session(Whole):
         finally:
             for path, held in before.items():
                 self.set_host(path, held)
+
+    def told_steps(self, step: RunPhase, steps: int | None = None) -> list[tuple[str, float]]:
+        """What says how many steps a phase has, where something is read of its last ones. Raises
+        RunFault E0534 where it has fewer, or others than its code was made for."""
+        window = self.windows.get(step.site)
+        if window is None:
+            return []
+        told = int(self.evaluate(step.steps))
+        count = told if steps is None else steps
+        if count < window or (isinstance(step.steps, Const) and count != told):
+            raise RunFault(
+                "E0534",
+                f"phase `{step.name}` has {count} steps here, and its last {window} are asked for",
+                f"run all of its {told} steps" if told >= window else "make the phase longer",
+            )
+        return [(STEPS, float(count))]
 
     def random_sign(self, path: str, call: int = 0) -> float:
         """The next of the signs that `random_sign()` draws for `path`: +1 or -1. `call` is that of
@@ -108,6 +127,16 @@ class Session(Whole):
             self._signs[path] = PhiloxStream(self.seed, f"{path}.random_sign")
         key = np.atleast_1d(row_key(call, 0, count))
         return float(self._signs[path].random_sign(key, 0)[0, 0])
+
+    def with_signs(self, value: Expr, path: str, call: int) -> Expr:
+        """What a protocol assigns to `path`, with its random signs drawn."""
+
+        def draw(node: Expr) -> Expr | None:
+            if isinstance(node, Apply) and node.function == "random_sign":
+                return Const(self.random_sign(path, call))
+            return None
+
+        return transform(value, draw)
 
     # ------------------------------------------------------------- expressions
 
@@ -188,24 +217,12 @@ class Session(Whole):
 
     def value(self, key: Key) -> Array:
         """As `read`, of a value of a variable."""
-        of, tag = key
-        if not tag and of in self.host and of not in BACKEND_COUNTERS:
-            return np.asarray(self.host[of])
-        field = self._field_of(of)
-        if not tag and field in self.fields:
+        if self.on_host(key):
+            return np.asarray(self.host[key.of])
+        field = self.field_of(key.of)
+        if not key.tag and field in self.fields:
             return self.fields[field]
-        name = self.program.find(of, tag)
-        # A value that cannot change between the phase's end and now has no snapshot of its own.
-        if name is None and (tag in _STILL or tag.startswith(PHASE)):
-            name = self.program.find(of)
-        if name is None:
-            raise not_kept(self, key)
-        return self.executor.read(name)
-
-    def _field_of(self, path: str) -> str:
-        """The field of the data that a variable stands for, "" for other variables."""
-        variable = self.network.table.get(path)
-        return variable.name if variable is not None and variable.kind is Kind.SAMPLE else ""
+        return self.executor.read(self.buffer_of(key))
 
     def write(self, key: str, value: Any) -> None:
         """Overwrite a variable; shapes as `read` gives them, numbers fill.
@@ -254,9 +271,9 @@ class Session(Whole):
         """Present a batch: fields (R, ...), random keys (R,), its number and its epoch."""
         rows = len(keys)
         self.fields = made(fields, rows)
-        for field, value in self.fields.items():
-            path = f"sample.{field}"
-            self.require_binary(self.program.find(path), value, path)
+        for field in self.binary_fields:
+            if field in self.fields:
+                require_binary(f"sample.{field}", self.fields[field])
         self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
         self.set_host("batch.index", float(index))
@@ -264,22 +281,15 @@ class Session(Whole):
         self._write_counters()
         self._start_rows(keys)
         self.keys = keys
-        for name, buffer in self.program.buffers.items():
-            if buffer.role == "sample" and not buffer.tag:
-                self.executor.write(name, self._field(buffer, rows))
+        for buffer, field in self.sample_buffers:
+            self.executor.write(buffer.name, self._field(buffer, field, rows))
         self._write_scalars()
 
     def _write_counters(self) -> None:
-        for name in self.step_counters():
+        for name in self.step_counters:
             self.executor.write(name, 0.0)
 
-    def step_counters(self) -> list[str]:
-        """Buffers of what counts steps, and of what it was some steps ago."""
-        buffers = self.program.buffers
-        return [name for name, buffer in buffers.items() if buffer.of in BACKEND_COUNTERS]
-
-    def _field(self, buffer: Buffer, rows: int) -> Array:
-        field = self._field_of(buffer.of)
+    def _field(self, buffer: Buffer, field: str, rows: int) -> Array:
         if field not in self.fields:
             have = ", ".join(sorted(self.fields))
             raise RunFault("E0711", f"the data has no field `{field}`", f"its fields are: {have}")
@@ -291,6 +301,17 @@ class Session(Whole):
             read = self.reader()
             for name, closure in self._scalars.items():
                 self.executor.write(name, float(closure(read).reshape(())))
+
+    def host_scalars(self, fields: Mapping[str, Array]) -> list[float]:
+        """What the host computes of a batch's fields for the program."""
+        self.fields = dict(fields)
+        read = self.reader()
+        return [float(closure(read).reshape(())) for closure in self._scalars.values()]
+
+    def follow(self, fields: Mapping[str, Array], keys: NDArray[np.uint64], index: int) -> None:
+        """Say what the last batch was of several that an executor has run by itself."""
+        self.fields, self.keys = made(fields, len(keys)), keys
+        self.set_host("batch.index", float(index))
 
     def _start_rows(self, keys: NDArray[np.uint64]) -> None:
         """Rows that no batch has had before begin with declared values, drawn by their own keys."""
@@ -327,9 +348,5 @@ class Session(Whole):
 
     def reset(self, targets: tuple[str, ...] = ()) -> None:
         """Run the reset routines of the owners named, or of all."""
-        for name, routine in self.program.routines.items():
-            if routine.kind != "reset":
-                continue
-            owner = routine.owner
-            if not targets or owner in targets or owner.split(".", 1)[0] in targets:
-                self.executor.call(name)
+        for name in self.resets(targets):
+            self.executor.call(name)

@@ -24,10 +24,11 @@ from netdsl.runtime.choosing import (
     runnable,
     split_refs,
 )
+from netdsl.runtime.chunks import PATIENCE, Passed
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics
+from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics, clocked_room
 from netdsl.runtime.faults import NanWatch, require_finite
 from netdsl.runtime.members import Found, columns
 from netdsl.runtime.progress import Progress
@@ -201,6 +202,18 @@ class Training(Hooks):
             self._watch.look(interpreter)
         if time.monotonic() - self._saved >= self._settings.checkpoint_every:
             self._save(interpreter)
+
+    def room(self, interpreter: Interpreter) -> int:
+        if self._settings.checkpoint_every < PATIENCE:
+            return 1
+        batches = interpreter.place.batches
+        room = clocked_room(self._model.session, batches)
+        return room if self._watch is None else min(room, self._watch.room(batches) or room)
+
+    def after_batches(self, interpreter: Interpreter, passed: Passed) -> None:
+        if self._progress is not None:
+            self._progress.batch(count=len(passed) - 1)
+        self.after_batch(interpreter, passed.last)
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         outer = self._model.network.protocols[self._settings.protocol or "train"]

@@ -79,10 +79,21 @@ def row_key(
     call: IntLike, epoch: IntLike, sample: IntLike, member: IntLike = 0, repetition: IntLike = 0
 ) -> U64:
     """Keys of presentations: non-negative integers, broadcast together; returns uint64."""
-    key: U64 = np.zeros((), np.uint64)
+    key: int | U64 = 0
     for part in (call, epoch, sample, member, repetition):
-        key = splitmix64(key ^ np.asarray(part, np.uint64))
-    return key
+        if isinstance(key, int) and isinstance(part, int):
+            key = _mixed(key ^ part)
+        else:
+            key = splitmix64(np.asarray(key, np.uint64) ^ np.asarray(part, np.uint64))
+    return np.asarray(key, np.uint64)
+
+
+def _mixed(value: int) -> int:
+    """`splitmix64` of one number."""
+    z = (value + 0x9E3779B97F4A7C15) & _MASK64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return z ^ (z >> 31)
 
 
 class PhiloxStream:

@@ -188,7 +188,7 @@ class _Probe(Interpreter):
         own.draws, own.memories = dict(source.draws), dict(source.memories)
         for path, value in source.host.items():
             own.set_host(path, value)
-        self._clamps, self.splits = dict(other._clamps), other.splits
+        self.clamps, self.splits = dict(other.clamps), other.splits
         self._call, self.counter = other._call, other.counter
 
     def measure(self, protocol: str, loop: int, batch: Batch) -> dict[str, Array]:
@@ -196,7 +196,7 @@ class _Probe(Interpreter):
         `loop`: which of the protocol's loops over data presents it."""
         self.sums = {}
         step = _loops(self.session.network.protocols[protocol])[loop]
-        self.loop, self._batch = step, batch
+        self.loop, self.batch = step, batch
         self.session.load(batch.fields, batch.keys, batch.index, self.epoch)
         self.block(step.body)
         return self.sums

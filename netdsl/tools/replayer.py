@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from netdsl.ir.network import Place as Where
 from netdsl.ir.program import PHASE, Key
 from netdsl.ir.protocol import Choose, Each, Push, Repeat, RunPhase, SetGlobal, Step
+from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Interpreter, Options
 from netdsl.runtime.errors import RunFault
+from netdsl.runtime.memories import empty
 from netdsl.runtime.metrics import phases_of
 from netdsl.runtime.session import Session
 from netdsl.streams.draws import row_key
@@ -105,6 +107,7 @@ class Replayer:
         rows = [_rows(presentation) for presentation in self._trace.presentations]
         self._model.reserve(max(rows, default=1), exact=True)
         session = self._model.session
+        empty(session)
         for path, value in self._trace.init.items():
             session.write(path, value)
         for index, presentation in enumerate(self._trace.presentations):
@@ -125,7 +128,8 @@ class Replayer:
             session.set_host(path, float(number_))
         for path, value in presentation.state.items():
             session.write(path, value)
-        run = _Body(self, session, index, presentation, loop)
+        batch = Batch(session.fields, keys, number, np.arange(rows))
+        run = _Body(self, session, index, presentation, loop, batch)
         run.block(loop.body)
         run.end()
 
@@ -163,12 +167,14 @@ class _Body(Interpreter):
         index: int,
         presentation: Presentation,
         loop: Each,
+        batch: Batch,
     ) -> None:
         options = Options(choice=owner._model.choice)
         super().__init__(session, owner._model.datasets, options=options, label="replay")
         self._owner, self._index, self._presentation = owner, index, presentation
         self._phases = phases_of(loop.body)
         self._done: dict[str, int] = {}
+        self.batch = batch
         self.phase = self._stepwise
         for key in (*presentation.feed, *presentation.expect):
             self._check(key)
@@ -186,9 +192,12 @@ class _Body(Interpreter):
             )
 
     def push(self, step: Push) -> None:
-        """A presentation gives all slots of a replay as its rows."""
+        """A presentation gives all slots of a replay as its rows; a window goes on between them."""
         memory = self.session.network.memories[step.memory]
-        if memory.kind == "replay" and self.session.rows != memory.size:
+        if memory.kind != "replay":
+            super().push(step)
+            return
+        if self.session.rows != memory.size:
             raise RunFault(
                 "E0741",
                 f"presentation {self._index} has {self.session.rows} samples, and `{memory.name}`"

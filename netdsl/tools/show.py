@@ -294,6 +294,8 @@ def _memory(model: Model, name: str | None) -> str:
     lines = [_memory_line(buffers[key], readable(size)) for key, size in sizes.items()]
     for key, size in ends.items():
         lines.append(f"{readable(size):>10}  {key:<28} ends of its {edges[key]} existing synapses")
+    if name is None:
+        lines += [routine.kept for routine in model.program.routines.values() if routine.kept]
     ensemble, shared = model.network.ensemble, given_by_host(model.program)
     times = 1 if ensemble is None else ensemble.count
     own = sum(size for key, size in sizes.items() if key not in shared)

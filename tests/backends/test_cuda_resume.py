@@ -15,6 +15,7 @@ from netdsl.backends.cupy.launcher import GpuExecutor
 from netdsl.backends.cupy.shim import ShimExecutor
 from netdsl.runtime import backend
 from netdsl.runtime.training import Settings, Training
+from tests.amounts import sweep
 from tests.backends import test_cuda_golden
 from tests.programs import KEYS, PROGRAMS, ROWS, initial_values
 from tests.runtime.test_engine import StopAfter
@@ -29,7 +30,7 @@ def model() -> netdsl.Model:
     return netdsl.compile(path, backend="shim", set=SIZES, dtype="float32", seed=3)
 
 
-@pytest.mark.parametrize("batches", [1, 3, 4, 6])
+@pytest.mark.parametrize("batches", sweep([1, 3, 4, 6], lambda batches: batches in (1, 4)))
 def test_resumes_bit_identically(
     batches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

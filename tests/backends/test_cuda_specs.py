@@ -12,13 +12,13 @@ from netdsl.backends.cupy import shim
 from netdsl.runtime import backend
 from tests.amounts import specs
 from tests.backends import test_cuda_golden
-from tests.specs.test_shipped import NEEDS_MNIST, SPECS, settings_of
+from tests.specs.test_shipped import NEEDS_FILES, SPECS, settings_of
 
 pytestmark = [
     pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU"),
     pytest.mark.slow,
 ]
-HERE = [path for path in SPECS if path.stem not in NEEDS_MNIST]
+HERE = [path for path in SPECS if path.stem not in NEEDS_FILES]
 
 
 @pytest.mark.parametrize("path", specs(HERE), ids=lambda path: path.stem)

@@ -64,6 +64,8 @@ class Judge(Executor):
         """See `Executor`."""
         self.meaning.call(routine, steps, first, last)
 
+    _call = call
+
     def nbytes(self) -> int:
         """See `Executor`."""
         return sum(array.nbytes for array in self.whole.values())

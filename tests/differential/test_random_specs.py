@@ -18,7 +18,7 @@ from netdsl.backends.native import available
 from netdsl.diagnostics import DiagnosticError, render
 from netdsl.frontend import Checked, check
 from netdsl.runtime.errors import RunFault
-from tests.amounts import sweep
+from tests.amounts import amount, sweep
 from tests.differential.generator import make
 from tests.differential.mistakes import MISTAKES, Mistake, mistaken, swapped
 from tests.differential.runner import Runner, checks, generate_once
@@ -26,7 +26,7 @@ from tests.differential.runner import Runner, checks, generate_once
 MANY = int(os.environ.get("NETDSL_DIFFERENTIAL", "0"))
 FIRST = int(os.environ.get("NETDSL_DIFFERENTIAL_FROM", "0"))
 COUNT = MANY or 64
-SHORT = 12  # of them are in a short run
+SHORT = 9  # of them are in a short run
 CUDA = 12 if MANY else 6
 SEEDS = range(FIRST, FIRST + COUNT)
 
@@ -76,10 +76,11 @@ def test_a_mistake_gets_a_message(kind: int) -> None:
     assert not errors(mistake).ok, f"{mistake.kind}: {mistake.text.splitlines()[mistake.line - 1]}"
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("part", range(4))
 def test_a_name_in_anothers_place(part: int, tmp_path: Path) -> None:
     """An error with a place, or a spec that runs."""
-    for seed in range(FIRST + part, FIRST + (COUNT if MANY else 40), 4):
+    for seed in range(FIRST + part, FIRST + (COUNT if MANY else amount(24, 40)), 4):
         mistake = swapped(seed)
         if errors(mistake).ok:
             try:

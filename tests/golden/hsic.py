@@ -2,12 +2,13 @@
 sections 9 and 9.1.
 
 Layers are counted from 0 in files and from 1 in specifications. The files' dW is the derivative of
-what is descended; here dw is the change to be added, so it and the first moment have the other sign.
+what is descended; here dw is the change to be added, so it and the first moment have another sign.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from netdsl.tools.replay import Presentation, Trace
 from tests.golden.case import Array, Derived, GoldenError, check_targets, one_hot, report_keys
 
+RIDGE = 1e-6
 File = Mapping[str, Array]
 FLOAT64 = 1e-9  # what is asked for with a finer tolerance than this is float64
 SHARES = {True: (1e-10, 1e-9), False: (1e-5, 1e-4)}  # of parameters, of everything else
@@ -40,8 +42,17 @@ def adamw_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
         "beta2": hyper["b2"],
         "eps": hyper["eps"],
         "decay": hyper["weight_decay"],
-        "ridge": hyper["layernorm_eps"],
     }
+
+
+def ridge_settings(hyper: Mapping[str, Any], spec: Path) -> dict[str, Any]:
+    """The setting of what a layer norm adds to the variance, where a specification has one."""
+    ridge = hyper["layernorm_eps"]
+    if "param ridge" in spec.read_text():
+        return {"ridge": ridge}
+    if ridge != RIDGE:
+        raise GoldenError(f"the specification's layer norm adds {RIDGE}, the file's {ridge}")
+    return {}
 
 
 def kernel_settings(hyper: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,6 +68,13 @@ def sizes(hyper: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
         raise GoldenError(f"the specification has {least} to {most} hidden layers")
     found: dict[str, Any] = {f"n{k}": size for k, size in enumerate(hidden, 1)}
     return found | {"classes": hyper["nclasses"]}
+
+
+def check_kernels(hyper: Mapping[str, Any]) -> None:
+    """Raises GoldenError for other convolutions than those of the specifications."""
+    for key, value in (("kernel_size", [3, 3]), ("stride", 1), ("padding", 1)):
+        if hyper[key] != value:
+            raise GoldenError(f"the specification has {key} {value}, the file {hyper[key]}")
 
 
 def as_pairs(value: Array) -> Array:
@@ -114,34 +132,36 @@ def tolerances(trace: Trace, relative: float) -> dict[str, float]:
     return {k: (parameters if k.endswith(".w") else others) * top for k, top in found.items()}
 
 
-def loss(file: File, chosen: Iterable[Array], key: str, relative: float) -> Derived:
-    """The mean cross-entropy of each batch or window, from the logits at `key`."""
+def loss(file: File, chosen: Iterable[Array], key: str, relative: float, steps: int = 0) -> Derived:
+    """The mean cross-entropy of each batch or window, from the logits at `key`; `steps`: of each of
+    the steps that a window is held for."""
     targets = iter([np.asarray(file["Y"], np.float64)[index] for index in chosen])
 
     def cross_entropy(logits: Array) -> Array:
         target = next(targets)
-        logits = np.asarray(logits, np.float64).reshape(target.shape)
-        shifted = logits - logits.max(1, keepdims=True)
-        return np.asarray(np.mean(np.log(np.exp(shifted).sum(1)) - (shifted * target).sum(1)))
+        logits = np.asarray(logits, np.float64).reshape(-1, *target.shape)
+        shifted = logits - logits.max(-1, keepdims=True)
+        found = np.log(np.exp(shifted).sum(-1)) - (shifted * target).sum(-1)
+        return np.asarray(found.mean(-1) if steps else found.mean())
 
-    recorded = tuple(np.asarray(value) for value in file["loss"])
+    values = np.asarray(file["loss"], np.float64)
+    recorded = tuple(values.reshape(-1, steps) if steps else values)
     share = SHARES[relative < FLOAT64][1]
-    return Derived(
-        "loss", (key,), cross_entropy, recorded, share * float(np.abs(file["loss"]).max())
-    )
+    return Derived("loss", (key,), cross_entropy, recorded, share * float(np.abs(values).max()))
 
 
-def learned(
-    file: File, chosen: Array, k: int, phase: str, *, expect: Mapping[str, Array] | None = None
-) -> Presentation:
-    """Update k, from the samples `chosen`: activities, then gradients, moments and weights."""
-    seen = {
-        f"{phase}/{name}.z": rows(file[f"z{i}"][k]) for i, name in enumerate(names(count(file)))
-    }
-    return Presentation(
-        sample=sample(file, chosen),
-        final=seen,
-        expect=expect or {},
-        update=update(file, k),
-        name=f"update {k}",
-    )
+def activities(file: File, k: int) -> dict[str, Array]:
+    """The outputs of all layers before update k, (rows, units), by variable."""
+    layers = enumerate(names(count(file)))
+    return {f"{name}.z": rows(file[f"z{i}"][k]) for i, name in layers}
+
+
+def learned(file: File, chosen: Array, k: int, **seen: Mapping[str, Array]) -> Presentation:
+    """Update k, from the samples `chosen`: what is `seen`, then gradients, moments and weights."""
+    found = update(file, k)
+    return Presentation(sample=sample(file, chosen), update=found, name=f"update {k}", **seen)
+
+
+def in_step(file: File, k: int) -> dict[str, Array]:
+    """The outputs of all layers in the one step of update k, which learns at its end."""
+    return {key: value[None] for key, value in activities(file, k).items()}

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.tools.replay import Trace
+from netdsl.tools.replay import Presentation, Trace
 from tests.golden import hsic
-from tests.golden.case import SPECS, Case, GoldenError
+from tests.golden.case import SPECS, Array, Case
 
 PHASE = "seen"
 
@@ -23,9 +23,7 @@ def rates(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
 
 def maps(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """Convolutions, with pooling behind each."""
-    for key, value in (("kernel_size", [3, 3]), ("stride", 1), ("padding", 1)):
-        if hyper[key] != value:
-            raise GoldenError(f"the specification has {key} {value}, the file {hyper[key]}")
+    hsic.check_kernels(hyper)
     rows, columns, channels = hyper["input_shape"]
     settings = hsic.sizes(hyper, 1, 3) | {"blocks": len(hyper["features"])}
     settings |= {"rows": rows, "cols": columns, "ch": channels}
@@ -35,10 +33,12 @@ def maps(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
 def _case(
     file: hsic.File, hyper: dict[str, Any], spec: str, settings: dict[str, Any], relative: float
 ) -> Case:
-    settings |= hsic.adamw_settings(hyper) | {"B": hyper["batch_size"]}
+    settings |= hsic.adamw_settings(hyper) | hsic.ridge_settings(hyper, SPECS / spec)
+    settings |= {"B": hyper["batch_size"]}
     batches = np.asarray(file["batches"], np.int64)
-    updates = tuple(hsic.learned(file, chosen, k, PHASE) for k, chosen in enumerate(batches))
-    trace = Trace(hsic.init(file), updates)
+    trace = Trace(
+        hsic.init(file), tuple(_update(file, chosen, k) for k, chosen in enumerate(batches))
+    )
     key = f"final {PHASE}/out.z"
     return Case(
         SPECS / spec,
@@ -48,3 +48,9 @@ def _case(
         derived=(hsic.loss(file, batches, key, relative),),
         keep=(key,),
     )
+
+
+def _update(file: hsic.File, chosen: Array, k: int) -> Presentation:
+    """The phase has no step: activities are those at its end, before the update."""
+    seen = {f"{PHASE}/{key}": value for key, value in hsic.activities(file, k).items()}
+    return hsic.learned(file, chosen, k, final=seen)

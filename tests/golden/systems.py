@@ -10,7 +10,17 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from tests.golden import coding, csdp, hsic_sweeping, recurrent, settling, sweeping
+from tests.golden import (
+    coding,
+    csdp,
+    hsic_memory,
+    hsic_objective,
+    hsic_reservoir,
+    hsic_sweeping,
+    recurrent,
+    settling,
+    sweeping,
+)
 from tests.golden.case import Array, Case, GoldenError
 
 Adapter = Callable[[Mapping[str, Array], dict[str, Any], float], Case | tuple[Case, ...]]
@@ -28,6 +38,11 @@ SYSTEMS: dict[str, tuple[Adapter, dict[str, Any]]] = {
     "bp_mse": (sweeping.case, {"algorithm": "bp", "loss": "mse"}),
     "bp_ce": (sweeping.case, {"algorithm": "bp", "loss": "ce"}),
     "fa": (sweeping.case, {"algorithm": "fa"}),
+    "hsic_mlp": (hsic_memory.rates, {"model": "MLP"}),
+    "hsic_lif": (hsic_memory.leaky, {"model": "LIFMLPCell"}),
+    "hsic_cnn": (hsic_memory.maps, {"model": "CNN", "rule": "bio-HSIC"}),
+    "hsic_autodiff": (hsic_objective.case, {"model": "MLP", "rule": "autodiff HSIC"}),
+    "hsic_reservoir": (hsic_reservoir.case, {"model": "ReservoirCell"}),
     "hsic_bp": (hsic_sweeping.rates, {"model": "MLP", "rule": "back-propagation"}),
     "hsic_cnn_bp": (hsic_sweeping.maps, {"model": "CNN", "rule": "back-propagation"}),
     "mdgl": (recurrent.cases, {"system": "mdgl"}),

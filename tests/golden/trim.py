@@ -1,9 +1,11 @@
-"""Cut long CSDP recordings into small files of the same layout.
+"""Cut long recordings into small files of the same layout.
 
 python -m tests.golden.trim FILE.npz FOLDER     writes NAME_train.npz and NAME_test.npz
+python -m tests.golden.trim FILE.npz FOLDER N   writes the first N windows or batches
 
-The first keeps one training presentation. The second starts from the weights that training ended
-with, and keeps the presentation without plasticity.
+Of CSDP the first file keeps one training presentation. The second starts from the weights that
+training ended with, and keeps the presentation without plasticity. Recordings of the HSIC rule, and
+of what it is compared with, are cut behind some of their updates.
 """
 
 from __future__ import annotations
@@ -30,11 +32,35 @@ def trim(file: Arrays, keep: str, after: str | None = None) -> Arrays:
     return found
 
 
+def begun(file: Arrays, number: int) -> Arrays:
+    """The first windows or batches, with the samples that these are made of."""
+    hyper = json.loads(str(file["hyper"]))
+    index = next(key for key in ("windows", "batches") if key in file)
+    samples, whole = np.unique(file[index][:number]), len(file[index])
+    steps = hyper.get("timesteps_per_window", 1)
+    found = {"hyper": np.array(json.dumps(hyper | {f"n{index}": number}))}
+    for key in file.keys() - {"hyper"}:
+        value = file[key]
+        if key == index:
+            value = np.searchsorted(samples, value[:number])
+        elif key in ("X", "Y", "Z"):
+            value = value[samples]
+        elif len(value) in (whole, whole * steps, whole * steps + 1):
+            more = len(value) == whole * steps + 1
+            value = value[: (number if len(value) == whole else number * steps) + more]
+        found[key] = value
+    return found
+
+
 def main(arguments: list[str]) -> int:
-    """Write the two parts of a recording."""
+    """Write the parts of a recording."""
     path, folder = Path(arguments[0]), Path(arguments[1])
     with np.load(path) as archive:
         file = {key: archive[key] for key in archive.files}
+    if len(arguments) > 2:
+        cut: dict[str, Any] = dict(begun(file, int(arguments[2])))
+        np.savez_compressed(folder / path.name, **cut)
+        return 0
     phases = json.loads(str(file["hyper"]))["phases"]
     name = path.stem.removesuffix("_a")
     train: dict[str, Any] = dict(trim(file, phases[0]))

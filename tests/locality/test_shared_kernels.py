@@ -19,7 +19,7 @@ def test_a_shared_kernel_is_labelled_like_its_synapses_and_noted() -> None:
     for name, positions in (("K1", 64), ("K2", 16)):
         rule = certificate[name]
         assert rule.verdict == "local"
-        note = f"one kernel for {positions} positions: its change is summed over them"
+        note = f"weight sharing: one kernel for {positions} positions, its change their sum"
         assert note in rule.notes
     assert not any("kernel" in note for note in certificate["W"].notes)
 

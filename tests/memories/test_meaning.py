@@ -44,7 +44,7 @@ def _per_slot(v: Values, r: int) -> np.ndarray:
 
 def _per_pair(v: Values, r: int) -> np.ndarray:
     k = over(lambda p: over(lambda q: gauss(v.a[p], 2 * v.a[q]) - v.a[q].mean()))
-    return over(lambda q: k[r, q] * (v.z[r] - v.z[q])).sum(0) + v.z[r] * k.mean() + k[r, -1] * v.z[-1]
+    return over(lambda q: k[r, q] * (v.z[r] - v.z[q])).sum(0) + v.z[r] * k.mean()
 
 
 ON = "modulator g on b { scope neuron; "
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
     "rows": (f"{ON} emit mean(z - z[q] over q in batch) }}", lambda v, r: v.z[r] - v.z.mean(0)),
     "fields of samples": (
         f"{ON} emit sum((sample.label[q] == sample.label) * z[q] over q in past) }}",
-        lambda v, r: v.z[LABELS == LABELS[r]].sum(0),
+        lambda v, r: v.z[LABELS[r] == LABELS].sum(0),
     ),
     "a number for each slot": (
         f"modulator v[p in past] {{ {KERNELS}\n"
@@ -90,8 +90,13 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
         "  emit gauss(a.s[p], 2 * a.s[q], 1) - mean(a.s[q]) }\n"
         "modulator g[p in past] on b { scope neuron\n"
         "  emit sum(k[p, q] * (z[p] - z[q]) over q in past)"
-        " + z * mean(mean(k[s, q] over q in past) over s in past) + k[p, newest] * z[newest] }",
+        " + z * mean(mean(k[s, q] over q in past) over s in past) }",
         _per_pair,
+    ),
+    "of its own cells": (
+        "modulator v[p in past] { scope global; emit mean(gauss(b.z[p], b.z[q], 1) over q in past) }\n"
+        f"{ON} emit v[newest] * z * v }}",
+        lambda v, r: _near(v, N - 1) * v.z[r] * _near(v, r),
     ),
     "a state": (
         f"{ON} state k = 1; k := 0.5 * k + mean(z[q] over q in past); emit k * z }}",

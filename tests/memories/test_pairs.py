@@ -21,15 +21,27 @@ def errors(modulators: str, **more: str) -> list[str]:
     [
         TWO + "modulator g on b { scope neuron; emit z * k }",
         TWO + "modulator g on b { scope neuron; emit sum(k[q] * z[q] over q in past) }",
-        TWO + "modulator g[p in past] on b { scope neuron; emit sum(k[q, p] * z[q] over q in past) }",
+        TWO
+        + "modulator g[p in past] on b { scope neuron; emit sum(k[q, p] * z[q] over q in past) }",
         TWO + "modulator g on b { scope neuron; emit z * sum(k[q, q] over q in past) }",
         TWO + "modulator g[p in past] on b { scope neuron; emit z * sum(z[p, q] over q in past) }",
+        TWO + "modulator g[p in past] on b { scope neuron; emit z * k[p, newest] }",
         K.format("mean(a.s[p])") + "modulator g on b { scope neuron; emit z }",
         "modulator k[p in past, q in batch] { scope global; emit mean(a.s[p] * a.s[q]) }\n"
         "modulator g on b { scope neuron; emit z }",
         "modulator g[p in past, q in past] on b { scope neuron; emit mean(z[p] * z[q]) }",
     ],
-    ids=["bare", "one index", "turned", "twice", "of no pair", "no second", "two memories", "on"],
+    ids=[
+        "bare",
+        "one index",
+        "turned",
+        "twice",
+        "of no pair",
+        "newest",
+        "no second",
+        "two memories",
+        "on",
+    ],
 )
 def test_wrong(modulators: str) -> None:
     assert "E0182" in errors(modulators)

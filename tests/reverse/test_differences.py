@@ -21,10 +21,10 @@ backends.BACKENDS.setdefault("judge", ("tests.differential.judge", "Judge"))
 backends.BACKENDS.setdefault("shim", ("netdsl.backends.cupy.shim", "ShimExecutor"))
 
 
-def modelled(made: Sample, backend: str) -> Model:
+def modelled(made: Sample, backend: str, keep: str = "auto", dtype: str = "float64") -> Model:
     network = check(made.text, lower=False).require()
-    program = lower(network, observe=[f"{name}.dw" for name in made.learning])
-    return Model(network, program, backend, 3, "float64")
+    program = lower(network, observe=[f"{name}.dw" for name in made.learning], keep=keep)
+    return Model(network, program, backend, 3, dtype)
 
 
 def loss(model: Model, made: Sample, label: NDArray[np.int64]) -> float:

@@ -78,6 +78,9 @@ class StopAfter(Training):
 
     batches = 0
 
+    def room(self, interpreter: Interpreter) -> int:
+        return 1
+
     def after_batch(self, interpreter: Interpreter, batch: object) -> None:
         super().after_batch(interpreter, batch)  # type: ignore[arg-type]
         if interpreter.place.batches == self.batches:

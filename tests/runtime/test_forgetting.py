@@ -17,11 +17,11 @@ from netdsl.backends.cupy import shim
 from netdsl.ir.network import Place
 from tests.amounts import sweep
 from tests.runtime.forgetting import spec
-from tests.specs.test_shipped import NEEDS_MNIST, SPECS, settings_of
+from tests.specs.test_shipped import NEEDS_FILES, SPECS, settings_of
 
 LIMIT = 9
 SIZES = (1, 4, 50)
-SHIPPED = [path for path in SPECS if path.stem not in NEEDS_MNIST and path.stem[-2] != "_"]
+SHIPPED = [path for path in SPECS if path.stem not in NEEDS_FILES and path.stem[-2] != "_"]
 # Those that learn from a task draw other samples for another size of batches.
 DIGITS = [path for path in SHIPPED if path.stem not in ("mdgl", "modprop")]
 Make = Callable[[int], netdsl.Model]

@@ -14,6 +14,7 @@ from netdsl.ir.protocol import SplitRef
 from netdsl.runtime import backend
 from netdsl.runtime.data.batches import sample_order
 from netdsl.runtime.datasets import evaluation_call
+from netdsl.runtime.engine import Interpreter
 from netdsl.runtime.session import PER_SAMPLE, Session
 from netdsl.runtime.training import Settings
 from netdsl.streams.draws import row_key
@@ -122,6 +123,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
         plain(self, fields, keys, index, epoch)
 
     monkeypatch.setattr(Session, "load", load)
+    monkeypatch.setattr(Interpreter, "room", 1)  # or several are presented in one call
     return found
 
 

@@ -44,7 +44,9 @@ protocol train(epochs = 2) {{
   {run}
   evaluate test(digits.test) as start
   each epoch {{
-    each batch of digits.train {{ reset; clamp img.p = sample.image; phase show 3 steps learning V }}
+    each batch of digits.train {{
+      reset; clamp img.p = sample.image; phase show 3 steps learning V
+    }}
     evaluate test(digits.test) as test
   }}
 }}

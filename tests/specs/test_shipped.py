@@ -12,8 +12,14 @@ from netdsl.frontend import check
 from netdsl.syntax.fmt import format_source
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("*.net"))
-MNIST = "NETDSL_MNIST"  # environment variable: the folder of MNIST's IDX files
-NEEDS_MNIST = {"csdp_mnist"}
+# Environment variables: folders of MNIST's IDX files, and of CIFAR-10's binary ones.
+MNIST = ("NETDSL_MNIST", "train-images-idx3-ubyte.gz")
+CIFAR = ("NETDSL_CIFAR10", "data_batch_1.bin")
+NEEDS_FILES = {
+    "csdp_mnist": ("digits", *MNIST),
+    "hsic_cnn": ("samples", *CIFAR),
+    "hsic_cnn_bp": ("samples", *CIFAR),
+}
 SMALL = {"n1": 12, "n2": 10, "n3": 8, "cues.n_cue": 3, "cues.batch": 8}
 SMALL |= {"cues.cue": 20, "cues.pause": 5, "cues.delay": 10, "cues.recall": 10}
 
@@ -31,6 +37,8 @@ VERDICTS = {
     "pc_nudge": {"explain": {"weight-transport"}},
     "fa": {"descend": {"local"}, "shift": {"local"}},
     "bp": {"bptt": {"non-local"}},
+    "hsic_bp": {"bptt": {"non-local"}},
+    "hsic_cnn_bp": {"bptt": {"non-local"}},
     "mdgl": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}, "bias": {"three-factor"}},
     "modprop": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}},
 }
@@ -57,11 +65,12 @@ def test_checks_without_a_finding(path: Path) -> None:
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_learns_and_evaluates(path: Path) -> None:
     data = {}
-    if path.stem in NEEDS_MNIST:
-        folder = os.environ.get(MNIST, "")
-        if not Path(folder, "train-images-idx3-ubyte.gz").exists():
-            pytest.skip(f"needs MNIST: looked in ${MNIST} = {folder!r}")
-        data = {"digits": folder}
+    if path.stem in NEEDS_FILES:
+        name, variable, file = NEEDS_FILES[path.stem]
+        folder = os.environ.get(variable, "")
+        if not Path(folder, file).exists():
+            pytest.skip(f"needs `{file}`: looked in ${variable} = {folder!r}")
+        data = {name: folder}
     model = netdsl.compile(path, backend="numpy", set=settings_of(path), data=data)
     stored = ("W1.w", "Wff1.w", "W.mag")
     first = next(path for path in stored if path.split(".")[0] in model.network.projections)

@@ -217,9 +217,7 @@ class GpuExecutor(Executor):
         self.strategy = "dense" if whole else self._asked
         self.sparse = dict.fromkeys(self.sparse, self.strategy != "dense")
 
-    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
-        """See `Executor`."""
-        last = steps if last is None else last
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
         actions, unit = self.unit.routines[routine], self.unit
         steps_back = self.program.routines[routine].steps
         start, advance = unit.start, unit.advance

@@ -6,10 +6,9 @@ and never returns to Python inside a phase.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,18 +43,17 @@ class Blas:
         """Address of the product for "float" or "double"."""
         return self.single if real == "float" else self.double
 
-    @contextlib.contextmanager
-    def one_thread(self) -> Iterator[None]:
-        """Products inside use one thread; the number before is restored."""
-        if self.get_threads is None or self.set_threads is None:
-            yield
-            return
-        before = self.get_threads()
-        self.set_threads(1)
-        try:
-            yield
-        finally:
-            self.set_threads(before)
+    def one_thread(self) -> int:
+        """Let products use one thread; how many they used, for `threads`, or 0."""
+        before = 0 if self.get_threads is None else self.get_threads()
+        if before > 1:
+            self.threads(1)
+        return before
+
+    def threads(self, count: int) -> None:
+        """Let products use so many threads."""
+        if count and self.set_threads is not None:
+            self.set_threads(count)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -13,7 +14,9 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.bits import packed, unpacked
+from netdsl.backends.chunks import Call, Chunk, Plan
 from netdsl.backends.native import blas
+from netdsl.backends.native.chunks import ChunkWords, chunk_entry
 from netdsl.backends.native.library import load
 from netdsl.backends.native.memory import Memory
 from netdsl.codegen.c.program import generate
@@ -79,6 +82,7 @@ class NativeExecutor(Executor):
             entry.argtypes = (ctypes.c_void_p, *(ctypes.c_int64,) * 3)
             entry.restype = None
             self._entries[routine] = entry
+        self._run_chunk = chunk_entry(loaded.library)
         self._make(initial)
 
     def _make(self, initial: Mapping[str, Array], beside: Memory | None = None) -> None:
@@ -167,25 +171,49 @@ class NativeExecutor(Executor):
     def _form_all_products(self, whole: bool) -> None:
         self.memory.word("strategy", STRATEGIES.index("dense" if whole else self._strategy))
 
-    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
-        """Run a routine in one call of C."""
-        last = steps if last is None else last
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
-        with self._blas.one_thread():
+        before = self._blas.one_thread()
+        try:
             self._entries[routine](self._net, steps, first, last)
+        finally:
+            if before > 1:
+                self._blas.threads(before)
 
     def call_all(
         self, members: Sequence[Executor], routine: str, steps: int, first: int, last: int | None
     ) -> None:
         """See `Executor`: the same entry of the library for each member's memory."""
         last = steps if last is None else last
+        if self.program.routines[routine].parts:
+            super().call_all(members, routine, steps, first, last)
+            return
         if not 0 <= first <= last <= steps:
             raise ValueError(f"steps {first} to {last} of {steps}")
-        entry = self._entries[routine]
-        with self._blas.one_thread():
+        entry, before = self._entries[routine], self._blas.one_thread()
+        try:
             for member in members:
                 entry(member._net, steps, first, last)  # type: ignore[attr-defined]
+        finally:
+            if before > 1:
+                self._blas.threads(before)
+
+    def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
+        """Several batches in one call of C, unless a phase of theirs is run again in chunks."""
+        called = {action.routine for action in plan.actions if isinstance(action, Call)}
+        if any(self.program.routines[name].parts for name in called):
+            return super().run_chunk(plan, chunk)
+        made = ChunkWords(plan, chunk, self._entries, self.memory)
+        shapes = {name: (len(chunk), *self._stored_shape(name, self.rows)) for name in plan.kept}
+        kept = {name: made.keep(name, shape) for name, shape in shapes.items()}
+        before = self._blas.one_thread()
+        try:
+            self._run_chunk(self._net, made.address(self.rows))
+        finally:
+            if before > 1:
+                self._blas.threads(before)
+        return kept
 
     def nbytes(self) -> int:
         """Bytes of buffers, lists and scratch."""
@@ -225,5 +253,4 @@ class NativeExecutor(Executor):
 
     def _view(self, buffer: str) -> Array:
         shape = self._stored_shape(buffer, self.rows)
-        count = int(np.prod(shape, dtype=np.int64))
-        return self.memory[buffer][:count].reshape(shape)
+        return self.memory[buffer][: math.prod(shape)].reshape(shape)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +20,7 @@ from netdsl.streams.connectivity import Connections
 _ALIGNMENT = 64
 _VECTOR = 64  # bytes
 _PAGE = 4096
+_LARGE = 4 * 2**20  # bytes of an array for which large pages are asked
 # Large arrays begin at a page. A loop over several of them would find them all in the same cache
 # sets, and its loads would wait for stores to addresses equal modulo a page: hence other offsets.
 _STAGGER = 5 * _ALIGNMENT
@@ -37,10 +40,21 @@ STAT = np.dtype(
 )
 
 
+def _zeros(size: int) -> npt.NDArray[np.uint8]:
+    """So many bytes, in large pages where they fill some: fewer addresses to look up."""
+    advice = getattr(mmap, "MADV_HUGEPAGE", None)
+    if size < _LARGE or advice is None:
+        return np.zeros(size, np.uint8)
+    held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # of a kernel without such pages
+        held.madvise(advice)
+    return np.frombuffer(held, np.uint8)
+
+
 def aligned(count: int, dtype: npt.DTypeLike, number: int = 0) -> Array:
     """Zeros that begin at a cache line; arrays of other `number` at another place in a page."""
     kind = np.dtype(dtype)
-    raw = np.zeros(max(count, 1) * kind.itemsize + _PAGE + _ALIGNMENT, np.uint8)
+    raw = _zeros(max(count, 1) * kind.itemsize + _PAGE + _ALIGNMENT)
     skip = -raw.ctypes.data % _ALIGNMENT + number * _STAGGER % _PAGE
     return raw[skip : skip + max(count, 1) * kind.itemsize].view(kind)
 
@@ -79,7 +93,8 @@ class Memory:
         self._beside = beside
         self._lent: set[int] = set()  # addresses of arrays that belong to another
         self._fill()
-        self._resting = self._places()
+        self._following = self._places()
+        self._resting = self.net[self._following]  # where they were when they were last whole
 
     def nbytes(self) -> int:
         """Bytes of all arrays."""
@@ -92,24 +107,28 @@ class Memory:
     def settle(self, first: int) -> None:
         """Let rows from `first` on, which no step has touched since the last call, follow their
         buffers to the memory that these occupy now."""
-        places = self._places()
-        moved = [name for name, place in places.items() if place != self._resting[name]]
-        rest = {name: self._rows(self._resting[name])[first:].copy() for name in moved}
-        for name, values in rest.items():
-            self._rows(places[name])[first:] = values
+        places = self.net[self._following]
+        if not (moved := np.flatnonzero(places != self._resting)).size:
+            return
+        rest = {n: self._rows(int(self._resting[n]))[first:].copy() for n in moved}
+        for n, values in rest.items():
+            self._rows(int(places[n]))[first:] = values
         self._resting = places
 
-    def _places(self) -> dict[str, int]:
-        """Addresses of the buffers that have a row for each sample; rings move by their heads."""
+    def _places(self) -> npt.NDArray[np.int64]:
+        """Fields of the buffers that have a row for each sample; rings move by their heads."""
         layout = self.layout
-        return {
-            name: int(self.net[self.slots[layout.names(name)]])
-            for name, buffer in layout.program.buffers.items()
-            if per_sample(buffer.place)
-            and buffer.place is not Place.PAIR
-            and name not in layout.rings
-            and name not in layout.views
-        }
+        return np.array(
+            [
+                self.slots[layout.names(name)]
+                for name, buffer in layout.program.buffers.items()
+                if per_sample(buffer.place)
+                and buffer.place is not Place.PAIR
+                and name not in layout.rings
+                and name not in layout.views
+            ],
+            np.int64,
+        )
 
     def _rows(self, address: int) -> Array:
         return self._arrays[address].reshape(self.rows, -1)

@@ -195,11 +195,10 @@ class NumpyExecutor(Executor):
         for active in self._active.values():
             active.whole = whole
 
-    def call(self, routine: str, steps: int = 0, first: int = 0, last: int | None = None) -> None:
-        """See `Executor`."""
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
         function = self._space[self.module.routines[routine]]
         with np.errstate(all="ignore"):
-            function(steps, first, steps if last is None else last)
+            function(steps, first, last)
 
     def nbytes(self) -> int:
         """See `Executor`; work arrays included."""

@@ -92,6 +92,7 @@ class ElementwiseCode:
     lists: list[ListCode]
     bytes_per_row: int
     flops_per_row: int
+    newest: bool = False  # the last row alone
 
 
 def elementwise(op: Elementwise | ListedCells, layout: Layout) -> ElementwiseCode:
@@ -177,6 +178,7 @@ class _Writer:
             [],
             self._traffic(),
             operations(self.exprs) * self.size,
+            self.op.newest,
         )
 
     def _parts(self) -> list[Part]:

@@ -77,6 +77,7 @@ def group_code(op: GroupReduce, layout: Layout) -> dict[str, object]:
         "kind": op.kind,
         "length": op.length,
         "inner": op.inner,
+        "newest": op.newest,
     }
 
 
@@ -142,7 +143,7 @@ def _each(op: Each | Guarded, layout: Layout, number: int) -> Emitted:
 
 
 def _reduction(op: Reduction, layout: Layout, number: int) -> Emitted:
-    return Emitted("reduction", reduction(op, layout))
+    return Emitted("reduction", by_pointer(reduction(op, layout), op, layout))
 
 
 def _fill(op: Fill, layout: Layout, number: int) -> Emitted:

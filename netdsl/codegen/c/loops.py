@@ -48,35 +48,40 @@ class LoopCode:
     result: str = ""
     mean: bool = False
     scattered: int = 0  # neurons whose totals are held at once
+    of: str = ""  # the index of one of them
+    count: str = ""  # of how many numbers a total is; "" where they are counted
+    vector: str = ""  # how the innermost loop is vectorised
     flops: int = 0
 
 
 def each(op: Each | Guarded, layout: Layout) -> LoopCode:
     """Code of statements over a space. Raises ValueError for what has no place in it."""
-    return _Writer(layout, op.space).each(op)
+    return _Writer(layout, op.space, newest=getattr(op, "newest", False)).each(op)
 
 
-def by_pointer(code: LoopCode, op: Each | Guarded, layout: Layout) -> LoopCode:
+def by_pointer(code: LoopCode, op: Each | Guarded | Reduction, layout: Layout) -> LoopCode:
     """The same code with arrays held in pointers that say that none overlaps another."""
     arrays = sorted(name for name in op.reads | op.writes if not layout.is_global(name))
-    body = code.body
+    body, target = code.body, code.target
     for name in arrays:
         own = layout.names(name)
         const = "" if name in op.writes else "const "
         code.head.append(f"{const}{layout.ctype(name)} *restrict at_{own} = net->{own};")
         body = [line.replace(f"net->{own}[", f"at_{own}[") for line in body]
-    return replace(code, body=body)
+        target = target.replace(f"net->{own}[", f"at_{own}[")
+    return replace(code, body=body, target=target)
 
 
 def reduction(op: Reduction, layout: Layout, *, in_lists: bool = False) -> LoopCode:
     """Code of a reduction over some axes; `in_lists`: the synapses of a postsynaptic neuron are
     listed too."""
     target = layout.program.buffers[op.target].space
-    return _Writer(layout, join(target, op.over)).reduction(op, in_lists)
+    return _Writer(layout, join(target, op.over), newest=op.newest).reduction(op, in_lists)
 
 
 class _Writer:
-    def __init__(self, layout: Layout, space: Space) -> None:
+    def __init__(self, layout: Layout, space: Space, *, newest: bool) -> None:
+        self.newest = newest
         self.layout, self.program, self.space = layout, layout.program, space
         self.scope = Scope(layout, {})
         self.printer = Printer(layout.real, self._read, self._place, self.scope.rounded)
@@ -129,15 +134,18 @@ class _Writer:
 
     def reduction(self, op: Reduction, in_lists: bool) -> LoopCode:
         """A total for each element of the target."""
-        start, combine, _ = REDUCTIONS[op.kind]
+        start, combine, sign = REDUCTIONS[op.kind]
         target = self.program.buffers[op.target]
         code = LoopCode(self.scope.lines, start=start)
-        self._afferents(code, op, in_lists)
+        self._together(code, op, in_lists)
         if not code.scattered:
             code.outer = self._loops(target.space, op.side)
             code.inner = self._over(op.over, op.side)
         self._spread(code, target.space, op.side)
-        value, element = self._number(op.value), "[j]" if code.scattered else ""
+        value, element = self._number(op.value), f"[{code.of}]" if code.scattered else ""
+        if all(axis.kind != EDGE for axis in op.over):
+            code.count = " * ".join(f"(double){self._extent(axis)}" for axis in op.over)
+            code.vector = "#pragma omp simd" + ("" if element else f" reduction({sign} : total)")
         code.body = [f"const real value = {value};", combine.format(a="total" + element, v="value")]
         code.target = self._element(op.target, op.side)
         code.mean = op.kind == "mean"
@@ -145,18 +153,28 @@ class _Writer:
         code.flops = operations(self.exprs) + 1
         return code
 
-    def _afferents(self, code: LoopCode, op: Reduction, in_lists: bool) -> None:
-        """Without lists by postsynaptic neuron, synapses add to the totals of all of them."""
+    def _together(self, code: LoopCode, op: Reduction, in_lists: bool) -> None:
+        """What is reduced outside of the loop over neurons is added to the totals of all of them:
+        rows, and synapses without lists by postsynaptic neuron."""
+        target = self.program.buffers[op.target].space
+        if self.layout.splits and target and target[-1].kind == NEURON and op.side == "own":
+            code.scattered, code.of = self.program.sizes[target[-1].owner], "k"
+            code.outer, code.inner = self._loops(target[:-1]), self._loops((*op.over, target[-1]))
+            self._room(code)
+            return
         listed = [axis for axis in op.over if axis.kind == EDGE and axis.owner in self.layout.edges]
         if in_lists or op.side != "post" or not listed:
             return
         n = self.program.shapes[listed[0].owner][1]
         rest = tuple(axis for axis in op.over if axis.kind != EDGE)
-        target = self.program.buffers[op.target].space
-        code.scattered = n
+        code.scattered, code.of = n, "j"
         code.outer = self._loops(tuple(axis for axis in target if axis.kind != NEURON))
         code.inner = [*self._loops(rest), *self._synapses(listed[0])]
-        room = 2 * n * 8 // self.layout.real_bytes
+        self._room(code)
+
+    def _room(self, code: LoopCode) -> None:
+        """For the totals, and counts, of all neurons."""
+        room = 2 * code.scattered * 8 // self.layout.real_bytes
         self.layout.tile_reals = max(self.layout.tile_reals, room)
 
     # -- loops --------------------------------------------------------------------------------
@@ -170,7 +188,9 @@ class _Writer:
             elif axis.kind == NEURON:
                 heads.append(_loop(_NEURONS[side], self._extent(axis)))
             else:
-                heads.append(_loop(_ROWS[axis.kind], self._extent(axis)))
+                last = "net->rows > 0 ? net->rows - 1 : 0"
+                first = last if self.newest and axis == ROW else "0"
+                heads.append(_loop(_ROWS[axis.kind], self._extent(axis), first))
         return heads
 
     def _synapses(self, axis: Axis) -> list[str]:
@@ -261,8 +281,8 @@ class _Writer:
         return (self.wide if double else self.printer).number(expr)
 
 
-def _loop(index: str, length: str) -> str:
-    return f"for (int64_t {index} = 0; {index} < {length}; ++{index}) {{"
+def _loop(index: str, length: str, first: str = "0") -> str:
+    return f"for (int64_t {index} = {first}; {index} < {length}; ++{index}) {{"
 
 
 def _matrix(n: int) -> str:

@@ -19,7 +19,7 @@ from netdsl.codegen.plan.light import keep_lists, store_late
 from netdsl.codegen.templates import render
 from netdsl.ir.program import Program
 
-PARTS = ("functions", "random", "lists", "products", "outer", "edges", "windows", "bits")
+PARTS = ("functions", "random", "lists", "products", "outer", "edges", "windows", "bits", "chunk")
 
 
 ALL_DRAWS = (True, True, True)  # are normal draws made, Poisson counts, and gamma draws
@@ -103,7 +103,7 @@ class _Writer:
         net = render("c", "net.c", fields=list(self.layout.fields()))
         shared = [self._part(part) for part in PARTS]
         # struct list stands in struct net, and products read struct net.
-        functions, random, lists, products, outer, edges, windows, bits = shared
+        functions, random, lists, products, outer, edges, windows, bits, chunk = shared
         source = "".join(
             [
                 head,
@@ -121,6 +121,7 @@ class _Writer:
                 bits if any(b.packed for b in self.program.buffers.values()) else "",
                 self._part("profile"),
                 *self.texts,
+                chunk,
             ]
         )
         operations = tuple(self.operations.values())

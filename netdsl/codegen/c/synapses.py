@@ -26,6 +26,11 @@ DENSE_TILE_BYTES = 512 * 1024
 LISTED_TILE_BYTES = 64 * 1024
 # Bytes of a tile's column that is formed from listed columns: four vectors of 64 bytes.
 COLUMN_TILE_BYTES = 256
+# Multiplications up to which a loop is sooner done than a library is called: of a delivery, and of
+# a row's product where a projection has few synapses.
+SMALL_DELIVERY = 2048
+SMALL_UPDATE = 64
+LARGE_DELIVERY = 65536
 # Width of the tile of a gather: four vectors of 64 bytes (templates/c/products.c.j2).
 GATHER_TILE_BYTES = 256
 
@@ -66,6 +71,12 @@ class UpdateCode:
     bytes: int
     flops: int
 
+    @property
+    def small(self) -> bool:
+        """Are its products formed by loops of its own?"""
+        few = self.m * self.n <= SMALL_UPDATE
+        return few and not any(p.pre_list for p in self.products)
+
 
 @dataclass
 class PropagateCode:
@@ -87,6 +98,16 @@ class PropagateCode:
     list: str = ""
     index: int = 0
     edges: str = ""
+
+    @property
+    def small(self) -> int:
+        """Multiplications for which it is done by loops of its own; 0 where there are more."""
+        return SMALL_DELIVERY if self.m * self.n <= SMALL_DELIVERY else 0
+
+    @property
+    def large(self) -> bool:
+        """Does reading the weights take most of the time of one row?"""
+        return self.m * self.n >= LARGE_DELIVERY
 
 
 @dataclass

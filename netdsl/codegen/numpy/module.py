@@ -133,7 +133,7 @@ class ModuleWriter(Parts):
             name=name,
             title=f"phase {routine.phase}" if routine.phase else routine.name,
             notes=[note for note in (origin, *routine.notes) if note],
-            phase=routine.kind == "phase",
+            phase=routine.runs,
             back=routine.steps,
             once=self._ops(routine.once),
             step=self._ops(routine.step),

@@ -63,8 +63,11 @@ ENTRIES: list[Entry] = [
     ),
     Entry(
         "E0505",
-        "a reduction over a phase reads no population",
-        "`count(out.s over run)` adds up a variable of a population while the phase runs.",
+        "a reduction over a phase is not of one population",
+        "`count(out.s over run)` adds up a variable of a population while the phase runs, and "
+        "`sum((out.v - out.w)^2 over run)` an expression of its variables.",
+        network(more=SHOWN + "metric both = mean(mean(mean(b.s * mean(a.s) over run)))"),
+        network(more=SHOWN + "metric both = mean(mean(mean(b.s^2 over run)))"),
     ),
     Entry(
         "E0508",
@@ -139,6 +142,14 @@ ENTRIES: list[Entry] = [
         "given. It stands in no loop, no clamp reaches into it, and none comes to run itself.",
         network(more="protocol twice { repeat { run train } until epoch > 1 limit 2 }"),
         network(more="protocol twice { run train; run train }"),
+    ),
+    Entry(
+        "E0534",
+        "a phase is shorter than the part of it that is asked for",
+        "`mean(out.s over run last 10)` is of the last 10 steps of the phase, which must have so "
+        "many. Where the length of a phase is computed, that is seen when it runs.",
+        network(more=SHOWN + "metric late = mean(mean(mean(b.s over run last 6)))"),
+        network(more=SHOWN + "metric late = mean(mean(mean(b.s over run last 5)))"),
     ),
     Entry(
         "E0540",

@@ -118,7 +118,8 @@ _PAGES = (
      "the phase that the protocol runs before it, all its steps; a rule with states counts from "
      "the last `reset`. Driven from Python, the phase has to run the same way."),
     ("E0749", "there is no such form of a rule",
-     "`compile(form=...)` and `--form` take `auto`, `online` or `reverse`."),
+     "`compile(form=...)` and `--form` take `auto`, `online` or `reverse`; `keep` takes `auto`, "
+     "`store` or `recompute`."),
     ("E0775", "whole-number pixels are not bytes",
      "An `image` of whole numbers has pixels from 0 to 255, which are divided by 255 whatever "
      "integer type they are stored in. For others, `scale` in the data declaration says by what "

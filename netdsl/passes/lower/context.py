@@ -60,6 +60,7 @@ class Context:
     lines: dict[str, int] = field(default_factory=dict)  # how many steps back a variable is read
     transposed: dict[str, Transposed] = field(default_factory=dict)  # rules that run in reverse
     imagined: set[str] = field(default_factory=set)  # buffers that only sweeps are derived from
+    keep: str = "auto"  # how a sweep gets at what it reads of each step
     forms: dict[str, str] = field(default_factory=dict)  # of each rule with states a sentence
     views: dict[str, View] = field(default_factory=dict)  # names of the slots of delay lines
 

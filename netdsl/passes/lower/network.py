@@ -44,11 +44,12 @@ def lowered(
     feed: frozenset[str] = frozenset(),
     synapses: str = AUTO,
     form: str = AUTO,
+    keep: str = AUTO,
 ) -> Program:
     """The network becomes a program: one routine for each step of a protocol."""
     layouts = edge_layouts(network, synapses)
     context = Context(network, observe, feed, layouts)
-    context.forms = forms(context, form)
+    context.forms, context.keep = forms(context, form), keep
     program = _Lowering(context).run()
     for found in misfits(program):  # no generated code may read beyond the end of a buffer
         raise LoweringError(

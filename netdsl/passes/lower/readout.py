@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from netdsl.dataflow.walk import DECISIONS, Flow, walk_host
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
-from netdsl.ir.program import Bind, Buffer, Elementwise, Fill, Key, Op, Store
+from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Program, Store
 from netdsl.ir.protocol import RunPhase, SetGlobal
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
@@ -67,10 +67,16 @@ def accumulator_key(network: Network, reduce: Reduce) -> Key:
     return Key(f"readout{phase_reductions(network).index(reduce)}", tag)
 
 
-def window_of(buffer: Buffer) -> int:
-    """The steps at the end of a phase that an accumulator takes in; 0 for all."""
-    number = buffer.tag.split(":")[2:] if buffer.role == "accumulator" else []
-    return int(number[0]) if number else 0
+def windows(program: Program) -> dict[str, int]:
+    """Phases of whose last steps something is read, by their routines: of how many at most."""
+    found: dict[str, int] = {}
+    for name, routine in program.routines.items():
+        held = (program.buffers[buffer] for op in routine.step for buffer in op.writes)
+        for buffer in held:
+            number = buffer.tag.split(":")[2:] if buffer.role == "accumulator" else []
+            if number:
+                found[name] = max(found.get(name, 0), int(number[0]))
+    return found
 
 
 def population_of(context: Context, expr: Expr) -> str:
@@ -120,9 +126,7 @@ def _is_bool(context: Context, expr: Expr) -> bool:
 _START = {"max": float("-inf"), "min": float("inf")}
 
 
-def _accumulate(
-    context: Context, reduce: Reduce, phase: RunPhase, result: Accumulation
-) -> None:
+def _accumulate(context: Context, reduce: Reduce, phase: RunPhase, result: Accumulation) -> None:
     population = population_of(context, reduce.body)
     key = accumulator_key(context.network, reduce)
     resolver = Resolver(context, population)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from netdsl.ir.program import Elementwise, Op, Program
 from netdsl.passes.program.rewrite import by_part
@@ -24,22 +25,27 @@ def fused(ops: Iterable[Op]) -> tuple[Op, ...]:
     return tuple(result)
 
 
-def _cells(ops: list[Op], population: str) -> Iterator[tuple[int, Elementwise]]:
-    """Operations on the cells of a population with their places, the last first."""
+def _cells(ops: list[Op], like: Elementwise) -> Iterator[tuple[int, Elementwise]]:
+    """Operations on the same cells with their places, the last first."""
     for index in range(len(ops) - 1, -1, -1):
         op = ops[index]
-        if isinstance(op, Elementwise) and op.population == population:
+        if isinstance(op, Elementwise) and _same(op, like):
             yield index, op
 
 
 def _taken(ops: list[Op], op: Elementwise) -> bool:
     """Whether the last earlier operation on its population could take `op` in, and has."""
-    for index, earlier in _cells(ops, op.population):
+    for index, earlier in _cells(ops, op):
         if not all(_commute(op, other) for other in ops[index + 1 :]):
             return False
         ops[index] = _joined(earlier, op)
         return True
     return False
+
+
+def _same(one: Elementwise, other: Elementwise) -> bool:
+    """Do they go over the same rows and neurons?"""
+    return (one.population, one.newest) == (other.population, other.newest)
 
 
 def _commute(one: Op, other: Op) -> bool:
@@ -49,7 +55,7 @@ def _commute(one: Op, other: Op) -> bool:
 
 def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
     """`op` with the last earlier operation on its population, where that can wait until here."""
-    for index, earlier in _cells(ops, op.population):
+    for index, earlier in _cells(ops, op):
         if not all(_commute(earlier, other) for other in ops[index + 1 :]):
             return op
         del ops[index]
@@ -59,4 +65,5 @@ def _sunk(ops: list[Op], op: Elementwise) -> Elementwise:
 
 def _joined(first: Elementwise, second: Elementwise) -> Elementwise:
     label = first.label if second.label in ("", first.label) else f"{first.label}, {second.label}"
-    return Elementwise(first.population, (*first.statements, *second.statements), (), label)
+    statements = (*first.statements, *second.statements)
+    return replace(first, statements=statements, scalars=(), label=label)

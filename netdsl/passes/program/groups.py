@@ -26,13 +26,13 @@ def _cut(buffers: Buffers, op: Elementwise) -> tuple[Op, ...]:
             continue
         source = _source(buffers, op.population, statement, before)
         if before:
-            ops.append(Elementwise(op.population, tuple(before), (), op.label))
-        ops.append(_reduction(statement, source))
+            ops.append(replace(op, statements=tuple(before), scalars=()))
+        ops.append(_reduction(statement, source, op.newest))
         before = []
     if not ops:
         return (op,)
     if before:
-        ops.append(Elementwise(op.population, tuple(before), (), op.label))
+        ops.append(replace(op, statements=tuple(before), scalars=()))
     return tuple(ops)
 
 
@@ -53,12 +53,13 @@ def _source(
     return name
 
 
-def _reduction(statement: AxisReduce, source: str) -> GroupReduce:
+def _reduction(statement: AxisReduce, source: str, newest: bool) -> GroupReduce:
     return GroupReduce(
         statement.buffer,
         source,
         statement.kind,
         statement.length,
         statement.inner,
+        newest,
         statement.span,
     )

@@ -16,11 +16,12 @@ _DROPPABLE = {"scratch", "modulator", "accumulator"}
 def live(program: Program) -> Program:
     """The program without stores that neither an operation nor the host reads.
 
-    A list of operations is looked at alone: what any other list reads is kept.
+    A list of operations is looked at alone: what any other list reads is kept, but for what that
+    list itself stores first.
     """
     kept = {buffer.name for buffer in program.buffers.values() if buffer.kept}
     reads = {
-        (routine.name, part): set().union(*(op.reads for op in getattr(routine, part)))
+        (routine.name, part): _wanted(program.buffers, getattr(routine, part))
         for routine in program.routines.values()
         for part in PARTS
     }
@@ -30,6 +31,17 @@ def live(program: Program) -> Program:
         return _live(program.buffers, ops, outside)
 
     return by_place(program, visit)
+
+
+def _wanted(buffers: Mapping[str, Buffer], ops: tuple[Op, ...]) -> set[str]:
+    """What a list of operations reads that it has not stored itself before."""
+    stored: set[str] = set()
+    found: set[str] = set()
+    for op in ops:
+        access = {name: op.first_access(name, buffers[name].owner) for name in op.reads | op.writes}
+        found |= {name for name in op.reads - stored if access[name] != "overwrites"}
+        stored |= {name for name in op.writes if access[name] == "overwrites"}
+    return found
 
 
 def _live(buffers: Mapping[str, Buffer], ops: tuple[Op, ...], outside: set[str]) -> tuple[Op, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from netdsl.ir.expr import Expr, Load, Local, transform, walk
+from netdsl.ir.expr import Apply, Const, Expr, Load, Local, transform, walk
 from netdsl.ir.program import AxisReduce, Buffer, Elementwise, Op, Program, RowReduce, Statement
 from netdsl.ir.roles import mapped
 from netdsl.passes.program.rewrite import PARTS, by_op
@@ -45,15 +45,26 @@ def _once(statements: tuple[Statement, ...], own: Collection[str]) -> Iterator[S
     for statement in statements:
         statement = mapped(statement, read)
         if isinstance(statement, _Reduction):
-            form = replace(statement, buffer="")
+            form = _form(statement)
             if form in known and statement.buffer in single:
                 instead[statement.buffer] = known[form]
                 continue
         changed = {*statement.writes, statement.binds}
         known = {form: to for form, to in known.items() if not _touched(form, to, changed)}
         if isinstance(statement, _Reduction) and not _reads(statement.value) & changed:
-            known.setdefault(replace(statement, buffer=""), statement.buffer)
+            known.setdefault(_form(statement), statement.buffer)
         yield statement
+
+
+def _form(statement: _Reduction) -> _Reduction:
+    """A reduction without where it goes; squares are products, as a compiler has them."""
+    return replace(statement, buffer="", value=transform(statement.value, _product))
+
+
+def _product(node: Expr) -> Expr | None:
+    if isinstance(node, Apply) and node.function == "pow" and node.args[1] == Const(2):
+        return Apply("mul", (node.args[0], node.args[0]), node.span)
+    return None
 
 
 def _reader(instead: Mapping[str, str]) -> Callable[[Expr], Expr]:

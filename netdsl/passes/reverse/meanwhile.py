@@ -28,29 +28,38 @@ from netdsl.passes.lower.sites import Site
 
 
 def refuse_changes(
-    context: Context,
-    site: Site,
-    phase: RunPhase,
-    sweep: Iterable[Node],
-    routines: Mapping[str, Routine],
+    context: Context, site: Site, sweep: Iterable[Node], routines: Mapping[str, Routine]
 ) -> None:
     """Raise LoweringError E0847 where a statement between a phase and an `update` stores to what
     the sweep of the `update` reads."""
-    read = _read(sweep)
-    for step in between(site, phase):
-        for name in sorted(read):
-            held = context.buffers[name]
-            if _stores(step, held, routines):
-                loop = step is site.step
-                what = "this `update` runs again, and" if loop else "a statement in between"
-                raise LoweringError(
-                    "E0847",
-                    f"`bptt` goes back through phase `{phase.name}`, but {what} changes "
-                    f"`{held.of or held.owner or name}` before it does",
-                    step.span or site.step.span,
-                    "put it into the same `update`, whose changes are all formed before any is "
-                    "made, or run the phase again before this one",
-                )
+    found = first_change(context, site, sweep, routines)
+    if found is not None:
+        step, held = found
+        loop = step is site.step
+        what = "this `update` runs again, and" if loop else "a statement in between"
+        assert site.previous is not None
+        raise LoweringError(
+            "E0847",
+            f"`bptt` goes back through phase `{site.previous.name}`, but {what} changes "
+            f"`{held.of or held.owner or held.name}` before it does",
+            step.span or site.step.span,
+            "put it into the same `update`, whose changes are all formed before any is "
+            "made, or run the phase again before this one",
+        )
+
+
+def first_change(
+    context: Context, site: Site, sweep: Iterable[Node], routines: Mapping[str, Routine]
+) -> tuple[Step, Buffer] | None:
+    """The first statement between the phase and an `update` that stores to what some operations
+    read, and what it stores to."""
+    assert site.previous is not None
+    read = sorted(_read(sweep))
+    for step in between(site, site.previous):
+        for name in read:
+            if _stores(step, context.buffers[name], routines):
+                return step, context.buffers[name]
+    return None
 
 
 def between(site: Site, phase: RunPhase) -> Iterator[Step]:

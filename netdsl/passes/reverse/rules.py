@@ -6,6 +6,7 @@ ordinary pass over its synapses applies it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from netdsl.ir.algebra.factor import times
@@ -24,7 +25,8 @@ from netdsl.passes.lower.synapse import Factors
 from netdsl.passes.reverse import losses
 from netdsl.passes.reverse.activity import active, delivered
 from netdsl.passes.reverse.adjoints import Adjoints
-from netdsl.passes.reverse.meanwhile import refuse_changes
+from netdsl.passes.reverse.chunks import choose
+from netdsl.passes.reverse.meanwhile import first_change, refuse_changes
 from netdsl.passes.reverse.online import OnlineChange, without_imagined
 from netdsl.passes.reverse.sweep import Sweep
 from netdsl.passes.reverse.tape import Tape, changes_weights, runs
@@ -46,7 +48,21 @@ def reference_rules(context: Context, routines: dict[str, Routine]) -> None:
     updates = (routine for routine in routines.values() if routine.kind == "update")
     sweeps = [op for r in updates for op in (*r.once, *r.step, *r.after)]
     for name, tape in tapes.items():
-        routines[name] = without_imagined(context, tape.recorded(sweeps))
+        through = [site for site in sites(context.network) if _through(site, routines) == name]
+
+        def changed(ops: Iterable[Op], through: list[Site] = through) -> str:
+            found = (first_change(context, s, ops, routines) for s in through)
+            return next((held.of or held.owner or held.name for _, held in filter(None, found)), "")
+
+        back = [routines[site.step.site] for site in through]
+        whole = tape.recorded(sweeps)
+        routines.update(choose(context, tape, back, whole, changed, through[0].step.span))
+        routines[name] = without_imagined(context, routines[name])
+
+
+def _through(site: Site, routines: dict[str, Routine]) -> str:
+    """The phase that an `update` goes back through, if it does."""
+    return routines[site.step.site].through if isinstance(site.step, Update) else ""
 
 
 def _by_loss(context: Context, step: Update) -> dict[str, list[Projection]]:
@@ -98,7 +114,7 @@ def _swept(
         after += sweep.after
         left = (product for products in sweep.products.values() for product in products)
         swept = (*sweep.once, *sweep.step, *sweep.after, *left)
-        refuse_changes(context, site, phase, swept, routines)
+        refuse_changes(context, site, swept, routines)
         for projection in projections:
             *factors, learning = change.update(projection)
             reads += factors

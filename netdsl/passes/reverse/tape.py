@@ -207,7 +207,7 @@ class Tape:
             held = self.context.buffers[one.name]
             bits = one.slots > 1 and held.type is Type.BOOL and held.place is Place.UNIT
             self.context.buffers[one.name] = replace(held, slots=one.slots, packed=bits)
-        once, step, after = (tuple(self._recorded(name, kept)) for name in SECTIONS)
+        once, step, after = (tuple(self.keeping(name, kept)) for name in SECTIONS)
         return replace(self.routine, once=once, step=step or self.routine.step, after=after)
 
     def _slots(self, sweeps: Iterable[Op]) -> dict[str, int]:
@@ -221,18 +221,20 @@ class Tape:
                     found[node.buffer] = max(found[node.buffer], slots)
         return found
 
-    def _recorded(self, section: str, kept: list[Kept]) -> Iterator[Op]:
+    def keeping(self, section: str, kept: list[Kept]) -> Iterator[Op]:
+        """The operations of a section, with those that keep values."""
         ops = self.parts[section]
         for index in range(len(ops) + 1):
             for one in kept:
                 if (one.section, one.index) == (section, index):
-                    yield from self._record(one)
+                    yield from self.record(one)
             yield from ops[index : index + 1]
         for one in kept:
             if section == "once" and one.before and one.slots > self.steps:
-                yield from self._record(one)
+                yield from self.record(one)
 
-    def _record(self, kept: Kept) -> Iterator[Op]:
+    def record(self, kept: Kept) -> Iterator[Op]:
+        """Keep a value as it is now."""
         buffers, source = self.context.buffers, ""
         if isinstance(kept.value, Load):
             held = buffers[kept.value.buffer]

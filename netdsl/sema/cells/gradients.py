@@ -14,7 +14,7 @@ from netdsl.ir.algebra.adjoint import Population as Step
 from netdsl.ir.algebra.build import plus, times
 from netdsl.ir.algebra.definitions import write_out
 from netdsl.ir.algebra.history import NoAdjoint
-from netdsl.ir.expr import NOW, Const, Custom, Reduce, Ref, refs
+from netdsl.ir.expr import NOW, Apply, Const, Custom, Expr, Reduce, Ref, refs
 from netdsl.ir.network import Assign, Kind, Place, Variable
 from netdsl.sema.scopes.arguments import positional
 from netdsl.sema.scopes.scope import Scope
@@ -165,6 +165,7 @@ def _adjoint(of: Value, by: Value, cotangent: Value, node: ast.Call, scope: Scop
     fits = all(context.expansion.fits(held.value, node) for held in backward.held)
     if not fits or not context.expansion.fits(total, node):
         return bad(node.span)
+    total = _with_all_read(total, cotangent, [held.value for held in backward.held])
     result = by.place if by.place in shared else Place.UNIT
     total = backward.hold(total, result)
     for held in backward.held:
@@ -175,6 +176,14 @@ def _adjoint(of: Value, by: Value, cotangent: Value, node: ast.Call, scope: Scop
     steps.insert([(h.index, Assign(h.name, h.value, node.span)) for h in backward.held])
     dim = product(product(of.dim, cotangent.dim), by.dim, -1)
     return Value(total, dim, place=result, span=node.span)
+
+
+def _with_all_read(total: Expr, cotangent: Value, held: list[Expr]) -> Expr:
+    """What the text reads counts, also where a parameter that is 0 takes it out of the value."""
+    read = {ref.path for value in (total, *held) for ref in refs(value)}
+    if {ref.path for ref in refs(cotangent.expr)} <= read:
+        return total
+    return Apply("add", (total, Apply("mul", (Const(0.0), cotangent.expr))))
 
 
 def _misplaced(

@@ -111,9 +111,7 @@ def _circular(build: Builder, node: ast.RunProtocol) -> bool:
             continue
         seen.add(name)
         for inner in ast.walk(table[name]):
-            if isinstance(inner, ast.RunProtocol):
-                names.append(inner.protocol.name)
-            elif isinstance(inner, ast.Evaluate):
+            if isinstance(inner, ast.RunProtocol | ast.Evaluate):
                 names.append(inner.protocol.name)
     if build.node.name in seen:
         build.context.bag.error(

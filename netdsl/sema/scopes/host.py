@@ -203,7 +203,7 @@ def _in_steps(context: Context, body: Value, node: ast.Call) -> bool:
     """Can an expression be computed at every step: of one population, by what a cell can compute?
     Reports where not."""
     help = "name the value in the cell (`def x = …`) and reduce that"
-    owners = {}
+    owners: dict[str, str] = {}
     for part in walk(body.expr):
         if isinstance(part, Apply) and part.function in HOST_FUNCTIONS:
             what = f"`{part.function}` at the steps of a phase is"
@@ -213,9 +213,8 @@ def _in_steps(context: Context, body: Value, node: ast.Call) -> bool:
             what = f"`{part.path}{part.time}` at the steps of a phase is"
         else:
             if isinstance(part, Ref):
-                variable = context.find_variable(part.path)
-                if variable is not None and variable.owner:
-                    owners[variable.owner] = part.path
+                cells = (c.name for c in context.cells.values() if part.path in c.variables)
+                owners.update((name, part.path) for name in cells)
             continue
         context.unsupported(what, span_of(part) or node.span, help)
         return False

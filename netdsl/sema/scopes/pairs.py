@@ -26,8 +26,8 @@ def other(node: ast.ModulatorDecl, first: Slot, scope: Scope) -> Slot | None:
     elif node.on or (held is not None and held.kind == "window"):
         bag.error(
             "E0182",
-            "a modulator with a number for each two slots is on no population, and its slots are the "
-            "rows of a batch or of a replay",
+            "a modulator with a number for each two slots is on no population, and its slots are "
+            "the rows of a batch or of a replay",
             node.other.span,
             help="reduce over one of the two where it is emitted",
         )
@@ -83,6 +83,14 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
         )
         return bad(node.span)
     first, second = (NEWEST if slot is None else slot.index for slot in found)
+    if NEWEST in (first, second):
+        scope.context.bag.error(
+            "E0182",
+            "numbers for each two slots are not read of the newest one",
+            node.span,
+            help="emit that from a modulator with one index, which reads `[newest]` itself",
+        )
+        return bad(node.span)
     if second == "" or first == second:
         scope.context.bag.error(
             "E0182",

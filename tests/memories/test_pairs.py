@@ -63,4 +63,4 @@ def test_the_newest_of_two_memories(memory: str) -> None:
     """It is not guessed of which."""
     both = f"{memory}\nmemory other : window[3] of b.z"
     newest = "modulator g on b { scope neuron; emit z[newest] }"
-    assert errors(newest, memory=both) == ["E0183"]
+    assert errors(newest, memory=both) == ["E0182"]

@@ -98,6 +98,8 @@ def do_run(run: Run, settings: Settings, folder: str) -> Outcome:
             seed=run.seed,
             dtype=settings.dtype,
             data=settings.data,
+            form=settings.form,
+            keep=settings.keep,
             **options,
         )
         result = model.run(

@@ -12,9 +12,12 @@ from tests.amounts import sweep
 from tests.golden.__main__ import table
 from tests.golden.replaying import run_cases
 from tests.golden.systems import open_cases
-from tests.golden.test_golden import RECORDINGS, system_of
+from tests.golden.test_golden import FILES, is_short, system_of
 
 pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
+
+
+RECORDINGS = sweep(FILES, lambda path: is_short(("shim", path)))
 
 
 class OneThread(shim.ShimExecutor):

@@ -209,7 +209,7 @@ class Interpreter:
                 self.datasets,
                 opened,
                 training=self.training,
-                epoch=self.round,
+                epoch=self.place.earlier + self.round,
                 repetition=repetition,
                 size=size,
                 samples=samples,

@@ -14,7 +14,6 @@ from netdsl.tools import additive, perturb
 from tests.locality.systems import corinfomax, csdp, ep
 from tests.networks import Builder
 
-
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs" / "examples"
 
 

@@ -283,6 +283,8 @@ class Interpreter(Spaces):
         n = 1 if place is Place.ROW else self.stored[statement.buffer].shape[1]
         if statement.distribution == "normal":
             return args[0] + args[1] * stream.normal(self.keys, step, n, dtype=np.float64)
+        if statement.distribution == "lognormal":
+            return np.exp(args[0] + args[1] * stream.normal(self.keys, step, n, dtype=np.float64))
         if statement.distribution == "integer":
             low, high = (int(arg) for arg in args)
             return low + stream.randint(high - low + 1, self.keys, step, n).astype(float)
@@ -294,6 +296,12 @@ class Interpreter(Spaces):
 
             mean = np.maximum(args[0], 0.0)
             return np.maximum(stats.poisson.ppf(np.nextafter(unit, 1.0), mean), 0.0)
+        if statement.distribution == "exponential":
+            return args[0] * -np.log(1.0 - unit)
+        if statement.distribution == "gamma":
+            from scipy import stats
+
+            return stats.gamma.ppf(unit, args[0]) * args[1]
         return args[0] + (args[1] - args[0]) * unit
 
     def _elementwise(self, op: Elementwise) -> None:
@@ -345,7 +353,9 @@ class Interpreter(Spaces):
 
     def _windowsum(self, op: WindowSum) -> None:
         pre, post, taps, kernels = connections(self.program.windows[op.projection])
-        product = self._slot(op.pre, op.pre_ago).T @ self._slot(op.post, op.post_ago)
+        rows = slice(-1, None) if op.newest else slice(None)
+        sent, got = self._slot(op.pre, op.pre_ago)[rows], self._slot(op.post, op.post_ago)[rows]
+        product = sent.T @ got
         target = self.stored[op.target]
         target[...] = 0
         np.add.at(target, (taps, kernels), product[pre, post])

@@ -96,15 +96,19 @@ class EnsembleExecutor(Executor):
         chosen = self.each if self.focus is None else self.each[self.focus : self.focus + 1]
         chosen[0].call_all(chosen, routine, steps, first, last)
 
-    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
-        self.call(routine, steps, first, last)
-
     def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
-        """See `Executor`: member after member; what is kept of all has their axis in front."""
+        """See `Executor`: of a backend that has a call of its own for it, member after member. What
+        is kept of all of them has their axis in front."""
         if self.focus is not None:
             return self.each[self.focus].run_chunk(plan, chunk)
+        if type(self.each[0]).run_chunk is Executor.run_chunk:
+            kept = super().run_chunk(plan, chunk)
+            return {name: np.moveaxis(values, 1, 0) for name, values in kept.items()}
         found = [member.run_chunk(plan, chunk) for member in self.each]
         return {name: np.stack([kept[name] for kept in found]) for name in plan.kept}
+
+    def _call(self, routine: str, steps: int, first: int, last: int) -> None:
+        self.call(routine, steps, first, last)
 
     def nbytes(self) -> int:
         """See `Executor`; what members share is counted once."""

@@ -62,13 +62,16 @@ def waits_within_step(
     `post`: whether deliveries also wait for what they read at their own target.
     """
     waits: dict[Node, list[Node]] = {}
+    per_slot = {modulator.home for modulator in network.modulators if modulator.memory}
     for name, pieces in bodies.items():
-        others = [n for n in _read_elsewhere(network, name) if bodies.get(n)]
+        read = {n: paths for n, paths in _read_elsewhere(network, name).items() if bodies.get(n)}
         for index, piece in enumerate(pieces):
             before: list[Node] = [("body", name, index - 1)] if index else []
             homes = [network.table[path].owner for path in sorted(piece.reads)]
-            named = dict.fromkeys((*others, *(home for home in homes if bodies.get(home))))
-            before += [("body", other, len(bodies[other]) - 1) for other in named]
+            last = {home: len(bodies[home]) - 1 for home in (*read, *homes) if bodies.get(home)}
+            if name in per_slot:  # it is read by modulators further down in these bodies
+                last |= {other: _made_by(bodies[other], paths) for other, paths in read.items()}
+            before += [("body", other, number) for other, number in last.items()]
             before += [("input", path, 0) for path in sorted(piece.inputs & late.keys())]
             waits["body", name, index] = before
     for path, feeds in late.items():
@@ -80,15 +83,22 @@ def waits_within_step(
     return waits
 
 
+def _made_by(pieces: Sequence[Piece], paths: AbstractSet[str]) -> int:
+    """The last piece that assigns some variables."""
+    found = [number for number, piece in enumerate(pieces) if piece.assigns & paths]
+    return found[-1] if found else len(pieces) - 1
+
+
 def numbers_of_slots(network: Network, name: str, exprs: Iterable[Expr]) -> set[str]:
     """Modulators of others with a number for each slot that the body of a population reads."""
     per_slot = {m.variable for m in network.modulators if m.memory and m.home != name}
     return {r.path for e in exprs for r in refs(e) if r.path in per_slot and r.time == NOW}
 
 
-def _read_elsewhere(network: Network, name: str) -> list[str]:
-    """Populations whose values of this step another's body reads: those a modulator reduces."""
-    found: dict[str, None] = {}
+def _read_elsewhere(network: Network, name: str) -> dict[str, set[str]]:
+    """Populations whose values of this step another's body reads, those a modulator reduces, with
+    these values."""
+    found: dict[str, set[str]] = {}
     per_slot = {m.variable for m in network.modulators if m.memory}
     for flow in walk_population(network.populations[name]):
         for ref in flow.sources if flow.kind in ("statement", "def") else ():
@@ -96,8 +106,8 @@ def _read_elsewhere(network: Network, name: str) -> list[str]:
             if variable is None or ref.path in per_slot:
                 continue  # its pieces say which of them wait
             if ref.time == NOW and variable.kind is Kind.MODULATOR:
-                found[variable.owner] = None
-    return [owner for owner in found if owner != name]
+                found.setdefault(variable.owner, set()).add(ref.path)
+    return {owner: paths for owner, paths in found.items() if owner != name}
 
 
 def _before_send(

@@ -55,6 +55,31 @@ _MEAN = Fault(
     "a mean number of events is 0 or more: a rate times a duration",
 )
 
+_WAIT = Fault(
+    ("mean",),
+    lambda mean: mean < 0,
+    "the mean of `exponential` is negative",
+    "a mean waiting time is 0 or more",
+)
+_SPREAD = Fault(
+    ("std",),
+    lambda std: std < 0,
+    "the standard deviation of `lognormal` is negative",
+    "give its size: it is that of the logarithm",
+)
+_SHAPE = Fault(
+    ("shape",),
+    lambda shape: shape <= 0,
+    "the shape of `gamma` is not above 0",
+    "a mean m and a standard deviation s have the shape (m / s)^2 and the scale s^2 / m",
+)
+_SCALE = Fault(
+    ("scale",),
+    lambda scale: scale < 0,
+    "the scale of `gamma` is negative",
+    "a mean m and a standard deviation s have the shape (m / s)^2 and the scale s^2 / m",
+)
+
 # Parameters of the built-in distributions, which all initialisers are made of.
 DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "uniform": ("low", "high"),
@@ -62,6 +87,9 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "bernoulli": ("p",),
     "integer": ("low", "high"),
     "poisson": ("mean",),
+    "exponential": ("mean",),
+    "lognormal": ("mean", "std"),
+    "gamma": ("shape", "scale"),
 }
 _FAULTS: dict[str, tuple[Fault, ...]] = {
     "uniform": (_ENDS,),
@@ -69,6 +97,9 @@ _FAULTS: dict[str, tuple[Fault, ...]] = {
     "bernoulli": (_PROBABILITY,),
     "integer": (_ENDS, _WHOLE, _MANY),
     "poisson": (_MEAN,),
+    "exponential": (_WAIT,),
+    "lognormal": (_SPREAD,),
+    "gamma": (_SHAPE, _SCALE),
 }
 
 

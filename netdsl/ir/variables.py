@@ -61,7 +61,7 @@ class Draw:
     """A random initial value or draw: `distribution` of `args`, from the stream named `stream`.
 
     Distributions: uniform(low, high), normal(mean, std), bernoulli(p), integer(low, high),
-    poisson(mean).
+    poisson(mean), exponential(mean), lognormal(mean, std) of the logarithm, gamma(shape, scale).
     `gram` marks `spd(D)`: the drawn square matrix A is replaced by A Aᵀ. `made` says how the start
     of a weight is made step by step; its result is the matrix `w`. The distribution `array` is
     the array of a file that `stream` names, "cells.C".
@@ -81,7 +81,6 @@ class Draw:
         for step in self.made:
             found += step.value.args if isinstance(step.value, Draw) else (step.value,)
         return tuple(found)
-
 
     @property
     def alone(self) -> bool:

@@ -61,6 +61,9 @@ def capture(
     try:
         made = _Body(session, clamps)
         actions = made.of(body)
+        called = {action.routine for action in actions if isinstance(action, Call)}
+        if any(session.program.routines[name].parts for name in called):
+            return None  # each of these is several calls, with counters set in between
         kept, fields = _reads(session, reads, actions)
         if any(key.tag == "settled" for key in kept) and SETTLE in session.program.routines:
             actions.append(Call(SETTLE))
@@ -131,6 +134,7 @@ class _Body:
             raise _Uncaptured
         before = [(path, self._session.host[path]) for path, _ in step.controls]
         during = [(path, self._value(value)) for path, value in step.controls]
+        during += self._session.told_steps(step, steps)
         self._assign(during)
         self.phases = True
         self._actions.append(Call(step.site, steps))

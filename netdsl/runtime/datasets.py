@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from netdsl.ir.network import Network
 from netdsl.ir.protocol import Data
 from netdsl.runtime.data import (
     Batches,
@@ -52,7 +50,7 @@ class Batch:
 @dataclass(frozen=True)
 class Indexed:
     """A pass over stored samples as a whole: batch `b` has rows `b * size` to `(b + 1) * size` of
-    `order` (M,), which are rows of the split's arrays (`Datasets.whole`); the last may be smaller.
+    `order` (M,), which are rows of the split's arrays; the last may be smaller.
 
     `keys` (M,) are the random keys of these rows, `samples` (M,) their indices in the whole source.
     """
@@ -69,10 +67,6 @@ class Indexed:
 
 class Datasets(Sources):
     """The data of a network as protocols take them: in batches, or as whole passes."""
-
-    def __init__(self, network: Network, paths: Mapping[str, str], base: Path, seed: int) -> None:
-        super().__init__(network, paths, base, seed)
-        self._whole: dict[tuple[str, str, str, str], Array] = {}
 
     def batches(
         self,
@@ -151,22 +145,6 @@ class Datasets(Sources):
     ) -> Batch:
         """One batch of a pass over stored samples: what `batches` would yield."""
         return Batch(positive_only(opened.split.take(order), samples).fields, keys, index, samples)
-
-    def whole(self, opened: Opened, field: str, dtype: DTypeLike) -> Array:
-        """A field of all stored samples of a split, (n,) or (n, width), in C order and in a run's
-        number type; converted once. With `positive` and `shown_label`, as a batch has them.
-        Raises DataError E0711."""
-        split, kind = opened.split, np.dtype(dtype)
-        key = (opened.data.name, opened.name, field, kind.name)
-        if key not in self._whole:
-            if field == "positive" and field not in split.fields:
-                values: Array = np.ones(split.rows)
-            elif field == "shown_label" and field not in split.fields:
-                values = split.field("label")
-            else:
-                values = split.field(field)
-            self._whole[key] = np.ascontiguousarray(values, kind)
-        return self._whole[key]
 
     def plan(
         self,

@@ -204,17 +204,17 @@ class Interpreter:
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
         samples = self._samples(opened, step)
-        supply = supply_of(
-            self.datasets,
-            opened,
-            training=self.training,
-            epoch=self.place.earlier + self.round,
-            repetition=repetition,
-            size=size,
-            samples=samples,
-            first=first,
-        )
         if samples is None or samples > 0:
+            supply = supply_of(
+                self.datasets,
+                opened,
+                training=self.training,
+                epoch=self.place.earlier + self.round,
+                repetition=repetition,
+                size=size,
+                samples=samples,
+                first=first,
+            )
             BatchLoop(self, step, supply).run()
         self.place.loops = repetition + 1
         self.place.position.pop()
@@ -325,10 +325,10 @@ class Interpreter:
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
         self.idle = False
-        if not step.controls:
+        if not step.controls and step.site not in self.session.windows:
             self.phase(step, steps)
             return
-        with self.session.controls(step):
+        with self.session.controls(step, steps):
             self.phase(step, steps)
 
     def call_phase(self, step: RunPhase, steps: int) -> None:

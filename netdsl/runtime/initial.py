@@ -42,6 +42,7 @@ from netdsl.streams import connectivity
 from netdsl.streams.connectivity import Connections, connections_of
 from netdsl.streams.counts import poisson_counts
 from netdsl.streams.draws import PhiloxStream, build_permutation
+from netdsl.streams.waits import exponentials, gammas, lognormals
 
 Array = NDArray[np.float64]
 
@@ -312,6 +313,9 @@ _DISTRIBUTIONS: dict[str, _Whole] = {
     "normal": lambda stream, shape, args: _normal(stream.array(shape, "normal"), args),
     "bernoulli": lambda stream, shape, args: _bernoulli(stream.array(shape), args),
     "poisson": lambda stream, shape, args: _poisson(stream.array(shape), args),
+    "exponential": lambda stream, shape, args: exponentials(stream.array(shape), args[0]),
+    "lognormal": lambda stream, shape, args: lognormals(stream.array(shape, "normal"), *args),
+    "gamma": lambda stream, shape, args: gammas(stream.array(shape), *args),
     "integer": lambda stream, shape, args: _integer(
         stream.integers(_count(args), math.prod(shape)), args
     ).reshape(shape),
@@ -322,5 +326,8 @@ DRAWN_AT: dict[str, Callable[[PhiloxStream, NDArray[np.int64], list[Array]], Arr
     "normal": lambda stream, at, args: _normal(stream.array_at(at, "normal"), args),
     "bernoulli": lambda stream, at, args: _bernoulli(stream.array_at(at), args),
     "poisson": lambda stream, at, args: _poisson(stream.array_at(at), args),
+    "exponential": lambda stream, at, args: exponentials(stream.array_at(at), args[0]),
+    "lognormal": lambda stream, at, args: lognormals(stream.array_at(at, "normal"), *args),
+    "gamma": lambda stream, at, args: gammas(stream.array_at(at), *args),
     "integer": lambda stream, at, args: _integer(stream.integers_at(_count(args), at), args),
 }

@@ -55,7 +55,7 @@ class Session(Whole, Holding):
         self._signs: dict[str, PhiloxStream] = {}
         self._closures: dict[Expr, Closure] = {}
         self._scalars = {k: self.compile(e) for k, e in program.host_scalars.items()}
-        self._windows = windows(program)
+        self.windows = windows(program)  # phases of whose last steps something is read
         self._settled = {ref.path for ref in settled_reads(network)}
         self._choices = executor.choices()
         self._start_host()
@@ -91,9 +91,9 @@ class Session(Whole, Holding):
     def controls(self, step: RunPhase, steps: int | None = None) -> Iterator[None]:
         """What a phase sets, while it runs; controls get their old values back. `steps`: how many
         it has, if not as many as it says."""
-        self.say_steps(step, steps)
         before = {path: self.host[path] for path, _ in step.controls}
         values = [(path, self.evaluate(value)) for path, value in step.controls]
+        values += self.told_steps(step, steps)
         try:
             for path, value in values:
                 self.set_host(path, value)
@@ -102,12 +102,12 @@ class Session(Whole, Holding):
             for path, held in before.items():
                 self.set_host(path, held)
 
-    def say_steps(self, step: RunPhase, steps: int | None = None) -> None:
-        """How many steps a phase has, where something is read of its last ones. Raises RunFault
-        E0534 where it has fewer, or others than its code was made for."""
-        window = self._windows.get(step.site)
+    def told_steps(self, step: RunPhase, steps: int | None = None) -> list[tuple[str, float]]:
+        """What says how many steps a phase has, where something is read of its last ones. Raises
+        RunFault E0534 where it has fewer, or others than its code was made for."""
+        window = self.windows.get(step.site)
         if window is None:
-            return
+            return []
         told = int(self.evaluate(step.steps))
         count = told if steps is None else steps
         if count < window or (isinstance(step.steps, Const) and count != told):
@@ -116,7 +116,7 @@ class Session(Whole, Holding):
                 f"phase `{step.name}` has {count} steps here, and its last {window} are asked for",
                 f"run all of its {told} steps" if told >= window else "make the phase longer",
             )
-        self.set_host(STEPS, float(count))
+        return [(STEPS, float(count))]
 
     def random_sign(self, path: str, call: int = 0) -> float:
         """The next of the signs that `random_sign()` draws for `path`: +1 or -1. `call` is that of

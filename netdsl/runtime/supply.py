@@ -96,7 +96,7 @@ class Supply(ABC):
     @property
     @abstractmethod
     def room(self) -> int:
-        """Bytes that the host makes of each batch."""
+        """Bytes of the fields of a batch."""
 
 
 def supply_of(
@@ -169,7 +169,8 @@ class _Stored(Supply):
 
     @property
     def room(self) -> int:
-        return 0
+        fields = self._opened.split.fields.values()
+        return self._found.size * sum(int(held[0].nbytes) for held in fields)
 
     def take(self, count: int) -> Several:
         taken = _SeveralStored(self._datasets, self._opened, self._found, self.number, count)
@@ -200,7 +201,12 @@ class _SeveralStored(Several):
         return 1 if held is None else held[0].size
 
     def _fed(self, field: str, dtype: DTypeLike) -> Fed:
-        return Fed(self._datasets.whole(self._opened, field, dtype), self._order)
+        stored = self._opened.split.fields.get(field)
+        if stored is not None and stored.dtype == dtype and stored.flags.c_contiguous:
+            return Fed(stored, self._order)
+        # Only these are converted: the whole of a data set may be large.
+        values = np.ascontiguousarray(self._values(field), dtype)
+        return Fed(values, np.arange(len(values)).reshape(self.keys.shape))
 
     def _values(self, field: str) -> Array:
         order, fields = self._order.reshape(-1), self._opened.split.fields
@@ -250,7 +256,7 @@ class _Made(Supply):
     def room(self) -> int:
         self._fill(1)
         held = self._ahead[0].fields.values() if self._ahead else ()
-        return 2 * sum(field.nbytes for field in held)
+        return sum(field.nbytes for field in held)
 
     def take(self, count: int) -> Several:
         taken, self._ahead = self._ahead[:count], self._ahead[count:]

@@ -30,6 +30,8 @@ From the 32-bit word ``x`` of an element:
   all in float64, rounded once.
 * ``poisson(mean)``: the smallest n whose distribution P(N <= n) is above ``uniform``, by adding up
   in float64 (``counts.py``).
+* ``exponential``, ``lognormal`` and ``gamma`` are made of ``uniform`` and ``normal`` in float64
+  (``waits.py``).
 * ``randint(n)``: ``(x * n) >> 32`` in 64 bits (bias below n / 2**32).
 * ``random_sign``: +1 if the top bit of ``x`` is set, else -1.
 * ``permutation(n)``: the stable ascending argsort of the words of elements 0 to n - 1.

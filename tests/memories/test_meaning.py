@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
     "rows": (f"{ON} emit mean(z - z[q] over q in batch) }}", lambda v, r: v.z[r] - v.z.mean(0)),
     "fields of samples": (
         f"{ON} emit sum((sample.label[q] == sample.label) * z[q] over q in past) }}",
-        lambda v, r: v.z[LABELS == LABELS[r]].sum(0),
+        lambda v, r: v.z[LABELS[r] == LABELS].sum(0),
     ),
     "a number for each slot": (
         f"modulator v[p in past] {{ {KERNELS}\n"
@@ -92,6 +92,11 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
         "  emit sum(k[p, q] * (z[p] - z[q]) over q in past)"
         " + z * mean(mean(k[s, q] over q in past) over s in past) }",
         _per_pair,
+    ),
+    "of its own cells": (
+        "modulator v[p in past] { scope global; emit mean(gauss(b.z[p], b.z[q], 1) over q in past) }\n"
+        f"{ON} emit v[newest] * z * v }}",
+        lambda v, r: _near(v, N - 1) * v.z[r] * _near(v, r),
     ),
     "a state": (
         f"{ON} state k = 1; k := 0.5 * k + mean(z[q] over q in past); emit k * z }}",

@@ -21,7 +21,8 @@ def errors(modulators: str, **more: str) -> list[str]:
     [
         TWO + "modulator g on b { scope neuron; emit z * k }",
         TWO + "modulator g on b { scope neuron; emit sum(k[q] * z[q] over q in past) }",
-        TWO + "modulator g[p in past] on b { scope neuron; emit sum(k[q, p] * z[q] over q in past) }",
+        TWO
+        + "modulator g[p in past] on b { scope neuron; emit sum(k[q, p] * z[q] over q in past) }",
         TWO + "modulator g on b { scope neuron; emit z * sum(k[q, q] over q in past) }",
         TWO + "modulator g[p in past] on b { scope neuron; emit z * sum(z[p, q] over q in past) }",
         TWO + "modulator g[p in past] on b { scope neuron; emit z * k[p, newest] }",
@@ -30,7 +31,17 @@ def errors(modulators: str, **more: str) -> list[str]:
         "modulator g on b { scope neuron; emit z }",
         "modulator g[p in past, q in past] on b { scope neuron; emit mean(z[p] * z[q]) }",
     ],
-    ids=["bare", "one index", "turned", "twice", "of no pair", "newest", "no second", "two memories", "on"],
+    ids=[
+        "bare",
+        "one index",
+        "turned",
+        "twice",
+        "of no pair",
+        "newest",
+        "no second",
+        "two memories",
+        "on",
+    ],
 )
 def test_wrong(modulators: str) -> None:
     assert "E0182" in errors(modulators)

@@ -11,6 +11,9 @@ import netdsl
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted
 from netdsl.runtime.model import Model
+from netdsl.runtime.training import Training
+from netdsl.tools.compare import compare_models
+from netdsl.tools.perturb import perturb_model
 from tests.memories.specs import STORED, WAIVED, spec
 
 G = "modulator g on b { scope neuron; emit sum(z[q] * gauss(z, z[q], 1) over q in past) }"
@@ -144,15 +147,14 @@ def test_a_run_goes_on(
     """Stopped in the middle of an epoch, with its memory full."""
     whole = netdsl.compile(text, data=data, backend=backend)
     whole.run(epochs=2, out=tmp_path / "whole")
-    from netdsl.runtime.training import Training
-
     plain = Training.before_batch
 
     def stop(self: Training, interpreter: Interpreter) -> None:
         plain(self, interpreter)
-        if interpreter.place.batches == 6:
+        if interpreter.place.batches >= 6:
             raise Interrupted
 
+    monkeypatch.setattr(Training, "room", lambda training, outer: 2)  # batches in one call
     monkeypatch.setattr(Training, "before_batch", stop)
     begun = netdsl.compile(text, data=data, backend=backend).run(epochs=2, out=tmp_path / "begun")
     assert begun.interrupted and begun.directory is not None
@@ -164,10 +166,19 @@ def test_a_run_goes_on(
     assert int(held["memory/past/@count"]) == 4
 
 
-def test_tools_take_memories(data: dict[str, str], tmp_path: Path) -> None:
-    from netdsl.tools.compare import compare_models
-    from netdsl.tools.perturb import perturb_model
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_numbers_for_each_two_slots_while_a_memory_fills(
+    backend: str, data: dict[str, str]
+) -> None:
+    """Rows are added to pairs on both sides."""
+    kept = "modulator k[p in past, q in past] { scope global; emit mean(a.s[p] * a.s[q]) }\n"
+    model = netdsl.compile(spec(kept + G), data=data, backend=backend)
+    model.run(epochs=1)
+    assert np.isfinite(model.state["W.w"]).all()
+    model.close()
 
+
+def test_tools_take_memories(data: dict[str, str], tmp_path: Path) -> None:
     for text in (replay(), window()):
         a, b = (
             netdsl.compile(text, data=data, backend=x, dtype="float64") for x in ("numpy", "native")

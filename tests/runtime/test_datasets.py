@@ -12,6 +12,7 @@ import netdsl
 from netdsl.diagnostics import DiagnosticError
 from netdsl.frontend import check
 from netdsl.ir.protocol import SplitRef
+from netdsl.runtime.supply import supply_of
 
 ROWS = 23
 SPEC = """edition 1
@@ -60,20 +61,19 @@ def test_a_pass_as_a_whole_is_that_of_its_batches(
             part = slice(number * whole.size, (number + 1) * whole.size)
             np.testing.assert_array_equal(whole.keys[part], batch.keys)
             np.testing.assert_array_equal(whole.samples[part], batch.samples)
-            for field, values in batch.fields.items():
-                rows = datasets.whole(opened, field, "float64")[whole.order[part]]
-                np.testing.assert_array_equal(rows, values)
-
-
-def test_whole_fields_are_made_once_and_in_the_type_of_the_run(tmp_path: Path) -> None:
-    datasets = model_of(tmp_path, "mean = 0.5; std = 0.5").datasets
-    opened = datasets.open(SplitRef("pics", "train"))
-    image = datasets.whole(opened, "image", "float32")
-    assert image is opened.split.fields["image"]  # nothing is copied
-    double = datasets.whole(opened, "image", "float64")
-    assert double.dtype == np.float64
-    assert double is datasets.whole(opened, "image", np.float64)
-    assert datasets.whole(opened, "label", "float32").dtype == np.float32
+        supply, left = supply_of(datasets, opened, first=0, **how), list(batches)
+        while count := supply.alike(2):
+            several, taken, left = supply.take(count), left[:count], left[count:]
+            np.testing.assert_array_equal(several.keys, [batch.keys for batch in taken])
+            for field in taken[0].fields:
+                values = np.concatenate([batch.fields[field] for batch in taken])
+                np.testing.assert_array_equal(several.values(field), values)
+                for dtype in (np.float32, np.float64):
+                    fed = several.fed(field, dtype)
+                    assert fed.values.dtype == dtype
+                    rows = fed.values[fed.index.reshape(-1)]
+                    np.testing.assert_array_equal(rows, values.astype(dtype))
+        assert not left
 
 
 def test_what_is_drawn_anew_is_not_indexed(tmp_path: Path) -> None:

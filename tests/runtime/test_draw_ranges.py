@@ -27,6 +27,9 @@ BAD = {
     "integer": ("integer(0, c)", -1.0),
     "bernoulli": ("bernoulli(c)", 1.5),
     "poisson": ("poisson(c)", -1.0),
+    "exponential": ("exponential(c)", -1.0),
+    "lognormal": ("lognormal(0, c)", -1.0),
+    "gamma": ("gamma(c, 1)", -1.0),
 }
 PLAIN = {"constant": "1", "spread": "uniform(0.5, 0.6)", "init": "= 0", "weight": "uniform(0, 1)",
          "body": "v := q + j"}  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from netdsl.runtime.errors import PlotError
+from netdsl.runtime.members import columns
 from netdsl.runtime.rundir import RunDir
 from netdsl.tools.plots import (
     compare_curves,
@@ -23,6 +24,7 @@ from netdsl.tools.plots import (
     receptive_fields,
     weight_histograms,
 )
+from netdsl.tools.plots.curves import bands_of
 from netdsl.tools.plots.driver import _weights
 
 RNG = np.random.default_rng(0)
@@ -56,6 +58,20 @@ def test_learning_curves_have_labels_and_units() -> None:
     (axes,) = figure.axes
     assert (axes.get_title(), axes.get_xlabel()) == ("nll", "epoch")
     assert axes.lines[0].get_xdata().tolist() == [1, 2, 3]  # type: ignore[union-attr]
+
+
+def test_an_ensemble_is_its_median_on_a_band() -> None:
+    rows = [
+        {"epoch": e, "split": split, **columns({"nll": np.array([1.0, 2.0, 6.0]) * e, "lr": 0.1})}
+        for e in (1, 2)
+        for split in ("dev", "")
+    ]
+    curves, bands = curves_of(rows), bands_of(rows)
+    assert set(curves) == {"nll", "lr"} and set(bands) == {"nll"}
+    assert curves["nll"]["dev"][1].tolist() == curves["nll"][""][1].tolist() == [2, 4]
+    assert [part.tolist() for part in bands["nll"]["dev"]] == [[1, 2], [1, 2], [6, 12]]
+    axes = learning_curves(curves, bands=bands).axes
+    assert [len(panel.collections) for panel in axes] == [2, 0]
 
 
 def test_raster_places_spikes_in_time() -> None:

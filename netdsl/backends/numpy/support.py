@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from netdsl.streams.counts import poisson_counts
 from netdsl.streams.draws import PhiloxStream
+from netdsl.streams.waits import exponentials, gammas, lognormals
 
 Floats = NDArray[Any]
 
@@ -101,6 +102,40 @@ def draw_poisson(
     """Counts with `mean` ((R, n), (R, 1), (n,) or a number), into `out` (R, n)."""
     unit = stream.uniform(keys, step, out.shape[1], dtype=np.float64)
     np.copyto(out, poisson_counts(unit, mean), casting="same_kind")
+
+
+def draw_exponential(
+    stream: PhiloxStream, keys: NDArray[np.uint64], step: int, mean: Floats | float, out: Floats
+) -> None:
+    """Waiting times with `mean`, computed in float64 and rounded once."""
+    unit = stream.uniform(keys, step, out.shape[1], dtype=np.float64)
+    np.copyto(out, exponentials(unit, mean), casting="same_kind")
+
+
+def draw_lognormal(
+    stream: PhiloxStream,
+    keys: NDArray[np.uint64],
+    step: int,
+    mean: Floats | float,
+    std: Floats | float,
+    out: Floats,
+) -> None:
+    """Numbers whose logarithm is normal, computed in float64 and rounded once."""
+    normal = stream.normal(keys, step, out.shape[1], dtype=np.float64)
+    np.copyto(out, lognormals(normal, mean, std), casting="same_kind")
+
+
+def draw_gamma(
+    stream: PhiloxStream,
+    keys: NDArray[np.uint64],
+    step: int,
+    shape: Floats | float,
+    scale: Floats | float,
+    out: Floats,
+) -> None:
+    """Gamma draws, computed in float64 and rounded once."""
+    unit = stream.uniform(keys, step, out.shape[1], dtype=np.float64)
+    np.copyto(out, gammas(unit, shape, scale), casting="same_kind")
 
 
 def draw_uniform(

@@ -298,7 +298,8 @@ class _Writer:
         made = DrawCode(name, self._word_count, count, stream)
         self._word_count += padded
         self.layout.poisson |= draw.distribution == "poisson"
-        if draw.distribution == "normal":
+        self.layout.gamma |= draw.distribution == "gamma"
+        if draw.distribution in ("normal", "lognormal"):
             made.normals = self.scope.fresh("normals")
             made.normals_offset = self._normal_count
             self._normal_count += padded
@@ -312,9 +313,15 @@ class _Writer:
             return f"(uniform_of({word}) < {self._number(draw.args[0])} ? {one} : {zero})"
         if draw.distribution == "poisson":
             return f"(real)poisson_of({word}, {self._double(draw.args[0])})"
+        if draw.distribution == "exponential":
+            return f"exponential_of({word}, {self._double(draw.args[0])})"
         a, b = (self._double(arg) for arg in draw.args)
         if draw.distribution == "normal":
             return f"(real)({a} + {b} * {made.normals}[{index}])"
+        if draw.distribution == "lognormal":
+            return f"(real)exp({a} + {b} * {made.normals}[{index}])"
+        if draw.distribution == "gamma":
+            return f"(real)gamma_of({word}, {a}, {b})"
         if draw.distribution == "uniform":
             return f"between({word}, {a}, {b})"
         if draw.distribution == "integer":

@@ -22,7 +22,7 @@ from netdsl.ir.program import Program
 PARTS = ("functions", "random", "lists", "products", "outer", "edges", "windows", "bits", "chunk")
 
 
-ALL_DRAWS = (True, True)  # are normal draws made, and Poisson counts
+ALL_DRAWS = (True, True, True)  # are normal draws made, Poisson counts, and gamma draws
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def generate(program: Program, dtype: str, *, profile: bool = False) -> Unit:
 def _shared(
     part: str,
     profile: bool,
-    draws: tuple[bool, bool],
+    draws: tuple[bool, bool, bool],
     real: str,
     title: str = "",
     most_sources: int = 1,
@@ -75,6 +75,7 @@ def _shared(
         profile=profile,
         normal=draws[0],
         poisson=draws[1],
+        gamma=draws[2],
         real=real,
         title=title,
         lanes=16 if single else 8,
@@ -127,7 +128,7 @@ class _Writer:
         return Unit(source, self.layout, operations, self.routines, plans)
 
     def _part(self, part: str, title: str = "") -> str:
-        draws = (self.layout.normals > 0, self.layout.poisson)
+        draws = (self.layout.normals > 0, self.layout.poisson, self.layout.gamma)
         return _shared(part, self.profile, draws, self.layout.real, title, self.layout.most_sources)
 
     def _draws(self) -> bool:

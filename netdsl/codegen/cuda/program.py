@@ -59,11 +59,15 @@ class CudaUnit:
     back: tuple[Action, Action] | None = None  # start, advance
 
 
-def _counts(program: Program) -> bool:
-    """Are Poisson counts drawn?"""
+def _draws(program: Program, distribution: str) -> bool:
+    """Is something drawn from a distribution?"""
     ops = (op for r in program.routines.values() for op in (*r.once, *r.step, *r.after))
     drawn = (part for op in ops for part in parts(op))
-    return any(getattr(part, "distribution", "") == "poisson" for part in drawn)
+    return any(getattr(part, "distribution", "") == distribution for part in drawn)
+
+
+def _drawn(program: Program) -> dict[str, bool]:
+    return {name: _draws(program, name) for name in ("poisson", "gamma")}
 
 
 def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = None) -> CudaUnit:
@@ -77,7 +81,7 @@ def generate(program: Program, dtype: str, edges: Mapping[str, int] | None = Non
     library = "\n".join(
         [
             render("c", "functions.c", inline=_INLINE),
-            render("c", "words.c", inline=_INLINE, poisson=_counts(program)),
+            render("c", "words.c", inline=_INLINE, **_drawn(program)),
             *(render("cuda", f"{part}.cu", real=real) for part in _LIBRARY),
             render("cuda", "windows.cu") if program.windows else "",
         ]

@@ -15,7 +15,8 @@ from netdsl.ir.windows import Windows
 _TEXT = (
     "np special bind r at active value spans blocks scratch propagate propagate_active outer "
     "outer_active row_keys rows step steps first last a b i j pre_index tiles block "
-    "draw_bernoulli draw_uniform draw_normal draw_integer draw_poisson reduce_groups shift "
+    "draw_bernoulli draw_uniform draw_normal draw_integer draw_poisson draw_exponential "
+    "draw_lognormal draw_gamma reduce_groups shift "
     "propagate_edges edge_products at_edges by_neuron post_index"
 )
 _WORDS = frozenset(_TEXT.split())

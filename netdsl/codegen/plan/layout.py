@@ -130,6 +130,7 @@ class Layout:
     words: int = 0
     normals: int = 0
     poisson: bool = False  # are Poisson counts drawn
+    gamma: bool = False
 
     @classmethod
     def of(cls, program: Program, dtype: str, reserved_text: str) -> Layout:

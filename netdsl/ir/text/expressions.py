@@ -6,7 +6,19 @@ import json
 import math
 import re
 
-from netdsl.ir.expr import NOW, Apply, Const, Custom, Expr, Index, Load, Local, Reduce, Ref
+from netdsl.ir.expr import (
+    NOW,
+    SECOND,
+    Apply,
+    Const,
+    Custom,
+    Expr,
+    Index,
+    Load,
+    Local,
+    Reduce,
+    Ref,
+)
 from netdsl.ir.functions import FUNCTIONS
 
 INFIX = {row.name: (row.symbol, row.level) for row in FUNCTIONS.values() if row.symbol}
@@ -33,6 +45,15 @@ def bare(name: str) -> str:
     return name if plain else json.dumps(name)
 
 
+_INDICES = {"": "p", "own": "p", SECOND: "p'", "slot0": "q", "slot1": "r"}
+
+
+def _indices(slot: str) -> str:
+    """Slots as a reader sees them: names of indices, of whatever memory."""
+    parts = (part.replace("/", ":").rpartition(":")[2] for part in slot.split(","))
+    return ", ".join(_INDICES.get(part, part) for part in parts)
+
+
 class _Printer:
     def __init__(self, exact: bool) -> None:
         self.exact = exact
@@ -51,11 +72,17 @@ class _Printer:
                 return f"index({expr.side}{' ' + expr.axis if expr.axis else ''})"
             return f"index({expr.axis or expr.side})"
         if isinstance(expr, Reduce):
-            return f"{expr.kind}({self.text(expr.body)} over {expr.axis})"
+            return f"{expr.kind}({self.text(expr.body)} over {self._axis(expr)})"
         if isinstance(expr, Custom):
             return self._custom(expr, level)
         assert isinstance(expr, Apply)
         return self._apply(expr, level)
+
+    def _axis(self, expr: Reduce) -> str:
+        if expr.over_slots is None or self.exact:
+            return expr.axis
+        memory, index = expr.over_slots
+        return f"{_indices(index)} in {memory}"
 
     def _custom(self, expr: Custom, level: int) -> str:
         """A reader of a schedule sees the value."""
@@ -85,7 +112,7 @@ class _Printer:
             return f"ref({expr.path} {expr.side} {expr.time}{slot})"
         side = "" if expr.side == "own" else f"{expr.side} "
         time = "" if expr.time == NOW else f"@{expr.time.lstrip('@')}"
-        slot = f"[{expr.slot}]" if expr.slot else ""
+        slot = f"[{_indices(expr.slot)}]" if expr.slot else ""
         return f"{side}{expr.path}{slot}{time}"
 
     def _apply(self, expr: Apply, level: int) -> str:

@@ -25,6 +25,9 @@ def network_text(network: Network) -> str:
         lines.append(f"dt = {network.dt:g} s")
     if network.ensemble is not None:
         lines.append(f"ensemble {network.ensemble.count} vary {', '.join(network.ensemble.vary)}")
+    for memory in network.memories.values():
+        of = ", ".join(memory.variables) or memory.data
+        lines.append(f"memory {memory.name} : {memory.kind}[{memory.size}] of {of}")
     for population in network.populations.values():
         lines += _population(population)
     for projection in network.projections.values():

@@ -29,6 +29,9 @@ _DRAWS: dict[str, Callable[..., None]] = {
     "bernoulli": support.draw_bernoulli,
     "integer": support.draw_integer,
     "poisson": support.draw_poisson,
+    "exponential": support.draw_exponential,
+    "lognormal": support.draw_lognormal,
+    "gamma": support.draw_gamma,
 }
 
 

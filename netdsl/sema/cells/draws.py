@@ -17,6 +17,7 @@ from netdsl.sema.scopes.values import Value, number
 from netdsl.syntax import ast
 
 BUILT_IN = (*DISTRIBUTIONS, "gram")
+_PLAIN = ("bernoulli", "integer", "poisson", "lognormal", "gamma")  # of numbers without unit
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _distribution(
     if any(value.bad for value in values):
         return None
     dim = expressions.same(tuple(values), node, scope)
-    if name in ("bernoulli", "integer", "poisson") and not all(
+    if name in _PLAIN and not all(
         v.is_zero or unify(v.dim, NONE) for v in values
     ):
         scope.context.bag.error("E0201", f"`{name}` takes numbers without unit", node.span)

@@ -123,6 +123,9 @@ class AloneScope(PopulationScope):
             path, Kind.MODULATOR, place, value.type, owner, memory=window, span=node.span
         )
         self.context.dims[path] = value.dim
+        if window and "" in slots.free(value.expr, self):
+            slots.present_row(self.name, window, self, node.span)
+            return bad(node.span)
         made.append(Assign(path, value.expr, node.span))
         return replace(value, expr=Ref(path, "own", NOW, node.span, slot))
 

@@ -99,6 +99,9 @@ _MEANT = {
     "bernoulli(p)": "binomial binary coin flip",
     "integer(low, high)": "randint int discrete choice",
     "poisson(mean)": "Poisson",
+    "exponential(mean)": "Exponential exponential_ expon expovariate",
+    "lognormal(mean, std)": "LogNormal log_normal log_normal_ lognorm lognormvariate",
+    "gamma(shape, scale)": "Gamma gammavariate standard_gamma",
     "xavier_uniform": "xavier xavier_uniform_ glorot glorot_uniform",
     "kaiming_uniform": "kaiming kaiming_uniform_ he he_uniform",
 }

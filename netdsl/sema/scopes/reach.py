@@ -93,6 +93,14 @@ def announced(
     if at not in (None, "prev"):
         context.bag.error("E0106", "here a modulator has its value of the step before", span)
         return bad(span)
+    if node.slot is not None:
+        context.bag.error(
+            "E0181",
+            f"`{name}` has a number for each slot, which modulators below it read",
+            span,
+            help=f"put modulator `{name}` above this one, or let a modulator read it",
+        )
+        return bad(span)
     path = emitted(name, scope.name if near else on[0])
     place = Place.UNIT if level == "neuron" else Place.ROW
     dim = context.dims.setdefault(path, Unknown())

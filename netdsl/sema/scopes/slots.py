@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from netdsl.diagnostics import Span
 from netdsl.ir.expr import NEWEST, Expr, Reduce, Ref, children, refs, transform
 from netdsl.ir.network import Kind, Memory, Place
 from netdsl.sema.scopes import expressions, pairs
@@ -54,12 +55,17 @@ def stored_only(value: Value, window: str, scope: Scope, node: ast.ModulatorDecl
             "write it as one expression, of functions",
         )
     elif "" in free(value.expr, scope):
-        scope.context.bag.error(
-            "E0183",
-            f"`{node.name}` has a number for each slot of `{window}`, and reads the present row",
-            value.span,
-            help=f"read slots: `x.z[{node.slot.name if node.slot else 'p'}]`",
-        )
+        present_row(node.name, window, scope, value.span)
+
+
+def present_row(name: str, window: str, scope: Scope, span: Span) -> None:
+    """Report the present row where there is a number for each slot of a window (E0183)."""
+    scope.context.bag.error(
+        "E0183",
+        f"`{name}` has a number for each slot of `{window}`, and reads the present row",
+        span,
+        help="read slots, by the index of the modulator: `x.z[p]`",
+    )
 
 
 def over_slots(node: ast.Call, scope: Scope) -> bool:
@@ -122,6 +128,9 @@ def _fits(body: Value, index: str, node: ast.Call, scope: Scope) -> bool:
     elif len(found) > _MOST:
         message = "this depends on three slots at once, two indices and the row itself"
         help = "reduce one of them first, in a modulator of its own"
+    elif len({slot.partition(":")[0] for slot in found if ":" in slot}) > 1:
+        message = "this depends on slots of two windows at once"
+        help = "store in one window what is compared"
     else:
         return True
     scope.context.bag.error("E0182", message, node.span, help=help)
@@ -136,10 +145,10 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
         return None
     name, found = node.args[0].id, dotted(node.base)
     index = scope.slot(name)
-    if index is None and name != NEWEST:
-        return None
     if found is not None and scope.vector(found[0]) is not None:
         return None
+    if index is None and name != NEWEST:
+        return _unbound(node, name, scope)
     if scope.depth is None:
         scope.context.bag.error(
             "E0181",
@@ -152,10 +161,27 @@ def read(node: ast.Index, scope: Scope) -> Value | None:
     return value if value.bad else _at(value, index, node, scope)
 
 
+def _unbound(node: ast.Index, name: str, scope: Scope) -> Value | None:
+    """Report what looks like an index of slots in a modulator, and is bound nowhere."""
+    context = scope.context
+    if scope.depth is None or not context.memories or scope.find((name,), None, node.span):
+        return None
+    if context.bag.poison("an index", name):
+        context.bag.error(
+            "E0182",
+            f"`{name}` is no index here",
+            node.args[0].span,
+            help=f"reduce over it, as in `mean(… over {name} in {next(iter(context.memories))})`",
+        )
+    return bad(node.span)
+
+
 def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Value:
     """The value that an expression of this row has in another."""
     memory = scope.context.memories.get(index.memory) if index is not None else None
+    replays = [m.name for m in scope.context.memories.values() if m.kind == "replay"]
     wrong: list[Ref] = []
+    several: list[str] = []
 
     def visit(part: Expr) -> Expr | None:
         if not isinstance(part, Ref) or part.slot or not per_row(part, scope):
@@ -166,6 +192,7 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
                 wrong.append(part)
             return replace(part, slot=index.index)
         if index is None and stored:
+            several.extend([*stored, *replays] if len(stored) + len(replays) > 1 else [])
             return replace(part, slot=f"{stored[0]}:{NEWEST}")
         return replace(part, slot=NEWEST if index is None else index.index)
 
@@ -177,6 +204,14 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
             f"`{wrong[0].path}` is not stored in `{memory.name}`",
             node.span,
             help=f"it stores {', '.join(memory.variables)}: add `{wrong[0].path}` to its list",
+        )
+        return bad(node.span)
+    if several:
+        scope.context.bag.error(
+            "E0182",
+            f"the newest slot of which memory? There are {', '.join(dict.fromkeys(several))}",
+            node.span,
+            help="let another window store it, under a definition of its own",
         )
         return bad(node.span)
     if any(pairs.unread(part, scope) for part in refs(expr)):

@@ -17,9 +17,6 @@ from tests.golden.test_golden import FILES, is_short, system_of
 pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
 
 
-RECORDINGS = sweep(FILES, lambda path: is_short(("shim", path)))
-
-
 class OneThread(shim.ShimExecutor):
     """Blocks of one thread where that is allowed: without coroutines, which are slow."""
 
@@ -27,8 +24,13 @@ class OneThread(shim.ShimExecutor):
         super().__init__(*args, threads=1, **options)  # type: ignore[arg-type]
 
 
+def short(path: Path) -> bool:
+    """As on the native backend."""
+    return is_short(("shim", path))
+
+
 @pytest.mark.parametrize("dtype", sweep(["float64", "float32"], "float64".__eq__))
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sweep(FILES, short), ids=lambda path: path.stem)
 def test_recording(path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backend.BACKENDS, "shim", (__name__, "OneThread"))
     rows = run_cases(open_cases(system_of(path), path, dtype), "shim", dtype)

@@ -239,7 +239,8 @@ class WindowSum(Node):
     `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
     SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
     holds only 0 and 1; `pre_ago`, `post_ago` as in `Product`. It forms the batch sums of a kernel
-    that learns, so that the pass over the kernel reads them like any other buffer.
+    that learns, so that the pass over the kernel reads them like any other buffer. `newest`: of the
+    last row alone; not of depthwise windows, and not by lists.
     """
 
     form = "{target} := window_sum({pre} x {post}) over rows and positions"
@@ -253,6 +254,7 @@ class WindowSum(Node):
     binary_pre: bool = False
     pre_ago: int = 0
     post_ago: int = 0
+    newest: bool = False
     span: Span | None = field(default=None, compare=False)
 
     @property

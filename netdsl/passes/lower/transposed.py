@@ -194,6 +194,8 @@ class TransposedSteps(StateSteps):
             accumulate=False,
             binary=self.context.buffers[value.buffer].type is Type.BOOL,
             ago=value.ago,
+            pre_slice=self.projection.pre_slice,
+            post_slice=self.projection.post_slice,
             span=self.rule.learn_span or self.rule.span,
         )
 

@@ -128,6 +128,9 @@ def _fits(body: Value, index: str, node: ast.Call, scope: Scope) -> bool:
     elif len(found) > _MOST:
         message = "this depends on three slots at once, two indices and the row itself"
         help = "reduce one of them first, in a modulator of its own"
+    elif len({slot.partition(":")[0] for slot in found if ":" in slot}) > 1:
+        message = "this depends on slots of two windows at once"
+        help = "store in one window what is compared"
     else:
         return True
     scope.context.bag.error("E0182", message, node.span, help=help)
@@ -176,8 +179,9 @@ def _unbound(node: ast.Index, name: str, scope: Scope) -> Value | None:
 def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Value:
     """The value that an expression of this row has in another."""
     memory = scope.context.memories.get(index.memory) if index is not None else None
+    replays = [m.name for m in scope.context.memories.values() if m.kind == "replay"]
     wrong: list[Ref] = []
-    several: dict[str, list[str]] = {}  # memories whose newest slot may be meant
+    several: list[str] = []
 
     def visit(part: Expr) -> Expr | None:
         if not isinstance(part, Ref) or part.slot or not per_row(part, scope):
@@ -188,28 +192,28 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
                 wrong.append(part)
             return replace(part, slot=index.index)
         if index is None and stored:
-            if len(found := _having(part.path, stored, scope)) > 1:
-                several[part.path] = found
+            kept = any(part.path in m.variables for m in scope.context.memories.values())
+            having = [*stored, *(replays if kept else ())]  # of a modulator a window alone has it
+            several.extend(having if len(having) > 1 else ())
             return replace(part, slot=f"{stored[0]}:{NEWEST}")
         return replace(part, slot=NEWEST if index is None else index.index)
 
     expr = transform(value.expr, visit)
     own = index is not None and index.index == ""
-    for path, found in several.items():
-        names = " or ".join(f"`{name}`" for name in found)
-        scope.context.bag.error(
-            "E0183",
-            f"the newest slot of {names}: both have `{path}`",
-            node.span,
-            help=f"store a definition of another name, `def stored = {path.rpartition('.')[2]}`",
-        )
-        return bad(node.span)
     if wrong and memory is not None:
         scope.context.bag.error(
             "E0183",
             f"`{wrong[0].path}` is not stored in `{memory.name}`",
             node.span,
             help=f"it stores {', '.join(memory.variables)}: add `{wrong[0].path}` to its list",
+        )
+        return bad(node.span)
+    if several:
+        scope.context.bag.error(
+            "E0182",
+            f"the newest slot of which memory? There are {', '.join(dict.fromkeys(several))}",
+            node.span,
+            help="let another window store it, under a definition of its own",
         )
         return bad(node.span)
     if any(pairs.unread(part, scope) for part in refs(expr)):
@@ -231,13 +235,6 @@ def windows_of(path: str, scope: Scope) -> list[str]:
     context = scope.context
     held = {c.variables[path].memory for c in context.cells.values() if path in c.variables}
     return [m.name for m in context.memories.values() if path in m.variables or m.name in held]
-
-
-def _having(path: str, stored: list[str], scope: Scope) -> list[str]:
-    """The memories that have a newest value of what windows store; replays have all of cells."""
-    memories = scope.context.memories
-    cell = any(path in memories[name].variables for name in stored)
-    return stored + [m.name for m in memories.values() if m.kind == "replay" and cell]
 
 
 def per_row(ref: Ref, scope: Scope) -> bool:

@@ -2,8 +2,8 @@
 
 Some recordings amplify rounding: a float32 run cannot be closer to them than a float64 run that
 starts from numbers rounded to float32. This is measured, in float64, with the numbers of the file
-moved by half a unit in the last place in random directions, and given as a tolerance. Units are those
-of float32, or of float64 for what two float64 programs may differ by.
+moved by half a unit in the last place in random directions, and given as a tolerance. Units are
+those of float32, or of float64 for what two float64 programs may differ by.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netdsl.diagnostics.waiting import hush
+from netdsl.ir.network import Network
 from netdsl.ir.protocol import Each, Evaluate, Protocol, RunProtocol, at, steps_of
 from netdsl.runtime.choosing import (
     batch_rows,
@@ -284,7 +285,7 @@ class Training(Hooks):
         if self._settings.protocol == "test":
             return
         splits = default_splits(self._model, network.protocols["test"], "test")
-        result = evaluator.run(network.protocols["test"], splits, "test")
+        result = evaluator.run(network.protocols["test"], splits, "test", _from_present(network))
         interpreter.place.results["test"] = result.metrics
         # A finished run that is resumed has trained, though not now.
         self._batches = max(self._batches, int(interpreter.place.batches > 0))
@@ -383,3 +384,10 @@ def _recordings(evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
         if held is not None and held.recordings:
             return held.recordings
     return {}
+
+
+def _from_present(network: Network) -> bool:
+    """Whether `test` is evaluated from the state of training; at the end it is so, too."""
+    steps = (step for held in network.protocols.values() for step in steps_of(held.body))
+    tests = [step for step in steps if isinstance(step, Evaluate) and step.protocol == "test"]
+    return any(step.from_present for step in tests)

@@ -8,7 +8,7 @@ from netdsl.diagnostics import NO_SPAN, Diagnostic, did_you_mean
 from netdsl.diagnostics.span import Span
 from netdsl.ir import protocol as proto
 from netdsl.ir.network import Network, Place
-from netdsl.ir.protocol import Recorder, steps_of
+from netdsl.ir.protocol import Recorder, simulates, steps_of
 
 TEST = "test"  # the protocol and the label of the evaluation that ends a run
 
@@ -16,9 +16,11 @@ TEST = "test"  # the protocol and the label of the evaluation that ends a run
 def check(network: Network) -> Iterator[Diagnostic]:
     """Recorders keep values of samples, in evaluations that exist and run a phase."""
     evaluated = evaluations(network)
+    alone = {p.name for p in network.protocols.values() if simulates(p, network.protocols)}
     for metric in network.metrics.values():
-        if metric.on is not None and metric.on not in evaluated:
-            yield _unknown(metric.on, f"metric `{metric.name}`", metric.span, evaluated)
+        if metric.on is not None and metric.on not in (*evaluated, *alone):
+            known = {**evaluated, **{name: {name} for name in sorted(alone)}}
+            yield _unknown(metric.on, f"metric `{metric.name}`", metric.span, known)
     for recorder in network.recorders:
         yield from _recorder(network, recorder, evaluated)
 

@@ -330,6 +330,13 @@ def reached(protocol: Protocol, protocols: Mapping[str, Protocol]) -> Iterator[S
             yield from reached(protocols[step.protocol], protocols)
 
 
+def simulates(protocol: Protocol, protocols: Mapping[str, Protocol]) -> bool:
+    """Does a protocol run phases without data: does no loop of it take samples?"""
+    steps = tuple(reached(protocol, protocols))
+    loops = any(isinstance(step, Each) and step.of is not None for step in steps)
+    return not loops and any(isinstance(step, RunPhase) for step in steps)
+
+
 def at(
     position: list[int], steps: tuple[Step, ...], protocols: Mapping[str, Protocol]
 ) -> tuple[str, ...] | None:

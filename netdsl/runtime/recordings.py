@@ -76,7 +76,7 @@ def _evaluations(
     model: Model, protocol: Protocol, options: Options
 ) -> Iterator[tuple[Protocol, tuple[SplitRef, ...], str, int | None]]:
     """Protocol, data, label and number of samples of every evaluation of a run, each label once."""
-    from netdsl.runtime.choosing import default_splits
+    from netdsl.runtime.choosing import default_splits, final_test
 
     held = model.network.protocols
     labels = set()
@@ -88,5 +88,6 @@ def _evaluations(
             if step.limit is not None:
                 limits.append(int(model.session.evaluate(step.limit)))
             yield held[step.protocol], refs, step.label, min((n for n in limits if n), default=None)
-    if "test" in held and held["test"] is not protocol:
-        yield held["test"], default_splits(model, held["test"], "test"), "test", options.eval_limit
+    test = final_test(model.network, protocol)
+    if test is not None:
+        yield test, default_splits(model, test, "test"), "test", options.eval_limit

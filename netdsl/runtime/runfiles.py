@@ -108,6 +108,8 @@ def load_checkpoint(
         return Place(), {}, 0
     arrays, counters = found
     keys, kept = arrays.pop(_KEYS, np.zeros(0)), _kept(arrays)
+    for name in session.step_counters:  # a run with data may have saved none
+        arrays.setdefault(name, np.zeros_like(session.executor.read(name)))
     try:
         memories = taken(arrays, session.network)
     except (ValueError, TypeError) as fault:

@@ -62,6 +62,8 @@ class Settings:
     epochs: int | None = None
     limit: int | None = None
     fast_math: bool = False
+    form: str = "auto"
+    keep: str = "auto"
 
 
 @dataclass(frozen=True)

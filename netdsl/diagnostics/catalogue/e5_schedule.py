@@ -17,6 +17,8 @@ protocol show {
 }
 """
 
+LABELLED = "input i; state s = 0; s := relu(i + sample.label)"
+QUIET = "protocol quiet { reset; phase run 5 steps }\n"
 SHOWN = """\
 protocol test(split) {
   each batch of split { reset; clamp a.s = sample.image; phase run 5 steps }
@@ -150,6 +152,14 @@ ENTRIES: list[Entry] = [
         "many. Where the length of a phase is computed, that is seen when it runs.",
         network(more=SHOWN + "metric late = mean(mean(mean(b.s over run last 6)))"),
         network(more=SHOWN + "metric late = mean(mean(mean(b.s over run last 5)))"),
+    ),
+    Entry(
+        "E0535",
+        "a protocol without data reads a sample",
+        "A protocol whose phases stand in no loop over samples is a simulation of one row: it has "
+        "no `sample`, and what its cells, clamps and rules compute there must do without.",
+        network(unit=LABELLED, more=QUIET),
+        network(more=QUIET),
     ),
     Entry(
         "E0540",

@@ -2,9 +2,9 @@
 
     python -m benchmarks.chunks [--steps 2000,20000]
 
-Of 100 spiking units with recurrent weights and 64 samples, in float32, on the native backend: MiB of
-the program's buffers, what the process grew to, and CPU seconds of one phase with its update, each
-in a process of its own.
+Of 100 spiking units with recurrent weights and 64 samples, in float32, on the native backend: MiB
+of the program's buffers, what the process grew to, and CPU seconds of one phase with its update,
+each in a process of its own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def measured(steps: int, keep: str) -> str:
     held = sum(buffer_bytes(model.program, model.rows, model.dtype).values()) / 2**20
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     chunk = max(routine.chunk for routine in model.program.routines.values())
-    return f"{steps:7d}  {keep:<9}  {chunk:5d}  {held:8.1f}  {grown:8.1f}  {min(seconds):7.3f}  {change:.5f}"
+    sizes = f"{chunk:5d}  {held:8.1f}  {grown:8.1f}"
+    return f"{steps:7d}  {keep:<9}  {sizes}  {min(seconds):7.3f}  {change:.5f}"
 
 
 def main() -> int:
@@ -74,7 +75,9 @@ def main() -> int:
     for steps in given.steps.split(","):
         for keep in ("store", "recompute"):
             command = [sys.executable, "-m", "benchmarks.chunks", "--one", steps, keep]
-            print(subprocess.run(command, capture_output=True, text=True).stdout, end="", flush=True)
+            print(
+                subprocess.run(command, capture_output=True, text=True).stdout, end="", flush=True
+            )
     return 0
 
 

@@ -22,7 +22,12 @@ TITLES = {
     "mlp": ("784-128-64-10, 6 samples", "hsic.net", {"rows": 28, "cols": 28}, 200),
     "lif": ("2-10-4-2 leaky, 10 samples, 20 steps", "hsic_lif.net", {"members": 1}, 200),
     "xor": ("30 of 2-10-4-2 leaky, 10 samples, 20 steps", "hsic_lif.net", {}, 50),
-    "reservoir": ("reservoir of 2000, 20 steps", "hsic_reservoir.net", {"n": 2000}, 10),
+    "reservoir": (
+        "reservoir of 2000, 20 steps",
+        "hsic_reservoir.net",
+        {"rows": 28, "cols": 28},
+        10,
+    ),
     "cnn": ("32x32x3, 128 and 256 kernels, 6 samples", "hsic_cnn.net", {}, 2),
 }
 
@@ -74,14 +79,16 @@ def _netdsl(task: str, backend: str) -> Callable[[], Any]:
     model = netdsl.compile(SPECS / spec, backend=backend, set=settings)
     session, rng = model.session, np.random.default_rng(0)
     name, steps = _learning(model)
-    executor, rows = session.executor, session.executor.capacity
+    (memory,) = model.network.memories.values()
+    executor, rows = session.executor, memory.size if memory.kind == "replay" else 1
     executor.set_rows(rows, np.arange(rows, dtype=np.uint64))
     for buffer, held in model.program.buffers.items():
-        if held.role == "sample":
-            shape = executor.read(buffer).shape
-            executor.write(
-                buffer, rng.uniform(-1, 1, shape) if len(shape) > 1 else np.arange(rows) % 2
-            )
+        shape = executor.read(buffer).shape if held.role == "sample" else ()
+        if held.key == ("batch.rows", ""):
+            executor.write(buffer, float(rows))
+        elif held.role == "sample":
+            fields = len(shape) > 1
+            executor.write(buffer, rng.uniform(-1, 1, shape) if fields else np.arange(rows) % 2)
     return lambda: executor.call(name, steps)
 
 

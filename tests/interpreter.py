@@ -353,7 +353,9 @@ class Interpreter(Spaces):
 
     def _windowsum(self, op: WindowSum) -> None:
         pre, post, taps, kernels = connections(self.program.windows[op.projection])
-        product = self._slot(op.pre, op.pre_ago).T @ self._slot(op.post, op.post_ago)
+        rows = slice(-1, None) if op.newest else slice(None)
+        sent, got = self._slot(op.pre, op.pre_ago)[rows], self._slot(op.post, op.post_ago)[rows]
+        product = sent.T @ got
         target = self.stored[op.target]
         target[...] = 0
         np.add.at(target, (taps, kernels), product[pre, post])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from netdsl.ir.expr import Const, Expr, Index, Load, Local
+from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Each, Guarded, Op, Program, Reduction, Routine, Shift, Store
 from netdsl.ir.space import (
     EDGE,
@@ -61,6 +63,17 @@ _MEMORY_REDUCTIONS: tuple[tuple[str, Space, str], ...] = (
 )
 
 
+def _newest(program: Program, space: Space, but: Container[str] = ()) -> list[Expr]:
+    """Reads of the newest row of what is not among the buffers that change."""
+    found: list[Expr] = []
+    for name, held in program.buffers.items():
+        rows = [axis for axis in held.space if axis.kind == ROW_KIND]
+        rest = set(held.space) - {*rows}
+        if space and rows and rest <= set(space) and held.place is not Place.PAIR:
+            found += [] if name in but or held.slots > 1 else [Load(name, side="newest")]
+    return found
+
+
 def _reads(program: Program, space: Space) -> list[Expr]:
     """Every leaf that an expression over a space may have."""
     kinds = {axis.kind for axis in space}
@@ -95,7 +108,9 @@ def _value(leaves: list[Expr]) -> st.SearchStrategy[Expr]:
 
 
 @st.composite
-def _statements(draw: st.DrawFn, program: Program, space: Space) -> tuple[Bind | Store, ...]:
+def _statements(
+    draw: st.DrawFn, program: Program, space: Space, newest: bool = False
+) -> tuple[Bind | Store, ...]:
     own = set(space)
     targets = [
         name
@@ -106,6 +121,7 @@ def _statements(draw: st.DrawFn, program: Program, space: Space) -> tuple[Bind |
     if not targets:  # nothing has these indices: only a reduction's loops do
         return (Bind("x", Const(0.0)),)
     leaves, found = _reads(program, space), list[Bind | Store]()
+    leaves += _newest(program, space, targets) if newest else []
     for number in range(draw(st.integers(1, 4))):
         # Bounded, so that repetition does not blow errors up.
         value = fn("sin", draw(_value(leaves)))
@@ -122,7 +138,7 @@ def _operation(draw: st.DrawFn, program: Program) -> Op:
     kind = draw(st.sampled_from(("each", "each", "guarded", "reduction")))
     if kind == "each":
         space = draw(st.sampled_from(SPACES))
-        return Each(space, draw(_statements(program, space)))
+        return Each(space, draw(_statements(program, space, newest=True)))
     if kind == "guarded":
         space = draw(st.sampled_from(((W,), (ROW, W))))
         side, buffer = (
@@ -143,7 +159,8 @@ def _reduction(
 ) -> Reduction:
     target, over, side = draw(st.sampled_from(among))
     loops = join(program.buffers[target].space, over)
-    leaves = [e for e in _reads(program, loops) if not (isinstance(e, Load) and e.buffer == target)]
+    leaves = [*_reads(program, loops), *_newest(program, loops)]
+    leaves = [e for e in leaves if not (isinstance(e, Load) and e.buffer == target)]
     how = draw(st.sampled_from(("sum", "mean", "max", "min", "any")))
     return Reduction(target, how, fn("sin", draw(_value(leaves))), over, side)
 
@@ -170,7 +187,7 @@ def memory_programs(draw: st.DrawFn) -> Program:
             ops.append(Shift(*draw(st.sampled_from(pairs))))
         elif kind == "each":
             space = draw(st.sampled_from(MEMORY_SPACES))
-            ops.append(Each(space, draw(_statements(base, space))))
+            ops.append(Each(space, draw(_statements(base, space, newest=True))))
         else:
             ops.append(draw(_reduction(base, _MEMORY_REDUCTIONS)))
     return replace(base, routines={"run": Routine("run", "update", once=tuple(ops))})

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.backends.again import calls
 from netdsl.backends.chunks import Chunk, Plan, one_by_one
-from netdsl.backends.rerun import calls
 from netdsl.ir.network import Place
 from netdsl.ir.places import edges_of, shape_of, stored_shape
 from netdsl.ir.program import Program

@@ -34,7 +34,7 @@ def check(network: Network) -> Iterator[Diagnostic]:
     What a delivery reads at its target is left to lowering, which knows what is clamped.
     """
     late = _fed_at_once(network)
-    if not late and not any(modulator.memory for modulator in network.modulators):
+    if not late:
         return
     bodies = {name: _pieces(network, p, late) for name, p in network.populations.items()}
     waits = waits_within_step(network, bodies, late, post=False)
@@ -75,26 +75,10 @@ def _cycles(network: Network, waits: Mapping[Node, list[Node]]) -> Iterator[Diag
     for group in nx.strongly_connected_components(graph):
         if len(group) == 1:
             continue
-        if not any(node[0] == "input" for node in group):
-            yield _modulators(network, sorted({name for _, name, _ in group}))
-            continue
         start = min(node for node in group if node[0] == "input")
         edges = nx.find_cycle(graph.subgraph(group), start)
         names = [node[1] for node, _ in edges if node[0] == "send"]
         yield _error(_rotated([network.projections[name] for name in names]))
-
-
-def _modulators(network: Network, names: list[str]) -> Diagnostic:
-    """Modulators with a number for each slot that are read by what they read."""
-    found = next(m for m in network.modulators if m.memory and m.home in names)
-    others = ", ".join(f"`{name}`" for name in names if name != found.home)
-    return Diagnostic(
-        "E0501",
-        f"modulator `{found.name}` waits for {others}, which waits for it within one step",
-        found.span or NO_SPAN,
-        help="let it read populations whose modulators do not read it",
-        note="waits for itself within one step",
-    )
 
 
 def _rotated(cycle: list[Projection]) -> list[Projection]:

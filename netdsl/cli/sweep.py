@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def command(
     spec: str, over: tuple[str, ...], seeds: int, seed: int, workers: int, metric: str, split: str,
     out: str | None, formats: tuple[str, ...], sets: tuple[str, ...], data: tuple[str, ...],
-    fast_math: bool, **how: Any,
+    fast_math: bool, form: str, keep: str, **how: Any,
 ) -> int:  # fmt: skip
     """Exit code 0 when all runs ended well, 1 when some did not."""
     from netdsl.cli.output import pairs_of
@@ -45,7 +45,8 @@ def command(
 
     check_formats(formats)
     fixed = pairs_of(sets, "--set")
-    settings = Settings(spec, sets=fixed, data=pairs_of(data, "--data"), fast_math=fast_math, **how)
+    options = {"form": form, "keep": keep} | ({"fast_math": True} if fast_math else {})
+    settings = Settings(spec, sets=fixed, data=pairs_of(data, "--data"), options=options, **how)
     folder = Path(out) if out is not None else Path("sweeps") / Path(spec).stem
     try:
         swept = [over_of(text) for text in over]
@@ -88,7 +89,6 @@ def do_run(run: Run, settings: Settings, folder: str) -> Outcome:
     from netdsl.runtime.errors import RunFault
     from netdsl.tools.sweep import Outcome
 
-    options: Any = {"fast_math": True} if settings.fast_math else {}
     begun = time.perf_counter()
     try:
         model = compile_spec(
@@ -98,9 +98,7 @@ def do_run(run: Run, settings: Settings, folder: str) -> Outcome:
             seed=run.seed,
             dtype=settings.dtype,
             data=settings.data,
-            form=settings.form,
-            keep=settings.keep,
-            **options,
+            **settings.options,
         )
         result = model.run(
             settings.protocol, epochs=settings.epochs, limit=settings.limit, out=folder

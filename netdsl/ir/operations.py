@@ -7,12 +7,12 @@ n postsynaptic and m presynaptic neurons, stands in its docstring.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr
-from netdsl.ir.roles import Node, Read, Written
+from netdsl.ir.expr import Expr, Local, walk
+from netdsl.ir.roles import Node, Read, Written, expressions
 from netdsl.ir.space import ROW, Space, edge, join, neuron
 from netdsl.ir.statements import Bind, Statement, Store
 from netdsl.ir.sums import Sum
@@ -40,6 +40,19 @@ class Elementwise(Node):
     def space(self) -> Space:
         """Its loops."""
         return (ROW, neuron(self.population))
+
+    def without(self, gone: Callable[[Node], bool]) -> Self:
+        """The operation without stores that are gone, and without the names that these needed."""
+        read: set[str] = set()
+        kept: list[Statement] = []
+        for statement in reversed(self.statements):
+            if statement.binds not in read if statement.binds else gone(statement):
+                continue
+            kept.append(statement)
+            parts = (part for expr in expressions(statement) for part in walk(expr))
+            read |= {part.name for part in parts if isinstance(part, Local)}
+        left = tuple(kept[::-1])
+        return self if left == self.statements else replace(self, statements=left)
 
     @property
     def title(self) -> str:
@@ -239,7 +252,8 @@ class WindowSum(Node):
     `projection` has `Windows`; `pre` and `post` are UNIT buffers of its populations, `target` is a
     SYNAPSE buffer. With depthwise windows tap t of kernel k sees channel k. `binary_pre`: `pre`
     holds only 0 and 1; `pre_ago`, `post_ago` as in `Product`. It forms the batch sums of a kernel
-    that learns, so that the pass over the kernel reads them like any other buffer.
+    that learns, so that the pass over the kernel reads them like any other buffer. `newest`: of the
+    last row alone; not of depthwise windows, and not by lists.
     """
 
     form = "{target} := window_sum({pre} x {post}) over rows and positions"
@@ -253,6 +267,7 @@ class WindowSum(Node):
     binary_pre: bool = False
     pre_ago: int = 0
     post_ago: int = 0
+    newest: bool = False
     span: Span | None = field(default=None, compare=False)
 
     @property

@@ -107,4 +107,6 @@ def stored_shape(
 
 def of_rows(buffer: Buffer, rows: slice) -> tuple[slice, ...]:
     """The index of some samples in a per-sample buffer as the host sees it."""
+    if buffer.place is Place.PAIR:
+        return (rows, rows)
     return (rows,) if buffer.slots == 1 else (slice(None), rows)

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr
+from netdsl.ir.expr import Apply, Expr, Ref
 
 if TYPE_CHECKING:
     from netdsl.ir.augment import Operation
     from netdsl.ir.task import Task, TaskField
+
+
+FULL = "full"  # `past.full`: as often pushed as it has slots, since it was emptied
 
 
 @dataclass(frozen=True)
@@ -274,6 +277,15 @@ def steps_of(body: Iterable[Step]) -> Iterator[Step]:
         elif isinstance(step, Choose):
             yield from steps_of(step.then)
             yield from steps_of(step.otherwise)
+
+
+def known_full(condition: Expr) -> set[str]:
+    """The memories that are full where a condition holds."""
+    if isinstance(condition, Apply) and condition.function == "and":
+        return set().union(*(known_full(arg) for arg in condition.args))
+    if isinstance(condition, Ref) and condition.path.endswith(f".{FULL}"):
+        return {condition.path.removesuffix(f".{FULL}")}
+    return set()
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,6 @@ class Draw:
             found += step.value.args if isinstance(step.value, Draw) else (step.value,)
         return tuple(found)
 
-
     @property
     def alone(self) -> bool:
         """Is each element of the matrices that it is made of computed by itself?"""

@@ -15,6 +15,7 @@ from netdsl.ir.network import Place, Type
 from netdsl.ir.places import edges_of
 from netdsl.ir.program import (
     Buffer,
+    Edges,
     GroupReduce,
     Op,
     Program,
@@ -25,6 +26,7 @@ from netdsl.ir.rings import slots_read
 from netdsl.ir.roles import Node, Role, expressions, fields, parts
 from netdsl.ir.space import EDGE, NEURON, ROW_KINDS
 from netdsl.ir.text import node_lines
+from netdsl.ir.windows import Windows
 
 
 class BrokenProgram(AssertionError):
@@ -187,10 +189,10 @@ class _Operation:
 
     def _rows(self) -> Iterator[str]:
         """What is read of other rows does not change meanwhile; matrices alone learn of one row."""
-        sums = getattr(self.op, "sums", ())
-        newest = any(product.newest for total in sums for product in total.products)
-        if newest and getattr(self.op, "projection", "") in self.program.layouts:
-            yield "a product of the newest row is of no matrix"
+        layout = self.program.layouts.get(getattr(self.op, "projection", ""))
+        whole = isinstance(layout, Edges) or (isinstance(layout, Windows) and layout.depthwise)
+        if whole and any(getattr(part, "newest", False) for part in parts(self.op)):
+            yield "a product of the newest row is neither of listed synapses nor by channels"
         for expr in expressions(self.op):
             for node in walk(expr):
                 if not isinstance(node, Load) or node.side not in ("other", "newest"):

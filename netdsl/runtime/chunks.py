@@ -132,7 +132,8 @@ class BatchLoop:
             rows = self._session.network.memories[captured.replay].size
         if rows > self._session.started:
             return 1
-        room = min(room, int(PATIENCE / max(pace, 1e-6)))
+        # One by one they are slower, so that a few are tried where that is not known to be long.
+        room = min(room, max(int(PATIENCE / max(pace, 1e-6)), 4 if pace < 2 * PATIENCE else 1))
         held = self._supply.room * rows // max(each, 1)
         held += kept_bytes(self._session, captured.plan, rows)
         return max(1, min(room, MEMORY // max(held, 1)))

@@ -208,17 +208,17 @@ class Interpreter:
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
         samples = self._samples(opened, step)
-        supply = supply_of(
-            self.datasets,
-            opened,
-            training=self.training,
-            epoch=self.place.earlier + self.round,
-            repetition=repetition,
-            size=size,
-            samples=samples,
-            first=first,
-        )
         if samples is None or samples > 0:
+            supply = supply_of(
+                self.datasets,
+                opened,
+                training=self.training,
+                epoch=self.place.earlier + self.round,
+                repetition=repetition,
+                size=size,
+                samples=samples,
+                first=first,
+            )
             BatchLoop(self, step, supply).run()
         self.place.loops = repetition + 1
         self.place.position.pop()

@@ -22,8 +22,8 @@ class Progress:
     """Shows how far a run of ``epochs`` epochs of ``batches`` batches is.
 
     A context manager. ``quiet`` shows nothing at all; ``stream`` is where lines go (standard error
-    unless given) and decides, by being a terminal or not, between a bar and lines. ``rows_per_batch``
-    is 0 where there are no samples.
+    unless given) and decides, by being a terminal or not, between a bar and lines.
+    ``rows_per_batch`` is 0 where there are no samples.
     """
 
     def __init__(

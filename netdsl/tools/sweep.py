@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from netdsl.runtime.atomic import make_folder, write_text
 from netdsl.runtime.errors import RunDirError, RunFault
@@ -51,7 +52,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs have in common; `sets` and `data` by name, as on the command line."""
+    """What all runs have in common; `sets` and `data` by name, as on the command line. `options`:
+    further ones of `netdsl.compile`."""
 
     spec: str
     backend: str = "auto"
@@ -61,9 +63,7 @@ class Settings:
     protocol: str | None = None
     epochs: int | None = None
     limit: int | None = None
-    fast_math: bool = False
-    form: str = "auto"
-    keep: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from tests.memories.specs import STORED, WAIVED, spec
 
 ON = "modulator g on b { scope neuron; emit "
 SUM = f"{ON} sum(z[q] * gauss(z, z[q], 1) over q in past) }}"
+THROUGH = SUM.replace("modulator g", "modulator k") + "\n"
 WINDOW = {"memory": "window[4] of a.s, b.z, b.u", "steps": STORED, "dw": "pre.s * g", "more": ""}
 
 
@@ -28,7 +29,7 @@ def finding(text: str) -> tuple[str, str, str, list[str]]:
         (f"{ON} z[newest] }}", "cross-sample", "cross-sample"),
         (f"{ON} z - mean(z[q] over q in batch) }}", "cross-sample", "cross-sample"),
         (f"{ON} z * m }}", "three-factor", "batch-reduced"),
-        (SUM.replace("modulator g", "modulator k") + f"\n{ON} k * z }}", "cross-sample", "cross-sample"),
+        (f"{THROUGH}{ON} k * z }}", "cross-sample", "cross-sample"),
     ],
 )  # fmt: skip
 def test_replay(modulators: str, verdict: str, sample: str) -> None:
@@ -60,3 +61,27 @@ def test_states_of_slots_are_history() -> None:
     assert levels["post.z"] == "history" and levels["g"] == "cross-sample"
     notes = " ".join(rule.notes)
     assert "sum over the slots of `past`" in notes
+
+
+@pytest.mark.parametrize(
+    ("steps", "codes"),
+    [
+        ("clamp a.s = sample.image; phase run 1 step learning", ["E0551"]),
+        ("clamp a.s = sample.image; phase run 1 step learning; push past", ["E0551"]),
+        ("when past.full { phase run 1 step learning }; clamp a.s = sample.image; push past", []),
+        ("push past; when past.full { reset memory past; phase run 1 step learning }", ["E0551"]),
+        ("clamp a.s = sample.image; phase run 1 step; push past", []),
+    ],
+)
+def test_slots_are_read_where_there_are_all(steps: str, codes: list[str]) -> None:
+    assert finding(spec(SUM, **WINDOW | {"steps": steps}))[3] == codes
+
+
+def test_a_cell_reads_slots_where_there_are_all() -> None:
+    mean = "modulator g on b to b cells { scope population; emit mean(mean(z[q] over q in past)) }"
+    text = spec(mean, **WINDOW | {"dw": "pre.s * post.z"}).replace(
+        "def m =", "def c = g\n  def m ="
+    )
+    again = "protocol test(split) { each batch of split { phase see 1 step } }"
+    assert finding(text)[3] == []
+    assert finding(text + again)[3] == ["E0551"]

@@ -166,6 +166,18 @@ def test_a_run_goes_on(
     assert int(held["memory/past/@count"]) == 4
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_numbers_for_each_two_slots_while_a_memory_fills(
+    backend: str, data: dict[str, str]
+) -> None:
+    """Rows are added to pairs on both sides."""
+    kept = "modulator k[p in past, q in past] { scope global; emit mean(a.s[p] * a.s[q]) }\n"
+    model = netdsl.compile(spec(kept + G), data=data, backend=backend)
+    model.run(epochs=1)
+    assert np.isfinite(model.state["W.w"]).all()
+    model.close()
+
+
 def test_tools_take_memories(data: dict[str, str], tmp_path: Path) -> None:
     for text in (replay(), window()):
         a, b = (

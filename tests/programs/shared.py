@@ -79,6 +79,9 @@ def shared_kernels() -> Program:
             replace(back, accumulate=True, scale=Const(-0.5)),
             WindowSum(name, f"{name}_a.x", f"{name}_b.y", f"{name}.g"),
         ]
+        if not w.depthwise:
+            ends = (f"{name}_a.x", f"{name}_b.y")
+            again.append(WindowSum(name, *ends, f"{name}.h", newest=True))
     for kind, length, inner in GROUPS:
         target = buffer(f"wide_a.{kind}", Place.UNIT, "wide_a")
         buffers.append(target)

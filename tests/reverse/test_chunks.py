@@ -15,6 +15,7 @@ from netdsl.passes import LoweringError, lower
 from netdsl.runtime.memory import buffer_bytes
 from tests.reverse.networks import CLASSES, IMAGE, ROWS, TAIL, Sample, sample
 from tests.reverse.test_differences import MISSING, modelled
+from tests.reverse.test_online import changes
 
 Floats = NDArray[np.float64]
 BACKENDS = ["judge", "numpy", "native", "shim"]
@@ -51,7 +52,9 @@ def longer(made: Sample, steps: int) -> Sample:
     return replace(made, text=text, steps=steps)
 
 
-def learned(made: Sample, backend: str, keep: str, dtype: str, by_hand: bool = False) -> list[Floats]:
+def learned(
+    made: Sample, backend: str, keep: str, dtype: str, by_hand: bool = False
+) -> list[Floats]:
     """Changes, states and the clock behind two updates."""
     model = modelled(made, backend, keep, dtype)
     rng = np.random.default_rng(0)
@@ -146,3 +149,32 @@ def test_what_cannot_be_run_again_is_stored(change: tuple[str, str], why: str) -
         lower(network, keep="recompute")
     assert caught.value.code == "E0806"
     assert not any(routine.chunk for routine in lower(network).routines.values())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_run(backend: str) -> None:
+    """Also where many batches would be run in one call."""
+    if MISSING.get(backend):
+        pytest.skip(f"{backend} is not there")
+    text = noisy(12).text.replace(f"source[{IMAGE}]", "source[64]").replace("[3]", "[10]")
+    text = text.replace(
+        "uniform(-1, 1); deliver j += w * (pre.v", "uniform(-0.1, 0.1); deliver j += w * (pre.v"
+    )
+    found = []
+    for keep in ("store", "recompute"):
+        model = netdsl.compile(text, backend, keep=keep)
+        model.run(limit=9, test=False)
+        found.append({name: np.array(model.state[f"{name}.w"]) for name in LEARNING})
+        model.close()
+    for name in LEARNING:
+        np.testing.assert_array_equal(found[0][name], found[1][name])
+
+
+def test_rules_that_are_declared_online() -> None:
+    """Those that run in reverse."""
+    found = [
+        changes("mdgl", "reverse", "numpy", ("W.dw", "R.dw"), keep=keep)
+        for keep in ("store", "recompute")
+    ]
+    for name, value in found[0].items():
+        np.testing.assert_array_equal(value, found[1][name])

@@ -27,12 +27,17 @@ RULES = ("eprop", "rflo", "mdgl", "onmdgl", "nlmdgl", "mdgl_exact")
 
 
 def changes(
-    rule: str, form: str, backend: str, observe: tuple[str, ...] = (), **more: Any
+    rule: str,
+    form: str,
+    backend: str,
+    observe: tuple[str, ...] = (),
+    keep: str = "auto",
+    **more: Any,
 ) -> dict[str, Any]:
     """The changes of both projections after two batches, where observed, and their weights."""
     model = netdsl.compile(
         SPEC, backend, set={**SMALL, "rule": rule, **more}, dtype="float64", form=form,
-        observe=observe,
+        observe=observe, keep=keep,
     )  # fmt: skip
     steps = steps_of(model.network.protocols["train"].body)
     batch = next(s for s in steps if isinstance(s, Each) and s.kind == "batch")

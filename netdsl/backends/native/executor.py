@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from netdsl.backends.base import Array, Executor
 from netdsl.backends.bits import packed, unpacked
-from netdsl.backends.chunks import Chunk, Plan
+from netdsl.backends.chunks import Call, Chunk, Plan
 from netdsl.backends.native import blas
 from netdsl.backends.native.chunks import ChunkWords, chunk_entry
 from netdsl.backends.native.library import load
@@ -200,7 +200,10 @@ class NativeExecutor(Executor):
                 self._blas.threads(before)
 
     def run_chunk(self, plan: Plan, chunk: Chunk) -> dict[str, Array]:
-        """Several batches in one call of C."""
+        """Several batches in one call of C, unless a phase of theirs is run again in chunks."""
+        called = {action.routine for action in plan.actions if isinstance(action, Call)}
+        if any(self.program.routines[name].parts for name in called):
+            return super().run_chunk(plan, chunk)
         made = ChunkWords(plan, chunk, self._entries, self.memory)
         shapes = {name: (len(chunk), *self._stored_shape(name, self.rows)) for name in plan.kept}
         kept = {name: made.keep(name, shape) for name, shape in shapes.items()}

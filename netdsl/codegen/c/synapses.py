@@ -30,6 +30,7 @@ COLUMN_TILE_BYTES = 256
 # a row's product where a projection has few synapses.
 SMALL_DELIVERY = 2048
 SMALL_UPDATE = 64
+LARGE_DELIVERY = 65536
 # Width of the tile of a gather: four vectors of 64 bytes (templates/c/products.c.j2).
 GATHER_TILE_BYTES = 256
 
@@ -102,6 +103,11 @@ class PropagateCode:
     def small(self) -> int:
         """Multiplications for which it is done by loops of its own; 0 where there are more."""
         return SMALL_DELIVERY if self.m * self.n <= SMALL_DELIVERY else 0
+
+    @property
+    def large(self) -> bool:
+        """Does reading the weights take most of the time of one row?"""
+        return self.m * self.n >= LARGE_DELIVERY
 
 
 @dataclass

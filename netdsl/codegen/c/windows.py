@@ -40,6 +40,7 @@ class WindowsCode:
     transposed: bool = False
     list: str = ""  # of the source's spikes, "" without
     connections: int = 0  # multiplications of one sample
+    newest: bool = False  # the last sample alone
 
 
 def propagate_windows(op: Propagate, layout: Layout) -> WindowsCode:
@@ -56,6 +57,7 @@ def propagate_windows(op: Propagate, layout: Layout) -> WindowsCode:
 def window_sum(op: WindowSum, layout: Layout) -> WindowsCode:
     """Code of a sum over positions."""
     code = _code(op.projection, layout, op.pre, op.post, op.target, [])
+    code.newest = op.newest
     if op.binary_pre:
         code.list = layout.list_of(layout.window(op.pre, None)).name
     return code

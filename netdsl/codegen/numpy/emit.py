@@ -115,7 +115,8 @@ def _propagate(op: Propagate, parts: Parts) -> tuple[str, dict[str, object]]:
 def _windows(op: WindowSum, parts: Parts) -> tuple[str, dict[str, object]]:
     names = {"target": op.target, "pre": op.pre, "post": op.post}
     spelt: dict[str, object] = {key: parts.spelt(name) for key, name in names.items()}
-    return "window_sum", {**spelt, "windows": parts.windows_of(op.projection)}
+    spelt |= {"windows": parts.windows_of(op.projection), "newest": op.newest}
+    return "window_sum", spelt
 
 
 def _fill(op: Fill, parts: Parts) -> tuple[str, dict[str, object]]:

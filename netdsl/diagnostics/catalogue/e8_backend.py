@@ -197,8 +197,9 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0841",
         "a rule keeps states at the synapses of a part of a population",
-        "A state for each synapse and sample is offered where a projection joins whole "
-        "populations. States that follow from one end alone are kept at its units, for parts too.",
+        "A state for each synapse and sample that advances with each step is offered where a "
+        "projection joins whole populations. States that follow from one end alone are kept at its "
+        "units, and rules that run in reverse keep nothing at synapses: both serve parts too.",
         network(rule=_STATE, edge="dense delay 0").replace("unit[10]", _TYPES).replace(*_PART),
         network(rule=_STATE, edge="dense delay 0"),
     ),
@@ -261,8 +262,8 @@ ENTRIES: list[Entry] = [
         "not offered by this edition's backends",
         (
             "A part of the language that is described but that no backend carries yet: vectors per "
-            "neuron, events in rules, fitted tables, delays of single synapses. The message says what "
-            "to write instead."
+            "neuron, events in rules, fitted tables, delays of single synapses. The message says "
+            "what to write instead."
         ),
         network(more="fit f = b.s on digits.train"),
         network(),

@@ -84,7 +84,8 @@ def _head(node: Node, exact: bool, inline: set[str]) -> str:
         return text_of(value, roles[match[1]], exact)
 
     text = FIELD.sub(fill, node.form)
-    for name, value in _more(node, inline):
+    more = sorted(_more(node, inline), key=lambda item: not exact and item[0] == "label")
+    for name, value in more:
         if not exact and name == "label":
             text += f"  # {value}"
         elif exact or name not in node.quiet:

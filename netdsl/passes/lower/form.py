@@ -112,8 +112,6 @@ def _require(context: Context, projection: Projection, rule: Rule) -> RunPhase:
     kind = projection.connectivity.kind
     if kind == "one_to_one" or projection.connectivity.windows or projection.carrier:
         raise Online("its synapses are no matrix of their own")
-    if projection.pre_slice or projection.post_slice:
-        raise Online("it joins a part of a population")
     for path, variable in rule.variables.items():
         if Key(path) in context.observed:
             raise Online(f"`{variable.name}` is observed")

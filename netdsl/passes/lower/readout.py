@@ -96,9 +96,10 @@ def population_of(context: Context, expr: Expr) -> str:
 
 def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Reduce]:
     """Reductions that a phase must add up; in protocols that learn from data, only what is
-    observed, is part of a loss or decides how they go on."""
+    observed, is part of a loss, decides how they go on or is measured meanwhile."""
     network = context.network
-    needed = set(_over_phases(decisions(network)))
+    measured = [metric.value for metric in network.metrics.values() if metric.every is not None]
+    needed = set(_over_phases([*decisions(network), *measured]))
     if learns(network, site.protocol):
         needed.update(_over_phases(_losses(network)))
     if not learns(network, site.protocol) or simulates(site.protocol, network.protocols):

@@ -78,8 +78,9 @@ class BatchSums(SynapseReads):
     def _by_rows(self, expr: Expr) -> Iterator[tuple[Expr, bool]]:
         """An expression, or where some of its terms are of the newest row alone each of them."""
         parts = tuple((part, of_newest(part)) for part in summands(expr))
-        listed = self.projection.name in self.context.layouts
-        whole = not listed and self.projection.connectivity.windows is None
+        windows = self.projection.connectivity.windows
+        apart = windows is not None and windows.depthwise
+        whole = not apart and self.projection.name not in self.context.layouts
         if not whole or all(rest is None for _, rest in parts):
             yield expr, False
             return

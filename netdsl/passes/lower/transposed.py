@@ -52,7 +52,7 @@ def recursions_last(context: Context, ops: list[Op]) -> list[Op]:
     """Recursions that a sweep turns round come behind all that enters them."""
 
     def imagined(op: Op) -> bool:
-        return not isinstance(op, Propagate) and bool(op.writes) and op.writes <= context.imagined
+        return not getattr(op, "weight", "") and bool(op.writes) and op.writes <= context.imagined
 
     return sorted(ops, key=imagined)
 
@@ -194,6 +194,8 @@ class TransposedSteps(StateSteps):
             accumulate=False,
             binary=self.context.buffers[value.buffer].type is Type.BOOL,
             ago=value.ago,
+            pre_slice=self.projection.pre_slice,
+            post_slice=self.projection.post_slice,
             span=self.rule.learn_span or self.rule.span,
         )
 

@@ -36,7 +36,7 @@ class _Sums:
         self.buffers, self.ends = buffers, ends
         self.projection, self.span = op.projection, op.span
         self.ops: list[Op] = []
-        self._known: dict[tuple[str, str, int, int], str] = {}
+        self._known: dict[tuple[str, str, int, int, bool], str] = {}
 
     def value(self, total: Sum) -> Expr:
         """A sum over the buffers of its products."""
@@ -50,7 +50,7 @@ class _Sums:
         return simplify(value)
 
     def _sum(self, product: Product, pre: str, post: str) -> str:
-        slots = (product.pre_ago, product.post_ago)
+        slots = (product.pre_ago, product.post_ago, product.newest)
         if (pre, post, *slots) not in self._known:
             number = len(self._known) + 1
             name = self.buffers.need(
@@ -62,7 +62,8 @@ class _Sums:
                 tag="summed" + (str(number) if number > 1 else ""),
             )
             self._known[pre, post, *slots] = name
-            ends = (self.projection, pre, post, name, product.binary_pre)
+            binary = product.binary_pre and not product.newest
+            ends = (self.projection, pre, post, name, binary)
             self.ops.append(WindowSum(*ends, *slots, self.span))
         return self._known[pre, post, *slots]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netdsl.ir.expr import Apply, Expr, Ref
 from netdsl.ir.network import Kind, Memory, Place, Type, Variable
-from netdsl.ir.protocol import Forget, Push
+from netdsl.ir.protocol import FULL, Forget, Push
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.context import Context
 from netdsl.sema.scopes.units import NONE
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from netdsl.sema.experiment.protocols import Builder
 
 KINDS = ("replay", "window")
-FULL = "full"  # `past.full`: as often pushed as it has slots, since it was emptied
 _STORED = (Kind.STATE, Kind.INPUT, Kind.TRACE, Kind.SPIKE, Kind.DRAW, Kind.DEF)
 
 
@@ -149,15 +147,6 @@ def push_step(build: Builder, node: ast.Push) -> Push | None:
     if memory.kind == "replay":
         build.rows = memory.name
     return Push(memory.name, build.site(), node.span)
-
-
-def known_full(condition: Expr) -> set[str]:
-    """The memories that are full where a condition holds."""
-    if isinstance(condition, Apply) and condition.function == "and":
-        return set().union(*(known_full(arg) for arg in condition.args))
-    if isinstance(condition, Ref) and condition.path.endswith(f".{FULL}"):
-        return {condition.path.removesuffix(f".{FULL}")}
-    return set()
 
 
 def require_full(build: Builder, node: ast.Phase | ast.Update | ast.Evaluate, what: str) -> bool:

@@ -14,6 +14,7 @@ from netdsl.ir.protocol import (
     RunPhase,
     Step,
     Update,
+    known_full,
 )
 from netdsl.sema.experiment import memories, presentation, sequence
 from netdsl.sema.experiment.rewiring import rewire_step
@@ -144,7 +145,7 @@ class Builder:
                 self.context.whens.append(skipped[0].span.to(skipped[-1].span))
             return self.steps(node.body if taken else node.otherwise)
         outer = set(self.filled)
-        self.filled |= memories.known_full(condition.expr)
+        self.filled |= known_full(condition.expr)
         then = self.steps(node.body)
         self.filled = outer
         return (Choose(condition.expr, then, self.steps(node.otherwise), node.span),)

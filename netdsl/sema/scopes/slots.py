@@ -128,6 +128,9 @@ def _fits(body: Value, index: str, node: ast.Call, scope: Scope) -> bool:
     elif len(found) > _MOST:
         message = "this depends on three slots at once, two indices and the row itself"
         help = "reduce one of them first, in a modulator of its own"
+    elif len({slot.partition(":")[0] for slot in found if ":" in slot}) > 1:
+        message = "this depends on slots of two windows at once"
+        help = "store in one window what is compared"
     else:
         return True
     scope.context.bag.error("E0182", message, node.span, help=help)
@@ -176,7 +179,9 @@ def _unbound(node: ast.Index, name: str, scope: Scope) -> Value | None:
 def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Value:
     """The value that an expression of this row has in another."""
     memory = scope.context.memories.get(index.memory) if index is not None else None
+    replays = [m.name for m in scope.context.memories.values() if m.kind == "replay"]
     wrong: list[Ref] = []
+    several: list[str] = []
 
     def visit(part: Expr) -> Expr | None:
         if not isinstance(part, Ref) or part.slot or not per_row(part, scope):
@@ -187,6 +192,7 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
                 wrong.append(part)
             return replace(part, slot=index.index)
         if index is None and stored:
+            several.extend([*stored, *replays] if len(stored) + len(replays) > 1 else [])
             return replace(part, slot=f"{stored[0]}:{NEWEST}")
         return replace(part, slot=NEWEST if index is None else index.index)
 
@@ -198,6 +204,14 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
             f"`{wrong[0].path}` is not stored in `{memory.name}`",
             node.span,
             help=f"it stores {', '.join(memory.variables)}: add `{wrong[0].path}` to its list",
+        )
+        return bad(node.span)
+    if several:
+        scope.context.bag.error(
+            "E0182",
+            f"the newest slot of which memory? There are {', '.join(dict.fromkeys(several))}",
+            node.span,
+            help="let another window store it, under a definition of its own",
         )
         return bad(node.span)
     if any(pairs.unread(part, scope) for part in refs(expr)):

@@ -142,7 +142,7 @@ class Model(runtime.Model):
 
         Training state is left untouched. The result has `metrics`, `samples` and `recordings`.
         """
-        from netdsl.runtime.training import evaluate_model
+        from netdsl.runtime.judging import evaluate_model
 
         return evaluate_model(self, protocol, split, label, limit)
 

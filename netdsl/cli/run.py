@@ -83,7 +83,8 @@ def _report(result: Any) -> None:
     from netdsl.runtime.progress import format_metrics
 
     for label, metrics in result.metrics.items():
-        click.echo(f"{label}: {format_metrics(metrics)}")
+        if metrics:
+            click.echo(f"{label}: {format_metrics(metrics)}")
     where = result.directory
     if result.interrupted:
         click.echo(f"stopped; what was learned is in {where}")

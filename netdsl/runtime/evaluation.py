@@ -112,7 +112,7 @@ class Evaluator:
         watch: bool,
     ) -> Evaluation:
         sums = [self._sums(protocol, label) for _ in self._session.each_member()]
-        recording = Recording(self._session, label)
+        recording = Recording(self._session, protocol, label or "evaluation")
         options = self._options
         if limit is not None:
             options = replace(options, eval_limit=_smaller(limit, options.eval_limit))
@@ -200,8 +200,11 @@ class _Collect(Hooks):
         if odd is not None:
             raise _NotFinite(odd)
 
+    def start_row(self, interpreter: Interpreter) -> None:
+        self._recording.end_row()
+
     def room(self, interpreter: Interpreter) -> int:
-        return _MANY if self._recording.idle else 1
+        return _MANY if self._recording.empty else 1
 
     def reads(self, interpreter: Interpreter) -> tuple[Key, ...]:
         return tuple(key for total in self._sums[0] for key in total.reads)

@@ -32,6 +32,9 @@ class Hooks:
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         """Called after every batch of this interpreter."""
 
+    def start_row(self, interpreter: Interpreter) -> None:
+        """Called before a protocol without data begins a row of its own."""
+
     def after_phase(self, interpreter: Interpreter) -> None:
         """Called after every phase of a protocol without data, in place of `after_batch`."""
 

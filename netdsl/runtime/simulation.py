@@ -52,6 +52,7 @@ def begin(interpreter: Interpreter, protocol: Protocol) -> None:
 def present(interpreter: Interpreter) -> None:
     """A row of its own: steps count from 0, draws are keyed by the seed and by how many came
     before. States stay."""
+    interpreter.hooks.start_row(interpreter)
     place = interpreter.place
     number = place.earlier + interpreter.round if interpreter.training else 0
     key = row_key(interpreter.call, number, np.zeros(1, np.int64), 0, place.loops)

@@ -24,7 +24,6 @@ from netdsl.runtime.choosing import (
     epochs_of,
     final_test,
     main_protocol,
-    protocol_of,
     require_epochs,
     require_own_rounds,
     runnable,
@@ -33,12 +32,13 @@ from netdsl.runtime.choosing import (
 from netdsl.runtime.chunks import PATIENCE, Passed
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
-from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics, clocked_room
-from netdsl.runtime.faults import NanWatch, require_finite
+from netdsl.runtime.evaluation import Evaluator, clocked_metrics, clocked_room
+from netdsl.runtime.faults import NanWatch
 from netdsl.runtime.members import Found, columns
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.record import Record, identity_of, note_changes
-from netdsl.runtime.recordings import recording_bytes, require, require_recordings
+from netdsl.runtime.recorder import Recording
+from netdsl.runtime.recordings import require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 
@@ -91,6 +91,7 @@ class Training(Hooks):
         self._watch: NanWatch | None = None
         self._identity: dict[str, Any] = {}
         self._readouts: dict[str, np.ndarray[Any, Any]] = {}
+        self._recording: Recording | None = None
         self._saved, self._epoch_saved = time.monotonic(), False
 
     def run(self) -> RunResult:
@@ -131,12 +132,14 @@ class Training(Hooks):
             model.reserve()
             session = model.session
         require_recordings(model, options, protocol)
+        recording = self._recording = Recording(session, protocol, "")
         place, kept = self._open_run(protocol, record, held)
         evaluator = Evaluator(session, model.datasets, options, self.poll, watch=True)
         watch = self._watch = NanWatch(session, model.datasets, options, protocol)
         watch.begin(place)
         interpreter = Interpreter(session, model.datasets, self, options, place=place)
         interpreter.kept.update(kept)
+        interpreter.phase = recording.phase(interpreter.phase)
 
         def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, Found]:
             # What training broke is no fault of the test's.
@@ -171,7 +174,11 @@ class Training(Hooks):
         if record is not None and self._run is not None:
             self._identity = identity_of(model, settings)
             place, kept, self._rows = load_checkpoint(
-                self._run, model.session, protocol, (record.identity, self._identity)
+                self._run,
+                model.session,
+                protocol,
+                (record.identity, self._identity),
+                self._recording,
             )
             require_epochs(model, protocol, place, settings.epochs)
             note_changes(self._run, record, model, settings)
@@ -230,10 +237,18 @@ class Training(Hooks):
         self.after_batch(interpreter, passed.last)
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
+        if self._recording is not None:
+            self._recording.end_batch()
+            if self._recording.idle:
+                interpreter.phase = interpreter.call_phase  # in one call again
         self._passed(interpreter, batch.index)
 
     def after_phase(self, interpreter: Interpreter) -> None:
         self._passed(interpreter, interpreter.place.batches - 1)
+
+    def start_row(self, interpreter: Interpreter) -> None:
+        if self._recording is not None:
+            self._recording.end_row()
 
     def _passed(self, interpreter: Interpreter, index: int) -> None:
         due: dict[str, Found] = {}
@@ -292,7 +307,8 @@ class Training(Hooks):
     def _save(self, interpreter: Interpreter) -> None:
         if self._run is not None:
             session = self._model.session
-            save_checkpoint(self._run, session, interpreter, self._rows, self._identity)
+            taken = {} if self._recording is None else self._recording.state()
+            save_checkpoint(self._run, session, interpreter, self._rows, self._identity, taken)
             self._run.save_weights(session.parameters())
             self._saved = time.monotonic()
 
@@ -320,6 +336,11 @@ class Training(Hooks):
         self._batches = max(self._batches, int(interpreter.place.batches > 0))
         self.evaluated("test", result.metrics, interpreter)
 
+    def _recordings(self, evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
+        """Those of an evaluation, and those of the run itself."""
+        own = {} if self._recording is None else self._recording.arrays()
+        return {**_evaluated(evaluator), **own}
+
     def _interrupted(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
         if interpreter.done:
             self._save_end(interpreter)
@@ -340,7 +361,7 @@ class Training(Hooks):
     def _finish(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
         if self._run is not None:
             self._save_end(interpreter)
-            recordings = _recordings(evaluator)
+            recordings = self._recordings(evaluator)
             if recordings:
                 self._run.save_recordings(recordings)
         return self._result(interpreter, evaluator, interrupted=False)
@@ -350,30 +371,9 @@ class Training(Hooks):
     ) -> RunResult:
         directory = self._run.path if self._run is not None else None
         metrics = {label: dict(found) for label, found in interpreter.place.results.items()}
-        return RunResult(metrics, directory, interrupted, _recordings(evaluator), self._readouts)
-
-
-def evaluate_model(
-    model: Model, protocol: str, split: str | None, label: str | None, limit: int | None
-) -> Evaluation:
-    """See `Model.evaluate`."""
-    from netdsl.runtime.fields import check_fields
-
-    held = protocol_of(model, protocol)
-    if label is None:
-        label = held.name if simulates(held, model.network.protocols) else "test"
-    simulation.require_no_data(model.network, model.program, held)
-    simulation.refuse_learning(model.network, held)
-    splits = default_splits(model, held, split or "test")
-    check_fields(model, splits)
-    opened = [model.datasets.open(split) for split in splits]
-    pairs = [2 * found.data.eval_batch for found in opened if found.pairs is not None]
-    model.reserve(max([model.full_rows, *pairs]))
-    session = model.session
-    require(list(recording_bytes(model, held, splits, label, limit).items()))
-    require_finite(session)
-    evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), watch=True)
-    return evaluator.run(held, splits, label)
+        return RunResult(
+            metrics, directory, interrupted, self._recordings(evaluator), self._readouts
+        )
 
 
 def _protocol(interpreter: Interpreter) -> dict[str, str]:
@@ -381,7 +381,7 @@ def _protocol(interpreter: Interpreter) -> dict[str, str]:
     return {} if interpreter.running is None else {"protocol": interpreter.running.name}
 
 
-def _recordings(evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
+def _evaluated(evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
     """Recordings of the test, or else of the last evaluation that has any."""
     for label in ["test", *reversed(evaluator.latest)]:
         held = evaluator.latest.get(label)

@@ -128,7 +128,9 @@ def recorder(node: ast.Record, context: Context) -> Recorder | None:
         limit = expressions.whole(node.limit, context.scope, "a number of samples", least=1)
         counted(node.limit, ("sample",), context)
     on = _label(node.on) if node.on is not None else None
-    return Recorder(variable.path, every, on, limit, node.span)
+    named = [expressions.whole(e, context.scope, "a unit", least=0) for e in node.of]
+    units = tuple(unit for unit in named if unit is not None)
+    return Recorder(variable.path, every, on, limit, node.span, units, node.during, node.within)
 
 
 # ---------------------------------------------------------------- promises

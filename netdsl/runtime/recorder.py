@@ -191,11 +191,12 @@ class Recording:
         """
         each = [member.arrays() for member in self._members]
         found = each[0]
-        rates = [len(a) for key, a in found.items() if key.endswith(".rate")]
+        samples = [len(a) for key, a in found.items() if key.endswith(".rate")]
+        samples += [track.samples for track in self._members[0].tracks if not track.shared]
         if self._session.members:
             found = {key: np.stack([one[key] for one in each]) for key in found}
-        if rates and self._labels:
-            found["label"] = np.concatenate(self._labels)[: max(rates)]
+        if samples and self._labels:
+            found["label"] = np.concatenate(self._labels)[: max(samples)]
         return found
 
     # ------------------------------------------------------------- over stops
@@ -268,7 +269,7 @@ class _Member:
             if array is not None:
                 found[track.recorder.variable] = array[0]
                 found[f"{track.recorder.variable}.{unit}"] = array[1] * scale  # at ends of steps
-                if not track.shared:
-                    owner = track.recorder.variable.rpartition(".")[0]
+                owner = track.recorder.variable.rpartition(".")[0]
+                if not track.shared and owner in self._session.network.populations:
                     found.setdefault(f"{owner}.rate", array[0].mean(axis=0))
         return found

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netdsl.ir.places import shape_of
+from netdsl.ir.program import Key
 from netdsl.ir.protocol import Each, Evaluate, Protocol, RunPhase, SplitRef, reached, records
 from netdsl.runtime.choosing import epochs_of
 from netdsl.runtime.engine import Options
 from netdsl.runtime.errors import RunFault
 from netdsl.runtime.memory import available_bytes, readable
 from netdsl.runtime.recorder import recorders_of
+from netdsl.runtime.refusals import not_kept
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model
@@ -72,6 +74,8 @@ def recording_bytes(
     for recorder in recorders_of(model.network, protocol, label):
         name = model.program.find(recorder.variable)
         if name is None:
+            if recorder.variable not in session.host:
+                raise not_kept(session, Key(recorder.variable))
             continue
         phases = (step for step in inside if isinstance(step, RunPhase))
         steps = sum(int(session.evaluate(step.steps)) for step in phases if records(recorder, step))

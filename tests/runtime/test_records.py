@@ -186,6 +186,27 @@ protocol simulate { each iteration limit 3 { reset; phase run 5 ms learning } }
     assert np.array_equal(found["W.w.ms"], [0.5, 5.5, 10.5])
 
 
+def test_states_of_rules_and_definitions() -> None:
+    more = """\
+record W.e every 2 steps
+record net.r
+protocol simulate { reset; phase run 5 ms learning }
+"""
+    spec = alone(more).replace(
+        "dw = 0.01", "state e = 0; e := 0.9 * e + pre.s * post.s\n dw = 0.01"
+    )
+    spec = spec.replace("v := 0.9", "def r = tanh(v); v := 0.9")
+    found = nd.compile(spec, "numpy", dtype="float64").run().recordings
+    model = nd.compile(spec, "numpy", dtype="float64", observe=["net.v"])
+    model.reset()
+    for step in range(10):
+        model.step(1, "run")
+        np.testing.assert_allclose(found["net.r"][step], np.tanh(model.state["net.v"]))
+        if step % 2 == 0:
+            assert np.array_equal(found["W.hebb.e"][step // 2], model.state["W.hebb.e"])
+    assert found["W.hebb.e"].any()
+
+
 def test_members_lead() -> None:
     found = nd.compile(alone(ALONE + "ensemble 2 vary weights\n"), "numpy").run().recordings
     assert found["net.s"].shape == (2, 26, 1, 10) and found["W.w"].shape == (2, 7, 64, 10)

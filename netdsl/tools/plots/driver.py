@@ -102,11 +102,13 @@ def _jobs(run: RunDir, best: bool) -> dict[str, Callable[[], Figure]]:
         if array.ndim == 3 and _is_spikes(array) and not synapses:
             jobs[f"raster-{_file_name(key)}"] = lambda k=key: _raster(recorded, k, model)  # type: ignore[misc]
     for key, array in recorded.items():
-        if key.split(".")[0] in model.get("projections", {}) and array.ndim > 1:
+        if not _times(recorded, key)[1]:
+            continue
+        if key.split(".")[0] in model.get("projections", {}):
             jobs[f"over-time-{_file_name(key)}"] = lambda k=key: weights_over_time(  # type: ignore[misc]
                 recorded[k], k, *_times(recorded, k)
             )
-        elif array.ndim in (2, 3) and _times(recorded, key)[1] and not _is_spikes(array):
+        elif array.ndim in (2, 3) and not _is_spikes(array):
             jobs[f"traces-{_file_name(key)}"] = lambda k=key: traces(  # type: ignore[misc]
                 recorded[k][:, 0], k, *_times(recorded, k)
             )

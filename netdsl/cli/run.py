@@ -75,7 +75,7 @@ def _continued(run: Path, spec: str | None, options: dict[str, Any]) -> Any:
         pairs_of(options["data"], "--data"),
         spec=spec,
         sets=pairs_of(options["sets"], "--set"),
-        **given_options("dtype", "seed", "form", "fast_math"),
+        **given_options("dtype", "seed", "form", "keep", "fast_math"),
     )
 
 

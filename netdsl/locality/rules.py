@@ -14,6 +14,7 @@ from netdsl.locality.addressing import addressed
 from netdsl.locality.channels import channel_notes
 from netdsl.locality.decisions import Decision
 from netdsl.locality.gathering import gathered
+from netdsl.locality.kernels import shared_kernel
 from netdsl.locality.labels import (
     SAMPLE,
     SPACE,
@@ -62,6 +63,9 @@ def analyse_rule(
     for found, violation in _inner_reductions(graph, projection, rule, flows):
         label = label.join(found)
         violations += [violation] if violation is not None else []
+    shared = shared_kernel(projection, rule)
+    if shared is not None:
+        label, violations = label.join(shared[0]), [*violations, shared[1]]
     label = label.join(Label(sample=Level("batch-reduced")))
     phase = phase_level(graph, projection, rule, (flow.expr for flow in flows))
     label = label.join(Label(phase=phase))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,14 @@ class Model:
         self._certificate: Certificate | None = None
         self._phase: tuple[str, int, int] | None = None
         self._ran: list[tuple[str, int]] = []  # phases since the last reset of all, with steps
+
+    def variant(self, network: Network, program: Program) -> Model:
+        """A model of another network, nothing of which has run, on the same data and arrays."""
+        made = copy(self)
+        made.network, made.program = network, replace(program, given=self.program.given)
+        made.state, made._session, made._datasets = State(made), None, None
+        made._certificate, made._phase, made._ran = None, None, []
+        return made
 
     # ------------------------------------------------------------- what it stands on
 

@@ -218,13 +218,17 @@ class Session(Whole, Holding):
         return self.value(self.program.key(key))
 
     def value(self, key: Key) -> Array:
-        """As `read`, of a value of a variable."""
+        """As `read`, of a value of a variable; NaN of samples for which it is not computed."""
         if self.on_host(key):
             return np.asarray(self.host[key.of])
         field = self.field_of(key.of)
         if not key.tag and field in self.fields:
             return self.fields[field]
-        return self.executor.read(self.buffer_of(key))
+        name = self.buffer_of(key)
+        found = self.executor.read(name)
+        if name in self.program.of_newest:  # nobody has asked for the others
+            found[(slice(None),) * self.executor.lead(name) + (slice(-1),)] = np.nan
+        return found
 
     def write(self, key: str, value: Any) -> None:
         """Overwrite a variable; shapes as `read` gives them, numbers fill.

@@ -93,6 +93,8 @@ class _Pair(Hooks):
             one, other = self._value(self._a, name), self._value(self._b, name)
             gap = np.abs(one.astype(np.float64) - other.astype(np.float64))
             gap = np.where(np.isnan(one) & np.isnan(other), 0.0, gap)
+            if name in self._a.program.of_newest:
+                gap[(slice(None),) * self._a.executor.lead(name) + (slice(-1),)] = 0.0
             scale = max(1.0, float(np.nanmax(np.abs(one), initial=0.0)))
             largest = float(np.max(gap, initial=0.0)) / scale
             self.largest[name] = max(self.largest.get(name, 0.0), largest)

@@ -2,7 +2,8 @@
 
 One learning step (a step of a learning phase, or an `update`) is run twice from the same state, the
 second time with everything changed that the data flow says the rule cannot see. Weights, optimiser
-and rule states of the rule must then be bit-identical.
+and rule states of the rule must then be bit-identical. Where the certificate says that no sample
+enters what another one changes, the changes must also add up over samples (`additive`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Trial:
     changed: tuple[str, ...]
     differing: tuple[str, ...]
     moved: bool  # the step changed the weights at all
+    samples: bool = False  # whether what was changed are samples, so that changes must add up
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Every update stayed as it was, and something was changed each time."""
-        return all(trial.changed and not trial.differing for trial in self.trials)
+        """Every update stayed as it was, and something was changed for each rule."""
+        tested = {(t.rule, t.projection) for t in self.trials if t.changed}
+        return all((t.rule, t.projection) in tested and not t.differing for t in self.trials)
 
     def render(self) -> str:
         """One line per trial."""
@@ -64,12 +67,22 @@ class Report:
 
 def _line(trial: Trial) -> str:
     head = f"perturbation: {trial.projection} ({trial.rule}, {trial.where})"
+    if trial.samples:
+        return f"{head}: {_added(trial)}"
     if trial.differing:
         return f"{head}: {', '.join(trial.differing)} depend on what the certificate excludes"
     if not trial.changed:
-        return f"{head}: there was nothing to change, so that nothing is tested"
+        return f"{head}: the step may read everything that there is, so that nothing is tested"
     still = "" if trial.moved else "; no weight moved in this step"
     return f"{head}: {len(trial.changed)} quantities changed, update identical{still}"
+
+
+def _added(trial: Trial) -> str:
+    if trial.differing:
+        return f"what one sample changes of {', '.join(trial.differing)} depends on the others"
+    if not trial.moved:
+        return "no sample changes anything, so that nothing is tested"
+    return f"one sample's {len(trial.changed)} quantities changed, changes add up over samples"
 
 
 def perturb_model(model: Model, seed: int = 0) -> Report:
@@ -77,9 +90,19 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
 
     The model's state is overwritten. Raises what running a protocol raises.
     """
-    from netdsl.streams.draws import row_key
+    from netdsl.tools.additive import Samples, bare
 
     model.single("`check --perturb`")
+    trials = [*_trials(model, seed, Bench)]
+    plain = bare(model)
+    if plain is not None:
+        trials += _trials(plain, seed, Samples)
+    return Report(tuple(trials))
+
+
+def _trials(model: Model, seed: int, kind: type[Bench]) -> list[Trial]:
+    from netdsl.streams.draws import row_key
+
     trials: list[Trial] = []
     for protocol in model.network.protocols.values():
         body = _learning_body(protocol.body)
@@ -93,9 +116,9 @@ def perturb_model(model: Model, seed: int = 0) -> Report:
                 session.host[name] = session.evaluate(default)
         generator = np.random.default_rng(seed)
         session.load(_fields(model, generator), row_key(0, 0, np.arange(ROWS)), 0, 0)
-        tester = _interpreter(model, generator, trials)
+        tester = _interpreter(model, generator, kind(model, generator, trials))
         tester.block(body)
-    return Report(tuple(trials))
+    return trials
 
 
 def _learning_body(body: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -132,11 +155,9 @@ def _fields(model: Model, generator: np.random.Generator, rows: int = ROWS) -> d
     return fields or {"label": np.arange(rows) % 2}
 
 
-def _interpreter(model: Model, generator: np.random.Generator, trials: list[Trial]) -> Interpreter:
+def _interpreter(model: Model, generator: np.random.Generator, bench: Bench) -> Interpreter:
     from netdsl.runtime.engine import Interpreter
     from netdsl.streams.draws import row_key
-
-    bench = _Bench(model, generator, trials)
 
     class Tester(Interpreter):
         """Runs the loop's body, with a trial at every place where something learns."""
@@ -185,7 +206,7 @@ def _interpreter(model: Model, generator: np.random.Generator, trials: list[Tria
     return tester
 
 
-class _Bench:
+class Bench:
     """Runs one call with and without changes, for each rule in turn."""
 
     def __init__(self, model: Model, generator: np.random.Generator, trials: list[Trial]) -> None:
@@ -206,11 +227,11 @@ class _Bench:
             rule = projection.rule
             # The derivative of a loss reads whatever stands before the loss: nothing is excluded.
             if rule is not None and rule.clock == clock and rule.loss is None:
-                self._trial(call, lively, projection, rule, where)
-        self._restore(before)
+                self.trial(call, lively, projection, rule, where)
+        self.restore(before)
         call()
 
-    def _trial(
+    def trial(
         self,
         call: Callable[[], None],
         before: dict[str, Array],
@@ -220,11 +241,11 @@ class _Bench:
     ) -> None:
         executor = self.model.session.executor
         own = tuple(self._own(projection, rule))
-        self._restore(before)
+        self.restore(before)
         call()
         plain = {name: executor.read(name) for name in own}
         changed = tuple(self._unseen(projection, rule))
-        self._restore(before)
+        self.restore(before)
         for name in changed:
             self._change(self.model.program.buffers[name], before[name])
         call()
@@ -241,7 +262,7 @@ class _Bench:
                 drawn[name] = np.round(value) if buffer.type is Type.BOOL else value
         return drawn
 
-    def _restore(self, values: dict[str, Array]) -> None:
+    def restore(self, values: dict[str, Array]) -> None:
         for name, value in values.items():
             self.model.session.executor.write(name, value)
 

@@ -58,6 +58,10 @@ projection D : q -> f dense shared_over(row) delay 1 step fixed {
   weight w ~ uniform(-1, 1); deliver back += w * pre.z }
 allow weight_transport on T because "the feedback that generative models have"
 allow weight_transport on oja because "the feedback that generative models have"
+allow aggregated_weights on K because "shared kernels"
+allow aggregated_weights on B because "shared kernels"
+allow aggregated_weights on P because "shared kernels"
+allow aggregated_weights on M because "shared kernels"
 data digits { source = "digits"; batch = 5; split train = train }
 protocol train { each batch of digits.train { reset; phase run 6 steps learning } }
 """
@@ -76,6 +80,7 @@ projection K : x -> f conv(kernel = [3, 1], pad = same) delay 0 {
 projection P : f -> p pool(2) delay 0 { weight w = 0.25; deliver j += w * pre.z }
 projection W : p -> o dense delay 0 {
   weight w ~ xavier_normal(); deliver j += w * pre.z; learn contrast() }
+allow aggregated_weights on K because "a convolution shares its kernel"
 data digits { source = "digits"; batch = 5; split train = train }
 protocol train { each batch of digits.train { reset
   clamp x.z = sample.image; phase one 2 steps; phase two 0 steps; update K, W } }
@@ -94,6 +99,7 @@ population f : cell[row: 4, col: 3, ch: 5]
 rule hebb { at update { dw = pre.z * post.z * post.k } }
 projection K : x -> f conv(kernel = [1, 2], stride = [1, 2]) delay 0 {
   weight w ~ xavier_normal(); deliver j += w * pre.z; learn hebb() }
+allow aggregated_weights on K because "a convolution shares its kernel"
 data digits { source = "digits"; batch = 5; split train = train }
 protocol train { each batch of digits.train { reset
   clamp x.z = sample.image; phase one 2 steps; update K } }

@@ -17,6 +17,7 @@ OPTIMISERS = (
     "adamw(rate = {r}, decay = 0.1)", "sgd(rate = {r}, decay = 0.1)", "own(rate = {r})",
     "sgd(rate = {r} * 0.9^epoch)",
 )  # fmt: skip
+SHARED = 'allow aggregated_weights on {} because "all places share it"'
 
 
 @dataclass
@@ -187,6 +188,8 @@ def projection(chance: Chance, edge: Edge, wiring: Wiring, phases: list[str]) ->
     head = f"projection {edge.name} : {ends} {joined}{sign}{fixed} {delay(chance, edge.delay)}"
     edge.kind = joined.split("(")[0].split(" ")[0]
     wiring.text += [f"{head} {{", *(f"  {line}" for line in body), "}"]
+    if edge.learns and joined.startswith(("conv", "pool")):
+        wiring.text.append(SHARED.format(edge.name))
     wiring.edges.append(edge)
 
 
@@ -226,5 +229,7 @@ def bias(chance: Chance, name: str, cell: Cell, wiring: Wiring, clock: str) -> N
         f"projection {name} : std.one -> {cell.name} {joined} delay 0 using offset_{name}"
         f"{chance.pick(('', '(start = -0.2)'))}"
     )
+    if learns and post and joined != "dense":
+        wiring.text.append(SHARED.format(name))
     edge = Edge(name, cell, cell, 0, learns=clock if learns and post else "", kind=joined)
     wiring.edges.append(edge)

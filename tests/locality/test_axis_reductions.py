@@ -13,7 +13,7 @@ population x : pixel[row: 8, col: 8]
 population f : cell[row: 8, col: 8, ch: 3]
 {before}
 rule hebb {{ at update {{ dw = pre.z * post.r * {factor} }} }}
-projection K : x -> f conv(kernel = 3, pad = same) delay 0 {{
+projection K : x -> f dense delay 0 {{
   weight w ~ xavier_normal(); deliver j += w * pre.z; learn hebb() }}
 data digits {{ source = "digits"; batch = 5; split train = train }}
 protocol train {{ each batch of digits.train {{ reset

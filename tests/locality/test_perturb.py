@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import netdsl
 from netdsl.api import Model
 from netdsl.frontend import lower_network
-from netdsl.tools import perturb
+from netdsl.tools import additive, perturb
 from tests.locality.systems import corinfomax, csdp, ep
 from tests.networks import Builder
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "specs" / "examples"
 
 
 def model(builder: Builder) -> Model:
@@ -25,8 +28,7 @@ def test_updates_ignore_what_is_not_read(system: Callable[[], Builder]) -> None:
     assert report.ok
     assert len(report.trials) >= 3
     for trial in report.trials:
-        assert trial.changed
-        assert trial.moved
+        assert trial.samples or (trial.changed and trial.moved)
     assert "update identical" in report.render()
 
 
@@ -60,10 +62,48 @@ projection V : b -> c dense fixed delay 1 step { weight w ~ normal(0, 1); delive
 def test_without_data_a_protocol_is_tested_as_a_whole() -> None:
     report = perturb.perturb_model(netdsl.compile(SPEC % BESIDE, "numpy", dtype="float64"))
     assert report.ok
-    assert [trial.changed for trial in report.trials] == [("c.i", "c.s", "V.w")]
+    (excluded, samples) = report.trials
+    assert excluded.changed == ("c.i", "c.s", "V.w")
+    assert samples.samples and samples.changed and samples.moved
 
 
 def test_where_nothing_can_be_changed_nothing_is_shown() -> None:
-    report = perturb.perturb_model(netdsl.compile(SPEC % "", "numpy", dtype="float64"))
+    spec = SPEC.replace("pre.s * F", "w") % ""
+    report = perturb.perturb_model(netdsl.compile(spec, "numpy", dtype="float64"))
     assert not report.ok
     assert "nothing is tested" in report.render()
+
+
+@pytest.mark.parametrize("name", ["oja", "reward_modulated"])
+def test_where_a_step_reads_everything_samples_are_changed(name: str) -> None:
+    report = perturb.perturb_model(
+        netdsl.compile(EXAMPLES / f"{name}.net", "numpy", dtype="float64")
+    )
+    assert report.ok, report.render()
+    (excluded, samples) = report.trials
+    assert not excluded.changed and samples.changed
+    assert "add up over samples" in report.render()
+
+
+@pytest.mark.parametrize(
+    ("term", "adds"),
+    [
+        ("pre.s * post.s", True),
+        ("pre.s * post.s * w", True),
+        ("pre.s * m", False),
+    ],
+)
+def test_a_wrong_sample_level_is_found(
+    term: str, adds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = "modulator m on b { scope neuron; emit s - mean(s[q]^2 over q in batch) }\n"
+    more += "" if adds else 'allow cross_sample on m because "to be found out"'
+    spec = SPEC.replace("state F = 0; F := 0.9 * F + post.s; dw = 0.01 * pre.s * F", f"dw = {term}")
+    model = netdsl.compile(spec % more, "numpy", dtype="float64")
+    assert model.certificate["W"].sample == ("batch-reduced" if adds else "cross-sample")
+    monkeypatch.setattr(additive, "FREE", ("batch-reduced", "cross-sample"))
+    report = perturb.perturb_model(model)
+    samples = report.trials[-1]
+    assert samples.samples and samples.moved
+    assert bool(samples.differing) is not adds
+    assert ("depends on the others" in report.render()) is not adds

@@ -55,6 +55,15 @@ def test_tied_feedback_is_weight_transport(name: str) -> None:
         assert all(waiver.reason for waiver in rule.waivers)
 
 
+def test_convolutions_that_learn_sum_over_places() -> None:
+    for rule in certificate("hsic_cnn").rules:
+        shared = rule.rule == "hidden"
+        assert rule.space == ("aggregated-weights" if shared else "modulator")
+        assert rule.verdict == ("cross-sample" if shared else "three-factor")
+        assert len(rule.waivers) == (2 if shared else 0)
+    assert {rule.verdict for rule in certificate("hsic_cnn_bp").rules} == {"non-local"}
+
+
 def test_feedback_alignment_is_local() -> None:
     found = certificate("fa")
     assert {rule.verdict for rule in found.rules} == {"local"}

@@ -16,7 +16,10 @@ neuron cell { input i; state v = 0; v := v + i }
 population x : source[4]
 population h : cell[1]
 projection W : x -> h dense delay 0 { weight w = 1; deliver i += w * pre.r }
-data images { source = "images.npz"; batch = 2; shuffle = false; split train = train; split test = test }
+data images {
+  source = "images.npz"; batch = 2; shuffle = false
+  split train = train; split test = test
+}
 protocol train(epochs = 1) {
   each epoch {
     EVALUATE

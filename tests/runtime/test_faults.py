@@ -168,7 +168,8 @@ CAUSES = {
     # Read at the update alone, it is computed behind the last step.
     "a modulator": Cause({"emit": "emit sqrt(sum(r) - 1000) # HERE"}, "m.out", step=3),
     "a modulator's state": Cause(
-        {"emit": "population state k = 0\n  k := k / 2 + sqrt(sum(r) - 1000) # HERE\n  emit k"}, "m.out.k"
+        {"emit": "population state k = 0\n  k := k / 2 + sqrt(sum(r) - 1000) # HERE\n  emit k"},
+        "m.out.k",
     ),
     "not the side that was not chosen": Cause(
         cell("state a = 0\n  r := (sqrt(j - 100) if r < 0 else\n    1 / r) + r # HERE"),
@@ -335,6 +336,7 @@ def test_any_layout_any_backend(
     axes, neurons = "row: 2, col: 3", "6"
     if layout == "kernel":
         axes, neurons = "row: 2, col: 3, channel: 1", "row: 1, col: 2, channel: 2"
+    shared = 'allow aggregated_weights on W because "a kernel"' if layout == "kernel" else ""
     text = f"""\
 edition 1
 neuron pixel {{ state v = 0; state s : bool = false; s := v > 0.2 }}
@@ -347,6 +349,7 @@ population img : pixel[{axes}]
 population out : unit[{neurons}]
 projection W : img -> out {LAYOUTS[layout]} {{
   weight w ~ uniform(0.1, 0.2); deliver j += w * pre.s; learn d() }}
+{shared}
 data toy {{ source = "toy.npz"; batch = 10; split train = train[0, 40]; split test = test }}
 protocol train {{ each batch of toy.train {{
   reset; clamp img.v = sample.image; phase show 5 steps learning }} }}

@@ -38,9 +38,12 @@ def sensing(scope: str, emit: str) -> str:
     return typed(more=more).replace("post.s }", "good }")
 
 
+SHARED = 'allow aggregated_weights on W because "a convolution shares its kernel"'
+
+
 def maps(edge: str, post: str = "row: 6, col: 6, ch: 4", *, pre: str = "row: 8, col: 8") -> str:
     """The example between populations with rows and columns."""
-    text = network(edge=f"{edge} delay 1 step")
+    text = network(edge=f"{edge} delay 1 step", more=SHARED)
     return text.replace("source[64]", f"source[{pre}]").replace("unit[10]", f"unit[{post}]")
 
 

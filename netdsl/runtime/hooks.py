@@ -33,7 +33,7 @@ class Hooks:
         """Called after every batch of this interpreter."""
 
     def start_row(self, interpreter: Interpreter) -> None:
-        """Called before a protocol without data begins a row of its own."""
+        """Called before a row without data begins, and where samples may come after it."""
 
     def after_phase(self, interpreter: Interpreter) -> None:
         """Called after every phase of a protocol without data, in place of `after_batch`."""

@@ -172,7 +172,8 @@ class Recording:
 
     def end_batch(self) -> None:
         """Close the present batch's recordings."""
-        if not self.empty and "label" in self._session.fields:
+        wanted = not self.empty and self._members[0].labelled
+        if wanted and "label" in self._session.fields:
             self._labels.append(np.asarray(self._session.fields["label"]))
         for number in self._session.each_member():
             self._members[number].end_batch()
@@ -195,8 +196,9 @@ class Recording:
         samples += [track.samples for track in self._members[0].tracks if not track.shared]
         if self._session.members:
             found = {key: np.stack([one[key] for one in each]) for key in found}
-        if samples and self._labels:
-            found["label"] = np.concatenate(self._labels)[: max(samples)]
+        labels = np.concatenate(self._labels) if self._labels else np.zeros(0)
+        if 0 < max(samples, default=0) <= len(labels):  # rows without data have none
+            found["label"] = labels[: max(samples)]
         return found
 
     # ------------------------------------------------------------- over stops
@@ -245,6 +247,11 @@ class _Member:
         self.tracks = [_Track(recorder, session) for recorder in chosen]
         owners = dict.fromkeys(r.variable.rpartition(".")[0] for r in chosen)
         self._codes = [_Code(owner, session) for owner in owners] if coded else []
+
+    @property
+    def labelled(self) -> bool:
+        """Is something taken of the samples that are present?"""
+        return bool(self._codes) or any(t.steps and not t.shared for t in self.tracks)
 
     def end_batch(self) -> None:
         for code in self._codes:

@@ -41,6 +41,8 @@ def run_protocol(interpreter: Interpreter, step: RunProtocol) -> None:
             session.set_host(name, 0.0)
     interpreter.running = protocol
     interpreter.block(protocol.body)
+    if interpreter.alone and not outer[-1]:
+        interpreter.hooks.start_row(interpreter)
     interpreter.splits, interpreter.running, interpreter.counter, interpreter.alone = outer
     for name in set(names) & set(session.host) - set(held):
         del session.host[name]

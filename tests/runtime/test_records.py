@@ -207,6 +207,19 @@ protocol simulate { reset; phase run 5 ms learning }
     assert found["W.hebb.e"].any()
 
 
+def test_rows_without_data_have_no_labels() -> None:
+    more = """\
+protocol warm { reset; phase warm 4 ms learning }
+protocol first { run warm; run train(epochs = 1); evaluate test(digits.test); evaluate warmed }
+protocol warmed { reset; phase warm 4 ms }
+record net.s in warm
+record net.v on warmed
+"""
+    found = nd.compile(trained(more), "numpy").run("first", test=False).recordings
+    assert found["net.s"].shape == (8, 1, 10) and found["net.v"].shape == (8, 1, 10)
+    assert "label" not in found
+
+
 def test_members_lead() -> None:
     found = nd.compile(alone(ALONE + "ensemble 2 vary weights\n"), "numpy").run().recordings
     assert found["net.s"].shape == (2, 26, 1, 10) and found["W.w"].shape == (2, 7, 64, 10)

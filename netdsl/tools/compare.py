@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir.protocol import RunPhase
+from netdsl.runtime.choosing import main_protocol
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted
 from netdsl.runtime.session import Session
+from netdsl.runtime.simulation import require_no_data
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model
@@ -115,12 +118,20 @@ class _Pair(Hooks):
         return f", line {variable.span.line}" if variable is not None and variable.span else ""
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        if interpreter.idle:
-            return
+        if not interpreter.idle:
+            self._ended()
+
+    def after_phase(self, interpreter: Interpreter) -> None:
+        self._ended()
+
+    def _ended(self) -> None:
         self._look("the end")
         self._batch += 1
         if self._batch >= self._batches:
             raise Interrupted
+
+
+_PRESENT = ("load", "alone")  # what a session does to present rows
 
 
 class _Twin(Interpreter):
@@ -130,17 +141,20 @@ class _Twin(Interpreter):
         super().__init__(model.session, model.datasets, pair)
         self._other, self._pair = other, pair
         self.phase = pair.phase
-        inner = self.session.load
+        for name in _PRESENT:
+            setattr(self.session, name, self._both(getattr(self.session, name), name))
 
-        def load(*args: object) -> None:
-            inner(*args)  # type: ignore[arg-type]
-            other.load(*args)  # type: ignore[arg-type]
+    def _both(self, own: Callable[..., None], name: str) -> Callable[..., None]:
+        def present(*args: object) -> None:
+            own(*args)
+            getattr(self._other, name)(*args)
 
-        self._load = load
+        return present
 
-    def run_batch(self, step, batch):  # type: ignore[no-untyped-def]
-        self.session.load = self._load  # type: ignore[method-assign, assignment]
-        super().run_batch(step, batch)
+    def release(self) -> None:
+        """Let the first session present samples by itself again."""
+        for name in _PRESENT:
+            delattr(self.session, name)
 
     def push(self, step):  # type: ignore[no-untyped-def]
         super().push(step)
@@ -176,11 +190,15 @@ def compare_models(a: Model, b: Model, batches: int = 2, tolerance: float = 1e-4
     """
     a.single("`compare`")
     b.single("`compare`")
+    protocol = main_protocol(a.network)
+    require_no_data(a.network, a.program, protocol)
     pair = _Pair(a.session, b.session, batches, tolerance)
     twin = _Twin(pair, a, b.session)
     try:
-        twin.run(a.network.protocols["train"])
+        twin.run(protocol)
     except Interrupted:
         pass
+    finally:
+        twin.release()
     names = (a.backend, b.backend)
     return Comparison(names, tolerance, pair.steps, pair.first, pair.largest)

@@ -22,11 +22,12 @@ NEEDS_FILES = {
     "hsic_cnn_bp": ("samples", *CIFAR),
 }
 SMALL = {"n1": 12, "n2": 10, "n3": 8, "cues.n_cue": 3, "cues.batch": 8}
-SMALL |= {"members": 2, "n": 40, "T": 6, "pretrain.epochs": 1}
 SMALL |= {"cues.cue": 20, "cues.pause": 5, "cues.delay": 10, "cues.recall": 10}
 
+SMALL_HSIC = SMALL | {"members": 2, "n": 40, "T": 6}
+
 # Verdicts of learning rules by specification and rule: sheet corinfomax.md section 10, csdp.md
-# section 8, mdgl.md section 13.
+# section 8, mdgl.md section 13, hsic.md section 8.
 VERDICTS = {
     "csdp": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
     "csdp_unsupervised": {"csdp": {"three-factor"}, "correct": {"three-factor"}},
@@ -39,7 +40,12 @@ VERDICTS = {
     "pc_nudge": {"explain": {"weight-transport"}},
     "fa": {"descend": {"local"}, "shift": {"local"}},
     "bp": {"bptt": {"non-local"}},
+    "hsic": {"hidden": {"cross-sample"}, "readout": {"three-factor"}},
+    "hsic_autodiff": {"hidden": {"cross-sample"}, "readout": {"three-factor"}},
     "hsic_bp": {"bptt": {"non-local"}},
+    "hsic_coupled": {"hidden": {"three-factor"}, "lms": {"three-factor"}},
+    "hsic_lif": {"hidden": {"cross-sample"}, "readout": {"three-factor"}},
+    "hsic_reservoir": {"lms": {"three-factor"}},
     "hsic_cnn_bp": {"bptt": {"non-local"}},
     "mdgl": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}, "bias": {"three-factor"}},
     "modprop": {"mdgl": {"weight-transport"}, "readout": {"three-factor"}},
@@ -49,7 +55,8 @@ VERDICTS = {
 def settings_of(path: Path) -> dict[str, int]:
     """Sizes small enough for a test, of the parameters that a specification has."""
     network = check(path, lower=False).require()
-    return {name: size for name, size in SMALL.items() if name in network.params}
+    small = SMALL_HSIC if path.stem.startswith("hsic") else SMALL
+    return {name: size for name, size in small.items() if name in network.params}
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -81,7 +88,7 @@ def test_learns_and_evaluates(path: Path) -> None:
     assert (before != model.state[first]).any()
     if "test" in model.network.protocols:  # of an ensemble a number for each member
         accuracy = np.asarray(result.metrics["test"]["accuracy"])
-        assert (0 <= accuracy).all() and (accuracy <= 1).all()
+        assert (accuracy >= 0).all() and (accuracy <= 1).all()
 
 
 @pytest.mark.parametrize("name", sorted(VERDICTS))

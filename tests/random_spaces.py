@@ -8,7 +8,6 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from netdsl.ir.expr import Const, Expr, Index, Load, Local
-from netdsl.ir.network import Place
 from netdsl.ir.program import Bind, Each, Guarded, Op, Program, Reduction, Routine, Shift, Store
 from netdsl.ir.space import (
     EDGE,
@@ -17,6 +16,7 @@ from netdsl.ir.space import (
     OTHER_KIND,
     ROW,
     ROW_KIND,
+    ROW_KINDS,
     Axis,
     Space,
     edge,
@@ -67,9 +67,9 @@ def _newest(program: Program, space: Space, but: Container[str] = ()) -> list[Ex
     """Reads of the newest row of what is not among the buffers that change."""
     found: list[Expr] = []
     for name, held in program.buffers.items():
-        rows = [axis for axis in held.space if axis.kind == ROW_KIND]
+        rows = [axis for axis in held.space if axis.kind in ROW_KINDS]
         rest = set(held.space) - {*rows}
-        if space and rows and rest <= set(space) and held.place is not Place.PAIR:
+        if space and len(rows) == 1 and rest <= set(space):
             found += [] if name in but or held.slots > 1 else [Load(name, side="newest")]
     return found
 

@@ -199,6 +199,10 @@ class _Operation:
                     continue
                 if node.buffer in self.op.writes:
                     yield f"`{node.buffer}` changes while it is read of another row"
+                held = self.program.buffers.get(node.buffer)
+                rows = [a for a in held.space if a.kind in ROW_KINDS] if held is not None else []
+                if node.side == "newest" and len(rows) > 1:
+                    yield f"`{node.buffer}` has a number for each two rows: the newest of which?"
 
     # -- indices ------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from netdsl.ir.text import parse_program, program_text
 from netdsl.ir.verify import verify
 from netdsl.passes.pipeline import PROGRAM_PASSES
 from netdsl.passes.program.row_sums import row_sums
+from tests.amounts import sweep
 from tests.interpreter import Interpreter
 from tests.programs import KEYS, initial_values
 from tests.programs.spaces import SPACE_CALLS, W, late, post, spaces, summed
@@ -78,14 +79,14 @@ def test_every_space(backend: type[Executor], density: float | None, dtype: str)
     agree(backend, program, dtype=dtype)
 
 
-@pytest.mark.parametrize("density", [None, 0.4], ids=["matrix", "list"])
+@pytest.mark.parametrize("density", sweep([None, 0.4], lambda d: d is None))
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_one_row_and_full_capacity(backend: type[Executor], density: float | None) -> None:
     agree(backend, spaces(1, 9, density), rows=1)
     agree(backend, spaces(6, 1, density), rows=6)
 
 
-@pytest.mark.parametrize("density", [None, 0.4], ids=["matrix", "list"])
+@pytest.mark.parametrize("density", sweep([None, 0.4], lambda d: d is None))
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sums_over_rows(backend: type[Executor], density: float | None) -> None:
     program = summed(density)

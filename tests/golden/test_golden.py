@@ -29,9 +29,15 @@ def backends() -> list[str]:
 
 
 def is_short(run: tuple[str, Path]) -> bool:
-    """Several specifications are compiled for one file of `mdgl`, and large ones for the others."""
+    """Several specifications are compiled for one file of `mdgl`, and large ones for the others;
+    some have the operations of another."""
     backend, system = run[0], system_of(run[1])
-    return system != "mdgl" and (backend == "numpy" or not system.startswith("hsic"))
+    large = system.startswith("hsic") or system in (
+        "csdp_unsupervised",
+        "corinfomax_sparse",
+        "bp_mse",
+    )
+    return system != "mdgl" and (backend == "numpy" or not large)
 
 
 RUNS = sweep(product(backends(), FILES), is_short)

@@ -114,7 +114,7 @@ def choices(kind: str, amount: float, shape: tuple[int, int], shift: int | None)
 
 
 @pytest.mark.varied
-@pytest.mark.parametrize("shift", sweep([None, 0, 1], lambda shift: shift != 1))
+@pytest.mark.parametrize("shift", sweep([None, 0, 1], lambda shift: shift == 0))
 @pytest.mark.parametrize(
     ("kind", "amount"),
     [
@@ -139,7 +139,7 @@ def test_every_choice_is_as_likely(kind: str, amount: float, shift: int | None) 
 
 
 @pytest.mark.varied
-@pytest.mark.parametrize("p", sweep([0.03, 0.3, 0.6, 0.97], lambda p: p in (0.03, 0.6)))
+@pytest.mark.parametrize("p", sweep([0.03, 0.3, 0.6, 0.97], lambda p: p == 0.03))
 def test_synapses_of_a_bernoulli_draw_are_independent(p: float) -> None:
     trials, elements = sized(800, 2000), 6
     counts = np.zeros(2**elements)

@@ -37,6 +37,7 @@ def test_is_recursive_least_squares(backend: str) -> None:
         np.testing.assert_allclose(state["P.w"], inverse, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_makes_the_wave_by_itself() -> None:
     result = netdsl.compile(SPEC, backend="native", seed=1).run(epochs=20)
     assert result.metrics["pattern"]["error"] < 0.2

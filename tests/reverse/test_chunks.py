@@ -93,8 +93,9 @@ RANDOM = sweep(
 )
 
 
-@pytest.mark.parametrize(("seed", "steps"), RANDOM)
-def test_random_networks(seed: int, steps: int) -> None:
+@pytest.mark.parametrize("case", RANDOM, ids=str)
+def test_random_networks(case: tuple[int, int]) -> None:
+    seed, steps = case
     alike(longer(sample(seed), steps), "numpy")
 
 

@@ -105,7 +105,7 @@ class Model(runtime.Model):
         test: bool = True,
         checkpoint_every: float | None = None,
     ) -> RunResult:
-        """Run a protocol (`train`), then `test` on the test split.
+        """Run a protocol (`train`, or the spec's only one), then `test` on the test split.
 
         `epochs` replaces the protocol's own, `limit` is the number of training samples in an epoch.
         `out`: a folder in which a run directory is made; `resume`: a run directory to continue,
@@ -133,14 +133,16 @@ class Model(runtime.Model):
         self,
         protocol: str = "test",
         split: str | None = None,
-        label: str = "test",
+        label: str | None = None,
         limit: int | None = None,
     ) -> Evaluation:
-        """Run an evaluation protocol on a split (`"dev"`, `"digits.test"`; default: test).
+        """Run an evaluation protocol on a split (`"dev"`, `"digits.test"`; default: test), or one
+        that takes no data. `label`: that of metrics and records (default: `test`, or the name of a
+        protocol without data).
 
         Training state is left untouched. The result has `metrics`, `samples` and `recordings`.
         """
-        from netdsl.runtime.training import evaluate_model
+        from netdsl.runtime.judging import evaluate_model
 
         return evaluate_model(self, protocol, split, label, limit)
 

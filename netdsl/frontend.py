@@ -63,6 +63,8 @@ def check(
         name, text, _ = load_text(spec)
     except DiagnosticError as fault:
         return Checked(str(spec), None, fault.diagnostics)
+    from netdsl.passes.needs import needing_data
+
     sources = {name: text}
     bag = DiagnosticBag()
     try:
@@ -75,7 +77,7 @@ def check(
     certificate = _certify(network, bag)
     if lower and not bag.has_errors:
         try:
-            lower_network(network)
+            bag.extend(fault for _, fault in needing_data(network, lower_network(network)))
         except DiagnosticError as fault:
             bag.extend(fault.diagnostics)
     return Checked(name, network, bag.sorted(), certificate, sources)

@@ -37,11 +37,9 @@ def _learning(
         rule = network.projections[name].rule
         for flow in walk_rule(rule) if rule is not None else ():
             for ref in flow.sources:
-                newest = ref.path == NEWEST_FIELD and not step.rows
-                if newest or lacking(network, ref.path, step.rows):
-                    memory = "the newest slot" if newest else _slots(network, ref.path)
+                if missing := _missing(network, ref.path, step.rows):
                     yield _found(
-                        f"`{name}` learns from {memory}, and {what} has none",
+                        f"`{name}` learns from {missing}, and {what} has none",
                         step.span,
                         ref.span,
                         f"read by rule `{rule.name if rule else name}`",
@@ -55,9 +53,8 @@ def _cells(network: Network, step: RunPhase) -> Iterator[Diagnostic]:
         if flow.kind not in ("statement", "def", "deliver") or _modulates(network, flow):
             continue
         for ref in flow.sources:
-            if lacking(network, ref.path, step.rows):
-                slots = _slots(network, ref.path)
-                message = f"`{flow.owner}` reads {slots}, and phase `{step.name}` has none"
+            if missing := _missing(network, ref.path, step.rows):
+                message = f"`{flow.owner}` reads {missing}, and phase `{step.name}` has none"
                 yield _found(message, step.span, ref.span or flow.span, "read here")
                 return
 
@@ -85,6 +82,13 @@ def _host(network: Network) -> Iterator[Diagnostic]:
                 slots = _slots(network, ref.path)
                 message = f"`{ref.path}` is made of {slots}, and no evaluation has any"
                 yield _found(message, ref.span or flow.span, None, "")
+
+
+def _missing(network: Network, path: str, rows: str) -> str:
+    """What there is none of where a variable is read, "" where nothing is missing."""
+    if path == NEWEST_FIELD:
+        return "" if rows else "the newest slot"
+    return _slots(network, path) if lacking(network, path, rows) else ""
 
 
 def _slots(network: Network, path: str) -> str:

@@ -10,7 +10,9 @@ from netdsl.cli.options import compile_model, model_options
 
 
 @click.command(
-    "bench", help="Time a training batch of a spec by routine and, on native, by kernel."
+    "bench",
+    help="Time a training batch of a spec, or a run of one without data, by routine and, on "
+    "native, by kernel.",
 )
 @model_options
 @click.option("--batches", type=int, default=3, show_default=True)

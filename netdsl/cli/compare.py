@@ -11,7 +11,13 @@ from netdsl.cli.options import data_option, dtype_option, seed_option, set_optio
                "variable and step that differ beyond tolerance.")  # fmt: skip
 @spec_argument
 @click.option("--backends", default="numpy,native", show_default=True)
-@click.option("--batches", type=int, default=2, show_default=True, help="Training batches to run.")
+@click.option(
+    "--batches",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Training batches to run, or phases without data.",
+)
 @click.option("--tolerance", type=float, help="Default: 1e-10 in float64, 1e-4 in float32.")
 @dtype_option
 @seed_option

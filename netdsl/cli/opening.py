@@ -17,7 +17,8 @@ def open_run(
     **given: Any,
 ) -> Any:
     """The model of a run directory, with the run's spec, parameters, data, backend and number type
-    where none are given; `given` may name `dtype`, `seed`, `form` and options of the backend."""
+    where none are given; `given` may name `dtype`, `seed`, `form`, `keep` and options of the
+    backend."""
     import netdsl
     from netdsl.runtime.record import Record
     from netdsl.runtime.rundir import RunDir

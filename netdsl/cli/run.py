@@ -11,7 +11,8 @@ import click
 from netdsl.cli.options import compile_model, duration, given_options, set_options
 
 
-@click.command("run", help="Run a spec's `train` protocol, then `test`; save to a run directory. "
+@click.command("run", help="Run a spec's `train` protocol (or its only one), then `test`; "
+               "save to a run directory. "
                "`netdsl run --resume RUN` goes on with a run as it was begun.")  # fmt: skip
 @click.argument("spec", type=click.Path(), required=False)
 @set_options
@@ -19,7 +20,7 @@ from netdsl.cli.options import compile_model, duration, given_options, set_optio
 @click.option("--epochs", "--iterations", "epochs", type=int,
               help="In place of the protocol's own.")  # fmt: skip
 @click.option("--limit", type=int, help="Use so many training samples in an epoch.")
-@click.option("--protocol", help="The protocol to run.  [default: train]")
+@click.option("--protocol", help="The protocol to run.  [default: train, or the only one]")
 @click.option("--out", type=click.Path(), default="runs", show_default=True,
               help="Folder in which the run directory is made.")  # fmt: skip
 @click.option("--resume", type=click.Path(), help="Continue the run in this directory.")
@@ -74,7 +75,7 @@ def _continued(run: Path, spec: str | None, options: dict[str, Any]) -> Any:
         pairs_of(options["data"], "--data"),
         spec=spec,
         sets=pairs_of(options["sets"], "--set"),
-        **given_options("dtype", "seed", "form", "fast_math"),
+        **given_options("dtype", "seed", "form", "keep", "fast_math"),
     )
 
 
@@ -82,7 +83,8 @@ def _report(result: Any) -> None:
     from netdsl.runtime.progress import format_metrics
 
     for label, metrics in result.metrics.items():
-        click.echo(f"{label}: {format_metrics(metrics)}")
+        if metrics:
+            click.echo(f"{label}: {format_metrics(metrics)}")
     where = result.directory
     if result.interrupted:
         click.echo(f"stopped; what was learned is in {where}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", "--iterations", "epochs", type=int,
               help="In place of the protocol's own.")  # fmt: skip
 @click.option("--limit", type=int, help="Use so many training samples in an epoch.")
-@click.option("--protocol", help="The protocol to run.  [default: train]")
+@click.option("--protocol", help="The protocol to run.  [default: train, or the only one]")
 @click.option("--out", type=click.Path(), help="Folder of the sweep.  [default: sweeps/SPEC]")
 @click.option("--format", "formats", multiple=True, default=("png",), show_default=True,
               help="png, svg or pdf; may be repeated.")  # fmt: skip

@@ -7,12 +7,12 @@ n postsynaptic and m presynaptic neurons, stands in its docstring.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 from netdsl.diagnostics.span import Span
-from netdsl.ir.expr import Expr
-from netdsl.ir.roles import Node, Read, Written
+from netdsl.ir.expr import Expr, Local, walk
+from netdsl.ir.roles import Node, Read, Written, expressions
 from netdsl.ir.space import ROW, Space, edge, join, neuron
 from netdsl.ir.statements import Bind, Statement, Store
 from netdsl.ir.sums import Sum
@@ -40,6 +40,19 @@ class Elementwise(Node):
     def space(self) -> Space:
         """Its loops."""
         return (ROW, neuron(self.population))
+
+    def without(self, gone: Callable[[Node], bool]) -> Self:
+        """The operation without stores that are gone, and without the names that these needed."""
+        read: set[str] = set()
+        kept: list[Statement] = []
+        for statement in reversed(self.statements):
+            if statement.binds not in read if statement.binds else gone(statement):
+                continue
+            kept.append(statement)
+            parts = (part for expr in expressions(statement) for part in walk(expr))
+            read |= {part.name for part in parts if isinstance(part, Local)}
+        left = tuple(kept[::-1])
+        return self if left == self.statements else replace(self, statements=left)
 
     @property
     def title(self) -> str:

@@ -55,7 +55,7 @@ from netdsl.ir.operations import (
     WindowSum,
 )
 from netdsl.ir.roles import Node, once
-from netdsl.ir.space import Space, space_of
+from netdsl.ir.space import Space, per_sample, space_of
 from netdsl.ir.statements import (
     STATEMENTS,
     AxisReduce,
@@ -279,6 +279,14 @@ class Program:
     @cached_property
     def _by_key(self) -> Mapping[Key, str]:
         return {b.key: name for name, b in self.buffers.items() if b.key is not None}
+
+    @cached_property
+    def of_newest(self) -> frozenset[str]:
+        """Buffers of which an operation makes the last row alone; others hold anything."""
+        ops = (op for routine in self.routines.values() for op in routine.ops)
+        alone = (op.writes for op in ops if getattr(op, "newest", False))
+        whole = (name for name, held in self.buffers.items() if not per_sample(held.place))
+        return frozenset[str]().union(*alone) - frozenset(whole)
 
     @cached_property
     def windows(self) -> Mapping[str, Windows]:

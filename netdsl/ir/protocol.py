@@ -325,13 +325,19 @@ class Metric:
 
 @dataclass(frozen=True)
 class Recorder:
-    """`record VAR every k step on LABEL limit n samples`."""
+    """`record VAR of [UNITS] every k step during PHASE in PROTOCOL on LABEL limit n samples`.
+
+    `units`: () for all; `within`: only while the phases of that protocol run.
+    """
 
     variable: str
     every: int = 1
     on: str | None = None
     limit: int | None = None
     span: Span | None = field(default=None, compare=False)
+    units: tuple[int, ...] = ()
+    during: str | None = None
+    within: str | None = None
 
 
 def reached(protocol: Protocol, protocols: Mapping[str, Protocol]) -> Iterator[Step]:
@@ -340,6 +346,19 @@ def reached(protocol: Protocol, protocols: Mapping[str, Protocol]) -> Iterator[S
         yield step
         if isinstance(step, RunProtocol):
             yield from reached(protocols[step.protocol], protocols)
+
+
+def records(recorder: Recorder, step: RunPhase) -> bool:
+    """Does a recorder take values at the steps of this phase? Sites are named by their protocol."""
+    here = recorder.within in (None, step.site.rpartition(".")[0])
+    return here and recorder.during in (None, step.name)
+
+
+def simulates(protocol: Protocol, protocols: Mapping[str, Protocol]) -> bool:
+    """Does a protocol run phases without data: does no loop of it take samples?"""
+    steps = tuple(reached(protocol, protocols))
+    loops = any(isinstance(step, Each) and step.of is not None for step in steps)
+    return not loops and any(isinstance(step, RunPhase) for step in steps)
 
 
 def at(

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args, get_type_hints
 
 from netdsl.ir.expr import Expr, Load, loads, transform
 from netdsl.ir.space import Space
@@ -69,6 +69,10 @@ class Node:
     def needs_old(self) -> bool:
         """Does what is written depend on its old value?"""
         return False
+
+    def without(self, gone: Callable[[Node], bool]) -> Self:
+        """The node without those of its statements that are gone, where they are independent."""
+        return self
 
     @property
     def title(self) -> str:

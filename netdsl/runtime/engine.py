@@ -30,8 +30,9 @@ from netdsl.ir.protocol import (
     SplitRef,
     Step,
     Update,
+    steps_of,
 )
-from netdsl.runtime import sequence
+from netdsl.runtime import sequence, simulation
 from netdsl.runtime.chunks import BatchLoop
 from netdsl.runtime.datasets import Batch, Datasets, Opened, evaluation_call
 from netdsl.runtime.errors import RunFault
@@ -78,7 +79,8 @@ class Interpreter:
         self.clamps: dict[str, Clamp] = {}  # in force, by target
         self.batch: Batch | None = None  # that is present
         self.idle = False  # whether it waits for a memory to be full: no phase has run
-        self._call = 0
+        self.call = 0  # of row keys; 0 in training
+        self.alone = False  # whether what runs takes no data: one row
         self._finished = False
         self.counter = "epoch"  # what counts the rounds, "epoch" or "iteration"
         self.going_round = False  # whether a loop of epochs or iterations is around
@@ -157,7 +159,9 @@ class Interpreter:
             self.place.position[-1] = epoch
             self.session.set_host(step.kind, float(epoch))
             # Keys of training have the epoch besides; those of an evaluation do not.
-            if self.training and not self.resume:
+            if self.alone and not self.resume:
+                simulation.present(self)
+            elif self.training and not self.resume:
                 self.place.loops = 0
             if not whole:
                 self.hooks.start_epoch(epoch, batches)
@@ -199,7 +203,7 @@ class Interpreter:
         if step.of is None:
             raise RunFault("E0712", f"`each {step.kind}` names no data to take from")
         opened = self.datasets.open(self.resolve(step.of))
-        self._call = 0 if self.training else evaluation_call(opened)
+        self.call = 0 if self.training else evaluation_call(opened)
         first = self._first()
         repetition = self.place.loops
         size = 1 if step.kind == "sample" else self.options.batch
@@ -209,7 +213,7 @@ class Interpreter:
                 self.datasets,
                 opened,
                 training=self.training,
-                epoch=self.round,
+                epoch=self.place.earlier + self.round,
                 repetition=repetition,
                 size=size,
                 samples=samples,
@@ -254,6 +258,8 @@ class Interpreter:
 
     def _batches_inside(self, step: Each) -> int:
         """Training batches of one pass through an epoch's body, for the progress bar."""
+        if self.alone:
+            return sum(isinstance(inner, RunPhase) for inner in steps_of(step.body))
         count = 0
         for inner in step.body:
             if isinstance(inner, Each) and inner.of is not None:
@@ -316,7 +322,7 @@ class Interpreter:
 
     def set_global(self, step: SetGlobal) -> None:
         """`beta := e`; random signs are drawn here."""
-        value = self.session.with_signs(step.value, step.target, self._call)
+        value = self.session.with_signs(step.value, step.target, self.call)
         self.session.set_host(step.target, self.session.evaluate(value))
 
     def run_phase(self, step: RunPhase) -> None:
@@ -325,11 +331,15 @@ class Interpreter:
         if steps < 0:
             raise RunFault("E0743", f"phase `{step.name}` has {steps} steps", "use 0 or more")
         self.idle = False
+        if self.alone:
+            simulation.before_phase(self)
         if not step.controls and step.site not in self.session.windows:
             self.phase(step, steps)
-            return
-        with self.session.controls(step, steps):
-            self.phase(step, steps)
+        else:
+            with self.session.controls(step, steps):
+                self.phase(step, steps)
+        if self.alone:
+            simulation.after_phase(self)
 
     def call_phase(self, step: RunPhase, steps: int) -> None:
         """One call into generated code for the whole phase."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir.program import Key
-from netdsl.ir.protocol import Evaluate, Protocol, SplitRef
+from netdsl.ir.protocol import Evaluate, Protocol, SplitRef, simulates
+from netdsl.runtime import simulation
 from netdsl.runtime.chunks import Passed
 from netdsl.runtime.datasets import Batch, Datasets
 from netdsl.runtime.engine import Hooks, Interpreter, Options
@@ -111,7 +112,7 @@ class Evaluator:
         watch: bool,
     ) -> Evaluation:
         sums = [self._sums(protocol, label) for _ in self._session.each_member()]
-        recording = Recording(self._session, label)
+        recording = Recording(self._session, protocol, label or "evaluation")
         options = self._options
         if limit is not None:
             options = replace(options, eval_limit=_smaller(limit, options.eval_limit))
@@ -119,6 +120,8 @@ class Evaluator:
         inner = Interpreter(self._session, self._datasets, hooks, options, label or "evaluation")
         inner.phase = recording.phase(inner.phase)
         inner.run(protocol, splits)
+        if inner.alone:
+            hooks.take(1)
         found = [[total.value() for total in sums[k]] for k in self._session.each_member()]
         metrics: dict[str, Found] = {
             total.metric.name: gathered(values, self._session.members)
@@ -128,6 +131,8 @@ class Evaluator:
 
     def _sums(self, protocol: Protocol, label: str) -> list[MetricSum]:
         metrics = self._session.network.metrics.values()
+        if simulates(protocol, self._session.network.protocols):
+            return simulation.metrics_of(self._session, protocol, label)
         chosen = [m for m in metrics if m.every is None and m.on in (None, label)]
         sums = [MetricSum(metric, self._session) for metric in chosen]
         return [total for total in sums if available(total, protocol)]
@@ -178,8 +183,11 @@ class _Collect(Hooks):
         self._poll()
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        if interpreter.idle:
-            return
+        if not interpreter.idle:
+            self.take(len(batch.keys))
+
+    def take(self, samples: int) -> None:
+        """Take in the samples that are present."""
         odd = None
         for number, sums in zip(self._session.each_member(), self._sums, strict=True):
             read = self._session.reader()
@@ -187,13 +195,16 @@ class _Collect(Hooks):
                 total.add(read)
             if odd is None and self._watch and not all(total.finite(read) for total in sums):
                 odd = number
-        self.samples += len(batch.keys)
+        self.samples += samples
         self._recording.end_batch()
         if odd is not None:
             raise _NotFinite(odd)
 
+    def start_row(self, interpreter: Interpreter) -> None:
+        self._recording.end_row()
+
     def room(self, interpreter: Interpreter) -> int:
-        return _MANY if self._recording.idle else 1
+        return _MANY if self._recording.empty else 1
 
     def reads(self, interpreter: Interpreter) -> tuple[Key, ...]:
         return tuple(key for total in self._sums[0] for key in total.reads)

@@ -160,6 +160,9 @@ class _FindBatch(_Until):
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         self._stop_if_bad(interpreter)
 
+    def after_phase(self, interpreter: Interpreter) -> None:
+        self._stop_if_bad(interpreter)
+
     def _stop_if_bad(self, interpreter: Interpreter) -> None:
         self.bad = self._look()
         if self.bad is not None:

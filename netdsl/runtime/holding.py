@@ -7,8 +7,8 @@ from functools import cached_property
 from netdsl.ir.network import Kind, Network, Type
 from netdsl.ir.program import PHASE, Buffer, Key, Program
 from netdsl.runtime.refusals import not_kept
+from netdsl.runtime.whole import BACKEND_COUNTERS
 
-BACKEND_COUNTERS = ("phase.step", "t")
 _STILL = ("prev", "settled")  # earlier values of what does not change have no buffers
 
 

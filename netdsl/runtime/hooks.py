@@ -32,6 +32,12 @@ class Hooks:
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
         """Called after every batch of this interpreter."""
 
+    def start_row(self, interpreter: Interpreter) -> None:
+        """Called before a row without data begins, and where samples may come after it."""
+
+    def after_phase(self, interpreter: Interpreter) -> None:
+        """Called after every phase of a protocol without data, in place of `after_batch`."""
+
     def room(self, interpreter: Interpreter) -> int:
         """How many batches may run in one call before this must hear of them; 1: of every one."""
         return 1

@@ -236,8 +236,8 @@ class _Blame:
                     name, _kind(self._value(bind.value)), found.row, bind.span or found.span
                 )
             return self._down(bind.value, found)
-        if isinstance(self.op, SynapseUpdate) and any(total.name == name for total in self.op.sums):
-            projection = self.session.network.projections[self.op.projection]
+        if any(total.name == name for total in getattr(self.op, "sums", ())):
+            projection = self.session.network.projections[getattr(self.op, "projection", "")]
             rule = projection.rule
             if rule is not None and rule.dw is not None and projection.weight is not None:
                 return replace(found, path=projection.weight, span=span_of(rule.dw) or rule.span)

@@ -23,6 +23,7 @@ class Progress:
 
     A context manager. ``quiet`` shows nothing at all; ``stream`` is where lines go (standard error
     unless given) and decides, by being a terminal or not, between a bar and lines.
+    ``rows_per_batch`` is 0 where there are no samples.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Progress:
 
     def _rate(self) -> str:
         seconds = time.perf_counter() - self._since
-        if not self._done or seconds <= 0:
+        if not self._done or not self._rows or seconds <= 0:
             return ""
         return f"{self._done * self._rows / seconds:,.0f} samples/s"
 

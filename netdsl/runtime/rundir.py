@@ -7,6 +7,7 @@
     metrics.jsonl     one JSON object per logged row; metrics.csv is the same as a table
     weights.npz       the last weights; best.npz the best ones
     recordings.npz    recorded variables
+    readouts.npz      readouts of a protocol without data
     checkpoint.npz    full state and counters, to continue from
     sources/          the spec and the files that it uses, if it uses any
 
@@ -188,6 +189,10 @@ class RunDir:
         ``P.x`` is (steps, samples, units); ``P.rate`` (samples, units); ``label`` (samples,).
         """
         write_npz(self.path / "recordings.npz", recordings)
+
+    def save_readouts(self, readouts: Arrays) -> None:
+        """Store what the readouts of a protocol without data were in the end."""
+        write_npz(self.path / "readouts.npz", readouts)
 
     def recordings(self) -> Arrays:
         """Recorded variables, or {} if nothing was recorded."""

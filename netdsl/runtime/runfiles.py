@@ -17,6 +17,7 @@ from netdsl.runtime.errors import RunDirError
 from netdsl.runtime.members import Found
 from netdsl.runtime.memories import saved, taken
 from netdsl.runtime.record import companions, require_same, write_record
+from netdsl.runtime.recorder import Recording
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.session import Session
 from netdsl.runtime.state_file import check_state
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _KEYS = "run/keys"
 _KEPT = "kept/"
+_TAKEN = "record/"
 
 
 def write_description(run: RunDir, model: Model, settings: Settings) -> None:
@@ -75,13 +77,20 @@ def _window(windows: Windows | None) -> dict[str, Any]:
 
 
 def save_checkpoint(
-    run: RunDir, session: Session, interpreter: Interpreter, rows: int, identity: Mapping[str, Any]
+    run: RunDir,
+    session: Session,
+    interpreter: Interpreter,
+    rows: int,
+    identity: Mapping[str, Any],
+    taken: Mapping[str, Any],
 ) -> None:
-    """Store everything that continuing needs, in one file; `identity` says of which run."""
+    """Store everything that continuing needs, in one file; `identity` says of which run, `taken` is
+    what has been recorded."""
     arrays = session.lasting()
     arrays |= {_KEYS: session.keys, **saved(session.memories)}
     for name, values in interpreter.kept.items():
         arrays.update({f"{_KEPT}{name}/{path}": np.asarray(v) for path, v in values.items()})
+    arrays.update({f"{_TAKEN}{name}": value for name, value in taken.items()})
     place = interpreter.place.to_json() | {"draws": session.draws}
     choices = {session.executor.name: session.executor.choices()}
     counters = {"place": place, "host": session.host, "metric_rows": rows, "choices": choices}
@@ -94,6 +103,7 @@ def load_checkpoint(
     session: Session,
     protocol: Protocol,
     identities: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
+    recording: Recording | None = None,
 ) -> tuple[Place, dict[str, Arrays], int]:
     """Put a checkpoint back: where it was, the parameters kept, and the rows of metrics logged.
 
@@ -108,6 +118,10 @@ def load_checkpoint(
         return Place(), {}, 0
     arrays, counters = found
     keys, kept = arrays.pop(_KEYS, np.zeros(0)), _kept(arrays)
+    names = [name for name in arrays if name.startswith(_TAKEN)]
+    held = {name.removeprefix(_TAKEN): arrays.pop(name) for name in names}
+    for name in session.step_counters:  # a run with data may have saved none
+        arrays.setdefault(name, np.zeros_like(session.executor.read(name)))
     try:
         memories = taken(arrays, session.network)
     except (ValueError, TypeError) as fault:
@@ -128,6 +142,8 @@ def load_checkpoint(
         choices = counters["choices"].get(session.executor.name, {})
         choices = {what: [_whole(number) for number in held] for what, held in choices.items()}
         session.executor.choose(choices)
+        if recording is not None:
+            recording.restore(held)
         if keys.dtype != np.uint64 or keys.ndim != 1 or not all(len(keys) <= n for n in rows):
             raise ValueError("its rows do not fit together")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netdsl.ir.protocol import Protocol, RunProtocol, SplitRef
+from netdsl.runtime import simulation
 
 if TYPE_CHECKING:
     from netdsl.runtime.engine import Interpreter
@@ -20,6 +21,7 @@ def begin(interpreter: Interpreter, protocol: Protocol, splits: tuple[SplitRef, 
     for name, default in protocol.parameters:
         if default is not None:
             session.host[name] = session.evaluate(default)
+    simulation.begin(interpreter, protocol)
 
 
 def run_protocol(interpreter: Interpreter, step: RunProtocol) -> None:
@@ -28,7 +30,7 @@ def run_protocol(interpreter: Interpreter, step: RunProtocol) -> None:
     session, protocol = interpreter.session, interpreter.session.network.protocols[step.protocol]
     rounds = None if step.rounds is None else session.evaluate(step.rounds)
     splits = tuple(interpreter.resolve(ref) for ref in step.args)
-    outer = (interpreter.splits, interpreter.running, interpreter.counter)
+    outer = (interpreter.splits, interpreter.running, interpreter.counter, interpreter.alone)
     names = [*COUNTERS, *(f"{name}s" for name in COUNTERS), *(n for n, _ in protocol.parameters)]
     held = {name: session.host[name] for name in names if name in session.host}
     begin(interpreter, protocol, splits)
@@ -39,7 +41,9 @@ def run_protocol(interpreter: Interpreter, step: RunProtocol) -> None:
             session.set_host(name, 0.0)
     interpreter.running = protocol
     interpreter.block(protocol.body)
-    interpreter.splits, interpreter.running, interpreter.counter = outer
+    if interpreter.alone and not outer[-1]:
+        interpreter.hooks.start_row(interpreter)
+    interpreter.splits, interpreter.running, interpreter.counter, interpreter.alone = outer
     for name in set(names) & set(session.host) - set(held):
         del session.host[name]
     for name, value in held.items():

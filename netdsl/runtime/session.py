@@ -22,12 +22,12 @@ from netdsl.ir.program import Buffer, Key, Program
 from netdsl.ir.protocol import RunPhase
 from netdsl.passes.lower.readout import SETTLE, STEPS, accumulator_key, settled_reads, windows
 from netdsl.runtime.errors import RunFault
-from netdsl.runtime.holding import BACKEND_COUNTERS, Holding
+from netdsl.runtime.holding import Holding
 from netdsl.runtime.host import Closure, HostCompiler, Matrix, PlaceOf, Read, as_matrix, plain_key
 from netdsl.runtime.memories import made, none_held
 from netdsl.runtime.refusals import not_kept, require_binary, require_partition
 from netdsl.runtime.series import sample_values
-from netdsl.runtime.whole import PER_SAMPLE, Arrays, Whole
+from netdsl.runtime.whole import BACKEND_COUNTERS, PER_SAMPLE, Arrays, Whole
 from netdsl.streams.draws import PhiloxStream, row_key
 
 Array = NDArray[Any]
@@ -49,6 +49,8 @@ class Session(Whole, Holding):
         self.executor, self.seed = executor, seed
         self.fields: Arrays = {}
         self.keys: NDArray[np.uint64] = np.zeros(executor.rows, np.uint64)
+        if not network.data:  # rows that nothing else will name
+            self.keys = row_key(0, 0, np.arange(executor.rows))
         self.draws: dict[str, int] = {}
         self.memories = none_held(network)
         self.paces: dict[str, float] = {}  # seconds that a batch takes, by the site of its loop
@@ -216,13 +218,17 @@ class Session(Whole, Holding):
         return self.value(self.program.key(key))
 
     def value(self, key: Key) -> Array:
-        """As `read`, of a value of a variable."""
+        """As `read`, of a value of a variable; NaN of samples for which it is not computed."""
         if self.on_host(key):
             return np.asarray(self.host[key.of])
         field = self.field_of(key.of)
         if not key.tag and field in self.fields:
             return self.fields[field]
-        return self.executor.read(self.buffer_of(key))
+        name = self.buffer_of(key)
+        found = self.executor.read(name)
+        if name in self.program.of_newest:  # nobody has asked for the others
+            found[(slice(None),) * self.executor.lead(name) + (slice(-1),)] = np.nan
+        return found
 
     def write(self, key: str, value: Any) -> None:
         """Overwrite a variable; shapes as `read` gives them, numbers fill.
@@ -274,20 +280,27 @@ class Session(Whole, Holding):
         for field in self.binary_fields:
             if field in self.fields:
                 require_binary(f"sample.{field}", self.fields[field])
-        self.executor.set_rows(rows, keys)
         self.set_host("epoch", float(epoch))
-        self.set_host("batch.index", float(index))
-        self.set_host("batch.rows", float(rows))
-        self._write_counters()
-        self._start_rows(keys)
-        self.keys = keys
+        self._present(keys, index)
         for buffer, field in self.sample_buffers:
             self.executor.write(buffer.name, self._field(buffer, field, rows))
         self._write_scalars()
 
-    def _write_counters(self) -> None:
+    def alone(self, keys: NDArray[np.uint64]) -> None:
+        """Present rows without samples."""
+        self.fields = {}
+        self._present(keys, 0)
+        for buffer, _ in self.sample_buffers:
+            self.executor.write(buffer.name, 0.0)
+
+    def _present(self, keys: NDArray[np.uint64], index: int) -> None:
+        self.executor.set_rows(len(keys), keys)
+        self.set_host("batch.index", float(index))
+        self.set_host("batch.rows", float(len(keys)))
         for name in self.step_counters:
             self.executor.write(name, 0.0)
+        self._start_rows(keys)
+        self.keys = keys
 
     def _field(self, buffer: Buffer, field: str, rows: int) -> Array:
         if field not in self.fields:

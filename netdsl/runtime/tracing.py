@@ -102,7 +102,7 @@ class _Traced:
         host = self._session.host
         counter = "iteration" if "iterations" in host else "epoch"
         batch = f"batch {int(host['batch.index'])} of {counter} {int(host[counter])}"
-        batch = batch if host["batch.rows"] else ""
+        batch = batch if host["batch.rows"] and self._session.fields else ""
         raise nan_error(self._session, found, sample + where, batch, self._note)
 
 

@@ -15,25 +15,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netdsl.diagnostics.waiting import hush
-from netdsl.ir.protocol import Each, Evaluate, Protocol, RunProtocol, at, steps_of
+from netdsl.ir.network import Network
+from netdsl.ir.protocol import Evaluate, Protocol, simulates, steps_of
+from netdsl.runtime import simulation
 from netdsl.runtime.choosing import (
+    MAIN,
     batch_rows,
     default_splits,
     epochs_of,
-    protocol_of,
+    final_test,
+    main_protocol,
+    require_epochs,
+    require_own_rounds,
     runnable,
     split_refs,
 )
 from netdsl.runtime.chunks import PATIENCE, Passed
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted, Options, Place
-from netdsl.runtime.errors import RunFault
-from netdsl.runtime.evaluation import Evaluation, Evaluator, clocked_metrics, clocked_room
-from netdsl.runtime.faults import NanWatch, require_finite
+from netdsl.runtime.evaluation import Evaluator, clocked_metrics, clocked_room
+from netdsl.runtime.faults import NanWatch
 from netdsl.runtime.members import Found, columns
 from netdsl.runtime.progress import Progress
 from netdsl.runtime.record import Record, identity_of, note_changes
-from netdsl.runtime.recordings import recording_bytes, require, require_recordings
+from netdsl.runtime.recorder import Recording
+from netdsl.runtime.recordings import require_recordings
 from netdsl.runtime.rundir import RunDir
 from netdsl.runtime.runfiles import load_checkpoint, save_checkpoint, write_description
 
@@ -62,12 +68,14 @@ class Settings:
 @dataclass(frozen=True)
 class RunResult:
     """Metrics of the last evaluation by label, of an ensemble (members,), the run directory if any,
-    and whether it was stopped before its end."""
+    and whether it was stopped before its end. Of a protocol without data its own metrics, by its
+    name, and its `readouts`: numbers, or (units,)."""
 
     metrics: Mapping[str, Mapping[str, Found]]
     directory: Path | None = None
     interrupted: bool = False
     recordings: Mapping[str, Any] = field(default_factory=dict)
+    readouts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Training(Hooks):
@@ -83,6 +91,8 @@ class Training(Hooks):
         self._batches = 0
         self._watch: NanWatch | None = None
         self._identity: dict[str, Any] = {}
+        self._readouts: dict[str, np.ndarray[Any, Any]] = {}
+        self._recording: Recording | None = None
         self._saved, self._epoch_saved = time.monotonic(), False
 
     def run(self) -> RunResult:
@@ -96,7 +106,8 @@ class Training(Hooks):
         asked for; None for a new run."""
         settings = self._settings
         if settings.resume is None:
-            self._settings = replace(settings, protocol=settings.protocol or "train")
+            name = settings.protocol or main_protocol(self._model.network).name
+            self._settings = replace(settings, protocol=name)
             return None
         self._run = RunDir.open(settings.resume)
         held.enter_context(self._run.locked())
@@ -111,20 +122,25 @@ class Training(Hooks):
 
     def _run_protocol(self, record: Record | None, held: ExitStack) -> RunResult:
         model, settings = self._model, self._settings
-        protocol = runnable(model, settings.protocol or "train")
+        protocol = self._protocol = runnable(model, settings.protocol or MAIN)
         options = Options(settings.epochs, settings.limit, choice=model.choice)
-        _require_own_rounds(protocol, settings.epochs)
+        require_own_rounds(protocol, settings.epochs)
+        if simulates(protocol, model.network.protocols):
+            simulation.refuse_amounts(protocol, settings.limit, settings.epochs)
+        simulation.require_no_data(model.network, model.program, protocol)
         self._open_data(protocol)
         with hush(settings.quiet):
             model.reserve()
             session = model.session
         require_recordings(model, options, protocol)
+        recording = self._recording = Recording(session, protocol, "")
         place, kept = self._open_run(protocol, record, held)
         evaluator = Evaluator(session, model.datasets, options, self.poll, watch=True)
         watch = self._watch = NanWatch(session, model.datasets, options, protocol)
         watch.begin(place)
         interpreter = Interpreter(session, model.datasets, self, options, place=place)
         interpreter.kept.update(kept)
+        interpreter.phase = recording.phase(interpreter.phase)
 
         def evaluate(step: Evaluate, outer: Interpreter) -> dict[str, Found]:
             # What training broke is no fault of the test's.
@@ -134,11 +150,13 @@ class Training(Hooks):
         interpreter.use_evaluator(evaluate)
         epochs = settings.epochs or epochs_of(protocol, session.evaluate)
         rows = batch_rows(model, protocol)
-        with self._interruptible(), Progress(epochs, 1, rows, quiet=settings.quiet) as progress:
+        shown = Progress(epochs, 1, rows, title=protocol.name, quiet=settings.quiet)
+        with self._interruptible(), shown as progress:
             self._progress = progress
             try:
                 interpreter.run(protocol)
                 watch.look(interpreter, now=True)
+                self._read_alone(interpreter)
                 self._test(evaluator, interpreter)
             except Interrupted:
                 return self._interrupted(interpreter, evaluator)
@@ -157,9 +175,13 @@ class Training(Hooks):
         if record is not None and self._run is not None:
             self._identity = identity_of(model, settings)
             place, kept, self._rows = load_checkpoint(
-                self._run, model.session, protocol, (record.identity, self._identity)
+                self._run,
+                model.session,
+                protocol,
+                (record.identity, self._identity),
+                self._recording,
             )
-            _require_epochs(model, protocol, place, settings.epochs)
+            require_epochs(model, protocol, place, settings.epochs)
             note_changes(self._run, record, model, settings)
             self._run.truncate_metrics(self._rows)
             return place, kept
@@ -216,17 +238,30 @@ class Training(Hooks):
         self.after_batch(interpreter, passed.last)
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        outer = self._model.network.protocols[self._settings.protocol or "train"]
+        if self._recording is not None:
+            self._recording.end_batch()
+            if self._recording.idle:
+                interpreter.phase = interpreter.call_phase  # in one call again
+        self._passed(interpreter, batch.index)
+
+    def after_phase(self, interpreter: Interpreter) -> None:
+        self._passed(interpreter, interpreter.place.batches - 1)
+
+    def start_row(self, interpreter: Interpreter) -> None:
+        if self._recording is not None:
+            self._recording.end_row()
+
+    def _passed(self, interpreter: Interpreter, index: int) -> None:
         due: dict[str, Found] = {}
         if not interpreter.idle:
-            batches = interpreter.place.batches
-            due = clocked_metrics(self._model.session, batches, interpreter.running or outer)
+            batches, running = interpreter.place.batches, interpreter.running or self._protocol
+            due = clocked_metrics(self._model.session, batches, running)
         if due:
             self._log(
                 {
                     interpreter.counter: interpreter.rounds,
                     **_protocol(interpreter),
-                    "batch": batch.index + 1,
+                    "batch": index + 1,
                     "batches": self._batches,
                 },
                 due,
@@ -273,22 +308,39 @@ class Training(Hooks):
     def _save(self, interpreter: Interpreter) -> None:
         if self._run is not None:
             session = self._model.session
-            save_checkpoint(self._run, session, interpreter, self._rows, self._identity)
+            taken = {} if self._recording is None else self._recording.state()
+            save_checkpoint(self._run, session, interpreter, self._rows, self._identity, taken)
             self._run.save_weights(session.parameters())
             self._saved = time.monotonic()
 
+    def _read_alone(self, interpreter: Interpreter) -> None:
+        """What a protocol without data is found to have done."""
+        if not interpreter.alone:
+            return
+        session = self._model.session
+        self._readouts = simulation.readouts(session, self._protocol)
+        found = simulation.numbers(self._readouts, session.members)
+        found |= simulation.metrics(session, self._protocol)
+        interpreter.place.results[self._protocol.name] = found
+        self.evaluated(self._protocol.name, found, interpreter)
+        if self._run is not None and self._readouts:
+            self._run.save_readouts(self._readouts)
+
     def _test(self, evaluator: Evaluator, interpreter: Interpreter) -> None:
-        network = self._model.network
-        if not self._settings.test or "test" not in network.protocols:
+        test = final_test(self._model.network, self._protocol)
+        if not self._settings.test or test is None:
             return
-        if self._settings.protocol == "test":
-            return
-        splits = default_splits(self._model, network.protocols["test"], "test")
-        result = evaluator.run(network.protocols["test"], splits, "test")
+        splits = default_splits(self._model, test, "test")
+        result = evaluator.run(test, splits, "test", _from_present(self._model.network))
         interpreter.place.results["test"] = result.metrics
         # A finished run that is resumed has trained, though not now.
         self._batches = max(self._batches, int(interpreter.place.batches > 0))
         self.evaluated("test", result.metrics, interpreter)
+
+    def _recordings(self, evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
+        """Those of an evaluation, and those of the run itself."""
+        own = {} if self._recording is None else self._recording.arrays()
+        return {**_evaluated(evaluator), **own}
 
     def _interrupted(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
         if interpreter.done:
@@ -310,7 +362,7 @@ class Training(Hooks):
     def _finish(self, interpreter: Interpreter, evaluator: Evaluator) -> RunResult:
         if self._run is not None:
             self._save_end(interpreter)
-            recordings = _recordings(evaluator)
+            recordings = self._recordings(evaluator)
             if recordings:
                 self._run.save_recordings(recordings)
         return self._result(interpreter, evaluator, interrupted=False)
@@ -320,39 +372,8 @@ class Training(Hooks):
     ) -> RunResult:
         directory = self._run.path if self._run is not None else None
         metrics = {label: dict(found) for label, found in interpreter.place.results.items()}
-        return RunResult(metrics, directory, interrupted, _recordings(evaluator))
-
-
-def evaluate_model(
-    model: Model, protocol: str, split: str | None, label: str, limit: int | None
-) -> Evaluation:
-    """See `Model.evaluate`."""
-    from netdsl.runtime.fields import check_fields
-
-    held = protocol_of(model, protocol)
-    splits = default_splits(model, held, split or "test")
-    check_fields(model, splits)
-    opened = [model.datasets.open(split) for split in splits]
-    pairs = [2 * found.data.eval_batch for found in opened if found.pairs is not None]
-    model.reserve(max([model.full_rows, *pairs]))
-    session = model.session
-    require(list(recording_bytes(model, held, splits, label, limit).items()))
-    require_finite(session)
-    evaluator = Evaluator(session, model.datasets, Options(eval_limit=limit), watch=True)
-    return evaluator.run(held, splits, label)
-
-
-def _require_own_rounds(protocol: Protocol, epochs: int | None) -> None:
-    """`--epochs` is of the protocol itself, not of those that it runs. Raises RunFault E0743."""
-    steps = list(steps_of(protocol.body))
-    others = [step.protocol for step in steps if isinstance(step, RunProtocol)]
-    own = any(isinstance(s, Each) and s.kind in ("epoch", "iteration") for s in steps)
-    if epochs is not None and others and not own:
-        raise RunFault(
-            "E0743",
-            f"protocol `{protocol.name}` has no epochs of its own, only those of the protocols that"
-            " it runs",
-            f"say how many these have: `--set {others[0]}.epochs={epochs}`",
+        return RunResult(
+            metrics, directory, interrupted, self._recordings(evaluator), self._readouts
         )
 
 
@@ -361,25 +382,17 @@ def _protocol(interpreter: Interpreter) -> dict[str, str]:
     return {} if interpreter.running is None else {"protocol": interpreter.running.name}
 
 
-def _require_epochs(model: Model, protocol: Protocol, place: Place, epochs: int | None) -> None:
-    """A run that goes on has not done more epochs than are asked for. Raises RunFault E0761."""
-    if at(place.position, protocol.body, model.network.protocols):
-        return  # what it is in the midst of has a number of its own
-    host = model.session.host
-    counter = "iteration" if host.get("iteration") else "epoch"
-    begun = int(host[counter]) + 1
-    if epochs is not None and place.batches and begun > epochs:
-        raise RunFault(
-            "E0761",
-            f"the run is in {counter} {begun} already, and {epochs} are asked for",
-            f"give `--{counter}s {begun}` or more, or begin a new run",
-        )
-
-
-def _recordings(evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
+def _evaluated(evaluator: Evaluator) -> dict[str, np.ndarray[Any, Any]]:
     """Recordings of the test, or else of the last evaluation that has any."""
     for label in ["test", *reversed(evaluator.latest)]:
         held = evaluator.latest.get(label)
         if held is not None and held.recordings:
             return held.recordings
     return {}
+
+
+def _from_present(network: Network) -> bool:
+    """Whether `test` is evaluated from the state of training; at the end it is so, too."""
+    steps = (step for held in network.protocols.values() for step in steps_of(held.body))
+    tests = [step for step in steps if isinstance(step, Evaluate) and step.protocol == "test"]
+    return any(step.from_present for step in tests)

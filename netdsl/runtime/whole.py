@@ -19,6 +19,7 @@ from netdsl.ir.space import per_sample
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
+BACKEND_COUNTERS = ("phase.step", "t")
 _SHARED = (Place.NEURON, Place.SYNAPSE, Place.GLOBAL)
 PER_SAMPLE = frozenset(filter(per_sample, Place))
 # Roles whose values a run cannot recompute; the rest is scratch of one call.
@@ -102,7 +103,7 @@ class Whole(ABC):
             return {
                 name: self.executor.read(name)
                 for name, buffer in self.program.buffers.items()
-                if buffer.role in _LASTING
+                if buffer.role in _LASTING or buffer.of in BACKEND_COUNTERS
             }
 
     def per_sample(self) -> Arrays:

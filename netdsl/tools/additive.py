@@ -50,7 +50,7 @@ def bare(model: Model) -> Model | None:
 
 
 class Samples(Bench):
-    """Runs one call four times for each rule: as it is, one sample changed, the others, all."""
+    """Runs a call four times for each rule: as it is, with one sample changed, the others, all."""
 
     def trial(
         self,

@@ -189,7 +189,7 @@ class _Probe(Interpreter):
         for path, value in source.host.items():
             own.set_host(path, value)
         self.clamps, self.splits = dict(other.clamps), other.splits
-        self._call, self.counter = other._call, other.counter
+        self.call, self.counter = other.call, other.counter
 
     def measure(self, protocol: str, loop: int, batch: Batch) -> dict[str, Array]:
         """What each projection would change in this batch, by name: those that came to learn.

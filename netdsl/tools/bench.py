@@ -6,8 +6,11 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from netdsl.ir.protocol import simulates
+from netdsl.runtime.choosing import main_protocol
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted
+from netdsl.runtime.simulation import require_no_data
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model
@@ -30,6 +33,10 @@ def bench_model(model: Model, batches: int = 3) -> str:
     share of the machine's bandwidth and matrix-product rate of each.
     """
     session = model.session
+    protocol = main_protocol(model.network)
+    require_no_data(model.network, model.program, protocol)
+    alone = simulates(protocol, model.network.protocols)
+    what, many = ("run", "runs") if alone else ("batch", "batches")
     _train(model, 1)
     executor = session.executor
     wall: dict[str, float] = defaultdict(float)
@@ -53,13 +60,13 @@ def bench_model(model: Model, batches: int = 3) -> str:
         executor.call = plain  # type: ignore[method-assign]
     total = (time.perf_counter() - start) / batches
     total_cpu = (time.process_time() - spent) / batches
-    lines = [f"{'routine':<28} {'calls':>6} {'wall s':>10} {'CPU s':>10}   per batch"]
+    lines = [f"{'routine':<28} {'calls':>6} {'wall s':>10} {'CPU s':>10}   per {what}"]
     for name in sorted(wall, key=lambda key: -wall[key]):
         per = f"{wall[name] / batches:10.6f} {cpu[name] / batches:10.6f}"
         lines.append(f"{name:<28} {calls[name] / batches:6.1f} {per}")
-    lines.append(f"{'whole batch':<28} {'':>6} {total:10.6f} {total_cpu:10.6f}")
+    lines.append(f"{f'whole {what}':<28} {'':>6} {total:10.6f} {total_cpu:10.6f}")
     lines += _kernels(before, _profile(executor), batches)
-    lines.append(f"{model.backend}, {model.dtype}, {session.rows} rows, {batches} batches")
+    lines.append(f"{model.backend}, {model.dtype}, {session.rows} rows, {batches} {many}")
     return "\n".join(lines)
 
 
@@ -129,8 +136,12 @@ def machine_rates() -> tuple[float, float]:
 
 
 def _train(model: Model, batches: int) -> None:
-    interpreter = Interpreter(model.session, model.datasets, _Stop(batches))
-    try:
-        interpreter.run(model.network.protocols["train"])
-    except Interrupted:
-        pass
+    """So many batches of the protocol of a run, or so many runs of one without data."""
+    protocol = main_protocol(model.network)
+    alone = simulates(protocol, model.network.protocols)
+    for _ in range(batches if alone else 1):
+        interpreter = Interpreter(model.session, model.datasets, _Stop(batches))
+        try:
+            interpreter.run(protocol)
+        except Interrupted:
+            pass

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netdsl.ir.protocol import RunPhase
+from netdsl.runtime.choosing import main_protocol
 from netdsl.runtime.datasets import Batch
 from netdsl.runtime.engine import Hooks, Interpreter, Interrupted
 from netdsl.runtime.session import Session
+from netdsl.runtime.simulation import require_no_data
 
 if TYPE_CHECKING:
     from netdsl.runtime.model import Model
@@ -58,6 +62,9 @@ class _Pair(Hooks):
             and buffer.role not in ("scratch", "hoisted")
             and buffer.of not in a.host
         ]
+        ops = [op for routine in a.program.routines.values() for op in routine.ops]
+        last = (op.writes for op in ops if getattr(op, "newest", False))
+        self._last = frozenset[str]().union(*last)  # of what the newest row alone is computed
         self.first: str | None = None
         self.largest: dict[str, float] = {}
         self.steps = 0
@@ -83,9 +90,11 @@ class _Pair(Hooks):
 
     def _look(self, where: str) -> None:
         for name in self.names:
-            one, other = self._a.executor.read(name), self._b.executor.read(name)
+            one, other = self._value(self._a, name), self._value(self._b, name)
             gap = np.abs(one.astype(np.float64) - other.astype(np.float64))
             gap = np.where(np.isnan(one) & np.isnan(other), 0.0, gap)
+            if name in self._a.program.of_newest:
+                gap[(slice(None),) * self._a.executor.lead(name) + (slice(-1),)] = 0.0
             scale = max(1.0, float(np.nanmax(np.abs(one), initial=0.0)))
             largest = float(np.max(gap, initial=0.0)) / scale
             self.largest[name] = max(self.largest.get(name, 0.0), largest)
@@ -99,17 +108,30 @@ class _Pair(Hooks):
                 )
                 raise Interrupted
 
+    def _value(self, session: Session, name: str) -> NDArray[Any]:
+        """What there is to compare of a buffer."""
+        whole, last = session.executor.read(name), slice(session.rows - 1, session.rows)
+        return whole[session.of_rows(name, last)] if name in self._last else whole
+
     def _line(self, name: str) -> str:
         variable = self._a.network.table.get(self._a.program.buffers[name].of)
         return f", line {variable.span.line}" if variable is not None and variable.span else ""
 
     def after_batch(self, interpreter: Interpreter, batch: Batch) -> None:
-        if interpreter.idle:
-            return
+        if not interpreter.idle:
+            self._ended()
+
+    def after_phase(self, interpreter: Interpreter) -> None:
+        self._ended()
+
+    def _ended(self) -> None:
         self._look("the end")
         self._batch += 1
         if self._batch >= self._batches:
             raise Interrupted
+
+
+_PRESENT = ("load", "alone")  # what a session does to present rows
 
 
 class _Twin(Interpreter):
@@ -119,17 +141,20 @@ class _Twin(Interpreter):
         super().__init__(model.session, model.datasets, pair)
         self._other, self._pair = other, pair
         self.phase = pair.phase
-        inner = self.session.load
+        for name in _PRESENT:
+            setattr(self.session, name, self._both(getattr(self.session, name), name))
 
-        def load(*args: object) -> None:
-            inner(*args)  # type: ignore[arg-type]
-            other.load(*args)  # type: ignore[arg-type]
+    def _both(self, own: Callable[..., None], name: str) -> Callable[..., None]:
+        def present(*args: object) -> None:
+            own(*args)
+            getattr(self._other, name)(*args)
 
-        self._load = load
+        return present
 
-    def run_batch(self, step, batch):  # type: ignore[no-untyped-def]
-        self.session.load = self._load  # type: ignore[method-assign, assignment]
-        super().run_batch(step, batch)
+    def release(self) -> None:
+        """Let the first session present samples by itself again."""
+        for name in _PRESENT:
+            delattr(self.session, name)
 
     def push(self, step):  # type: ignore[no-untyped-def]
         super().push(step)
@@ -165,11 +190,15 @@ def compare_models(a: Model, b: Model, batches: int = 2, tolerance: float = 1e-4
     """
     a.single("`compare`")
     b.single("`compare`")
+    protocol = main_protocol(a.network)
+    require_no_data(a.network, a.program, protocol)
     pair = _Pair(a.session, b.session, batches, tolerance)
     twin = _Twin(pair, a, b.session)
     try:
-        twin.run(a.network.protocols["train"])
+        twin.run(protocol)
     except Interrupted:
         pass
+    finally:
+        twin.release()
     names = (a.backend, b.backend)
     return Comparison(names, tolerance, pair.steps, pair.first, pair.largest)

@@ -12,7 +12,7 @@ from tests.amounts import sweep
 from tests.golden.__main__ import table
 from tests.golden.replaying import run_cases
 from tests.golden.systems import open_cases
-from tests.golden.test_golden import FILES, system_of
+from tests.golden.test_golden import FILES, is_short, system_of
 
 pytestmark = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
 
@@ -24,8 +24,13 @@ class OneThread(shim.ShimExecutor):
         super().__init__(*args, threads=1, **options)  # type: ignore[arg-type]
 
 
+def short(path: Path) -> bool:
+    """As on the native backend."""
+    return is_short(("shim", path))
+
+
 @pytest.mark.parametrize("dtype", sweep(["float64", "float32"], "float64".__eq__))
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sweep(FILES, short), ids=lambda path: path.stem)
 def test_recording(path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backend.BACKENDS, "shim", (__name__, "OneThread"))
     rows = run_cases(open_cases(system_of(path), path, dtype), "shim", dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Case:
     `tolerance`: absolute, by key of the report; where it is infinite, a key serves `derived` alone.
     `keep`: keys that `derived` computes from. `spikes`: keys where any difference is a different
     spike, and may be explained by a near-tie. `choice`: what a rewiring opens. `name`: of one case
-    among several of a file, in front of its rows.
+    among several of a file, in front of its rows. `shares`: by key, what suffices where `tolerance`
+    does not: a share of the largest element that the presentation itself expects.
     """
 
     spec: Path
@@ -56,6 +57,7 @@ class Case:
     spikes: tuple[str, ...] = ()
     choice: Choice | None = None
     name: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def report_keys(presentation: Presentation) -> dict[str, Array]:

@@ -19,6 +19,7 @@ from tests.golden.case import Array, Derived, GoldenError, check_targets, one_ho
 RIDGE = 1e-6
 File = Mapping[str, Array]
 FLOAT64 = 1e-9  # what is asked for with a finer tolerance than this is float64
+ZERO = 1e-14  # where a sum of numbers around 1 is 0
 SHARES = {True: (1e-10, 1e-9), False: (1e-5, 1e-4)}  # of parameters, of everything else
 
 
@@ -68,6 +69,16 @@ def sizes(hyper: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
         raise GoldenError(f"the specification has {least} to {most} hidden layers")
     found: dict[str, Any] = {f"n{k}": size for k, size in enumerate(hidden, 1)}
     return found | {"classes": hyper["nclasses"]}
+
+
+def layers(hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting of how many dense layers there are."""
+    return {"layers": len(hyper["features"]) + 1}
+
+
+def steps(hyper: Mapping[str, Any]) -> str:
+    """The time constant of a file, in steps of 1 ms as those of the specifications."""
+    return f"{hyper['tau'] / hyper['dt']!r} ms"
 
 
 def check_kernels(hyper: Mapping[str, Any]) -> None:
@@ -130,6 +141,12 @@ def tolerances(trace: Trace, relative: float) -> dict[str, float]:
                 least.setdefault(key, np.inf)
     found = {key: top if np.isfinite(top) else 1.0 for key, top in least.items()}
     return {k: (parameters if k.endswith(".w") else others) * top for k, top in found.items()}
+
+
+def shares(trace: Trace, relative: float) -> dict[str, float]:
+    """Of the largest element of an update alone, for what is not a parameter."""
+    found = {key for p in trace.presentations for key in report_keys(p) if not key.endswith(".w")}
+    return dict.fromkeys(found, SHARES[relative < FLOAT64][1])
 
 
 def loss(file: File, chosen: Iterable[Array], key: str, relative: float, steps: int = 0) -> Derived:

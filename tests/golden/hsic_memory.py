@@ -13,7 +13,7 @@ import numpy as np
 
 from netdsl.tools.replay import Presentation, Trace
 from tests.golden import hsic
-from tests.golden.case import SPECS, Array, Case, Derived, GoldenError
+from tests.golden.case import SPECS, Array, Case, Derived
 
 STEPWISE = 1e-8  # of the step's largest element, for raw gradients of the leaky network …
 LEAST = 1e-6  # … and 1e-14 more
@@ -21,7 +21,7 @@ LEAST = 1e-6  # … and 1e-14 more
 
 def rates(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """Dense layers without time."""
-    settings = {"set": "images", "rows": hyper["din"], "cols": 1}
+    settings = {"set": "images", "rows": hyper["din"], "cols": 1} | hsic.layers(hyper)
     return _static(file, hyper, "hsic.net", settings, relative)
 
 
@@ -29,17 +29,15 @@ def maps(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """Convolutions, with pooling behind each."""
     hsic.check_kernels(hyper)
     rows, columns, channels = hyper["input_shape"]
-    settings = {"rows": rows, "cols": columns, "ch": channels}
+    settings = {"rows": rows, "cols": columns, "ch": channels, "blocks": len(hyper["features"])}
     return _static(file, hyper, "hsic_cnn.net", settings, relative)
 
 
 def leaky(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """Leaky integrators, which learn at every step that a window is held for."""
     steps = int(hyper["timesteps_per_window"])
-    if hyper["dt"] != 0.001:
-        raise GoldenError(f"the specification has steps of 1 ms, the file of {hyper['dt']} s")
-    settings = {"inputs": hyper["din"], "members": 1, "T": steps, "tau": f"{hyper['tau']!r} s"}
-    settings |= _settings(hyper, SPECS / "hsic_lif.net")
+    settings = {"inputs": hyper["din"], "members": 1, "T": steps, "tau": hsic.steps(hyper)}
+    settings |= hsic.layers(hyper) | _settings(hyper, SPECS / "hsic_lif.net")
     windows = np.asarray(file["windows"], np.int64)
     trace = Trace(
         hsic.init(file),
@@ -54,11 +52,19 @@ def leaky(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     derived += [_stepwise(key, -value, steps, share) for key, value in gradients.items()]
     derived += _newest(file, "show", steps, relative)
     keep = tuple({key: None for entry in derived for key in entry.keys})
-    return Case(SPECS / "hsic_lif.net", settings, trace, tolerances, tuple(derived), keep)
+    return Case(
+        SPECS / "hsic_lif.net",
+        settings,
+        trace,
+        tolerances,
+        tuple(derived),
+        keep,
+        shares=hsic.shares(trace, relative),
+    )
 
 
 def _settings(hyper: Mapping[str, Any], spec: Path) -> dict[str, Any]:
-    found = hsic.sizes(hyper, 2, 2) | hsic.adamw_settings(hyper) | hsic.kernel_settings(hyper)
+    found = hsic.sizes(hyper, 1, 3) | hsic.adamw_settings(hyper) | hsic.kernel_settings(hyper)
     return found | {"N": hyper["memory_B"]} | hsic.ridge_settings(hyper, spec)
 
 
@@ -73,7 +79,13 @@ def _static(
     derived = (hsic.loss(file, windows, "out.z", relative), *_newest(file, "", 0, relative))
     keep = tuple({key: None for entry in derived for key in entry.keys})
     return Case(
-        SPECS / spec, settings | _settings(hyper, SPECS / spec), trace, tolerances, derived, keep
+        SPECS / spec,
+        settings | _settings(hyper, SPECS / spec),
+        trace,
+        tolerances,
+        derived,
+        keep,
+        shares=hsic.shares(trace, relative),
     )
 
 

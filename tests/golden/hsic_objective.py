@@ -16,9 +16,9 @@ SPEC = SPECS / "hsic_autodiff.net"
 
 def case(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """One update for each batch, of which all samples teach."""
-    settings = hsic.sizes(hyper, 2, 2) | hsic.adamw_settings(hyper) | hsic.kernel_settings(hyper)
+    settings = hsic.sizes(hyper, 1, 3) | hsic.adamw_settings(hyper) | hsic.kernel_settings(hyper)
     settings |= {"rows": int(np.prod(hyper["input_shape"])), "cols": 1, "N": hyper["batch_size"]}
-    settings |= hsic.ridge_settings(hyper, SPEC)
+    settings |= hsic.layers(hyper) | hsic.ridge_settings(hyper, SPEC)
     batches = np.asarray(file["batches"], np.int64)
     updates = (
         hsic.learned(file, chosen, k, expect=hsic.in_step(file, k))
@@ -36,6 +36,7 @@ def case(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
         hsic.tolerances(trace, relative),
         derived=(hsic.loss(file, batches, "out.z", relative), *objectives),
         keep=("out.z", *(f"{name}.z" for name in hidden)),
+        shares=hsic.shares(trace, relative),
     )
 
 
@@ -54,5 +55,5 @@ def _objective(
         return np.asarray(np.trace(centred @ kernel @ centred @ own) / (len(z) - 1) ** 2)
 
     recorded = np.asarray(file[f"hsic{layer}"], np.float64)
-    share = hsic.SHARES[relative < hsic.FLOAT64][1] * float(np.abs(recorded).max())
+    share = hsic.SHARES[relative < hsic.FLOAT64][1] * float(np.abs(recorded).max()) + hsic.ZERO
     return Derived(f"objective of layer {layer}", (key,), compute, tuple(recorded), share)

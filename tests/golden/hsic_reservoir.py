@@ -19,8 +19,6 @@ def case(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
     """Every sample once, held for some steps."""
     if hyper["optimizer"] != "sgd":
         raise GoldenError(f"the specification learns by sgd, the file by {hyper['optimizer']}")
-    if hyper["dt"] != 0.001:
-        raise GoldenError(f"the specification has steps of 1 ms, the file of {hyper['dt']} s")
     steps, windows = int(hyper["timesteps_per_window"]), np.asarray(file["windows"], np.int64)
     if (windows[1:, :-1] != windows[:-1, 1:]).any():
         raise GoldenError("the specification's memory moves up by one sample, the file's does not")
@@ -35,6 +33,7 @@ def case(file: hsic.File, hyper: dict[str, Any], relative: float) -> Case:
         hsic.tolerances(trace, relative),
         derived=(_loss(file, key, steps, relative),),
         keep=(key,),
+        shares=hsic.shares(trace, relative),
     )
 
 
@@ -47,7 +46,7 @@ def _settings(hyper: dict[str, Any], steps: int) -> dict[str, Any]:
         "n": hyper["nhidden"],
         "N": hyper["memory_B"],
         "T": steps,
-        "tau": f"{hyper['tau']!r} s",
+        "tau": hsic.steps(hyper),
         "g": hyper["recurrent_strength"],
         "density": 1,  # what does not exist has the weight 0 in the file
         "noise": hyper["hidden_noise"],

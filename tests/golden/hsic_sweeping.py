@@ -47,6 +47,7 @@ def _case(
         hsic.tolerances(trace, relative),
         derived=(hsic.loss(file, batches, key, relative),),
         keep=(key,),
+        shares=hsic.shares(trace, relative),
     )
 
 

@@ -9,6 +9,7 @@ from tests.memories.specs import STORED, WAIVED, spec
 
 ON = "modulator g on b { scope neuron; emit "
 SUM = f"{ON} sum(z[q] * gauss(z, z[q], 1) over q in past) }}"
+THROUGH = SUM.replace("modulator g", "modulator k") + "\n"
 WINDOW = {"memory": "window[4] of a.s, b.z, b.u", "steps": STORED, "dw": "pre.s * g", "more": ""}
 
 
@@ -28,7 +29,7 @@ def finding(text: str) -> tuple[str, str, str, list[str]]:
         (f"{ON} z[newest] }}", "cross-sample", "cross-sample"),
         (f"{ON} z - mean(z[q] over q in batch) }}", "cross-sample", "cross-sample"),
         (f"{ON} z * m }}", "three-factor", "batch-reduced"),
-        (SUM.replace("modulator g", "modulator k") + f"\n{ON} k * z }}", "cross-sample", "cross-sample"),
+        (f"{THROUGH}{ON} k * z }}", "cross-sample", "cross-sample"),
     ],
 )  # fmt: skip
 def test_replay(modulators: str, verdict: str, sample: str) -> None:

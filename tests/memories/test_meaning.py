@@ -94,8 +94,8 @@ CASES: dict[str, tuple[str, Callable[[Values, int], np.ndarray]]] = {
         _per_pair,
     ),
     "of its own cells": (
-        "modulator v[p in past] { scope global; emit mean(gauss(b.z[p], b.z[q], 1) over q in past) }\n"
-        f"{ON} emit v[newest] * z * v }}",
+        f"modulator v[p in past] {{ {KERNELS}\n".replace("a.s", "b.z")
+        + f"{ON} emit v[newest] * z * v }}",
         lambda v, r: _near(v, N - 1) * v.z[r] * _near(v, r),
     ),
     "a state": (

@@ -56,3 +56,18 @@ def test_of_a_window() -> None:
 def test_a_rule_reads_none() -> None:
     text = TWO + "modulator g on b { scope neuron; emit z }"
     assert "E0182" in errors(text, dw="pre.s * k")
+
+
+@pytest.mark.parametrize("memory", ["replay[4] of digits", "window[4] of a.s, b.z"])
+def test_the_newest_of_two_memories(memory: str) -> None:
+    """It is not guessed of which."""
+    both = f"{memory}\nmemory other : window[3] of b.z"
+    newest = "modulator g on b { scope neuron; emit z[newest] }"
+    assert "E0182" in errors(newest, memory=both)
+
+
+def test_a_modulator_of_one_of_two_memories() -> None:
+    both = "replay[4] of digits\nmemory other : window[3] of b.z"
+    w = "modulator w[p in other] { scope global; emit mean(b.z[p]) }\n"
+    found = errors(f"{w}modulator g on b {{ scope neuron; emit z * w[newest] }}", memory=both)
+    assert "E0182" not in found

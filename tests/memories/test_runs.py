@@ -188,3 +188,13 @@ def test_tools_take_memories(data: dict[str, str], tmp_path: Path) -> None:
         found = perturb_model(netdsl.compile(text, data=data, backend="numpy"))
         assert found.trials
         assert "past" in a.show("memory") or "replay" in text
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_signal_that_only_the_newest_needs(backend: str, data: dict[str, str]) -> None:
+    """What is not computed for a sample is no number there."""
+    model = netdsl.compile(replay(), data=data, backend=backend, dtype="float64")
+    model.run("train", test=False)
+    signal = model.state["g.b"]
+    assert np.isnan(signal[:-1]).all() and np.isfinite(signal[-1]).all()
+    model.close()

@@ -165,7 +165,12 @@ CAUSES = {
         cell("r := sqrt(1 - 10 * j) # HERE") | {"delay": "2 step"}, "out.r", step=1
     ),
     "a delivery": Cause({"sent": "w * log(pre.v - 5) # HERE"}, "out.j"),
-    "a modulator": Cause({"emit": "emit sqrt(sum(r) - 1000) # HERE"}, "m.out"),
+    # Read at the update alone, it is computed behind the last step.
+    "a modulator": Cause({"emit": "emit sqrt(sum(r) - 1000) # HERE"}, "m.out", step=3),
+    "a modulator's state": Cause(
+        {"emit": "population state k = 0\n  k := k / 2 + sqrt(sum(r) - 1000) # HERE\n  emit k"},
+        "m.out.k",
+    ),
     "not the side that was not chosen": Cause(
         cell("state a = 0\n  r := (sqrt(j - 100) if r < 0 else\n    1 / r) + r # HERE"),
         "out.r",

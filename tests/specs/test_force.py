@@ -38,5 +38,5 @@ def test_is_recursive_least_squares(backend: str) -> None:
 
 
 def test_makes_the_wave_by_itself() -> None:
-    result = netdsl.compile(SPEC, backend="native", seed=1).run(epochs=30)
-    assert result.metrics["pattern"]["error"] < 0.1
+    result = netdsl.compile(SPEC, backend="native", seed=1, set={"n": 120}).run(epochs=25)
+    assert result.metrics["pattern"]["error"] < 0.2

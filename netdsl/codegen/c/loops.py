@@ -110,7 +110,7 @@ class _Writer:
             ROW not in self.program.buffers[name].space for name in op.writes
         )
         code.outer = self._loops(self.space)
-        if isinstance(op, Each):
+        if not op.guard:
             code.outer = self._flat(code.outer)
         own = tuple(axis for axis in self.space if axis != ROW) if in_order else self.space
         code.inner = self._loops((ROW,)) if in_order else []

@@ -177,7 +177,7 @@ class _Writer:
         updates: list[Action] = []
         instructions = _lists_together(instructions)
         for position, instruction in enumerate(instructions):
-            if isinstance(instruction, SynapseUpdate):
+            if _update_of(instruction):
                 if _run_of_updates(instructions, position)[0] is instruction:
                     out += updates
                     updates = []
@@ -219,8 +219,8 @@ class _Writer:
         return (self._once(key, lambda: self.kernels.globals(label, lines, run[0].span)),)
 
     def _actions(self, op: Instruction) -> tuple[Action, ...]:
-        if isinstance(op, SynapseUpdate):
-            return self._update(op).actions
+        if update := _update_of(op):
+            return self._update(update).actions
         made: tuple[Action, ...] = self._once(op, lambda: emit(op, self.kernels))
         return made
 
@@ -255,14 +255,19 @@ def _run_of_updates(
     stands between them, and none reads a scalar that a later one changes."""
     runs: list[list[SynapseUpdate]] = [[]]
     for instruction in instructions:
-        if isinstance(instruction, SynapseUpdate):
-            changed = {store.buffer for store in instruction.before}
+        if update := _update_of(instruction):
+            changed = {store.buffer for store in update.before}
             if any(changed & _scalars_read(earlier) for earlier in runs[-1]):
                 runs.append([])
-            runs[-1].append(instruction)
+            runs[-1].append(update)
         elif not isinstance(instruction, _DERIVED):
             runs.append([])
     return tuple(next(run for run in runs if instructions[position] in run))
+
+
+def _update_of(instruction: Instruction) -> SynapseUpdate | None:
+    """An instruction that is a pass over synapses."""
+    return instruction if isinstance(instruction, SynapseUpdate) else None
 
 
 def _scalars_read(op: SynapseUpdate) -> set[str]:

@@ -79,8 +79,8 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0182",
         "an index of slots that does nothing, or one too many",
-        "What is reduced over slots reads its index. A value depends on two slots at most: this row "
-        "and another one, or two indices.",
+        "What is reduced over slots reads its index. A value depends on two slots at most: this "
+        "row and another one, or two indices.",
         remembering(emit="mean(s over q in past)"),
         remembering(emit="mean(s[q] over q in past)"),
     ),
@@ -111,8 +111,8 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0552",
         "there are no slots here",
-        "Where no replay is pushed into, the rows are samples of a batch, and what is made of slots "
-        "has no value: rules, cells and what is read out after an evaluation cannot use it.",
+        "Where no replay is pushed into, the rows are samples of a batch, and what is made of "
+        "slots has no value: rules, cells and what an evaluation reads out cannot use it.",
         remembering(more=f"protocol again {{ each batch of digits.train {{ {LEARN} }} }}"),
         remembering(more=f"protocol again {{ each sample of digits.train {{ {PUSHED} }} }}"),
     ),

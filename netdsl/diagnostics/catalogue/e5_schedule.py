@@ -17,6 +17,8 @@ protocol show {
 }
 """
 
+LABELLED = "input i; state s = 0; s := relu(i + sample.label)"
+QUIET = "protocol quiet { reset; phase run 5 steps }\n"
 SHOWN = """\
 protocol test(split) {
   each batch of split { reset; clamp a.s = sample.image; phase run 5 steps }
@@ -152,13 +154,20 @@ ENTRIES: list[Entry] = [
         network(more=SHOWN + "metric late = mean(mean(mean(b.s over run last 5)))"),
     ),
     Entry(
+        "E0535",
+        "a protocol without data reads a sample",
+        "A protocol whose phases stand in no loop over samples is a simulation of one row: it has "
+        "no `sample`, and what its cells, clamps and rules compute there must do without.",
+        network(unit=LABELLED, more=QUIET),
+        network(more=QUIET),
+    ),
+    Entry(
         "E0540",
-        "`record` of what samples share",
-        "A recorder keeps a value per step and sample. Weights, parameters and controls are one "
-        "for all samples: a run directory keeps weights and parameters, and `model.state` reads "
-        "them.",
-        network(more=SHOWN + "record W.w on test"),
-        network(more=SHOWN + "record b.s on test"),
+        "`record` of units that are not there",
+        "`of [0, 5]` names units of a population, which are counted from 0. Weights and what "
+        "belongs to a whole population are recorded as a whole.",
+        network(more=SHOWN + "record b.s of [10] on test"),
+        network(more=SHOWN + "record b.s of [9] on test\nrecord W.w on test"),
     ),
     Entry(
         "E0541",
@@ -171,7 +180,8 @@ ENTRIES: list[Entry] = [
     Entry(
         "E0542",
         "`record` would keep nothing",
-        "Recorders take values at the steps of phases in evaluations. Training is not recorded.",
+        "Recorders take values at the steps of phases, in evaluations and in protocols without "
+        "data; in training where it is named, as in `record b.s in train limit 10 samples`.",
         network(more="record b.s"),
         network(more=SHOWN + "record b.s"),
     ),

@@ -262,8 +262,8 @@ ENTRIES: list[Entry] = [
         "not offered by this edition's backends",
         (
             "A part of the language that is described but that no backend carries yet: vectors per "
-            "neuron, events in rules, fitted tables, delays of single synapses. The message says what "
-            "to write instead."
+            "neuron, events in rules, fitted tables, delays of single synapses. The message says "
+            "what to write instead."
         ),
         network(more="fit f = b.s on digits.train"),
         network(),

@@ -20,6 +20,7 @@ from netdsl.ir.program import (
     Propagate,
     Routine,
     RowReduce,
+    Statement,
     Store,
 )
 from netdsl.ir.roles import expressions, reads_of
@@ -55,10 +56,9 @@ def _late(program: Program, routine: Routine) -> Routine:
 
 def _may(buffers: Mapping[str, Buffer], op: Op) -> bool:
     """Does an operation by itself depend on nothing but what buffers hold at the end of a step?"""
-    if isinstance(op, Elementwise):
-        if not all(isinstance(s, _STATEMENTS) for s in op.statements):
-            return False
-    elif not isinstance(op, Propagate | Copy | Fill):
+    if not isinstance(op, Elementwise | Propagate | Copy | Fill):
+        return False
+    if not all(isinstance(s, _STATEMENTS) for s in getattr(op, "statements", ())):
         return False
     held = [buffers[name] for name in op.writes]
     if any(b.kept or b.role not in _MOVES or b.slots > 1 for b in held) or not held:
@@ -90,8 +90,9 @@ def _fits(program: Program, ops: tuple[Op, ...], chosen: set[int], number: int) 
 
 
 def _overwrites(buffer: Buffer, op: Op) -> bool:
-    if isinstance(op, Elementwise) and op.statements[-1].stores == buffer.name:
-        reduced = op.statements[-1].ends_loop  # to one number of all, or of a group
+    statements: tuple[Statement, ...] = getattr(op, "statements", ())
+    if statements and statements[-1].stores == buffer.name:
+        reduced = statements[-1].ends_loop  # to one number of all, or of a group
         if reduced and buffer.name not in op.reads:
             return True
     return op.first_access(buffer.name, buffer.owner) == "overwrites"

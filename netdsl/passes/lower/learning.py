@@ -140,11 +140,8 @@ class UpdateBuilder(BatchSums):
         before: list[Store] = []
         rest: list[Bind | Store] = []
         for statement in statements:
-            is_count = (
-                isinstance(statement, Store)
-                and self.context.buffers[statement.buffer].place is Place.GLOBAL
-            )
-            if is_count and isinstance(statement, Store):
+            stored = self.context.buffers.get(statement.stores)
+            if isinstance(statement, Store) and stored and stored.place is Place.GLOBAL:
                 before.append(statement)
             else:
                 rest.append(statement)
@@ -192,6 +189,6 @@ def together(ops: list[Op] | tuple[Op, ...]) -> tuple[Op, ...]:
     """Everything that reads weights first, then all weight changes."""
 
     def changes(op: Op) -> bool:
-        return isinstance(op, SynapseUpdate) and bool(op.sums)
+        return bool(getattr(op, "sums", ()))
 
     return (*(op for op in ops if not changes(op)), *(op for op in ops if changes(op)))

@@ -35,7 +35,6 @@ from netdsl.passes.lower.step import PhaseBuilder
 from netdsl.passes.lower.tables import with_tables
 from netdsl.passes.lower.updates import update_routine
 from netdsl.passes.lower.windows import shared_kernels, window_notes
-from netdsl.passes.reverse.rules import reference_rules
 
 
 def lowered(
@@ -89,11 +88,18 @@ class _Lowering:
         self._phase_ends()
         self._lines()
         self.routines = with_tables(self.context, self.routines)
-        reference_rules(self.context, self.routines)
+        self._sweeps()
         for population in self.network.populations.values():
             for routine in reset_routines(self.context, population):
                 self._add(routine)
         return self._program()
+
+    def _sweeps(self) -> None:
+        rules = (p.rule for p in self.network.projections.values() if p.rule is not None)
+        if self.context.transposed or any(rule.loss is not None for rule in rules):
+            from netdsl.passes.reverse.rules import reference_rules  # few networks need it
+
+            reference_rules(self.context, self.routines)
 
     def _add(self, routine: Routine | None) -> None:
         if routine is not None:

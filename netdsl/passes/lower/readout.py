@@ -8,7 +8,7 @@ from netdsl.dataflow.walk import DECISIONS, Flow, walk_host
 from netdsl.ir.expr import NOW, Apply, Const, Expr, Load, Local, Reduce, Ref, walk
 from netdsl.ir.network import Kind, Network, Place, Type
 from netdsl.ir.program import Bind, Elementwise, Fill, Key, Op, Program, Store
-from netdsl.ir.protocol import RunPhase, SetGlobal
+from netdsl.ir.protocol import RunPhase, SetGlobal, simulates
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
 from netdsl.passes.lower.resolve import Resolver
@@ -95,13 +95,14 @@ def population_of(context: Context, expr: Expr) -> str:
 
 
 def wanted_reductions(context: Context, site: Site, phase: RunPhase) -> list[Reduce]:
-    """Reductions that a phase must add up; in protocols that learn, only what is observed, is part
-    of a loss or decides how they go on."""
+    """Reductions that a phase must add up; in protocols that learn from data, only what is
+    observed, is part of a loss, decides how they go on or is measured meanwhile."""
     network = context.network
-    needed = set(_over_phases(decisions(network)))
+    measured = [metric.value for metric in network.metrics.values() if metric.every is not None]
+    needed = set(_over_phases([*decisions(network), *measured]))
     if learns(network, site.protocol):
         needed.update(_over_phases(_losses(network)))
-    else:
+    if not learns(network, site.protocol) or simulates(site.protocol, network.protocols):
         needed.update(_over_phases(host_values(network)))
     return [
         reduce

@@ -37,11 +37,11 @@ def require_synapses(projection: Projection, rule: Rule) -> None:
     if projection.pre_slice or projection.post_slice:
         raise LoweringError(
             "E0841",
-            f"rule `{rule.name}` keeps a state for each synapse and sample, which advances with each "
-            f"step, and `{projection.name}` joins a part of a population",
+            f"rule `{rule.name}` keeps a state for each synapse and sample, which advances with "
+            f"each step, and `{projection.name}` joins a part of a population",
             span,
-            "make the part a population of its own, let states follow from one end only, or let the "
-            "rule run in reverse (`show schedule` says why it does not)",
+            "make the part a population of its own, let states follow from one end only, or let "
+            "the rule run in reverse (`show schedule` says why it does not)",
         )
 
 

@@ -52,7 +52,7 @@ def recursions_last(context: Context, ops: list[Op]) -> list[Op]:
     """Recursions that a sweep turns round come behind all that enters them."""
 
     def imagined(op: Op) -> bool:
-        return not isinstance(op, Propagate) and bool(op.writes) and op.writes <= context.imagined
+        return not getattr(op, "weight", "") and bool(op.writes) and op.writes <= context.imagined
 
     return sorted(ops, key=imagined)
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from netdsl.ir.expr import Local, walk
-from netdsl.ir.program import Buffer, Elementwise, Op, Program, Statement
-from netdsl.ir.roles import expressions
+from netdsl.ir.program import Buffer, Op, Program
 from netdsl.passes.program.rewrite import PARTS, by_place
 
 _DROPPABLE = {"scratch", "modulator", "accumulator"}
@@ -58,22 +55,6 @@ def _dead(buffers: Mapping[str, Buffer], written: Iterable[str], needed: set[str
 
 
 def _pruned(buffers: Mapping[str, Buffer], op: Op, needed: set[str]) -> Op | None:
-    if not isinstance(op, Elementwise):
-        return None if _dead(buffers, op.writes, needed) else op
-    kept = [s for s in op.statements if not (s.writes and _dead(buffers, s.writes, needed))]
-    kept = _without_unused_binds(kept)
-    if not kept:
+    if _dead(buffers, op.writes, needed):
         return None
-    return op if len(kept) == len(op.statements) else replace(op, statements=tuple(kept))
-
-
-def _without_unused_binds(statements: list[Statement]) -> list[Statement]:
-    used: set[str] = set()
-    kept: list[Statement] = []
-    for statement in reversed(statements):
-        if statement.binds and statement.binds not in used:
-            continue
-        kept.append(statement)
-        for expr in expressions(statement):
-            used |= {node.name for node in walk(expr) if isinstance(node, Local)}
-    return kept[::-1]
+    return op.without(lambda s: bool(s.writes) and _dead(buffers, s.writes, needed))

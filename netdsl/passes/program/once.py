@@ -8,7 +8,7 @@ from dataclasses import replace
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, transform, walk
 from netdsl.ir.program import AxisReduce, Buffer, Elementwise, Op, Program, RowReduce, Statement
 from netdsl.ir.roles import mapped
-from netdsl.passes.program.rewrite import PARTS, by_op
+from netdsl.passes.program.rewrite import PARTS, by_kind
 
 _Reduction = RowReduce | AxisReduce
 
@@ -22,13 +22,11 @@ def once(program: Program) -> Program:
                 for name in op.reads | op.writes:
                     users[name] = users.get(name, 0) + 1
 
-    def visit(op: Op) -> Iterable[Op]:
-        if not isinstance(op, Elementwise):
-            return (op,)
+    def visit(op: Elementwise) -> Iterable[Op]:
         own = {name for name in op.writes if users[name] == 1 and _free(program.buffers[name])}
         return (replace(op, statements=tuple(_once(op.statements, own))),)
 
-    return by_op(program, visit)
+    return by_kind(program, Elementwise, visit)
 
 
 def _free(buffer: Buffer) -> bool:

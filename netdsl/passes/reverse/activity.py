@@ -8,12 +8,12 @@ from netdsl.ir.algebra.derivative import derivative
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Apply, Const, Expr, Load, Local, loads, transform, walk
 from netdsl.ir.program import (
-    DrawStore,
     Elementwise,
     Op,
     Propagate,
     SynapseUpdate,
 )
+from netdsl.ir.roles import of_kind
 
 
 def delivered(
@@ -25,8 +25,8 @@ def delivered(
     above 0, has the slope that it would have if it were present.
     """
     found: dict[str, tuple[str, Expr | None]] = {weight: (weight, None) for weight in weights}
-    for op in ops:
-        if not isinstance(op, SynapseUpdate) or op.sums:
+    for op in of_kind(SynapseUpdate, ops):
+        if op.sums:
             continue
         for statement in op.statements:
             for weight in loads(statement.value):
@@ -66,11 +66,12 @@ def active(ops: Iterable[Op], weights: Iterable[str]) -> set[str]:
 def _cells(op: Elementwise, found: set[str]) -> None:
     names: set[str] = set()
     for statement in op.statements:
-        if isinstance(statement, DrawStore):
+        if statement.draws:
             continue
         reads = any(
             node.buffer in found if isinstance(node, Load) else node.name in names
-            for node in walk(statement.value)
+            for value in statement.values
+            for node in walk(value)
             if isinstance(node, Load | Local)
         )
         if reads:

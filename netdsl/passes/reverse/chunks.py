@@ -21,7 +21,6 @@ from netdsl.ir.roles import mapped, renamed
 from netdsl.passes.errors import LoweringError
 from netdsl.passes.lower.context import Context
 from netdsl.passes.reverse.tape import COUNTERS, Tape
-from netdsl.passes.reverse.used import used
 
 AUTO, STORE, RECOMPUTE = "auto", "store", "recompute"
 KEEPS = (AUTO, STORE, RECOMPUTE)
@@ -206,10 +205,7 @@ def _needed(ops: tuple[Op, ...], wanted: Iterable[str]) -> Iterator[Op]:
 
 def _part(op: Op, needed: set[str]) -> Op:
     """The statements over cells that make some buffers; other operations as a whole."""
-    if not isinstance(op, Elementwise):
-        return op
-    kept = (s for s in op.statements if not s.writes or s.writes & needed)
-    return replace(op, statements=tuple(used(kept)))
+    return op.without(lambda s: bool(s.writes) and not s.writes & needed)
 
 
 def choose(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from netdsl.ir.algebra.simplify import simplify
 from netdsl.ir.expr import Expr, Load, Local, transform
 from netdsl.ir.network import Place, Type
-from netdsl.ir.program import Bind, Copy, Elementwise, Key, Op, Propagate, Store
+from netdsl.ir.program import Copy, Elementwise, Key, Op, Propagate, Statement, Store
 from netdsl.passes.reverse.moment import Moment
 from netdsl.passes.reverse.tape import Tape
 
@@ -92,9 +92,10 @@ class Redo:
                 continue
             bound: dict[str, Expr] = {}
             for place, statement in enumerate(op.statements):
-                if not isinstance(statement, Bind | Store):
+                if statement.ends_loop or statement.draws:
                     continue
-                value = self._later(statement.value, bound, ops, number, place)
+                (read,) = statement.values
+                value = self._later(read, bound, ops, number, place)
                 if value is None:
                     continue
                 if statement.binds:
@@ -125,24 +126,21 @@ class Redo:
 
     def _stays(self, buffer: str, ops: tuple[Op, ...], number: int, place: int) -> bool:
         """Is a buffer left alone from a statement of an operation on?"""
-        op = ops[number]
-        assert isinstance(op, Elementwise)
-        behind = any(s.stores == buffer for s in op.statements[place:])
+        behind = any(s.stores == buffer for s in _statements(ops[number])[place:])
         return not behind and not any(buffer in other.writes for other in ops[number + 1 :])
 
     def _copied(self, load: Load, ops: tuple[Op, ...], number: int, place: int) -> Load | None:
         """A read of a copy that was made in the step of what is overwritten later in it."""
-        op = ops[number]
-        assert isinstance(op, Elementwise)
-        if load.ago != 0 or any(s.stores == load.buffer for s in op.statements[:place]):
+        before = _statements(ops[number])[:place]
+        if load.ago != 0 or any(s.stores == load.buffer for s in before):
             return None
         for at in range(number - 1, -1, -1):
             other = ops[at]
             if load.buffer in other.writes:
                 return None
-            if isinstance(other, Copy) and other.source == load.buffer:
-                again = any(other.target in o.writes for o in ops[at + 1 :])
-                return None if again else replace(load, buffer=other.target)
+            if (target := next(iter(other.writes), "")) and other == Copy(target, load.buffer):
+                again = any(target in o.writes for o in ops[at + 1 :])
+                return None if again else replace(load, buffer=target)
         return None
 
     def _shared(self, value: Expr, known: dict[str, Expr]) -> Expr:
@@ -155,3 +153,9 @@ class Redo:
             return load if wide else None
 
         return transform(value, visit)
+
+
+def _statements(op: Op) -> tuple[Statement, ...]:
+    """Those of an operation over cells."""
+    found: tuple[Statement, ...] = getattr(op, "statements", ())
+    return found

@@ -22,6 +22,7 @@ from netdsl.ir.program import (
     Propagate,
     Push,
 )
+from netdsl.ir.roles import of_kind
 from netdsl.passes.reverse.adjoints import Slot
 from netdsl.passes.reverse.cells import CellsReversal
 from netdsl.passes.reverse.deliveries import Deliveries
@@ -49,8 +50,8 @@ class Sweep(Deliveries):
         """Fill `once`, `step` and `after` of the sweep; the adjoint of the loss is live."""
         tape = self.tape
         self.again = Redo(tape)
-        step = (op for op in tape.parts["step"] if getattr(op, "weight", "") in self.weights)
-        self.free = {op.source for op in step if isinstance(op, Propagate)}
+        step = of_kind(Propagate, tape.parts["step"])
+        self.free = {op.source for op in step if op.weight in self.weights}
         self.once += self._reversed(Moment(LOSS), loss)
         self.once += self._reversed(Moment("after"), tape.parts["after"])
         while self.ahead < tape.steps and (tape.steps == 1 or self._lightens()):

@@ -110,9 +110,7 @@ def _distribution(
     if any(value.bad for value in values):
         return None
     dim = expressions.same(tuple(values), node, scope)
-    if name in _PLAIN and not all(
-        v.is_zero or unify(v.dim, NONE) for v in values
-    ):
+    if name in _PLAIN and not all(v.is_zero or unify(v.dim, NONE) for v in values):
         scope.context.bag.error("E0201", f"`{name}` takes numbers without unit", node.span)
         return None
     known = {k: v.constant for k, v in enumerate(values) if v.constant is not None}

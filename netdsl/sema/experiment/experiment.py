@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.ir.network import Claim, Loss, Place, Waiver
+from netdsl.ir.network import Claim, Kind, Loss, Place, Variable, Waiver
 from netdsl.ir.protocol import Metric, Pairs, Readout, Recorder
 from netdsl.sema.scopes import expressions
 from netdsl.sema.scopes.components import spelled, without_index
@@ -109,7 +109,9 @@ def recorder(node: ast.Record, context: Context) -> Recorder | None:
     """`record h1.s every 1 step on test limit 64 samples`."""
     scope = NetworkScope(context, "`record`")
     found = spelled(node.value, scope)
-    variable = scope._variable(found[0]) if found is not None and found[1] is None else None
+    variable = None
+    if found is not None and found[1] is None:
+        variable = scope._variable(found[0]) or _of_rule(found[0], context)
     vector = scope.vector(found[0]) if found is not None else None
     if found is not None and vector is not None:
         without_index(".".join(found[0]), vector, node.value.span, scope)
@@ -128,7 +130,19 @@ def recorder(node: ast.Record, context: Context) -> Recorder | None:
         limit = expressions.whole(node.limit, context.scope, "a number of samples", least=1)
         counted(node.limit, ("sample",), context)
     on = _label(node.on) if node.on is not None else None
-    return Recorder(variable.path, every, on, limit, node.span)
+    named = [expressions.whole(e, context.scope, "a unit", least=0) for e in node.of]
+    units = tuple(unit for unit in named if unit is not None)
+    return Recorder(variable.path, every, on, limit, node.span, units, node.during, node.within)
+
+
+def _of_rule(parts: tuple[str, ...], context: Context) -> Variable | None:
+    """A state of a projection's rule, `W.hebb.e` or `W.e`."""
+    projection = context.projections.get(parts[0])
+    rule = projection.rule if projection is not None else None
+    if rule is None or parts[1:-1] not in ((), (rule.name,)):
+        return None
+    found = rule.variables.get(f"{parts[0]}.{rule.name}.{parts[-1]}")
+    return found if found is not None and found.kind is not Kind.LET else None
 
 
 # ---------------------------------------------------------------- promises

@@ -192,7 +192,9 @@ def _at(value: Value, index: Slot | None, node: ast.Index, scope: Scope) -> Valu
                 wrong.append(part)
             return replace(part, slot=index.index)
         if index is None and stored:
-            several.extend([*stored, *replays] if len(stored) + len(replays) > 1 else [])
+            kept = any(part.path in m.variables for m in scope.context.memories.values())
+            having = [*stored, *(replays if kept else ())]  # of a modulator a window alone has it
+            several.extend(having if len(having) > 1 else ())
             return replace(part, slot=f"{stored[0]}:{NEWEST}")
         return replace(part, slot=NEWEST if index is None else index.index)
 

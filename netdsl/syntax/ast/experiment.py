@@ -129,12 +129,15 @@ class Loss(Named):
 
 @dataclass(frozen=True, slots=True)
 class Record(Node):
-    """`record h1.s every 1 step on test limit 64 samples`."""
+    """`record h1.s of [0, 50] every 1 step during run on test limit 64 samples`; `within`: `in`."""
 
     value: Expr
     every: Expr | None = None
     on: Ref | None = None
     limit: Expr | None = None
+    of: tuple[Expr, ...] = ()
+    during: str | None = None
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from netdsl.syntax import ast
 from netdsl.syntax.build.base import Part
 from netdsl.syntax.build.protocol import ProtocolBuilder
 
+_PLACES = ("clause_during", "clause_in")
+
 
 class ExperimentBuilder(ProtocolBuilder):
     """Data, tasks, memories, readouts, metrics, recorders, protocols."""
@@ -79,12 +81,14 @@ class ExperimentBuilder(ProtocolBuilder):
         value, *clauses = parts
         self.once_each(clauses, "record")
         found = {c.data: c for c in clauses}
-        every, on = found.get("every"), found.get("on_clause")
+        every, on, units = found.get("every"), found.get("on_clause"), found.get("clause_of")
         return ast.Record(
             self.expr(value),
             None if every is None else self.quantity(every.children[0]),
             None if on is None else self.ref(on.children[0]),
             self.limit(found.get("limit")),
+            tuple(self.expr(e) for e in units.children[0].children) if units is not None else (),
+            *(self.text(c and c.children[0]) for c in map(found.get, _PLACES)),
             span=span,
         )
 

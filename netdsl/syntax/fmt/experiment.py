@@ -141,8 +141,15 @@ class ExperimentPrinter(BodyPrinter):
                 head = f"metric {node.name} = {show(node.value)}"
                 return (words(head, per, every, after, on),)
             case ast.Record():
-                clauses = (opt("every", node.every), opt("on", node.on), opt("limit", node.limit))
-                return (words(f"record {show(node.value)}", *clauses),)
+                units = f"of [{', '.join(map(show, node.of))}]" if node.of else ""
+                clauses = (
+                    opt("every", node.every),
+                    opt("during", node.during),
+                    opt("in", node.within),
+                    opt("on", node.on),
+                    opt("limit", node.limit),
+                )
+                return (words(f"record {show(node.value)}", units, *clauses),)
             case ast.ProtocolDecl():
                 head = f"protocol {node.name}{formals(node.params)}"
                 return (head, self.steps(node.body))

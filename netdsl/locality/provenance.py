@@ -31,7 +31,6 @@ from netdsl.ir.protocol import (
     Update,
     steps_of,
 )
-from netdsl.locality.senders import says_nothing
 
 TRANSPORT = "weight-transport"
 CROSS_SAMPLE = "cross-sample"
@@ -198,7 +197,7 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
         if any(ref.path == block.path for block in table.blocks for ref in flow.sources):
             why = f"projection `{name}` delivers means of the weights of `{table.projection}`"
             yield Taint(AGGREGATED, name, why, (flow.target,), span)
-    if not any(_weight_without_pre(graph, projection, term) for term in terms(flow.expr)):
+    if not any(_weight_without_pre(graph, term) for term in terms(flow.expr)):
         return
     backwards = graph.owner(flow.target) == projection.pre != projection.post
     if backwards:
@@ -209,12 +208,11 @@ def _delivery(graph: FlowGraph, projection: Projection, flow: Flow) -> Iterator[
         yield Taint(AGGREGATED, name, why, (flow.target,), span)
 
 
-def _weight_without_pre(graph: FlowGraph, projection: Projection, term: Expr) -> bool:
+def _weight_without_pre(graph: FlowGraph, term: Expr) -> bool:
     found = refs(term)
     sent = dict.fromkeys(ref.path for ref in found if ref.side == "pre")
     weighs = any(graph.is_synaptic(ref.path) for ref in found) and simplify(term) != Const(0.0)
-    moving = [path for path in sent if moves(term, path)]
-    return weighs and (not moving or says_nothing(graph, projection, term, moving))
+    return weighs and not any(moves(term, path) for path in sent)
 
 
 def terms(expr: Expr) -> tuple[Expr, ...]:

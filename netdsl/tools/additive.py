@@ -43,7 +43,7 @@ def bare(model: Model) -> Model | None:
             tested = tested or labels[name] in FREE
             rule = replace(rule, optimiser=None, bound=None, after=())
             projections[name] = replace(projection, rule=rule)
-    if not tested:
+    if not tested or network.memories:
         return None
     network = replace(network, projections=projections)
     return model.variant(network, lower_network(network))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from netdsl.frontend import check
 from tests.differential.cells import Cell, neuron, source
 from tests.differential.chance import Chance
 from tests.differential.experiment import measures, plan, protocols
 from tests.differential.known import KNOWN
-from tests.differential.wiring import SUMMED, Edge, Wiring, bias, modulator, projection, transpose
+from tests.differential.wiring import Edge, Wiring, bias, modulator, projection, transpose
 
 IMAGE_SHAPES = ([("", 4)], [("", 7)], [("row", 3), ("col", 3), ("ch", 1)], [("row", 2), ("col", 5)])
 
@@ -72,19 +70,11 @@ def make(seed: int) -> Case:
         *experiment.text,
     ]
     whole = "\n".join(text) + "\n"
-    whole += "".join(f"{SUMMED.format(name)}\n" for name in _idle(whole))
     sparse = any(e.kind in ("sparse", "fixed_in", "fixed_out") for e in wiring.edges)
     return Case(
         seed, whole, image, classes, chance.smooth, chance.batch_free, sparse,
         tuple(experiment.phases),
     )  # fmt: skip
-
-
-def _idle(text: str) -> list[str]:
-    """Projections that learn from what never changes, whose weights somebody's rule then sums."""
-    found = [d.message for d in check(text, lower=False).diagnostics if d.code == "E0311"]
-    names = (re.search(r"sums weights of `(\w+)` without", message) for message in found)
-    return list(dict.fromkeys(name.group(1) for name in names if name is not None))
 
 
 def _counters(chance: Chance) -> list[str]:

@@ -17,7 +17,6 @@ OPTIMISERS = (
     "adamw(rate = {r}, decay = 0.1)", "sgd(rate = {r}, decay = 0.1)", "own(rate = {r})",
     "sgd(rate = {r} * 0.9^epoch)",
 )  # fmt: skip
-SUMMED = 'allow aggregated_weights on {} because "what it sends never changes"'
 SHARED = 'allow aggregated_weights on {} because "all places share it"'
 
 

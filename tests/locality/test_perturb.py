@@ -43,7 +43,7 @@ def test_a_wrong_certificate_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SPEC = """edition 1
-neuron src { state s = 1; s ~ normal(1, 1) }
+neuron src { state s = 1; s := 0.9 * s + 0.1 }
 neuron unit { input i; state s = 0; s := 0.9 * s + i }
 rule hebb { state F = 0; F := 0.9 * F + post.s; dw = 0.01 * pre.s * F }
 population a : src[5]

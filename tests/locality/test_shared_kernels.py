@@ -30,7 +30,7 @@ def test_a_shared_kernel_sums_the_changes_of_many_synapses() -> None:
 
 
 MAPS = """edition 1
-neuron src {{ state s = 1; s ~ normal(1, 1) }}
+neuron src {{ state s = 1; s := 0.9 * s + 0.1 }}
 neuron unit {{ input i; state s = 0; s := 0.9 * s + i }}
 population a : src[row: 6, col: 6, ch: 2]
 population b : unit[{post}]

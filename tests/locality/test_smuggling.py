@@ -271,7 +271,7 @@ def test_a_delivery_may_take_its_own() -> None:
 
 ARRAYS = """edition 1
 array wiring = "wiring.npz"
-neuron src {{ state s = 0; s ~ normal(0, 1) }}
+neuron src {{ state s = 0 }}
 neuron unit {{ input i; input k; state r = 0; r := i }}
 population a : src[5]
 population b : unit[5]
@@ -283,7 +283,7 @@ projection W : a -> b dense delay 0 {{
 projection U : b -> c dense delay 0 {{ weight w = wiring.w; deliver i += w * pre.r{learns} }}
 projection V : c -> b dense fixed delay 1 step {{ weight w = wiring.{of}; deliver k += w * pre.r }}
 rule delta {{ dw = 0.01 * pre.r * post.r }}
-protocol train {{ reset; phase run 5 steps learning }}
+protocol train {{ reset; clamp a.s = 1; phase run 5 steps learning }}
 """
 
 

@@ -91,10 +91,9 @@ ENTRIES: list[Entry] = [
         "E0311",
         "a rule depends on an aggregate of other synapses' weights",
         "A norm or sum of weights needs every synapse at once: it is not local, wherever it is "
-        "written. So is an input that sums weights since its senders never change. The change of "
-        "a kernel that many positions share (`conv`, `pool`, `shared_over`) is a sum, too. A "
-        "waiver says that the model is meant so, as in `allow aggregated_weights on W because "
-        '"a convolution shares its kernel"`.',
+        "written. The change of a kernel that many positions share (`conv`, `shared_over`) is "
+        "a sum over all of them, too. A waiver says that the model is meant so, as in `allow "
+        'aggregated_weights on W because "a convolution shares its kernel"`.',
         network(unit=TAUGHT, deliver="i += w * pre.s; deliver back += w * w"),
         network(unit=TAUGHT, deliver="i += w * pre.s; deliver back += w * pre.s"),
     ),

@@ -158,6 +158,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")
 def test_a_run_that_a_fault_stops(tmp_path: Path) -> None:
     """The message, nothing after it, and a run folder that another backend resumes."""

@@ -35,6 +35,7 @@ def spikes(fast_math: bool) -> np.ndarray:
         model.close()
 
 
+@pytest.mark.slow
 def test_spikes_differ_at_most_where_potentials_nearly_tie() -> None:
     exact, fast = spikes(False), spikes(True)
     assert exact.sum() > 100

@@ -202,6 +202,7 @@ def test_another_compiler_or_cpu_has_its_own_object(monkeypatch):
     assert len(cache.entries()) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(own_cache):
     for process in [start() for _ in range(2)]:
         out, err = process.communicate(timeout=120)

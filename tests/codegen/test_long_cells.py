@@ -112,6 +112,7 @@ def test_the_same_in_parts(text: str, dtype: str) -> None:
             np.testing.assert_allclose(found[name], wanted[name], limit, limit, err_msg=name)
 
 
+@pytest.mark.slow
 @C
 def test_time_to_compile_grows_with_the_cell(tmp_path: Path) -> None:
     """Processor time of the compiler: four times as many equations, nowhere near 16 times it."""

@@ -26,7 +26,7 @@ from tests.differential.runner import Runner, checks, generate_once
 MANY = int(os.environ.get("NETDSL_DIFFERENTIAL", "0"))
 FIRST = int(os.environ.get("NETDSL_DIFFERENTIAL_FROM", "0"))
 COUNT = MANY or 64
-SHORT = 9  # of them are in a short run
+SHORT = 7  # seeds of a short run
 CUDA = 12 if MANY else 6
 SEEDS = range(FIRST, FIRST + COUNT)
 

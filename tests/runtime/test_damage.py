@@ -71,6 +71,7 @@ def test_damaged_counters(netdsl: Command, stop: Stop) -> None:
         (run / "checkpoint.npz").write_bytes(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.varied
 def test_damaged_files(netdsl: Command, stop: Stop) -> None:
     run = stopped(netdsl, stop)
@@ -93,6 +94,7 @@ def test_damaged_files(netdsl: Command, stop: Stop) -> None:
             path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_damaged_arrays(netdsl: Command, stop: Stop) -> None:
     run = stopped(netdsl, stop)
     whole = read_npz(run / "checkpoint.npz")

@@ -22,8 +22,8 @@ from tests.specs.test_shipped import NEEDS_FILES, SPECS, settings_of
 LIMIT = 9
 SIZES = (1, 4, 50)
 SHIPPED = [path for path in SPECS if path.stem not in NEEDS_FILES and path.stem[-2] != "_"]
-# Those that learn from a task draw other samples for another size of batches, and the metrics of some
-# are means of batches.
+# Those that learn from a task draw other samples for another size of batches, and the metrics of
+# some are means of batches.
 DIGITS = [path for path in SHIPPED if not path.stem.startswith(("mdgl", "modprop", "hsic"))]
 Make = Callable[[int], netdsl.Model]
 needs_shim = pytest.mark.skipif(shim.compiler() is None, reason="no g++ for CUDA on the CPU")

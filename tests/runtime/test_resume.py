@@ -217,6 +217,7 @@ def test_eval_repeats_the_figures_of_a_run(netdsl: Command) -> None:
 # ------------------------------------------------------------- at any moment
 
 
+@pytest.mark.slow
 def test_every_batch_may_be_a_checkpoint(
     netdsl: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
